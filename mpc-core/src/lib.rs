@@ -1,0 +1,1 @@
+//! Rings, shares and protocols.

@@ -1,0 +1,22 @@
+//! Authenticated byte transport between the nodes of a secure multi-party computation.
+//!
+//! This crate moves bytes between nodes that know each other's keys. It knows nothing of
+//! shares, models or files.
+//!
+//! * [`Transport`] is the contract every protocol is written against: ordered, framed messages
+//!   between numbered nodes, checked against what is *due*.
+//! * `memory::mesh` joins any number of nodes inside one process, with byte-bounded pipes and
+//!   the same frames as the network, for tests, examples and custom protocols.
+//! * `quic` (feature `quic`) joins nodes on different machines over QUIC with mutual
+//!   authentication by pinned public keys.
+//! * [`Meter`] counts bytes, messages and rounds by phase, at the transport.
+
+mod error;
+mod meter;
+mod party;
+mod transport;
+
+pub use error::{Abort, AbortCode, NetError};
+pub use meter::{Meter, PhaseTotals, Traffic};
+pub use party::PartyId;
+pub use transport::{BoxFuture, Due, Length, Tag, Transport};
