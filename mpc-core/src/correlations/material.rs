@@ -1,0 +1,115 @@
+//! The correlations themselves. None of them is `Clone`; all are wiped on drop.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::ring::{Ring, Z64, Z128};
+use crate::share::Shared;
+
+/// Own masks rho, and a share of X mu or X^T mu, mu = sum over the parties of floor(rho / 2^drop).
+///
+/// Equation: sum_j share_j = X mu mod 2^ring.
+pub struct OwnedProduct<R: Ring> {
+    /// This party's masks rho: one for each column and public column (forward), or for each row
+    /// (transposed; zero at its own rows).
+    pub rho: Zeroizing<Vec<Z128>>,
+    /// This party's share of the product.
+    pub product: Shared<R>,
+}
+
+/// Masks r_j, and shares of the cosines and sines of the multiples of r = sum r_j.
+///
+/// Equation: sum_j cos_j\[k\]\[b\] = 2^fraction cos(k r\[b\]) mod 2^ring, and the same for the sines;
+/// angles in turns / 2^24.
+pub struct Phasors {
+    /// This party's masks of the angles, uniform mod 2^24.
+    pub mask: Zeroizing<Vec<Z64>>,
+    /// Shares of the cosines: harmonics x count.
+    pub cosine: Shared<Z128>,
+    /// Shares of the sines: harmonics x count.
+    pub sine: Shared<Z128>,
+    /// Fractional bits.
+    pub fraction: u32,
+    /// The ring of the shares.
+    pub ring: u32,
+}
+
+/// A share of a fresh left factor A (m x k).
+pub struct LeftFactor<R: Ring> {
+    /// This party's share of A.
+    pub a: Shared<R>,
+}
+
+/// Shares of a fresh B (k x n) and of A B (m x n).
+pub struct RightFactor<R: Ring> {
+    /// This party's share of B.
+    pub b: Shared<R>,
+    /// This party's share of A B.
+    pub ab: Shared<R>,
+}
+
+/// One item of one-time material.
+#[non_exhaustive]
+pub enum Correlation {
+    /// A forward owned product.
+    Forward(OwnedProduct<Z64>),
+    /// A transposed owned product.
+    Transposed(OwnedProduct<Z128>),
+    /// Phasors.
+    Phasors(Phasors),
+    /// A left factor mod 2^64.
+    Left64(LeftFactor<Z64>),
+    /// A left factor mod 2^128.
+    Left128(LeftFactor<Z128>),
+    /// A right factor mod 2^64.
+    Right64(RightFactor<Z64>),
+    /// A right factor mod 2^128.
+    Right128(RightFactor<Z128>),
+}
+
+macro_rules! typed {
+    ($($name:ident: $variant:ident -> $type:ty, $what:literal;)*) => {
+        impl Correlation {
+            $(
+                #[doc = concat!("The correlation as ", $what, ".")]
+                ///
+                /// # Errors
+                /// [`Error::Internal`] when something else was ordered at this place.
+                pub fn $name(self) -> Result<$type, Error> {
+                    match self {
+                        Self::$variant(it) => Ok(it),
+                        other => Err(Error::internal(
+                            format!(concat!($what, " was not ordered here, but {:?}"), other),
+                        )),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+typed! {
+    forward: Forward -> OwnedProduct<Z64>, "a forward owned product";
+    transposed: Transposed -> OwnedProduct<Z128>, "a transposed owned product";
+    phasors: Phasors -> Phasors, "phasors";
+    left64: Left64 -> LeftFactor<Z64>, "a left factor mod 2^64";
+    left128: Left128 -> LeftFactor<Z128>, "a left factor mod 2^128";
+    right64: Right64 -> RightFactor<Z64>, "a right factor mod 2^64";
+    right128: Right128 -> RightFactor<Z128>, "a right factor mod 2^128";
+}
+
+impl fmt::Debug for Correlation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Forward(_) => "Forward(..)",
+            Self::Transposed(_) => "Transposed(..)",
+            Self::Phasors(_) => "Phasors(..)",
+            Self::Left64(_) => "Left64(..)",
+            Self::Left128(_) => "Left128(..)",
+            Self::Right64(_) => "Right64(..)",
+            Self::Right128(_) => "Right128(..)",
+        })
+    }
+}

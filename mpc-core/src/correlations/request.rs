@@ -1,0 +1,180 @@
+//! What can be asked of a source. Shapes only: a dealer sees these and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::ring::wire::element_bytes;
+use crate::trig;
+
+/// The public shape of an owned matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatrixShape {
+    /// The number of rows of each party.
+    pub rows: Vec<u64>,
+    /// The number of columns.
+    pub columns: u32,
+    /// Entries are integers below 2^entry_bits in magnitude: a bound proven by clipping.
+    pub entry_bits: u32,
+    /// The statistical security of the masked matrix.
+    pub sigma: u32,
+}
+
+impl MatrixShape {
+    /// The number of bits of the masks A, uniform in [0, 2^mask_bits).
+    #[must_use]
+    pub fn mask_bits(&self) -> u32 {
+        self.entry_bits + 1 + self.sigma
+    }
+
+    /// D = X - A as an element of the ring 2^wire_bits.
+    #[must_use]
+    pub fn wire_bits(&self) -> u32 {
+        self.mask_bits() + 1
+    }
+
+    /// Bytes that an owner of `rows` rows sends to each other party when the matrix is
+    /// registered with a dealer: D, once.
+    #[must_use]
+    pub fn masked_bytes(&self, rows: u64) -> u64 {
+        rows * u64::from(self.columns) * element_bytes(self.wire_bits()) as u64
+    }
+
+    pub(crate) fn check(&self, parties: usize) -> Result<(), Error> {
+        // The high part of D is kept in 32 bits beside a low part of 64.
+        if self.entry_bits > 30 || !(66..=96).contains(&self.wire_bits()) {
+            return Err(Error::Range(format!(
+                "a matrix of {}-bit entries with {} bits of masking needs {} bits; \
+                 66 to 96 are possible",
+                self.entry_bits,
+                self.sigma,
+                self.wire_bits()
+            )));
+        }
+        if self.rows.len() != parties || self.columns == 0 {
+            return Err(Error::internal("a matrix names the rows of every party and has columns"));
+        }
+        Ok(())
+    }
+}
+
+/// Shares of X mu for fresh masks mu that every party draws for itself (docs/protocols.md 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedProductRequest {
+    /// The number of the registered matrix.
+    pub matrix: u32,
+    /// The rows of each party that take part, from (included) and to (excluded).
+    pub rows: Vec<(u64, u64)>,
+    /// Forward: X mu mod 2^64, stacked over the parties' rows. Transposed: X^T mu mod 2^ring,
+    /// summed over the parties' rows; no party draws a mask for its own rows.
+    pub transposed: bool,
+    /// The ring of the result: 64 forward; transposed up to 128.
+    pub ring: u32,
+    /// Masks rho are uniform in [0, 2^mask_bits) ...
+    pub mask_bits: u32,
+    /// ... and mu = floor(rho / 2^drop).
+    pub drop: u32,
+    /// Forward: further masks behind those of the columns, for public columns that need no
+    /// product.
+    pub public_columns: u32,
+}
+
+impl OwnedProductRequest {
+    /// The number of rows that take part, of all parties.
+    #[must_use]
+    pub fn total_rows(&self) -> usize {
+        self.rows.iter().map(|&(from, to)| to.saturating_sub(from) as usize).sum()
+    }
+
+    fn check(&self, matrices: &[MatrixShape]) -> Result<(), Error> {
+        let shape = matrices
+            .get(self.matrix as usize)
+            .ok_or_else(|| Error::internal("a product names a registered matrix"))?;
+        let rows_fit = self.rows.len() == shape.rows.len()
+            && self.rows.iter().zip(&shape.rows).all(|(&(a, b), &n)| a <= b && b <= n);
+        let ring_fits = if self.transposed { self.ring <= 128 } else { self.ring == 64 };
+        let mask_fits = self.drop <= self.mask_bits && (65..=128).contains(&self.mask_bits);
+        if rows_fit && ring_fits && mask_fits {
+            Ok(())
+        } else {
+            Err(Error::internal("the request of an owned product is not consistent"))
+        }
+    }
+}
+
+/// Shares of cos(k r) and sin(k r) for a masking angle r that is shared between the parties
+/// (docs/protocols.md 5 and 6.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhasorRequest {
+    /// The number of angles.
+    pub count: u32,
+    /// The multiples k.
+    pub harmonics: Vec<u32>,
+    /// Fractional bits of cosine and sine.
+    pub fraction: u32,
+    /// The ring of the shares.
+    pub ring: u32,
+}
+
+impl PhasorRequest {
+    /// The number of cosines, which is also the number of sines.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.harmonics.len() * self.count as usize
+    }
+}
+
+/// Shares of a fresh B (k x n) and of A B, for the factor A of an earlier [`Request::Left`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightRequest {
+    /// Which left factor, counted from 0 over all that were ordered.
+    pub left: u32,
+    /// Columns of B.
+    pub n: u32,
+    /// Whether this is the last product with that factor, so that it can be forgotten.
+    pub last: bool,
+}
+
+/// One item on order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// See [`OwnedProductRequest`].
+    OwnedProduct(OwnedProductRequest),
+    /// See [`PhasorRequest`].
+    Phasors(PhasorRequest),
+    /// Shares of a fresh A (m x k) mod 2^ring, 64 or 128.
+    Left {
+        /// Rows of A.
+        m: u32,
+        /// Columns of A.
+        k: u32,
+        /// The ring: 64 or 128.
+        ring: u32,
+    },
+    /// See [`RightRequest`].
+    Right(RightRequest),
+}
+
+impl Request {
+    /// Checks the request against what was registered and ordered before.
+    pub(crate) fn check(
+        &self,
+        matrices: &[MatrixShape],
+        lefts: &[(u32, u32, u32)],
+    ) -> Result<(), Error> {
+        match self {
+            Self::OwnedProduct(request) => request.check(matrices),
+            Self::Phasors(request) => {
+                let fits = request.fraction <= trig::FRACTION_BITS
+                    && (1..=128).contains(&request.ring)
+                    && !request.harmonics.is_empty();
+                fits.then_some(()).ok_or_else(|| Error::internal("phasors do not fit"))
+            }
+            Self::Left { ring, m, k } => (matches!(ring, 64 | 128) && *m > 0 && *k > 0)
+                .then_some(())
+                .ok_or_else(|| Error::internal("a left factor lives mod 2^64 or 2^128")),
+            Self::Right(request) => (request.n > 0 && lefts.get(request.left as usize).is_some())
+                .then_some(())
+                .ok_or_else(|| Error::internal("a right factor names a left factor")),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Plaintext twins of the protocols: what each computes, on values that nobody hides. Tests
+//! compare the protocols with these.
+
+use crate::protocols::series::Series;
+use crate::ring::{Ring, kernels};
+
+/// The sum of all parties' shares.
+#[must_use]
+pub fn reconstruct<R: Ring>(shares: &[crate::Shared<R>]) -> Vec<R> {
+    let mut sum = vec![R::ZERO; shares.first().map_or(0, crate::Shared::len)];
+    for share in shares {
+        for (sum, &value) in sum.iter_mut().zip(share.as_slice()) {
+            *sum += value;
+        }
+    }
+    sum
+}
+
+/// A B for A of m x k and B of k x n ([`crate::protocols::product`]).
+#[must_use]
+pub fn product<R: Ring>(a: &[R], b: &[R], k: usize, n: usize) -> Vec<R> {
+    let mut c = vec![R::ZERO; a.len() / k.max(1) * n];
+    kernels::add_product(a, b, &mut c, k, n);
+    c
+}
+
+/// x / 2^drop, rounded to the nearest integer ([`crate::protocols::truncate`]).
+#[must_use]
+pub fn truncate(x: i128, drop: u32) -> i128 {
+    if drop == 0 { x } else { (x + (1 << (drop - 1))) >> drop }
+}
+
+/// X v and X^T v for integer matrices ([`crate::protocols::owned`]).
+#[must_use]
+pub fn owned_product(x: &[i32], v: &[i128], transposed: bool) -> Vec<i128> {
+    if transposed {
+        let columns = x.len() / v.len().max(1);
+        let mut sums = vec![0i128; columns];
+        for (row, v) in x.chunks_exact(columns.max(1)).zip(v) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += i128::from(x) * v;
+            }
+        }
+        return sums;
+    }
+    x.chunks_exact(v.len().max(1))
+        .map(|row| row.iter().zip(v).map(|(&x, v)| i128::from(x) * v).sum())
+        .collect()
+}
+
+/// The series at real arguments ([`crate::protocols::series`]).
+#[must_use]
+pub fn series(series: &Series, z: &[f64]) -> Vec<f64> {
+    z.iter().map(|&z| series.value(z)).collect()
+}

@@ -1,0 +1,7 @@
+//! Protocols on shares. Each names its section of docs/protocols.md and declares its cost.
+
+pub mod fit;
+pub mod owned;
+pub mod product;
+pub mod series;
+pub mod truncate;

@@ -1,0 +1,136 @@
+//! Products of shared matrices by Beaver triples (docs/protocols.md 2; Beaver, CRYPTO '91).
+//!
+//! For a triple ([A], [B], [AB]) open E = X - A and F = Y - B; then
+//! [XY] = E F + E [B] + [A] F + [AB], where party 0 adds the public E F.
+
+use crate::correlations::{LeftFactor, RightFactor};
+use crate::error::Error;
+use crate::ring::{Ring, kernels, wire};
+use crate::session::{Batch, Cost, Opened, Recipients, Session, Slot};
+use crate::share::Shared;
+
+/// A left operand whose E = X - A is open. It can be multiplied again and again, each time with a
+/// right factor of its own; A never meets a second E, because it was consumed here.
+pub struct FixedLeft<R: Ring> {
+    a: Shared<R>,
+    e: Vec<R>,
+}
+
+/// A left operand on its way into a batch.
+#[must_use = "the operand is open only after `FixedLeft::opened`"]
+pub struct PendingLeft<R: Ring> {
+    a: Shared<R>,
+    slot: Slot,
+}
+
+/// A product on its way into a batch.
+#[must_use = "the product is there only after `finish`"]
+pub struct PendingProduct<R: Ring> {
+    right: RightFactor<R>,
+    slot: Slot,
+}
+
+fn masked<R: Ring>(x: &Shared<R>, mask: &Shared<R>) -> Result<Shared<R>, Error> {
+    if (x.rows(), x.columns()) != (mask.rows(), mask.columns()) {
+        return Err(Error::internal("the factor of a triple has another shape than the operand"));
+    }
+    let mut difference = x.clone();
+    difference -= mask;
+    Ok(difference)
+}
+
+impl<R: Ring> FixedLeft<R> {
+    /// Puts E = X - A into a batch. MaskSite: `TripleLeft`.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn push(
+        x: &Shared<R>,
+        left: LeftFactor<R>,
+        batch: &mut Batch,
+    ) -> Result<PendingLeft<R>, Error> {
+        let slot = batch.masked(&masked(x, &left.a)?, R::BITS, Recipients::All);
+        Ok(PendingLeft { a: left.a, slot })
+    }
+
+    /// The operand, after the batch was opened.
+    #[must_use]
+    pub fn opened(pending: PendingLeft<R>, opened: &Opened) -> Self {
+        let e = opened.at(pending.slot).iter().map(|&v| R::from_u128(v)).collect();
+        Self { a: pending.a, e }
+    }
+
+    /// Puts F = Y - B into a batch. MaskSite: `TripleRight`.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn push_right(
+        y: &Shared<R>,
+        right: RightFactor<R>,
+        batch: &mut Batch,
+    ) -> Result<PendingProduct<R>, Error> {
+        let slot = batch.masked(&masked(y, &right.b)?, R::BITS, Recipients::All);
+        Ok(PendingProduct { right, slot })
+    }
+
+    /// This party's share of X Y, after the batch was opened. Local.
+    #[must_use]
+    pub fn finish(
+        &self,
+        pending: PendingProduct<R>,
+        opened: &Opened,
+        session: &Session,
+    ) -> Shared<R> {
+        let f: Vec<R> = opened.at(pending.slot).iter().map(|&v| R::from_u128(v)).collect();
+        let (k, n) = (self.a.columns(), pending.right.b.columns());
+        let mut product = pending.right.ab;
+        let out = product.as_mut_slice();
+        kernels::add_product(&self.e, pending.right.b.as_slice(), out, k, n);
+        kernels::add_product(self.a.as_slice(), &f, out, k, n);
+        if session.me() == 0 {
+            kernels::add_product(&self.e, &f, out, k, n);
+        }
+        product
+    }
+
+    /// X Y for a fixed X. One round.
+    ///
+    /// # Errors
+    /// When the shapes differ or the network fails.
+    pub async fn multiply(
+        &self,
+        y: &Shared<R>,
+        right: RightFactor<R>,
+        session: &mut Session,
+    ) -> Result<Shared<R>, Error> {
+        let mut batch = Batch::new("product/fixed-left");
+        let pending = Self::push_right(y, right, &mut batch)?;
+        let opened = session.open(batch).await?;
+        Ok(self.finish(pending, &opened, session))
+    }
+}
+
+/// X Y of shared matrices, with a triple of its own. One round; [`cost`].
+///
+/// # Errors
+/// When the shapes differ or the network fails.
+pub async fn multiply<R: Ring>(
+    x: &Shared<R>,
+    y: &Shared<R>,
+    left: LeftFactor<R>,
+    right: RightFactor<R>,
+    session: &mut Session,
+) -> Result<Shared<R>, Error> {
+    let mut batch = Batch::new("product");
+    let x = FixedLeft::push(x, left, &mut batch)?;
+    let y = FixedLeft::push_right(y, right, &mut batch)?;
+    let opened = session.open(batch).await?;
+    Ok(FixedLeft::opened(x, &opened).finish(y, &opened, session))
+}
+
+/// What [`multiply`] costs for X of m x k and Y of k x n.
+#[must_use]
+pub fn cost<R: Ring>(m: usize, k: usize, n: usize, session: &Session) -> Cost {
+    let bytes = (m * k + k * n) * wire::element_bytes(R::BITS);
+    Cost::to_all(session.me(), session.parties(), 1, bytes as u64)
+}

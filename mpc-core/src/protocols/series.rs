@@ -1,0 +1,160 @@
+//! Any function that is smooth on a window, as a trigonometric series (docs/protocols.md 5,
+//! steps 3 and 4).
+//!
+//! The argument z is opened under a mask r, as the angle delta = z - r of a circle that is one
+//! period long; with shares of cos(k r) and sin(k r), made ahead, the series of z = delta + r is
+//! local: sin(k z) = sin(k delta) cos(k r) + cos(k delta) sin(k r). The period divides the ring, so
+//! no wrap can fail.
+
+use crate::correlations::{PhasorRequest, Phasors};
+use crate::error::Error;
+use crate::ring::{Ring, Z64, Z128};
+use crate::session::{Batch, Cost, Recipients, Session};
+use crate::share::Shared;
+use crate::trig;
+
+use super::truncate::truncate_reduce;
+
+/// One term: the multiple k and the coefficients of sin(2 pi k z / P) and cos(2 pi k z / P) as
+/// integers at the scale of the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// The multiple of the base frequency.
+    pub k: u32,
+    /// The coefficient of the sine.
+    pub sine: i64,
+    /// The coefficient of the cosine.
+    pub cosine: i64,
+}
+
+/// A series with integer coefficients, the same at every party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The period is 2^period.
+    pub period: u32,
+    /// The coefficients have this many fractional bits.
+    pub fraction: u32,
+    /// The terms.
+    pub terms: Vec<Term>,
+}
+
+impl Series {
+    /// The multiples k, for a [`PhasorRequest`].
+    #[must_use]
+    pub fn harmonics(&self) -> Vec<u32> {
+        self.terms.iter().map(|term| term.k).collect()
+    }
+
+    /// What one evaluation at `count` arguments needs.
+    #[must_use]
+    pub fn demand(&self, count: u32, fraction: u32, ring: u32) -> PhasorRequest {
+        PhasorRequest { count, harmonics: self.harmonics(), fraction, ring }
+    }
+
+    /// Step 3: this party's share of delta = z - r, mod 2^24, for z at scale 2^`scale` mod 2^64.
+    ///
+    /// # Errors
+    /// When the period does not fit the ring, or the masks do not fit the argument.
+    pub fn masked_argument(
+        &self,
+        z: &Shared<Z64>,
+        scale: u32,
+        mask: &[Z64],
+        session: &Session,
+    ) -> Result<Shared<Z64>, Error> {
+        let period = self.period + scale;
+        if period > 64 || mask.len() != z.len() {
+            return Err(Error::Range(format!(
+                "the period of 2^{} at scale 2^{scale} does not divide the ring 2^64",
+                self.period
+            )));
+        }
+        // The period becomes the whole ring; then all but 24 bits are dropped (3a).
+        let mut angle = z.clone();
+        angle.scale(Z64::ONE.shl(64 - period));
+        truncate_reduce(&mut angle, 64, 64 - trig::ANGLE_BITS, session.me(), session.parties());
+        for (angle, &mask) in angle.as_mut_slice().iter_mut().zip(mask) {
+            *angle -= mask;
+        }
+        Ok(angle)
+    }
+
+    /// Step 4: this party's share of the series at z, at scale 2^(`fraction` of the series +
+    /// `fraction` of the phasors), in the ring of the phasors. Local.
+    ///
+    /// # Panics
+    /// When the phasors have another shape than the series; shapes are public.
+    #[must_use]
+    pub fn evaluate(&self, delta: &[u128], phasors: &Phasors) -> Shared<Z128> {
+        let count = delta.len();
+        assert_eq!(phasors.cosine.len(), self.terms.len() * count);
+        let mut sum = vec![0u128; count];
+        let rows = phasors
+            .cosine
+            .as_slice()
+            .chunks_exact(count.max(1))
+            .zip(phasors.sine.as_slice().chunks_exact(count.max(1)));
+        for (term, (cosines, sines)) in self.terms.iter().zip(rows) {
+            for (b, sum) in sum.iter_mut().enumerate() {
+                let (of_cosine, of_sine) = term.public_factors(delta[b] as u32);
+                *sum = sum
+                    .wrapping_add((i128::from(of_cosine) as u128).wrapping_mul(cosines[b].0))
+                    .wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sines[b].0));
+            }
+        }
+        Shared::column(sum.into_iter().map(Z128).collect())
+    }
+
+    /// The function at shared arguments: opens delta and evaluates. One round; [`Series::cost`].
+    ///
+    /// The result has scale 2^`fraction` + 2^`phasors.fraction` and lives in the phasors' ring.
+    ///
+    /// # Errors
+    /// When shapes or scales do not fit, or the network fails.
+    pub async fn apply(
+        &self,
+        z: &Shared<Z64>,
+        scale: u32,
+        phasors: Phasors,
+        session: &mut Session,
+    ) -> Result<Shared<Z128>, Error> {
+        let masked = self.masked_argument(z, scale, &phasors.mask, session)?;
+        let mut batch = Batch::new("series/open-delta");
+        let slot = batch.masked(&masked, trig::ANGLE_BITS, Recipients::All);
+        let opened = session.open(batch).await?;
+        Ok(self.evaluate(opened.at(slot), &phasors))
+    }
+
+    /// What [`apply`](Self::apply) costs for `count` arguments.
+    #[must_use]
+    pub fn cost(&self, count: usize, session: &Session) -> Cost {
+        Cost::to_all(session.me(), session.parties(), 1, 3 * count as u64)
+    }
+
+    /// The series in floating point, as it would be without rounding.
+    #[must_use]
+    pub fn value(&self, z: f64) -> f64 {
+        let unit = libm::ldexp(1.0, -(self.fraction as i32));
+        let turn = std::f64::consts::TAU * libm::ldexp(z, -(self.period as i32));
+        self.terms
+            .iter()
+            .map(|term| {
+                let angle = f64::from(term.k) * turn;
+                unit * (term.sine as f64 * libm::sin(angle) + term.cosine as f64 * libm::cos(angle))
+            })
+            .sum()
+    }
+}
+
+impl Term {
+    /// The public factors of cos(k r) and sin(k r) at the angle `delta`, at the scale of the
+    /// coefficients: integers, and the same at every party.
+    fn public_factors(&self, delta: u32) -> (i64, i64) {
+        let (cosine, sine) = trig::cosine_sine(delta.wrapping_mul(self.k));
+        let round = |v: i64| (v + (1 << (trig::FRACTION_BITS - 1))) >> trig::FRACTION_BITS;
+        (
+            round(self.sine * sine + self.cosine * cosine),
+            round(self.sine * cosine - self.cosine * sine),
+        )
+    }
+}

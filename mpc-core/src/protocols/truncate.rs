@@ -1,0 +1,208 @@
+//! Truncation (docs/protocols.md 3).
+//!
+//! There is no local truncation of a general share that carries on in the same ring: for two
+//! parties it fails with large values, for three always (see the negative test below).
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::rand::MaskSite;
+use crate::ring::{Ring, Z128, wire};
+use crate::session::{Batch, Kind, Recipients, Session, Slot};
+use crate::share::Shared;
+
+/// Truncate-reduce (3a): divides a value mod 2^`bits` by 2^`drop`; the result lives mod
+/// 2^(`bits` - `drop`). Free, and exact for any number of parties: unbiased, error below
+/// `parties` units, never a large error.
+///
+/// Sound when the consumer needs the result only in the smaller ring.
+///
+/// # Panics
+/// Unless `drop` < `bits` <= BITS.
+pub fn truncate_reduce<R: Ring>(
+    share: &mut Shared<R>,
+    bits: u32,
+    drop: u32,
+    me: usize,
+    parties: usize,
+) {
+    assert!(drop < bits && bits <= R::BITS);
+    if drop == 0 {
+        return;
+    }
+    let mask = wire::mask(bits);
+    // Party 0 adds half a unit for every party, so that the floors below are unbiased.
+    let half = if me == 0 { (parties as u128) << (drop - 1) } else { 0 };
+    for value in share.as_mut_slice() {
+        *value = R::from_u128((value.to_u128().wrapping_add(half) & mask) >> drop);
+    }
+}
+
+/// A masked opening that truncates and lifts (3b): integers |x| < 2^`magnitude`, shared mod
+/// 2^`ring`, are divided by 2^`drop` and may go on in any ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundedOpening {
+    /// E: |x| < 2^E. A condition of privacy, not only of correctness: to be proven from public
+    /// bounds.
+    pub magnitude: u32,
+    /// The statistical distance is below 2^(1-sigma) an element.
+    pub sigma: u32,
+    /// The ring: at least E + sigma + ceil(log2(maskers + 1)) bits.
+    pub ring: u32,
+    /// f: how many bits are dropped, at most E.
+    pub drop: u32,
+    /// How many parties draw a mask.
+    pub maskers: u32,
+}
+
+impl BoundedOpening {
+    /// The opening with the smallest ring that holds it.
+    ///
+    /// # Errors
+    /// [`Error::Range`] with the numbers when it needs more than 128 bits.
+    pub fn new(magnitude: u32, sigma: u32, drop: u32, maskers: u32) -> Result<Self, Error> {
+        let ring = magnitude + sigma + (maskers + 1).next_power_of_two().ilog2();
+        if ring > 128 || drop > magnitude {
+            return Err(Error::Range(format!(
+                "an opening of {magnitude}-bit values with {sigma} bits of masking needs a ring \
+                 of {ring} bits; at most 128 are possible"
+            )));
+        }
+        Ok(Self { magnitude, sigma, ring, drop, maskers })
+    }
+
+    /// The number of bits of a mask rho: uniform in [0, 2^(E + sigma)).
+    #[must_use]
+    pub fn mask_bits(&self) -> u32 {
+        self.magnitude + self.sigma
+    }
+
+    /// Adds the opening of `share` to a batch, under this party's mask `rho` (empty if this party
+    /// draws none).
+    ///
+    /// # Errors
+    /// When the mask has not the length of the share.
+    pub fn push(
+        &self,
+        share: &Shared<Z128>,
+        rho: &[Z128],
+        to: Recipients,
+        batch: &mut Batch,
+        session: &mut Session,
+    ) -> Result<Slot, Error> {
+        if !rho.is_empty() && rho.len() != share.len() {
+            return Err(Error::internal("a bounded opening has one mask for each element"));
+        }
+        let mut masked = share.clone();
+        session.add_zero_share(MaskSite::ZeroShareBounded, &mut masked, self.ring)?;
+        let offset = if session.me() == 0 { Z128(1 << self.magnitude) } else { Z128::ZERO };
+        for (i, value) in masked.as_mut_slice().iter_mut().enumerate() {
+            *value += offset;
+            if let Some(&rho) = rho.get(i) {
+                *value += rho;
+            }
+        }
+        Ok(batch.push(masked.as_slice(), self.ring, to, Kind::Bounded))
+    }
+
+    /// The public part of the result, for one party that saw `opened`.
+    #[must_use]
+    pub fn public_part(&self, opened: &[u128]) -> Zeroizing<Vec<i128>> {
+        let shift =
+            if self.drop == 0 { 0 } else { u128::from(self.maskers - 1) << (self.drop - 1) };
+        let offset = 1i128 << (self.magnitude - self.drop);
+        // c < 2^ring <= 2^128, so the difference is taken before the signed shift.
+        let part = |&c: &u128| {
+            let quotient = if c >= shift {
+                ((c - shift) >> self.drop) as i128
+            } else {
+                -(((shift - c) + wire::mask(self.drop)) as i128 >> self.drop)
+            };
+            quotient - offset
+        };
+        Zeroizing::new(opened.iter().map(part).collect())
+    }
+
+    /// floor(rho / 2^f): a party's part of the result is minus this.
+    #[must_use]
+    pub fn own_part(&self, rho: &[Z128]) -> Zeroizing<Vec<i128>> {
+        Zeroizing::new(rho.iter().map(|rho| (rho.0 >> self.drop) as i128).collect())
+    }
+
+    /// Payload bytes of one opening of `len` elements to one peer.
+    #[must_use]
+    pub fn bytes(&self, len: usize) -> u64 {
+        (len * wire::element_bytes(self.ring)) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(value: i128, bits: u32, noise: &[u128]) -> Vec<Z128> {
+        let mut shares: Vec<_> = noise.iter().map(|&v| Z128(v & wire::mask(bits))).collect();
+        let sum = shares.iter().fold(Z128::ZERO, |a, &b| a + b);
+        shares.push(Z128::from_i128(value) - sum);
+        shares
+    }
+
+    proptest! {
+        #[test]
+        fn truncate_reduce_is_within_its_bound(
+            value in -(1i128 << 90)..(1i128 << 90),
+            noise in prop::collection::vec(any::<u128>(), 1..6),
+            bits in 100u32..=128,
+            drop in 1u32..60,
+        ) {
+            let shares = split(value, bits, &noise);
+            let parties = shares.len();
+            let mut sum = Z128::ZERO;
+            for (me, share) in shares.into_iter().enumerate() {
+                let mut share = Shared::column(vec![share]);
+                truncate_reduce(&mut share, bits, drop, me, parties);
+                sum += share.as_slice()[0];
+            }
+            let got = sum.to_signed(bits - drop);
+            let wrapped = Z128::from_i128(value >> drop).to_signed(bits - drop);
+            let error = Z128::from_i128(got - wrapped).to_signed(bits - drop);
+            prop_assert!(error.abs() <= parties as i128, "error {error}");
+        }
+
+        #[test]
+        fn bounded_openings_are_within_their_bound(
+            value in -(1i128 << 50)..(1i128 << 50),
+            rho in prop::collection::vec(0u128..1 << 90, 2..7),
+            drop in 0u32..=50,
+        ) {
+            let n = rho.len() as u32;
+            let spec = BoundedOpening::new(50, 40, drop, n).expect("fits");
+            let rho: Vec<_> = rho.into_iter().map(Z128).collect();
+            let c = (value + (1 << 50)) as u128 + rho.iter().map(|r| r.0).sum::<u128>();
+            prop_assert!(c <= wire::mask(spec.ring));
+            let mut got = spec.public_part(&[c])[0];
+            for rho in &rho {
+                got -= spec.own_part(&[*rho])[0];
+            }
+            let exact = value as f64 / 2f64.powi(drop as i32);
+            let bound = if drop == 0 { 0.0 } else { (f64::from(n) + 1.0) / 2.0 };
+            prop_assert!((got as f64 - exact).abs() <= bound, "{got} against {exact}");
+        }
+    }
+
+    /// 3c: truncating shares of a general value locally and going on in the same ring is wrong.
+    #[test]
+    fn local_truncation_in_the_same_ring_is_not_sound() {
+        let wrong = |value: i128, noise: &[u128]| {
+            let sum = split(value, 128, noise)
+                .into_iter()
+                .fold(Z128::ZERO, |a, b| a + Z128::from_i128((b.0 as i128) >> 16));
+            (sum.to_signed(128) - (value >> 16)).abs() > 1 << 64
+        };
+        // Two parties, a large value; three parties, any value.
+        assert!(wrong(1 << 126, &[(1u128 << 127) + (1 << 126) - 5]));
+        assert!(wrong(5, &[3 << 125, 3 << 125]));
+    }
+}

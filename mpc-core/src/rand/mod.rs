@@ -1,0 +1,11 @@
+//! Randomness: every mask has a name, every stream a domain.
+
+mod prg;
+mod seed;
+mod site;
+
+pub use prg::Prg;
+pub use seed::{Seed, hash};
+pub use site::MaskSite;
+#[cfg(feature = "insecure-test-masks")]
+pub use site::insecure_switch_off;

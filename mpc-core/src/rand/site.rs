@@ -1,0 +1,91 @@
+//! The names of all masks.
+
+/// Every place where a random mask hides something.
+///
+/// The site is part of the domain of the stream that the mask is drawn from, so no two sites ever
+/// share randomness. Under the feature `insecure-test-masks` each can be switched off, and
+/// `tests/views.rs` shows for each that a test of the adversary's view then fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum MaskSite {
+    /// A party's share of another party's input (docs/protocols.md 1).
+    InputShare = 0,
+    /// The fresh zero share in the opening of a result (0, Release).
+    ZeroShareResult = 1,
+    /// The fresh zero share in a bounded opening (3b).
+    ZeroShareBounded = 2,
+    /// The bounded mask of one party in a bounded opening (3b): lambda and u of section 5.
+    BoundedMask = 3,
+    /// The mask r of the argument of a series (5, step 3).
+    AngleMask = 4,
+    /// The left factor of a Beaver triple, which masks X (2).
+    TripleLeft = 5,
+    /// The right factor of a Beaver triple, which masks Y (2).
+    TripleRight = 6,
+    /// The parties' shares of the product of a triple, which mask the dealer's correction (2).
+    TripleProduct = 7,
+    /// The matrix A that masks an owner's matrix in D = X - A (4).
+    OwnedMatrix = 8,
+    /// The parties' shares of A mu, which mask the dealer's correction (4).
+    OwnedProduct = 9,
+    /// The parties' shares of the phasors, which mask the dealer's correction (5).
+    Phasor = 10,
+}
+
+impl MaskSite {
+    /// All sites.
+    pub const ALL: [Self; 11] = [
+        Self::InputShare,
+        Self::ZeroShareResult,
+        Self::ZeroShareBounded,
+        Self::BoundedMask,
+        Self::AngleMask,
+        Self::TripleLeft,
+        Self::TripleRight,
+        Self::TripleProduct,
+        Self::OwnedMatrix,
+        Self::OwnedProduct,
+        Self::Phasor,
+    ];
+
+    /// The domain of the site's streams.
+    #[must_use]
+    pub const fn domain(self) -> &'static str {
+        match self {
+            Self::InputShare => "input share",
+            Self::ZeroShareResult => "zero share of a result",
+            Self::ZeroShareBounded => "zero share of a bounded opening",
+            Self::BoundedMask => "bounded mask",
+            Self::AngleMask => "angle mask",
+            Self::TripleLeft => "triple left",
+            Self::TripleRight => "triple right",
+            Self::TripleProduct => "triple product",
+            Self::OwnedMatrix => "owned matrix",
+            Self::OwnedProduct => "owned product",
+            Self::Phasor => "phasor",
+        }
+    }
+}
+
+#[cfg(feature = "insecure-test-masks")]
+static OFF: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
+/// Makes all streams of `site` return zeros, in the whole process, until it is called again;
+/// `None` switches every mask on. For tests that show that a missing mask is noticed.
+#[cfg(feature = "insecure-test-masks")]
+pub fn insecure_switch_off(site: Option<MaskSite>) {
+    let bits = site.map_or(0, |site| 1 << site as u8);
+    OFF.store(bits, std::sync::atomic::Ordering::SeqCst);
+}
+
+/// Whether a test has switched the site off. Always false in a release binary.
+#[cfg(feature = "insecure-test-masks")]
+pub(super) fn is_off(site: MaskSite) -> bool {
+    OFF.load(std::sync::atomic::Ordering::SeqCst) & (1 << site as u8) != 0
+}
+
+#[cfg(not(feature = "insecure-test-masks"))]
+pub(super) const fn is_off(_: MaskSite) -> bool {
+    false
+}

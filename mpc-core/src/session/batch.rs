@@ -1,0 +1,129 @@
+//! Openings that share a round.
+
+use mpc_net::Tag;
+use zeroize::Zeroizing;
+
+use crate::ring::Ring;
+use crate::ring::wire::{element_bytes, encode, mask};
+use crate::share::Shared;
+
+/// Who learns an opened value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every computing party.
+    All,
+    /// One computing party, by its index.
+    One(usize),
+}
+
+impl Recipients {
+    /// Whether the party with this index learns the value.
+    #[must_use]
+    pub fn include(self, party: usize) -> bool {
+        self == Self::All || self == Self::One(party)
+    }
+}
+
+/// Which of the three kinds of opening of docs/protocols.md 0 it is: what makes it safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Each party's message carries a mask of its own, used in no other message.
+    Masked,
+    /// Bounded masks and a fresh zero share (3b).
+    Bounded,
+    /// A fresh zero share; the sum is the released value.
+    Result,
+}
+
+pub(super) struct Entry {
+    pub(super) values: Zeroizing<Vec<u128>>,
+    pub(super) bits: u32,
+    pub(super) to: Recipients,
+}
+
+/// Values to be opened in one round.
+///
+/// A batch owns what it opens; [`Session::open`](crate::Session::open) consumes it and gives the
+/// values by slot.
+#[must_use = "nothing is opened before the batch is given to Session::open"]
+pub struct Batch {
+    pub(super) tag: Tag,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Where in a batch a value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(usize);
+
+impl Batch {
+    /// An empty batch for the step `label`, a name that all parties give this step.
+    pub const fn new(label: &'static str) -> Self {
+        Self { tag: Tag::new(label), entries: Vec::new() }
+    }
+
+    /// Adds a *masked opening* mod 2^`bits`.
+    ///
+    /// # Security
+    /// Every party's share must carry a mask of its own, uniform mod 2^`bits`, that is used in no
+    /// other message.
+    pub fn masked<R: Ring>(&mut self, share: &Shared<R>, bits: u32, to: Recipients) -> Slot {
+        self.push(share.as_slice(), bits, to, Kind::Masked)
+    }
+
+    pub(crate) fn push<R: Ring>(
+        &mut self,
+        values: &[R],
+        bits: u32,
+        to: Recipients,
+        kind: Kind,
+    ) -> Slot {
+        let mask = mask(bits);
+        let values = Zeroizing::new(values.iter().map(|v| v.to_u128() & mask).collect());
+        tracing::trace!(step = self.tag.label(), ?kind, bits, "opening");
+        self.entries.push(Entry { values, bits, to });
+        Slot(self.entries.len() - 1)
+    }
+
+    /// The bytes of the message to `party`.
+    pub(crate) fn message_to(&self, party: usize) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.length_to(party)));
+        for entry in self.entries.iter().filter(|entry| entry.to.include(party)) {
+            let values: &[u128] = &entry.values;
+            for value in values {
+                encode(&[crate::ring::Z128(*value)], entry.bits, &mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// The length of a message to `party`.
+    pub(crate) fn length_to(&self, party: usize) -> usize {
+        self.entries
+            .iter()
+            .filter(|entry| entry.to.include(party))
+            .map(|entry| entry.values.len() * element_bytes(entry.bits))
+            .sum()
+    }
+}
+
+/// The values that a round opened.
+pub struct Opened {
+    pub(super) values: Vec<Option<Zeroizing<Vec<u128>>>>,
+}
+
+impl Opened {
+    /// The value at `slot`, in [0, 2^bits).
+    ///
+    /// # Panics
+    /// When this party is not among the recipients: which slots are its own is public.
+    #[must_use]
+    pub fn at(&self, slot: Slot) -> &[u128] {
+        self.values[slot.0].as_ref().expect("only recipients ask for an opened value")
+    }
+
+    /// The value at `slot` if this party learns it.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> Option<&[u128]> {
+        self.values[slot.0].as_ref().map(|values| values.as_slice())
+    }
+}

@@ -1,0 +1,48 @@
+//! Which results may be revealed, and the record that is kept before they are.
+
+use std::collections::BTreeMap;
+
+use super::batch::Recipients;
+use crate::error::Error;
+
+/// The outputs that a study names, each with who learns it. Each can be revealed once.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    allowed: BTreeMap<String, (Recipients, bool)>,
+}
+
+impl Outputs {
+    /// No outputs at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Allows the output `label` to be revealed, once, to `recipients`.
+    #[must_use]
+    pub fn allow(mut self, label: &str, recipients: Recipients) -> Self {
+        self.allowed.insert(label.to_owned(), (recipients, false));
+        self
+    }
+
+    /// Marks `label` as revealed and says to whom it goes.
+    pub(super) fn spend(&mut self, label: &str) -> Result<Recipients, Error> {
+        let refuse = |why| Error::Reveal { label: label.to_owned(), why };
+        let (recipients, spent) =
+            self.allowed.get_mut(label).ok_or_else(|| refuse("the study does not name it"))?;
+        if *spent {
+            return Err(refuse("it was revealed before"));
+        }
+        *spent = true;
+        Ok(*recipients)
+    }
+}
+
+/// Where a release is written before it is sent (docs/protocols.md 0, Release).
+pub trait ReleaseLog: Send {
+    /// Makes `message`, this party's part in revealing `label`, durable.
+    ///
+    /// # Errors
+    /// A sentence for the operator. Nothing is sent then.
+    fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String>;
+}
