@@ -19,6 +19,14 @@ pub enum Error {
         /// What is wrong, without the bytes.
         detail: String,
     },
+    /// The parties hold different public facts where they must hold the same.
+    #[error("{peer} has another {what} than this node")]
+    Disagreement {
+        /// The peer's name.
+        peer: String,
+        /// What differs.
+        what: String,
+    },
     /// A number does not fit the fixed-point range that was agreed.
     #[error("{0}")]
     Range(String),
@@ -46,7 +54,7 @@ impl Error {
             Self::Net(error) => error.code(),
             Self::Misbehaved { .. } => AbortCode::PeerMisbehaved,
             Self::Range(_) | Self::Record(_) => AbortCode::LocalInput,
-            Self::Reveal { .. } => AbortCode::Configuration,
+            Self::Reveal { .. } | Self::Disagreement { .. } => AbortCode::Configuration,
             Self::Internal(_) => AbortCode::Internal,
         }
     }

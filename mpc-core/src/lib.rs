@@ -16,6 +16,7 @@ pub mod testing;
 pub mod trig;
 
 pub use error::Error;
+pub use mpc_net::Tag;
 pub use session::{
     Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
 };

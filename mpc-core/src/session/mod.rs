@@ -258,6 +258,38 @@ impl Session {
             .map(|values| values.iter().map(|&value| Z128(value).to_signed(left)).collect()))
     }
 
+    /// Tells every party `message` and gives everybody's, the own one included. For facts that are
+    /// public by design; all messages have the same length. One round.
+    ///
+    /// # Errors
+    /// Network errors.
+    pub async fn announce(&mut self, tag: Tag, message: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let outgoing = vec![Zeroizing::new(message.to_vec()); self.parties];
+        let incoming = vec![message.len(); self.parties];
+        let mut all: Vec<Vec<u8>> = self
+            .exchange(tag, outgoing, incoming)
+            .await?
+            .into_iter()
+            .map(|bytes| bytes.to_vec())
+            .collect();
+        all[self.me] = message.to_vec();
+        Ok(all)
+    }
+
+    /// Makes sure that all parties hold the same public bytes, called `what`. One round.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`] with the first party that holds others.
+    pub async fn agree(&mut self, what: &str, bytes: &[u8]) -> Result<(), Error> {
+        const AGREE: Tag = Tag::new("session/agree");
+        let digest = crate::rand::hash("agree", &[what.as_bytes(), bytes]);
+        let all = self.announce(AGREE, &digest).await?;
+        match all.iter().position(|theirs| *theirs != digest) {
+            None => Ok(()),
+            Some(peer) => Err(Error::Disagreement { peer: self.name(peer), what: what.to_owned() }),
+        }
+    }
+
     /// Adds a fresh zero share mod 2^`bits`: the parties' additions sum to zero
     /// (docs/protocols.md 1).
     pub(crate) fn add_zero_share<R: Ring>(

@@ -1,0 +1,30 @@
+//! What can go wrong in a joint model.
+
+use mpc_net::AbortCode;
+
+/// An error of a model or its plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A protocol failed.
+    #[error(transparent)]
+    Protocol(#[from] mpc_core::Error),
+    /// The settings of the study do not fit together; the message has the numbers.
+    #[error("{0}")]
+    Settings(String),
+    /// This party's own data do not fit the study. Nothing has left the machine.
+    #[error("{0}")]
+    Data(String),
+}
+
+impl Error {
+    /// The class of the error, as the peers would be told.
+    #[must_use]
+    pub fn code(&self) -> AbortCode {
+        match self {
+            Self::Protocol(error) => error.code(),
+            Self::Settings(_) => AbortCode::Configuration,
+            Self::Data(_) => AbortCode::LocalInput,
+        }
+    }
+}

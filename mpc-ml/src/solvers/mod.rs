@@ -1,0 +1,3 @@
+//! How a model is fitted on shares.
+
+pub mod sgd;
