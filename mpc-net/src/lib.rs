@@ -11,12 +11,21 @@
 //!   authentication by pinned public keys.
 //! * [`Meter`] counts bytes, messages and rounds by phase, at the transport.
 
+mod carrier;
+mod channel;
+#[cfg(feature = "test-util")]
+pub mod contract;
 mod error;
+#[cfg(feature = "test-util")]
+pub mod fault;
+mod frame;
+pub mod memory;
 mod meter;
 mod party;
 mod transport;
 
 pub use error::{Abort, AbortCode, NetError};
+pub use frame::{HEADER_BYTES, MAX_PAYLOAD};
 pub use meter::{Meter, PhaseTotals, Traffic};
 pub use party::PartyId;
 pub use transport::{BoxFuture, Due, Length, Tag, Transport};

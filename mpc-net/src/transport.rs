@@ -118,6 +118,9 @@ impl Due {
 /// * Dropping a future in the middle may leave half a frame behind; the channel is then unusable.
 /// * [`fork`](Self::fork) gives an independent channel over the same connections. Both ends fork
 ///   under the same label; the order of forks does not matter, and a label is used once.
+/// * Dropping the root channel without [`finish`](Self::finish) ends the node's part in the mesh,
+///   forks included: the peers get [`NetError::Lost`] once they have read what was sent before
+///   (over a network perhaps not all of it).
 pub trait Transport: Send + Sync {
     /// This node.
     fn id(&self) -> PartyId;
@@ -166,7 +169,67 @@ pub trait Transport: Send + Sync {
     /// Waits until every peer has also called `finish`, then closes the connections. To be
     /// called once, on the root channel, when nothing more will be sent.
     ///
+    /// The wait has no time-out, because the others may have work left; a lost peer ends it.
+    ///
     /// # Errors
     /// When a peer is lost or aborts before it has finished.
     fn finish(&self) -> BoxFuture<'_, Result<(), NetError>>;
 }
+
+/// Implements [`Transport`] for a public newtype around a channel.
+macro_rules! delegate_transport {
+    ($name:ident) => {
+        impl $crate::Transport for $name {
+            fn id(&self) -> $crate::PartyId {
+                self.0.id()
+            }
+
+            fn nodes(&self) -> usize {
+                self.0.nodes()
+            }
+
+            fn name(&self, node: $crate::PartyId) -> String {
+                self.0.name(node)
+            }
+
+            fn send<'a>(
+                &'a self,
+                to: $crate::PartyId,
+                tag: $crate::Tag,
+                payload: &'a [u8],
+            ) -> $crate::BoxFuture<'a, Result<(), $crate::NetError>> {
+                self.0.send(to, tag, payload)
+            }
+
+            fn recv(
+                &self,
+                from: $crate::PartyId,
+                due: $crate::Due,
+            ) -> $crate::BoxFuture<'_, Result<Vec<u8>, $crate::NetError>> {
+                self.0.recv(from, due)
+            }
+
+            fn fork(&self, label: &str) -> Result<Box<dyn $crate::Transport>, $crate::NetError> {
+                self.0.fork(label)
+            }
+
+            fn bind_session(&self, session: [u8; 8]) {
+                self.0.bind_session(session);
+            }
+
+            fn meter(&self) -> &$crate::Meter {
+                self.0.meter()
+            }
+
+            fn abort(&self, reason: $crate::Abort) {
+                self.0.abort(reason);
+            }
+
+            fn finish(&self) -> $crate::BoxFuture<'_, Result<(), $crate::NetError>> {
+                self.0.finish()
+            }
+        }
+    };
+}
+
+pub(crate) use delegate_transport;

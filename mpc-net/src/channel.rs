@@ -1,0 +1,516 @@
+//! The channel: framing, checks, time-outs and counting over any carrier.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::carrier::{Carrier, Fate, Fates};
+use crate::frame::{Expected, HEADER_BYTES, Header, MAX_PAYLOAD, step};
+use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
+
+/// Payloads up to this size travel in one write together with their header.
+const ONE_WRITE: usize = 64 << 10;
+
+/// How long after an error of a stream the reason may take to become known.
+const REASON_WAIT: Duration = Duration::from_secs(1);
+
+/// The path of the channel that carries the closing barrier; forks never have it, because each
+/// of their labels stands behind its length.
+const DONE_PATH: &str = "done";
+const DONE: Tag = Tag::new("mesh/done");
+
+/// What all channels of one node share.
+pub(crate) struct Mesh<C> {
+    pub(crate) me: PartyId,
+    pub(crate) names: Vec<String>,
+    pub(crate) silence: Duration,
+    pub(crate) carrier: C,
+    pub(crate) fates: Arc<Fates>,
+    #[cfg(feature = "test-util")]
+    pub(crate) hooks: crate::fault::Hooks,
+}
+
+impl<C: Carrier> Mesh<C> {
+    fn end(&self, why: &str) {
+        self.fates.settle_all(&Fate::Local(why.to_owned()));
+    }
+
+    /// Leaves the mesh as if the process had died.
+    pub(crate) fn leave(&self, why: &str) {
+        self.carrier.leave();
+        self.end(why);
+    }
+}
+
+/// One direction of a channel to one peer.
+struct Half<S> {
+    stream: Option<S>,
+    next: u64,
+    /// A call is at work, or was dropped in the middle of a frame.
+    busy: bool,
+}
+
+impl<S> Half<S> {
+    fn new() -> tokio::sync::Mutex<Self> {
+        tokio::sync::Mutex::new(Self { stream: None, next: 0, busy: false })
+    }
+
+    /// Starts a frame and returns its sequence number.
+    fn start(&mut self) -> Result<u32, NetError> {
+        if self.busy {
+            return Err(NetError::Internal(
+                "a call was dropped in the middle of a frame".to_owned(),
+            ));
+        }
+        let sequence = u32::try_from(self.next).map_err(|_| {
+            NetError::Internal("a channel carries at most 2^32 messages per direction".to_owned())
+        })?;
+        self.busy = true;
+        Ok(sequence)
+    }
+
+    fn done(&mut self) {
+        self.busy = false;
+        self.next += 1;
+    }
+}
+
+/// Why bytes did not come.
+enum Broken {
+    Silent,
+    Stream(io::Error),
+    Frame(NetError),
+}
+
+/// A channel of the mesh. The root channel ends the node's mesh when it is dropped.
+pub(crate) struct Channel<C: Carrier> {
+    mesh: Arc<Mesh<C>>,
+    root: bool,
+    /// Unambiguous: each label behind its length.
+    path: String,
+    /// For people.
+    display: String,
+    session: Mutex<[u8; 8]>,
+    outgoing: Vec<tokio::sync::Mutex<Half<C::Writer>>>,
+    incoming: Vec<tokio::sync::Mutex<Half<C::Reader>>>,
+    failure: Mutex<Option<NetError>>,
+    labels: Mutex<BTreeSet<String>>,
+    meter: Meter,
+}
+
+impl<C: Carrier> Channel<C> {
+    pub(crate) fn root(mesh: Mesh<C>) -> Self {
+        let meter = Meter::new(mesh.names.len(), "run");
+        Self::new(Arc::new(mesh), true, String::new(), String::new(), [0; 8], meter)
+    }
+
+    fn new(
+        mesh: Arc<Mesh<C>>,
+        root: bool,
+        path: String,
+        display: String,
+        session: [u8; 8],
+        meter: Meter,
+    ) -> Self {
+        let nodes = mesh.names.len();
+        Self {
+            mesh,
+            root,
+            path,
+            display,
+            session: Mutex::new(session),
+            outgoing: (0..nodes).map(|_| Half::new()).collect(),
+            incoming: (0..nodes).map(|_| Half::new()).collect(),
+            failure: Mutex::new(None),
+            labels: Mutex::new(BTreeSet::new()),
+            meter,
+        }
+    }
+
+    pub(crate) fn mesh(&self) -> &Mesh<C> {
+        &self.mesh
+    }
+
+    fn peer(&self, peer: PartyId) -> &str {
+        self.mesh.names.get(peer.index()).map_or("an unknown node", String::as_str)
+    }
+
+    /// Whether calls for `peer` make sense and nothing has failed on this channel.
+    fn usable(&self, peer: PartyId) -> Result<(), NetError> {
+        if peer == self.mesh.me || peer.index() >= self.mesh.names.len() {
+            return Err(NetError::Internal(format!("{peer} is not a peer of {}", self.mesh.me)));
+        }
+        lock(&self.failure).clone().map_or(Ok(()), Err)
+    }
+
+    /// Makes the channel unusable after an error.
+    fn keep<T>(&self, result: Result<T, NetError>) -> Result<T, NetError> {
+        if let Err(error) = &result {
+            lock(&self.failure).get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    fn fated(&self, peer: PartyId, expected: String, fate: Fate) -> NetError {
+        let peer = self.peer(peer).to_owned();
+        match fate {
+            Fate::Aborted(reason) => NetError::Aborted { peer, reason },
+            Fate::Lost(detail) => NetError::Lost { peer, expected, detail },
+            Fate::Finished => {
+                NetError::Lost { peer, expected, detail: "it has finished".to_owned() }
+            }
+            Fate::Local(why) => NetError::Internal(why),
+        }
+    }
+
+    /// The error of a broken stream: the peer's fate, which may become known a moment later.
+    async fn broken(&self, peer: PartyId, expected: String, error: &io::Error) -> NetError {
+        match timeout(REASON_WAIT, self.mesh.fates.when(peer, |_| true)).await {
+            Ok(fate) => self.fated(peer, expected, fate),
+            Err(_) => NetError::Lost {
+                peer: self.peer(peer).to_owned(),
+                expected,
+                detail: error.to_string(),
+            },
+        }
+    }
+
+    async fn send_frame(&self, to: PartyId, tag: Tag, payload: &[u8]) -> Result<(), NetError> {
+        let length =
+            u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD).ok_or_else(
+                || NetError::Internal(format!("{} is too long for a frame", tag.label())),
+            )?;
+        let mut half = self.outgoing[to.index()].lock().await;
+        let sequence = half.start()?;
+        let session = *lock(&self.session);
+        let header = Header { length, tag: tag.code(), sequence, session };
+        let written = tokio::select! {
+            biased;
+            fate = self.mesh.fates.when(to, |_| true) => {
+                return Err(self.fated(to, step(&self.display, tag, sequence), fate));
+            }
+            written = self.write(to, &mut half.stream, header, tag, payload) => written,
+        };
+        if let Err(error) = written {
+            return Err(self.broken(to, step(&self.display, tag, sequence), &error).await);
+        }
+        half.done();
+        self.meter.sent(to, payload.len(), HEADER_BYTES);
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        to: PartyId,
+        stream: &mut Option<C::Writer>,
+        header: Header,
+        tag: Tag,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let stream = match stream {
+            Some(stream) => stream,
+            None => stream.insert(self.mesh.carrier.open(to, &self.path).await?),
+        };
+        #[cfg(feature = "test-util")]
+        if let Some(tampered) =
+            self.mesh.hooks.tamper(to, tag, &self.path, &header.encode(), payload)
+        {
+            let Some(bytes) = tampered else {
+                self.mesh.leave("killed by an injected fault");
+                return std::future::pending().await;
+            };
+            stream.write_all(&bytes).await?;
+            return stream.flush().await;
+        }
+        #[cfg(not(feature = "test-util"))]
+        let _ = tag;
+        if payload.len() <= ONE_WRITE {
+            let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
+            frame.extend_from_slice(&header.encode());
+            frame.extend_from_slice(payload);
+            stream.write_all(&frame).await?;
+        } else {
+            stream.write_all(&header.encode()).await?;
+            stream.write_all(payload).await?;
+        }
+        stream.flush().await
+    }
+
+    async fn recv_frame(&self, from: PartyId, due: Due) -> Result<Vec<u8>, NetError> {
+        let mut half = self.incoming[from.index()].lock().await;
+        let sequence = half.start()?;
+        let expected = Expected {
+            peer: self.peer(from),
+            channel: &self.display,
+            due,
+            sequence,
+            session: *lock(&self.session),
+        };
+        let silence = Some(self.mesh.silence);
+        let fates = &self.mesh.fates;
+        // What a lost peer sent before is still read; an abort overtakes it.
+        let result = tokio::select! {
+            biased;
+            fate = fates.when(from, Fate::is_urgent) => {
+                return Err(self.fated(from, expected.step(), fate));
+            }
+            result = self.read(from, &self.path, &mut half.stream, &expected, silence) => result,
+            fate = fates.when(from, |_| true) => {
+                return Err(self.fated(from, expected.step(), fate));
+            }
+        };
+        let payload = match result {
+            Ok(payload) => payload,
+            Err(Broken::Frame(error)) => return Err(error),
+            Err(Broken::Stream(error)) => {
+                return Err(self.broken(from, expected.step(), &error).await);
+            }
+            Err(Broken::Silent) => {
+                return Err(NetError::Timeout {
+                    peer: expected.peer.to_owned(),
+                    expected: expected.step(),
+                    after: self.mesh.silence,
+                });
+            }
+        };
+        half.done();
+        self.meter.received(from, payload.len(), HEADER_BYTES);
+        #[cfg(feature = "test-util")]
+        self.mesh.hooks.seen(from, &self.display, due.tag, &payload);
+        Ok(payload)
+    }
+
+    async fn read(
+        &self,
+        from: PartyId,
+        path: &str,
+        stream: &mut Option<C::Reader>,
+        expected: &Expected<'_>,
+        silence: Option<Duration>,
+    ) -> Result<Vec<u8>, Broken> {
+        let stream = match stream {
+            Some(stream) => stream,
+            None => {
+                let claimed = within(silence, self.mesh.carrier.claim(from, path)).await?;
+                stream.insert(claimed.map_err(Broken::Stream)?)
+            }
+        };
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        fill(stream, &mut header, HEADER_BYTES, silence).await?;
+        let length = expected.check(&header).map_err(Broken::Frame)?;
+        let mut payload = Vec::with_capacity(length);
+        fill(stream, &mut payload, length, silence).await?;
+        Ok(payload)
+    }
+
+    /// The closing barrier with one peer.
+    async fn finish_with(&self, peer: PartyId) -> Result<(), NetError> {
+        let expected = Expected {
+            peer: self.peer(peer),
+            channel: "",
+            due: Due::exactly(DONE, 0),
+            sequence: 0,
+            session: *lock(&self.session),
+        };
+        let header = Header { length: 0, tag: DONE.code(), sequence: 0, session: expected.session };
+        let carrier = &self.mesh.carrier;
+        let tell = async {
+            let mut writer = carrier.open(peer, DONE_PATH).await.map_err(Broken::Stream)?;
+            writer.write_all(&header.encode()).await.map_err(Broken::Stream)?;
+            writer.flush().await.map_err(Broken::Stream)?;
+            Ok(writer)
+        };
+        let mut stream = None;
+        // No time-out: the others may have an hour of work left. A lost peer ends the wait.
+        let hear = self.read(peer, DONE_PATH, &mut stream, &expected, None);
+        let both = async {
+            let (writer, _) = tokio::try_join!(tell, hear)?;
+            carrier.drain(writer).await;
+            Ok(())
+        };
+        let fates = &self.mesh.fates;
+        let (error, fate) = tokio::select! {
+            biased;
+            fate = fates.when(peer, Fate::is_urgent) => (None, Some(fate)),
+            result = both => match result {
+                Ok(()) => return Ok(()),
+                Err(Broken::Frame(error)) => return Err(error),
+                Err(Broken::Silent) => (None, None),
+                Err(Broken::Stream(error)) => {
+                    match timeout(REASON_WAIT, fates.when(peer, |_| true)).await {
+                        Ok(fate) => (None, Some(fate)),
+                        Err(_) => (Some(error), None),
+                    }
+                }
+            },
+            fate = fates.when(peer, |_| true) => (None, Some(fate)),
+        };
+        match fate {
+            // A peer closes only once it has this node's frame and this node has its own.
+            Some(Fate::Finished) => Ok(()),
+            Some(fate) => Err(self.fated(peer, expected.step(), fate)),
+            None => Err(NetError::Lost {
+                peer: expected.peer.to_owned(),
+                expected: expected.step(),
+                detail: error.map_or_else(|| "no answer".to_owned(), |error| error.to_string()),
+            }),
+        }
+    }
+
+    async fn finish_all(&self) -> Result<(), NetError> {
+        if !self.root {
+            return Err(NetError::Internal("only the root channel finishes".to_owned()));
+        }
+        if let Some(error) = lock(&self.failure).clone() {
+            return Err(error);
+        }
+        // All at once, and each to its end: the first error wins, in the order of the nodes.
+        let mut waits: Vec<BoxFuture<'_, Result<(), NetError>>> = Vec::new();
+        for index in 0..self.mesh.names.len() {
+            let peer = PartyId::from_index(index);
+            if peer != self.mesh.me {
+                waits.push(Box::pin(self.finish_with(peer)));
+            }
+        }
+        let result = try_all(waits).await;
+        self.keep(result)?;
+        self.mesh.carrier.close().await;
+        self.mesh.end("the mesh has finished");
+        Ok(())
+    }
+}
+
+impl<C: Carrier> Drop for Channel<C> {
+    fn drop(&mut self) {
+        self.mesh.carrier.release(&self.path);
+        if self.root {
+            self.mesh.leave("the root channel was dropped");
+        }
+    }
+}
+
+impl<C: Carrier> Transport for Channel<C> {
+    fn id(&self) -> PartyId {
+        self.mesh.me
+    }
+
+    fn nodes(&self) -> usize {
+        self.mesh.names.len()
+    }
+
+    fn name(&self, node: PartyId) -> String {
+        self.mesh.names.get(node.index()).cloned().unwrap_or_else(|| node.to_string())
+    }
+
+    fn send<'a>(
+        &'a self,
+        to: PartyId,
+        tag: Tag,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), NetError>> {
+        Box::pin(async move {
+            self.usable(to)?;
+            let result = self.send_frame(to, tag, payload).await;
+            self.keep(result)
+        })
+    }
+
+    fn recv(&self, from: PartyId, due: Due) -> BoxFuture<'_, Result<Vec<u8>, NetError>> {
+        Box::pin(async move {
+            self.usable(from)?;
+            let result = self.recv_frame(from, due).await;
+            self.keep(result)
+        })
+    }
+
+    fn fork(&self, label: &str) -> Result<Box<dyn Transport>, NetError> {
+        if !lock(&self.labels).insert(label.to_owned()) {
+            return Err(NetError::Internal(format!("a channel was forked twice as {label:?}")));
+        }
+        let path = format!("{}/{}:{label}", self.path, label.len());
+        let display = if self.display.is_empty() {
+            label.to_owned()
+        } else {
+            format!("{}/{label}", self.display)
+        };
+        let mesh = Arc::clone(&self.mesh);
+        let session = *lock(&self.session);
+        Ok(Box::new(Self::new(mesh, false, path, display, session, self.meter.fork())))
+    }
+
+    fn bind_session(&self, session: [u8; 8]) {
+        *lock(&self.session) = session;
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    fn abort(&self, reason: Abort) {
+        self.mesh.carrier.abort(&reason);
+        self.mesh.end(&format!("this node gave up: {reason}"));
+    }
+
+    fn finish(&self) -> BoxFuture<'_, Result<(), NetError>> {
+        Box::pin(self.finish_all())
+    }
+}
+
+/// Waits for all futures concurrently; the first error ends the wait.
+async fn try_all(mut waits: Vec<BoxFuture<'_, Result<(), NetError>>>) -> Result<(), NetError> {
+    std::future::poll_fn(|context| {
+        let mut failed = None;
+        waits.retain_mut(|wait| match wait.as_mut().poll(context) {
+            std::task::Poll::Pending => true,
+            std::task::Poll::Ready(result) => {
+                if let Err(error) = result {
+                    failed.get_or_insert(error);
+                }
+                false
+            }
+        });
+        match failed {
+            Some(error) => std::task::Poll::Ready(Err(error)),
+            None if waits.is_empty() => std::task::Poll::Ready(Ok(())),
+            None => std::task::Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Reads until `buffer` holds `length` bytes. The clock of the silence starts anew with every
+/// piece that arrives: a long message over a slow line is not silence.
+async fn fill<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    buffer: &mut Vec<u8>,
+    length: usize,
+    silence: Option<Duration>,
+) -> Result<(), Broken> {
+    while buffer.len() < length {
+        let missing = length - buffer.len();
+        let mut room = (&mut *buffer).limit(missing);
+        match within(silence, stream.read_buf(&mut room)).await? {
+            Ok(0) => return Err(Broken::Stream(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(error) => return Err(Broken::Stream(error)),
+        }
+    }
+    Ok(())
+}
+
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Broken> {
+    match limit {
+        Some(limit) => timeout(limit, future).await.map_err(|_| Broken::Silent),
+        None => Ok(future.await),
+    }
+}
+
+/// What these locks hold is valid after every single write; a panic elsewhere changes nothing.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
