@@ -1,5 +1,31 @@
 //! Rings, additive shares, correlated randomness and the protocols of secure multi-party
 //! computation.
+//!
+//! Several parties hold numbers that they may not show to each other, and compute on them
+//! together. A number is split into *additive shares*, one for each party, that look random on
+//! their own; sums and public multiples of shares are local, everything else costs a *round*, in
+//! which every party sends a message to every other.
+//!
+//! * [`Shared`] is one party's share of a matrix over a [`ring`].
+//! * [`Session`] is the one context of a computation: the transport, the seeds shared with each
+//!   other node, and the ledger of what may be revealed. `Session::establish` starts one on any
+//!   `mpc_net::Transport`; [`testing::World`] runs all parties of one inside a process.
+//! * [`Batch`] collects openings that share a round: `let opened = session.open(batch).await?`.
+//! * [`Session::reveal`] is the only way by which a result is learned, and only if the
+//!   [`Outputs`] of the session name it.
+//! * [`correlations`] is randomness made ahead, without which products would leak: a
+//!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
+//! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
+//!   owner knows, and any smooth function as a trigonometric series. Each declares its [`Cost`];
+//!   [`ideal`] has a plaintext twin of each.
+//!
+//! The example `group_statistics` is a whole custom protocol in some fifty lines. The maths and
+//! its security conditions are in `docs/protocols.md`, to whose sections the code refers.
+//!
+//! # Security
+//! Semi-honest: parties that keep to the protocol learn what is revealed and nothing else, up to
+//! all but one of them together. A party that deviates is not detected. See
+//! `docs/threat-model.md`.
 
 pub mod correlations;
 mod error;
@@ -11,7 +37,6 @@ pub mod rand;
 pub mod ring;
 mod session;
 mod share;
-#[cfg(feature = "test-util")]
 pub mod testing;
 pub mod trig;
 
@@ -21,3 +46,8 @@ pub use session::{
     Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
 };
 pub use share::Shared;
+
+/// The code of the front page compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

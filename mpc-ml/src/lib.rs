@@ -6,6 +6,7 @@ pub mod plan;
 pub mod rows;
 pub mod schedule;
 pub mod solvers;
+pub mod standardise;
 pub mod synthetic;
 
 pub use error::Error;

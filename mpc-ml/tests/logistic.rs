@@ -74,13 +74,6 @@ fn compare(settings: SgdSettings, data: &[Rows], bound: f64) {
         .collect();
     let clear = plaintext::train(&plan, &ordered);
     let difference = largest_difference(&joint, &clear);
-    println!(
-        "N={} l2={} P=2^{} K={}: largest difference {difference:.2e}",
-        data.len(),
-        plan.settings().l2,
-        plan.settings().window,
-        plan.settings().terms
-    );
     assert!(difference <= bound, "largest difference {difference} above {bound}");
     assert!(clear.iter().any(|w| w.abs() > 0.1), "the model is not trivial");
 }

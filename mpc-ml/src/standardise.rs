@@ -1,0 +1,162 @@
+//! Joint standardisation: count, mean and standard deviation of each column over all parties'
+//! rows (docs/protocols.md 7). These are named outputs, learned by everybody.
+//!
+//! A party's own sums are its additive shares of the joint sums, so nothing is shared first and
+//! nothing is truncated: what is opened is the exact joint sum of the parties' sums, each rounded
+//! once at a scale that the declared range of the column and the number of rows allow.
+
+use mpc_core::ring::{Ring, Z128};
+use mpc_core::{Cost, Outputs, Recipients, Session, Shared, fixed};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// The output of the first round: how many cells are there, and their mean, for each column.
+pub const MEANS: &str = "column counts and means";
+/// The output of the second round: the standard deviation of each column.
+pub const DEVIATIONS: &str = "column standard deviations";
+
+/// The range that is assumed where the study declares none: +-2^31.
+const DEFAULT_MAGNITUDE: u32 = 31;
+/// Columns are summed at 2^100 at most.
+const MOST_FRACTION: u32 = 100;
+
+/// One party's values of a column; an absent cell is `None`.
+pub struct Column {
+    /// The name, for messages.
+    pub name: String,
+    /// The values of the own rows.
+    pub values: Zeroizing<Vec<Option<f64>>>,
+    /// The range that the study declares: every value is inside.
+    pub range: Option<(f64, f64)>,
+}
+
+/// What everybody learns of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistics {
+    /// Cells that are there, of all parties.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// The standard deviation over all rows (divided by their number), after an absent cell was
+    /// replaced by the mean.
+    pub deviation: f64,
+}
+
+/// Allows the outputs of [`joint`] to be revealed to everybody.
+#[must_use]
+pub fn allow(outputs: Outputs) -> Outputs {
+    outputs.allow(MEANS, Recipients::All).allow(DEVIATIONS, Recipients::All)
+}
+
+/// What [`joint`] costs `me` for `columns` columns: two rounds.
+#[must_use]
+pub fn cost(me: usize, parties: usize, columns: usize) -> Cost {
+    if columns == 0 {
+        return Cost::default();
+    }
+    Cost::to_all(me, parties, 2, 3 * 16 * columns as u64)
+}
+
+/// The scales at which a column is summed, from public facts.
+struct Scales {
+    magnitude: u32,
+    sum: u32,
+    squares: u32,
+}
+
+impl Scales {
+    fn new(range: Option<(f64, f64)>, rows: u64) -> Self {
+        let magnitude = range.map_or(f64::from(DEFAULT_MAGNITUDE), |(low, high)| {
+            libm::ceil(libm::log2(low.abs().max(high.abs()).max(f64::MIN_POSITIVE)))
+        });
+        // A narrow range needs no more than 2^-50 of it, a wide one is refused by the study.
+        let magnitude = magnitude.clamp(-50.0, 50.0) as i32;
+        let rows = rows.max(1).next_power_of_two().ilog2() as i32;
+        let scale = |bits: i32| (126 - bits).clamp(0, MOST_FRACTION as i32) as u32;
+        Self {
+            magnitude: magnitude.max(0) as u32,
+            sum: scale(magnitude + rows),
+            squares: scale(2 * (magnitude + 1) + rows),
+        }
+    }
+}
+
+/// Count, mean and standard deviation of each column over the rows of all parties, `rows` in
+/// number. Two rounds; reveals [`MEANS`] and [`DEVIATIONS`]. All parties give the same columns.
+///
+/// # Errors
+/// [`Error::Data`] when an own value is outside the range, before anything is sent;
+/// [`Error::Settings`] when a column is constant, or its spread is too small for its range.
+pub async fn joint(
+    columns: &[Column],
+    rows: u64,
+    session: &mut Session,
+) -> Result<Vec<Statistics>, Error> {
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scales: Vec<_> = columns.iter().map(|column| Scales::new(column.range, rows)).collect();
+    for (column, scales) in columns.iter().zip(&scales) {
+        let bound = libm::ldexp(1.0, scales.magnitude as i32);
+        if column.values.iter().flatten().any(|v| !v.is_finite() || v.abs() > bound) {
+            return Err(Error::Data(format!(
+                "column {}: a value is beyond +-{bound}; declare a `range` for it that holds all \
+                 values",
+                column.name
+            )));
+        }
+    }
+
+    let mut share = Vec::with_capacity(2 * columns.len());
+    for (column, scales) in columns.iter().zip(&scales) {
+        let present = column.values.iter().flatten();
+        share.push(Z128(present.clone().count() as u128));
+        share.push(Z128::from_i128(fixed::encode(present.sum(), scales.sum, 126)?));
+    }
+    let sums = reveal(MEANS, share, session).await?;
+    let mut statistics: Vec<_> = sums
+        .chunks_exact(2)
+        .zip(&scales)
+        .map(|(pair, scales)| {
+            let count = u64::try_from(pair[0]).unwrap_or(0);
+            let mean = fixed::decode(pair[1], scales.sum) / count as f64;
+            Statistics { count, mean, deviation: 0.0 }
+        })
+        .collect();
+    for (column, statistics) in columns.iter().zip(&statistics) {
+        if statistics.count == 0 || statistics.count > rows {
+            return Err(Error::Settings(format!(
+                "column {}: {} cells are there in {rows} rows; it cannot be standardised",
+                column.name, statistics.count
+            )));
+        }
+    }
+
+    let mut share = Vec::with_capacity(columns.len());
+    for ((column, scales), statistics) in columns.iter().zip(&scales).zip(&statistics) {
+        let squares = column.values.iter().flatten().map(|v| (v - statistics.mean).powi(2)).sum();
+        share.push(Z128::from_i128(fixed::encode(squares, scales.squares, 126)?));
+    }
+    let squares = reveal(DEVIATIONS, share, session).await?;
+    for (((statistics, &squares), scales), column) in
+        statistics.iter_mut().zip(&squares).zip(&scales).zip(columns)
+    {
+        // Each party's rounding is half a unit, so this leaves the deviation good to 2^-18.
+        if squares < 1 << 20 {
+            return Err(Error::Settings(format!(
+                "column {} is constant over all parties, or varies too little for its range: \
+                 leave it out, declare a narrower `range`, or do not scale it",
+                column.name
+            )));
+        }
+        statistics.deviation = (fixed::decode(squares, scales.squares) / rows as f64).sqrt();
+    }
+    Ok(statistics)
+}
+
+async fn reveal(label: &str, share: Vec<Z128>, session: &mut Session) -> Result<Vec<i128>, Error> {
+    let share = Shared::column(share);
+    let revealed = session.reveal(label, &share, 128, 0).await?;
+    revealed.ok_or_else(|| Error::Settings(format!("the output `{label}` is for everybody")))
+}
