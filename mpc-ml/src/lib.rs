@@ -1,1 +1,3 @@
 //! Models on shares.
+
+pub mod data;
