@@ -1,3 +1,5 @@
 //! Models on shares.
 
+pub mod artifact;
 pub mod data;
+pub mod metrics;

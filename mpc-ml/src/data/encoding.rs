@@ -17,13 +17,17 @@ use super::{Column, FeatureKind, Numeric, NumericMissing, Scaling, Table};
 #[non_exhaustive]
 pub enum EncodingError {
     /// Nobody has a value in the column.
-    #[error("the column {column:?} is empty at every party, so it has no mean; leave the feature out of the study")]
+    #[error(
+        "the column {column:?} is empty at every party, so it has no mean; leave the feature out of the study"
+    )]
     NoValues {
         /// The column.
         column: String,
     },
     /// The joint standard deviation is 0.
-    #[error("the column {column:?} has the same value in every row of every party, so it says nothing; leave the feature out of the study")]
+    #[error(
+        "the column {column:?} has the same value in every row of every party, so it says nothing; leave the feature out of the study"
+    )]
     Constant {
         /// The column.
         column: String,

@@ -15,6 +15,7 @@ mod target;
 pub(crate) mod testing;
 mod validate;
 
+pub(crate) use encoding::scale;
 pub use encoding::{
     Encoded, EncodingError, JointColumn, Standardisation, encode, joint_statistics,
 };

@@ -25,19 +25,27 @@ pub enum Column {
 #[non_exhaustive]
 pub enum CellError {
     /// Empty, and the study refuses missing values here.
-    #[error("the cell is empty, and the study refuses missing values in this column; fill the cell, leave the row out or agree on a rule for missing values")]
+    #[error(
+        "the cell is empty, and the study refuses missing values in this column; fill the cell, leave the row out or agree on a rule for missing values"
+    )]
     Missing,
     /// An empty target.
-    #[error("the cell is empty, and the target may not be missing; fill the cell or leave the row out")]
+    #[error(
+        "the cell is empty, and the target may not be missing; fill the cell or leave the row out"
+    )]
     MissingTarget,
     /// Not a number.
-    #[error("the cell is not a number; write it with a decimal point and without thousands separators, and leave a missing cell empty")]
+    #[error(
+        "the cell is not a number; write it with a decimal point and without thousands separators, and leave a missing cell empty"
+    )]
     NotANumber,
     /// Infinite or not a number by name.
     #[error("the cell is not a finite number; leave a missing cell empty")]
     NotFinite,
     /// Outside the range of the study.
-    #[error("the number lies outside the study's range, {low} to {high}; correct the cell or agree on another range")]
+    #[error(
+        "the number lies outside the study's range, {low} to {high}; correct the cell or agree on another range"
+    )]
     OutsideRange {
         /// The lower end.
         low: f64,
@@ -51,7 +59,9 @@ pub enum CellError {
         levels: Vec<String>,
     },
     /// Neither of the two classes.
-    #[error("the word is neither {positive:?} nor {negative:?}, the target's two classes; correct the cell or leave the row out")]
+    #[error(
+        "the word is neither {positive:?} nor {negative:?}, the target's two classes; correct the cell or leave the row out"
+    )]
     NeitherClass {
         /// The class that becomes 1.
         positive: String,

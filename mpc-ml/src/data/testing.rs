@@ -23,10 +23,7 @@ pub(crate) fn categorical(name: &str, levels: &[&str], base: &str) -> Feature {
 
 /// A schema with the target `Status` of `bad` and `good`.
 pub(crate) fn schema(features: Vec<Feature>) -> Result<Schema, SchemaError> {
-    let target = BinaryTarget {
-        column: "Status".into(),
-        positive: "bad".into(),
-        negative: "good".into(),
-    };
+    let target =
+        BinaryTarget { column: "Status".into(), positive: "bad".into(), negative: "good".into() };
     Schema::new(features, Target::Binary(target))
 }

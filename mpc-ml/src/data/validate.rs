@@ -58,13 +58,17 @@ pub enum SchemaError {
         level: String,
     },
     /// A level has the name that is kept for missing cells.
-    #[error("the feature {feature:?} has a level called {MISSING_LEVEL:?}, which is kept for missing cells; rename it")]
+    #[error(
+        "the feature {feature:?} has a level called {MISSING_LEVEL:?}, which is kept for missing cells; rename it"
+    )]
     ReservedLevel {
         /// The feature.
         feature: String,
     },
     /// The base is no level.
-    #[error("the base {base:?} of the feature {feature:?} is not among its levels; choose one of them")]
+    #[error(
+        "the base {base:?} of the feature {feature:?} is not among its levels; choose one of them"
+    )]
     BaseNotALevel {
         /// The feature.
         feature: String,
@@ -88,7 +92,9 @@ pub enum SchemaError {
         positive: bool,
     },
     /// The value for missing cells would itself be refused.
-    #[error("the value for missing cells of the feature {feature:?} lies outside its own range; widen the range or change the value")]
+    #[error(
+        "the value for missing cells of the feature {feature:?} lies outside its own range; widen the range or change the value"
+    )]
     FillOutsideRange {
         /// The feature.
         feature: String,
@@ -103,7 +109,9 @@ pub enum SchemaError {
         feature: String,
     },
     /// No cell is ever missing.
-    #[error("the feature {feature:?} refuses missing cells, so its indicator would be constant; drop the indicator")]
+    #[error(
+        "the feature {feature:?} refuses missing cells, so its indicator would be constant; drop the indicator"
+    )]
     IndicatorWithoutMissing {
         /// The feature.
         feature: String,
@@ -114,6 +122,28 @@ pub enum SchemaError {
         /// The class.
         class: String,
     },
+}
+
+impl SchemaError {
+    /// The feature or target column that is at fault, where there is one.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::NoFeatures | Self::SameClasses { .. } | Self::DuplicateEncodedColumn { .. } => {
+                None
+            }
+            Self::BadName { name } => Some(name),
+            Self::DuplicateColumn { column } | Self::BadRange { column } => Some(column),
+            Self::LevelCount { feature, .. }
+            | Self::DuplicateLevel { feature, .. }
+            | Self::ReservedLevel { feature }
+            | Self::BaseNotALevel { feature, .. }
+            | Self::BadConstant { feature, .. }
+            | Self::FillOutsideRange { feature }
+            | Self::MeanWithoutScale { feature }
+            | Self::IndicatorWithoutMissing { feature } => Some(feature),
+        }
+    }
 }
 
 pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
@@ -162,7 +192,8 @@ fn feature(feature: &Feature) -> Result<(), SchemaError> {
 
 fn numeric(name: &str, numeric: &Numeric) -> Result<(), SchemaError> {
     let feature = || name.to_owned();
-    let bad = |constant, positive| SchemaError::BadConstant { feature: feature(), constant, positive };
+    let bad =
+        |constant, positive| SchemaError::BadConstant { feature: feature(), constant, positive };
     range(name, numeric.range)?;
     if let Scaling::Constants { mean, std } = numeric.scale {
         if !mean.is_finite() {
@@ -284,7 +315,12 @@ mod tests {
     fn numeric_rules_must_fit_together() {
         let with = |range, missing, indicator| Feature {
             name: "a".into(),
-            kind: FeatureKind::Numeric(Numeric { range, missing, indicator, scale: Scaling::Joint }),
+            kind: FeatureKind::Numeric(Numeric {
+                range,
+                missing,
+                indicator,
+                scale: Scaling::Joint,
+            }),
         };
         for range in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
             assert!(matches!(

@@ -26,10 +26,7 @@ fn missing_cells_take_the_joint_mean() {
     let joint = joint_statistics(&[&a, &b]).unwrap();
     // Mean of 1, 4, 7; the filled row counts for the divisor of the variance.
     let std = (18.0_f64 / 4.0).sqrt();
-    assert_eq!(
-        joint,
-        [Standardisation { name: "Income".into(), mean: 4.0, std, present: 3 }]
-    );
+    assert_eq!(joint, [Standardisation { name: "Income".into(), mean: 4.0, std, present: 3 }]);
     let encoded = encode(&a, &joint, 32.0).unwrap();
     assert_eq!(encoded.columns, ["Income", "Income__missing"]);
     assert_eq!(encoded.x, ndarray::array![[-3.0 / std, 0.0], [0.0, 1.0]]);
@@ -68,12 +65,8 @@ fn categories_become_columns_without_the_base() {
         categorical.missing = CategoricalMissing::Level;
     }
     let schema = schema(vec![job, home]).unwrap();
-    let rows: [&[&str]; 4] = [
-        &["x", "own", "bad"],
-        &["base", "rent", "bad"],
-        &["y", "", "bad"],
-        &["", "rent", "bad"],
-    ];
+    let rows: [&[&str]; 4] =
+        [&["x", "own", "bad"], &["base", "rent", "bad"], &["y", "", "bad"], &["", "rent", "bad"]];
     let encoded = encode(&table(&schema, &rows), &[], 32.0).unwrap();
     assert_eq!(encoded.columns, ["Job=x", "Job=y", "Job=__missing__", "Home=rent"]);
     let expected = ndarray::array![
@@ -89,28 +82,19 @@ fn categories_become_columns_without_the_base() {
 fn constant_and_empty_columns_are_errors() {
     let schema = schema(vec![numeric("a", NumericMissing::Mean, Scaling::Joint)]).unwrap();
     let constant = table(&schema, &[&["3", "bad"], &["3", "good"]]);
-    assert_eq!(
-        joint_statistics(&[&constant]),
-        Err(EncodingError::Constant { column: "a".into() })
-    );
+    assert_eq!(joint_statistics(&[&constant]), Err(EncodingError::Constant { column: "a".into() }));
     let empty = table(&schema, &[&["", "bad"]]);
     assert_eq!(joint_statistics(&[&empty]), Err(EncodingError::NoValues { column: "a".into() }));
 
     let with = |std| [Standardisation { name: "a".into(), mean: 3.0, std, present: 2 }];
-    assert!(matches!(
-        encode(&constant, &with(0.0), 32.0),
-        Err(EncodingError::Constant { .. })
-    ));
+    assert!(matches!(encode(&constant, &with(0.0), 32.0), Err(EncodingError::Constant { .. })));
     for std in [f64::NAN, -1.0, f64::INFINITY, f64::MIN_POSITIVE / 2.0] {
         assert!(matches!(
             encode(&constant, &with(std), 32.0),
             Err(EncodingError::NoStandardisation { .. })
         ));
     }
-    assert!(matches!(
-        encode(&constant, &[], 32.0),
-        Err(EncodingError::NoStandardisation { .. })
-    ));
+    assert!(matches!(encode(&constant, &[], 32.0), Err(EncodingError::NoStandardisation { .. })));
 }
 
 #[test]
@@ -120,5 +104,8 @@ fn formatting_shows_no_value() {
     let joint = joint_statistics(&[&table]).unwrap();
     let encoded = encode(&table, &joint, 32.0).unwrap();
     assert_eq!(format!("{encoded:?}"), "Encoded([2 x 1 values, redacted])");
-    assert_eq!(format!("{:?}", table.joint_columns()), "[JointColumn(\"a\", [2 values, redacted])]");
+    assert_eq!(
+        format!("{:?}", table.joint_columns()),
+        "[JointColumn(\"a\", [2 values, redacted])]"
+    );
 }
