@@ -1,1 +1,4 @@
-//! The node.
+//! The node: one organisation's part in a joint study.
+
+pub mod name;
+pub mod study;
