@@ -35,7 +35,10 @@ fn the_digest_is_of_every_byte() {
     let text = study.digest().to_string();
     assert_eq!((text.len(), &text[..6]), (6 + 64, "study:"));
     // Pinned: parties of different builds must agree on it.
-    assert_eq!(StudyDigest::of(b"abc").to_string(), "study:4693c27f14031796ecdd7ca82e46c0ae47fe8b89f5a97481517d0a7990ee8c42");
+    assert_eq!(
+        StudyDigest::of(b"abc").to_string(),
+        "study:4693c27f14031796ecdd7ca82e46c0ae47fe8b89f5a97481517d0a7990ee8c42"
+    );
 }
 
 #[test]
