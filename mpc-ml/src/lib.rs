@@ -1,6 +1,20 @@
 //! Joint linear and logistic models on additive secret shares.
+//!
+//! * [`data`] says how the columns of a file become numbers, and holds a party's rows.
+//! * [`standardise`] brings columns to a common scale by their joint mean and deviation.
+//! * [`SgdPlan`] chooses every scale, ring and bound of a training from public facts, and refuses
+//!   what could wrap; [`schedule`] says which row is in which batch.
+//! * [`solvers`] train on shares; [`plaintext`] trains the same model on the same schedule in the
+//!   clear, as an example and as the oracle of the tests.
+//! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
+//!
+//! The crate knows no sockets, configuration or terminal: it works on a
+//! [`Session`](mpc_core::Session) and a source of correlations.
 
+pub mod artifact;
+pub mod data;
 mod error;
+pub mod metrics;
 pub mod plaintext;
 pub mod plan;
 pub mod rows;

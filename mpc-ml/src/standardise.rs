@@ -7,8 +7,8 @@
 
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Cost, Outputs, Recipients, Session, Shared, fixed};
-use zeroize::Zeroizing;
 
+use crate::data::{JointColumn, Standardisation};
 use crate::error::Error;
 
 /// The output of the first round: how many cells are there, and their mean, for each column.
@@ -20,28 +20,6 @@ pub const DEVIATIONS: &str = "column standard deviations";
 const DEFAULT_MAGNITUDE: u32 = 31;
 /// Columns are summed at 2^100 at most.
 const MOST_FRACTION: u32 = 100;
-
-/// One party's values of a column; an absent cell is `None`.
-pub struct Column {
-    /// The name, for messages.
-    pub name: String,
-    /// The values of the own rows.
-    pub values: Zeroizing<Vec<Option<f64>>>,
-    /// The range that the study declares: every value is inside.
-    pub range: Option<(f64, f64)>,
-}
-
-/// What everybody learns of a column.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Statistics {
-    /// Cells that are there, of all parties.
-    pub count: u64,
-    /// Their mean.
-    pub mean: f64,
-    /// The standard deviation over all rows (divided by their number), after an absent cell was
-    /// replaced by the mean.
-    pub deviation: f64,
-}
 
 /// Allows the outputs of [`joint`] to be revealed to everybody.
 #[must_use]
@@ -89,10 +67,10 @@ impl Scales {
 /// [`Error::Data`] when an own value is outside the range, before anything is sent;
 /// [`Error::Settings`] when a column is constant, or its spread is too small for its range.
 pub async fn joint(
-    columns: &[Column],
+    columns: &[JointColumn],
     rows: u64,
     session: &mut Session,
-) -> Result<Vec<Statistics>, Error> {
+) -> Result<Vec<Standardisation>, Error> {
     if columns.is_empty() {
         return Ok(Vec::new());
     }
@@ -117,18 +95,18 @@ pub async fn joint(
     let sums = reveal(MEANS, share, session).await?;
     let mut statistics: Vec<_> = sums
         .chunks_exact(2)
-        .zip(&scales)
-        .map(|(pair, scales)| {
-            let count = u64::try_from(pair[0]).unwrap_or(0);
-            let mean = fixed::decode(pair[1], scales.sum) / count as f64;
-            Statistics { count, mean, deviation: 0.0 }
+        .zip(columns.iter().zip(&scales))
+        .map(|(pair, (column, scales))| {
+            let present = u64::try_from(pair[0]).unwrap_or(0);
+            let mean = fixed::decode(pair[1], scales.sum) / present as f64;
+            Standardisation { name: column.name.clone(), mean, std: 0.0, present }
         })
         .collect();
     for (column, statistics) in columns.iter().zip(&statistics) {
-        if statistics.count == 0 || statistics.count > rows {
+        if statistics.present == 0 || statistics.present > rows {
             return Err(Error::Settings(format!(
                 "column {}: {} cells are there in {rows} rows; it cannot be standardised",
-                column.name, statistics.count
+                column.name, statistics.present
             )));
         }
     }
@@ -150,7 +128,7 @@ pub async fn joint(
                 column.name
             )));
         }
-        statistics.deviation = (fixed::decode(squares, scales.squares) / rows as f64).sqrt();
+        statistics.std = (fixed::decode(squares, scales.squares) / rows as f64).sqrt();
     }
     Ok(statistics)
 }

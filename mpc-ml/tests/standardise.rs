@@ -3,14 +3,14 @@
 use mpc_core::Outputs;
 use mpc_core::testing::World;
 use mpc_ml::Error;
-use mpc_ml::standardise::{self, Column, Statistics};
+use mpc_ml::data::{JointColumn, Standardisation};
+use mpc_ml::standardise;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use zeroize::Zeroizing;
 
 type Cells = Vec<Vec<Option<f64>>>;
 
-fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Statistics>, Error>> {
+fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Standardisation>, Error>> {
     let rows = parties.iter().map(|cells| cells[0].len() as u64).sum();
     let outputs = standardise::allow(Outputs::none());
     World::new(parties.len()).outputs(outputs).run(async |mut session| {
@@ -18,11 +18,7 @@ fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Statist
         let columns: Vec<_> = parties[me]
             .iter()
             .enumerate()
-            .map(|(i, cells)| Column {
-                name: format!("c{i}"),
-                values: Zeroizing::new(cells.clone()),
-                range,
-            })
+            .map(|(i, cells)| JointColumn { name: format!("c{i}"), values: cells.clone(), range })
             .collect();
         session.meter().enter("standardise");
         let result = standardise::joint(&columns, rows, &mut session).await;
@@ -35,13 +31,13 @@ fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Statist
     })
 }
 
-fn pooled(parties: &[Cells], column: usize) -> Statistics {
+fn pooled(parties: &[Cells], column: usize) -> Standardisation {
     let all: Vec<_> = parties.iter().flat_map(|cells| cells[column].iter().copied()).collect();
     let present: Vec<f64> = all.iter().copied().flatten().collect();
     let mean = present.iter().sum::<f64>() / present.len() as f64;
     let squares: f64 = present.iter().map(|v| (v - mean).powi(2)).sum();
     let deviation = (squares / all.len() as f64).sqrt();
-    Statistics { count: present.len() as u64, mean, deviation }
+    Standardisation { name: String::new(), mean, std: deviation, present: present.len() as u64 }
 }
 
 #[test]
@@ -71,9 +67,9 @@ fn agrees_with_the_pooled_statistics() {
                 let result = result.expect("runs");
                 for (column, got) in result.iter().enumerate() {
                     let want = pooled(&parties, column);
-                    prop_assert_eq!(got.count, want.count);
+                    prop_assert_eq!(got.present, want.present);
                     prop_assert!((got.mean - want.mean).abs() <= 1e-12 * unit);
-                    prop_assert!((got.deviation / want.deviation - 1.0).abs() < 1e-9);
+                    prop_assert!((got.std / want.std - 1.0).abs() < 1e-9);
                 }
             }
             Ok(())
@@ -86,9 +82,9 @@ fn small_columns_without_a_range_are_still_exact_enough() {
     let parties: Vec<Cells> =
         (0..3).map(|p| vec![(0..50).map(|i| Some(f64::from(i * p) * 1e-5)).collect()]).collect();
     for result in joint(&parties, None) {
-        let got = result.expect("runs")[0];
+        let got = result.expect("runs").remove(0);
         let want = pooled(&parties, 0);
-        assert!((got.deviation / want.deviation - 1.0).abs() < 1e-4, "{got:?} {want:?}");
+        assert!((got.std / want.std - 1.0).abs() < 1e-4, "{got:?} {want:?}");
     }
 }
 

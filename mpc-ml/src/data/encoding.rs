@@ -1,0 +1,259 @@
+//! From a table to the matrix that a model is fitted to.
+//!
+//! A numeric feature with [`Scaling::Joint`] becomes `(x - mean) / std`. The mean is that of the
+//! cells that are there, over all parties; a missing cell takes the value that the study gives or
+//! that mean. The standard deviation divides by the number of *all* rows, filled ones included
+//! (`ddof = 0`). Categories and indicators are 0 or 1 and are not scaled.
+
+use std::fmt;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::{Column, FeatureKind, Numeric, NumericMissing, Scaling, Table};
+
+/// Why a table cannot be encoded. Holds no cell's value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodingError {
+    /// Nobody has a value in the column.
+    #[error(
+        "the column {column:?} is empty at every party, so it has no mean; leave the feature out of the study"
+    )]
+    NoValues {
+        /// The column.
+        column: String,
+    },
+    /// The joint standard deviation is 0.
+    #[error(
+        "the column {column:?} has the same value in every row of every party, so it says nothing; leave the feature out of the study"
+    )]
+    Constant {
+        /// The column.
+        column: String,
+    },
+    /// A mean or standard deviation is missing or not usable.
+    #[error("there is no usable joint mean and standard deviation for the column {column:?}")]
+    NoStandardisation {
+        /// The column.
+        column: String,
+    },
+    /// The tables were read by different schemas.
+    #[error("the tables follow different schemas")]
+    DifferentSchemas,
+}
+
+/// The joint mean and standard deviation of one feature; revealed to the parties.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standardisation {
+    /// The feature.
+    pub name: String,
+    /// The mean of the cells that are there, on the scale of the file.
+    pub mean: f64,
+    /// The standard deviation over all rows after filling in, `ddof = 0`.
+    pub std: f64,
+    /// How many cells are there, over all parties.
+    pub present: u64,
+}
+
+/// What one party puts into the joint mean and standard deviation of one feature: **private
+/// data**. Formatting it shows the name and the length.
+pub struct JointColumn {
+    /// The feature.
+    pub name: String,
+    /// A value per row, on the scale of the file. `None` where the cell is missing and takes the
+    /// joint mean: such a cell counts neither for the mean nor for the number present, and for the
+    /// standard deviation as a row with deviation 0. Cells that take a value named by the study
+    /// hold that value.
+    pub values: Vec<Option<f64>>,
+    /// The public bounds of the values, where the study names them.
+    pub range: Option<(f64, f64)>,
+}
+
+/// A party's rows as a model sees them: **private data**. Formatting it shows the shape.
+pub struct Encoded {
+    /// The names of the columns of `x`.
+    pub columns: Vec<String>,
+    /// One row per row of the table, one column per encoded column.
+    pub x: Array2<f64>,
+    /// The target: 0 or 1, or a number. Empty when the table has no target.
+    pub y: Vec<f64>,
+    /// How many cells of `x` were cut to the bound. Private; it stays with the party.
+    pub clipped: usize,
+}
+
+impl Table {
+    /// This party's inputs to the joint statistics, one for each feature with
+    /// [`Scaling::Joint`], in order.
+    #[must_use]
+    pub fn joint_columns(&self) -> Vec<JointColumn> {
+        let features = self.schema().features().iter().zip(self.columns());
+        let joint = features.filter_map(|(feature, column)| match (&feature.kind, column) {
+            (
+                FeatureKind::Numeric(Numeric { range, missing, scale: Scaling::Joint, .. }),
+                Column::Numeric(values),
+            ) => {
+                let fill = match missing {
+                    NumericMissing::Value(value) => Some(*value),
+                    NumericMissing::Refuse | NumericMissing::Mean => None,
+                };
+                let values = values.iter().map(|value| value.or(fill)).collect();
+                Some(JointColumn { name: feature.name.clone(), values, range: *range })
+            }
+            _ => None,
+        });
+        joint.collect()
+    }
+}
+
+/// The joint statistics in the clear, over tables that one process can see: the reference that the
+/// protocol is tested against.
+///
+/// # Errors
+/// When the schemas differ, or a column is empty or constant.
+pub fn joint_statistics(tables: &[&Table]) -> Result<Vec<Standardisation>, EncodingError> {
+    let Some((first, rest)) = tables.split_first() else { return Ok(Vec::new()) };
+    if rest.iter().any(|table| table.schema() != first.schema()) {
+        return Err(EncodingError::DifferentSchemas);
+    }
+    let columns: Vec<Vec<JointColumn>> = tables.iter().map(|table| table.joint_columns()).collect();
+    let names = first.schema().joint_features().map(|feature| feature.name.clone()).enumerate();
+    names
+        .map(|(index, name)| {
+            let parts = || columns.iter().map(|columns| &columns[index].values);
+            statistics(name, parts().map(Vec::len).sum(), || parts().flatten().flatten().copied())
+        })
+        .collect()
+}
+
+/// Mean and standard deviation of `values` among `rows` rows; two passes, for accuracy.
+fn statistics<I: Iterator<Item = f64>>(
+    name: String,
+    rows: usize,
+    values: impl Fn() -> I,
+) -> Result<Standardisation, EncodingError> {
+    let present = values().count();
+    if present == 0 {
+        return Err(EncodingError::NoValues { column: name });
+    }
+    let mean = sum(values()) / present as f64;
+    let std = (sum(values().map(|value| (value - mean).powi(2))) / rows as f64).sqrt();
+    if std == 0.0 {
+        return Err(EncodingError::Constant { column: name });
+    }
+    Ok(Standardisation { name, mean, std, present: present as u64 })
+}
+
+/// A sum with Neumaier's compensation, so that the reference is exact to the last digits.
+fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
+    for value in values {
+        let next = sum + value;
+        lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        sum = next;
+    }
+    sum + lost
+}
+
+/// Encodes a table with the joint statistics of its features, and cuts every value to
+/// `[-clip, clip]`; an infinite `clip` cuts nothing.
+///
+/// `standardisation` has one entry for each feature with [`Scaling::Joint`], in any order.
+///
+/// # Errors
+/// When such an entry is missing or not finite, or when its standard deviation is 0 or so small
+/// that it cannot be told from 0: the column is then constant over all parties.
+pub fn encode(
+    table: &Table,
+    standardisation: &[Standardisation],
+    clip: f64,
+) -> Result<Encoded, EncodingError> {
+    let columns = table.schema().columns();
+    let mut x = Array2::zeros((table.rows(), columns.len()));
+    let mut at = 0;
+    for (feature, column) in table.schema().features().iter().zip(table.columns()) {
+        match (&feature.kind, column) {
+            (FeatureKind::Numeric(numeric), Column::Numeric(values)) => {
+                let (mean, std) = scale(&feature.name, numeric.scale, standardisation)?;
+                let fill = match numeric.missing {
+                    NumericMissing::Value(value) => value,
+                    // Refused cells are not in the table.
+                    NumericMissing::Refuse | NumericMissing::Mean => mean,
+                };
+                for (row, value) in values.iter().enumerate() {
+                    x[[row, at]] = (value.unwrap_or(fill) - mean) / std;
+                    if numeric.indicator {
+                        x[[row, at + 1]] = f64::from(u8::from(value.is_none()));
+                    }
+                }
+            }
+            (FeatureKind::Categorical(categorical), Column::Categorical(values)) => {
+                let base = categorical.levels.iter().position(|level| *level == categorical.base);
+                let width = feature.columns().len();
+                for (row, value) in values.iter().enumerate() {
+                    // The column of a level is its place among the levels without the base.
+                    let place = match (value.map(|level| level as usize), base) {
+                        (Some(level), Some(base)) if level < base => Some(level),
+                        (Some(level), Some(base)) if level > base => Some(level - 1),
+                        (None, _) if width == categorical.levels.len() => Some(width - 1),
+                        _ => None,
+                    };
+                    if let Some(place) = place {
+                        x[[row, at + place]] = 1.0;
+                    }
+                }
+            }
+            _ => unreachable!("columns are made by the kinds of the features"),
+        }
+        at += feature.columns().len();
+    }
+    let clipped = clip_to(&mut x, clip);
+    let y = table.target().map(<[f64]>::to_vec).unwrap_or_default();
+    Ok(Encoded { columns, x, y, clipped })
+}
+
+/// The mean and the standard deviation that `scale` stands for.
+pub(crate) fn scale(
+    name: &str,
+    scale: Scaling,
+    standardisation: &[Standardisation],
+) -> Result<(f64, f64), EncodingError> {
+    let column = || name.to_owned();
+    match scale {
+        Scaling::None => Ok((0.0, 1.0)),
+        Scaling::Constants { mean, std } => Ok((mean, std)),
+        Scaling::Joint => match standardisation.iter().find(|entry| entry.name == name) {
+            Some(entry) if entry.std == 0.0 => Err(EncodingError::Constant { column: column() }),
+            // A normal number, so that dividing by it cannot overflow for want of digits.
+            Some(entry) if entry.mean.is_finite() && entry.std.is_normal() && entry.std > 0.0 => {
+                Ok((entry.mean, entry.std))
+            }
+            _ => Err(EncodingError::NoStandardisation { column: column() }),
+        },
+    }
+}
+
+fn clip_to(x: &mut Array2<f64>, clip: f64) -> usize {
+    let mut clipped = 0;
+    for value in x.iter_mut().filter(|value| value.abs() > clip) {
+        *value = clip.copysign(*value);
+        clipped += 1;
+    }
+    clipped
+}
+
+impl fmt::Debug for JointColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JointColumn({:?}, [{} values, redacted])", self.name, self.values.len())
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoded([{} x {} values, redacted])", self.x.nrows(), self.x.ncols())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,27 @@
+//! From a party's rows to the numbers a model sees.
+//!
+//! * [`Schema`] says which columns a study uses and how each becomes numbers; it is public.
+//! * [`Table`] holds one party's rows, checked cell by cell against a schema; it is private.
+//! * [`joint_columns`](Table::joint_columns) gives the inputs to the joint means and standard
+//!   deviations, [`Standardisation`] holds their results, and [`encode`] turns the table into an
+//!   [`Encoded`] matrix with them.
+//! * [`joint_statistics`] computes the same figures in the clear, as a reference.
+
+mod encoding;
+mod schema;
+mod table;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+mod validate;
+
+pub(crate) use encoding::scale;
+pub use encoding::{
+    Encoded, EncodingError, JointColumn, Standardisation, encode, joint_statistics,
+};
+pub use schema::{
+    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Scaling, Schema,
+};
+pub use table::{BadCell, CellError, Column, Table, TableBuilder};
+pub use target::{BinaryTarget, NumericTarget, Target};
+pub use validate::SchemaError;

@@ -1,0 +1,295 @@
+//! Which columns a study uses and how each becomes numbers.
+
+use serde::{Deserialize, Serialize};
+
+use super::validate::{self, SchemaError};
+use super::{Target, table::CellError};
+
+/// What ends the name of the 0/1 column that says where a numeric feature was missing.
+const MISSING_SUFFIX: &str = "__missing";
+
+/// The name of the level that missing categorical cells become under
+/// [`CategoricalMissing::Level`].
+pub(super) const MISSING_LEVEL: &str = "__missing__";
+
+/// The columns of a study: public, and the same at every party.
+///
+/// A schema is valid by construction: names are unique, bases are levels, constants are finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schema {
+    features: Vec<Feature>,
+    target: Target,
+}
+
+/// One input column as the files have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// The name of the column in the header of the data file.
+    pub name: String,
+    /// What the column holds and how it becomes numbers.
+    pub kind: FeatureKind,
+}
+
+/// What a column holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureKind {
+    /// Numbers.
+    Numeric(Numeric),
+    /// One of a fixed list of words.
+    Categorical(Categorical),
+}
+
+/// How a column of numbers is read and scaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Numeric {
+    /// Both ends inclusive; a cell outside is refused.
+    pub range: Option<(f64, f64)>,
+    /// What an empty cell becomes.
+    pub missing: NumericMissing,
+    /// Whether a further column `NAME__missing` is 1 where the cell is empty and 0 elsewhere.
+    pub indicator: bool,
+    /// How the column is scaled.
+    pub scale: Scaling,
+}
+
+/// What an empty cell of a numeric column becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumericMissing {
+    /// Nothing: an empty cell is an error.
+    Refuse,
+    /// The mean that the scaling uses: the joint mean of the cells that are there, or the mean of
+    /// [`Scaling::Constants`].
+    Mean,
+    /// This value, on the scale of the file; it counts as if it stood in the file.
+    Value(f64),
+}
+
+/// How a numeric column is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// By the mean and standard deviation of all parties' rows, which are computed jointly and
+    /// revealed.
+    Joint,
+    /// Not at all.
+    None,
+    /// By constants that the study names.
+    Constants {
+        /// Subtracted first.
+        mean: f64,
+        /// Divided by afterwards; positive.
+        std: f64,
+    },
+}
+
+/// How a column of words becomes 0/1 columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Categorical {
+    /// All words that may occur, in the order of the encoded columns.
+    pub levels: Vec<String>,
+    /// The level without a column of its own.
+    pub base: String,
+    /// What an empty cell becomes.
+    pub missing: CategoricalMissing,
+}
+
+/// What an empty cell of a categorical column becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CategoricalMissing {
+    /// Nothing: an empty cell is an error.
+    Refuse,
+    /// The base level.
+    Base,
+    /// A level of its own, with the last column, `NAME=__missing__`.
+    Level,
+}
+
+impl Schema {
+    /// A schema of these features and this target.
+    ///
+    /// # Errors
+    /// When a name is empty or used twice, a level list or range is not one, a constant is not
+    /// finite, or two features would give an encoded column the same name.
+    pub fn new(features: Vec<Feature>, target: Target) -> Result<Self, SchemaError> {
+        let schema = Self { features, target };
+        validate::schema(&schema)?;
+        Ok(schema)
+    }
+
+    /// The features, in the order of the study.
+    #[must_use]
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The names of the encoded columns, in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        self.features.iter().flat_map(Feature::columns).collect()
+    }
+
+    /// The features that are scaled by joint statistics, in order.
+    pub fn joint_features(&self) -> impl Iterator<Item = &Feature> {
+        self.features.iter().filter(|feature| feature.is_joint())
+    }
+}
+
+impl Feature {
+    /// The names of the columns that this feature becomes, in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        let name = &self.name;
+        match &self.kind {
+            FeatureKind::Numeric(numeric) => {
+                let mut columns = vec![name.clone()];
+                if numeric.indicator {
+                    columns.push(format!("{name}{MISSING_SUFFIX}"));
+                }
+                columns
+            }
+            FeatureKind::Categorical(categorical) => {
+                let mut columns: Vec<String> =
+                    categorical.coded_levels().map(|level| format!("{name}={level}")).collect();
+                if categorical.missing == CategoricalMissing::Level {
+                    columns.push(format!("{name}={MISSING_LEVEL}"));
+                }
+                columns
+            }
+        }
+    }
+
+    /// Whether the feature's mean and standard deviation are computed jointly.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        matches!(&self.kind, FeatureKind::Numeric(Numeric { scale: Scaling::Joint, .. }))
+    }
+}
+
+impl Numeric {
+    /// Reads a cell; `None` is a missing value that the schema has a rule for.
+    ///
+    /// # Errors
+    /// The rule that the cell breaks. The error never holds the cell's value.
+    pub fn parse(&self, cell: &str) -> Result<Option<f64>, CellError> {
+        let cell = cell.trim();
+        if cell.is_empty() {
+            return match self.missing {
+                NumericMissing::Refuse => Err(CellError::Missing),
+                NumericMissing::Mean | NumericMissing::Value(_) => Ok(None),
+            };
+        }
+        parse_number(cell, self.range).map(Some)
+    }
+}
+
+impl Categorical {
+    /// The levels that have a column, in order.
+    pub fn coded_levels(&self) -> impl Iterator<Item = &String> {
+        self.levels.iter().filter(|level| **level != self.base)
+    }
+
+    /// Reads a cell as an index into [`levels`](Self::levels); `None` is a missing value that the
+    /// schema has a rule for.
+    ///
+    /// # Errors
+    /// The rule that the cell breaks. The error never holds the cell's value.
+    pub fn parse(&self, cell: &str) -> Result<Option<u32>, CellError> {
+        let cell = cell.trim();
+        if cell.is_empty() {
+            return match self.missing {
+                CategoricalMissing::Refuse => Err(CellError::Missing),
+                CategoricalMissing::Base | CategoricalMissing::Level => Ok(None),
+            };
+        }
+        // A schema has at most `validate::MAX_LEVELS` levels, far below 2^32.
+        let found = (0_u32..).zip(&self.levels).find(|(_, level)| *level == cell);
+        found
+            .map(|(index, _)| Some(index))
+            .ok_or_else(|| CellError::UnknownLevel { levels: self.levels.clone() })
+    }
+}
+
+/// Reads a finite number in `range`.
+pub(super) fn parse_number(cell: &str, range: Option<(f64, f64)>) -> Result<f64, CellError> {
+    let value: f64 = cell.parse().map_err(|_| CellError::NotANumber)?;
+    if !value.is_finite() {
+        return Err(CellError::NotFinite);
+    }
+    match range {
+        Some((low, high)) if value < low || value > high => {
+            Err(CellError::OutsideRange { low, high })
+        }
+        _ => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::{categorical, numeric, schema};
+
+    #[test]
+    fn encoded_columns_follow_the_order_of_the_study() {
+        let mut income = numeric("Income", NumericMissing::Mean, Scaling::Joint);
+        if let FeatureKind::Numeric(numeric) = &mut income.kind {
+            numeric.indicator = true;
+        }
+        let home = categorical("Home", &["other", "ignore", "rent"], "ignore");
+        let mut job = categorical("Job", &["fixed", "freelance"], "fixed");
+        if let FeatureKind::Categorical(categorical) = &mut job.kind {
+            categorical.missing = CategoricalMissing::Level;
+        }
+        let schema = schema(vec![income, home, job]).unwrap();
+        assert_eq!(
+            schema.columns(),
+            [
+                "Income",
+                "Income__missing",
+                "Home=other",
+                "Home=rent",
+                "Job=freelance",
+                "Job=__missing__"
+            ]
+        );
+        assert_eq!(schema.joint_features().count(), 1);
+    }
+
+    #[test]
+    fn cells_are_read_by_the_rules_of_their_column() {
+        let age = Numeric {
+            range: Some((0.0, 120.0)),
+            missing: NumericMissing::Refuse,
+            indicator: false,
+            scale: Scaling::None,
+        };
+        assert_eq!(age.parse(" 35.5 "), Ok(Some(35.5)));
+        assert_eq!(age.parse("120"), Ok(Some(120.0)));
+        assert_eq!(age.parse("121"), Err(CellError::OutsideRange { low: 0.0, high: 120.0 }));
+        assert_eq!(age.parse("  "), Err(CellError::Missing));
+        assert_eq!(age.parse("NA"), Err(CellError::NotANumber));
+        for cell in ["inf", "-Infinity", "NaN", "1e999"] {
+            assert_eq!(age.parse(cell), Err(CellError::NotFinite), "{cell}");
+        }
+
+        let home = Categorical {
+            levels: vec!["own".into(), "rent".into()],
+            base: "own".into(),
+            missing: CategoricalMissing::Base,
+        };
+        assert_eq!(home.parse("rent"), Ok(Some(1)));
+        assert_eq!(home.parse(""), Ok(None));
+        assert!(matches!(home.parse("Rent"), Err(CellError::UnknownLevel { .. })));
+    }
+}

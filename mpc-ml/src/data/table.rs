@@ -1,0 +1,282 @@
+//! One party's rows, checked against a schema.
+
+use std::fmt;
+
+use super::{FeatureKind, Schema};
+
+/// One party's rows: **private data**. Formatting it shows the shape and no value.
+pub struct Table {
+    schema: Schema,
+    columns: Vec<Column>,
+    target: Option<Vec<f64>>,
+    rows: usize,
+}
+
+/// One column of a [`Table`]: **private data**. Formatting it shows the length and no value.
+pub enum Column {
+    /// Finite numbers on the scale of the file; `None` where the cell is missing.
+    Numeric(Vec<Option<f64>>),
+    /// Indices into the feature's levels; `None` where the cell is missing.
+    Categorical(Vec<Option<u32>>),
+}
+
+/// The rule that a cell breaks. Holds the rule, which is public, and never the cell's value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CellError {
+    /// Empty, and the study refuses missing values here.
+    #[error(
+        "the cell is empty, and the study refuses missing values in this column; fill the cell, leave the row out or agree on a rule for missing values"
+    )]
+    Missing,
+    /// An empty target.
+    #[error(
+        "the cell is empty, and the target may not be missing; fill the cell or leave the row out"
+    )]
+    MissingTarget,
+    /// Not a number.
+    #[error(
+        "the cell is not a number; write it with a decimal point and without thousands separators, and leave a missing cell empty"
+    )]
+    NotANumber,
+    /// Infinite or not a number by name.
+    #[error("the cell is not a finite number; leave a missing cell empty")]
+    NotFinite,
+    /// Outside the range of the study.
+    #[error(
+        "the number lies outside the study's range, {low} to {high}; correct the cell or agree on another range"
+    )]
+    OutsideRange {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+    /// Not one of the levels.
+    #[error("the word is none of the study's levels ({}); correct the cell or agree on another list", .levels.join(", "))]
+    UnknownLevel {
+        /// The levels.
+        levels: Vec<String>,
+    },
+    /// Neither of the two classes.
+    #[error(
+        "the word is neither {positive:?} nor {negative:?}, the target's two classes; correct the cell or leave the row out"
+    )]
+    NeitherClass {
+        /// The class that becomes 1.
+        positive: String,
+        /// The class that becomes 0.
+        negative: String,
+    },
+}
+
+/// A cell that breaks a rule: which column, and which rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadCell {
+    /// The column's name.
+    pub column: String,
+    /// The position of the cell among those given to [`TableBuilder::push_row`]: an index into
+    /// the features, or their number for the target.
+    pub position: usize,
+    /// The rule.
+    pub rule: CellError,
+}
+
+impl Table {
+    /// An empty table, to be filled with rows that have a target.
+    #[must_use]
+    pub fn builder(schema: Schema) -> TableBuilder {
+        TableBuilder::new(schema, true)
+    }
+
+    /// An empty table, to be filled with rows that have no target, for predictions.
+    #[must_use]
+    pub fn builder_without_target(schema: Schema) -> TableBuilder {
+        TableBuilder::new(schema, false)
+    }
+
+    /// The schema that the rows were read by.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns, in the order of the schema's features.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The target, where the table has one: 0 or 1, or a number.
+    #[must_use]
+    pub fn target(&self) -> Option<&[f64]> {
+        self.target.as_deref()
+    }
+
+    /// How many cells of each feature are missing, in the order of the features. Private.
+    #[must_use]
+    pub fn missing(&self) -> Vec<usize> {
+        self.columns.iter().map(Column::missing).collect()
+    }
+}
+
+impl Column {
+    fn missing(&self) -> usize {
+        match self {
+            Self::Numeric(values) => values.iter().filter(|value| value.is_none()).count(),
+            Self::Categorical(values) => values.iter().filter(|value| value.is_none()).count(),
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("rows", &self.rows)
+            .field("columns", &self.columns.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, rows) = match self {
+            Self::Numeric(values) => ("Numeric", values.len()),
+            Self::Categorical(values) => ("Categorical", values.len()),
+        };
+        write!(f, "{kind}([{rows} values, redacted])")
+    }
+}
+
+/// Reads rows, cell by cell, into a [`Table`].
+#[derive(Debug)]
+pub struct TableBuilder {
+    table: Table,
+}
+
+impl TableBuilder {
+    fn new(schema: Schema, with_target: bool) -> Self {
+        let empty = |kind: &FeatureKind| match kind {
+            FeatureKind::Numeric(_) => Column::Numeric(Vec::new()),
+            FeatureKind::Categorical(_) => Column::Categorical(Vec::new()),
+        };
+        let columns = schema.features().iter().map(|feature| empty(&feature.kind)).collect();
+        let target = with_target.then(Vec::new);
+        Self { table: Table { schema, columns, target, rows: 0 } }
+    }
+
+    /// How many cells a row has: one for each feature, then the target where there is one.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.table.columns.len() + usize::from(self.table.target.is_some())
+    }
+
+    /// Reads one row: the cells of the features in the schema's order, then the target's.
+    ///
+    /// # Errors
+    /// Every cell that breaks a rule; the table is then of no further use except to find more of
+    /// them.
+    ///
+    /// # Panics
+    /// When the number of cells is not [`width`](Self::width).
+    pub fn push_row(&mut self, cells: &[&str]) -> Result<(), Vec<BadCell>> {
+        assert_eq!(cells.len(), self.width(), "a row has one cell per column");
+        let table = &mut self.table;
+        let mut bad = Vec::new();
+        let features = table.schema.features().iter().zip(&mut table.columns);
+        for (position, ((feature, column), cell)) in features.zip(cells).enumerate() {
+            let pushed = match (&feature.kind, column) {
+                (FeatureKind::Numeric(rule), Column::Numeric(values)) => {
+                    rule.parse(cell).map(|value| values.push(value))
+                }
+                (FeatureKind::Categorical(rule), Column::Categorical(values)) => {
+                    rule.parse(cell).map(|value| values.push(value))
+                }
+                _ => unreachable!("columns are made by the kinds of the features"),
+            };
+            if let Err(rule) = pushed {
+                bad.push(BadCell { column: feature.name.clone(), position, rule });
+            }
+        }
+        if let (Some(values), Some(cell)) = (&mut table.target, cells.get(table.columns.len())) {
+            let target = table.schema.target();
+            match target.parse(cell) {
+                Ok(value) => values.push(value),
+                Err(rule) => bad.push(BadCell {
+                    column: target.column().to_owned(),
+                    position: table.columns.len(),
+                    rule,
+                }),
+            }
+        }
+        table.rows += 1;
+        if bad.is_empty() { Ok(()) } else { Err(bad) }
+    }
+
+    /// The table, when every row was accepted.
+    ///
+    /// # Panics
+    /// When a row was refused before.
+    #[must_use]
+    pub fn finish(self) -> Table {
+        let table = self.table;
+        let whole = table.columns.iter().all(|column| match column {
+            Column::Numeric(values) => values.len() == table.rows,
+            Column::Categorical(values) => values.len() == table.rows,
+        });
+        let whole = whole && table.target.as_ref().is_none_or(|target| target.len() == table.rows);
+        assert!(whole, "a table is finished only when no row was refused");
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::{categorical, numeric, schema};
+    use crate::data::{NumericMissing, Scaling};
+
+    fn builder() -> TableBuilder {
+        let features = vec![
+            numeric("Age", NumericMissing::Mean, Scaling::Joint),
+            categorical("Home", &["own", "rent"], "own"),
+        ];
+        Table::builder(schema(features).unwrap())
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let mut builder = builder();
+        builder.push_row(&["31", "rent", "bad"]).unwrap();
+        builder.push_row(&["", "", "good"]).unwrap();
+        let table = builder.finish();
+        assert_eq!((table.rows(), table.missing()), (2, vec![1, 1]));
+        assert_eq!(table.target(), Some(&[1.0, 0.0][..]));
+        assert!(matches!(&table.columns()[1], Column::Categorical(v) if v == &[Some(1), None]));
+    }
+
+    #[test]
+    fn every_bad_cell_of_a_row_is_named() {
+        let bad = builder().push_row(&["old", "tent", ""]).unwrap_err();
+        let named: Vec<_> = bad.iter().map(|cell| (cell.column.as_str(), cell.position)).collect();
+        assert_eq!(named, [("Age", 0), ("Home", 1), ("Status", 2)]);
+        // The rule is told, the value is not.
+        let text = format!("{bad:?} {}", bad[1].rule);
+        assert!(text.contains("own, rent") && !text.contains("tent"));
+    }
+
+    #[test]
+    fn formatting_a_table_shows_no_value() {
+        let mut builder = builder();
+        builder.push_row(&["7777", "rent", "bad"]).unwrap();
+        let table = builder.finish();
+        let text = format!("{table:?} {:#?} {:?}", table, table.columns());
+        assert!(!text.contains('7') && !text.contains("rent"), "{text}");
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// One organisation's node: trains models jointly with others, without showing them its rows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "party",
+    version,
+    after_help = "Exit codes: 0 done, 2 wrong command line, 3 own data or model wrong, 4 configuration or study wrong,\n\
+                  5 peer misbehaved, 6 peer lost, 7 stopped by operator, 8 output exists, 70 fault of the program."
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// This node's settings
+    #[arg(long, global = true, value_name = "FILE", default_value = "party.toml")]
+    pub config: PathBuf,
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The form of the log on standard error; RUST_LOG chooses what is logged
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this node's key and a commented party.toml
+    Init(Init),
+    /// Print this node's fingerprint, to be given to the other parties
+    Fingerprint,
+    /// The other nodes that this node knows
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// The studies that this node may take part in
+    #[command(subcommand)]
+    Study(StudyCommand),
+    /// Apply a model to rows, on this machine alone
+    Predict(Predict),
+}
+
+/// `party init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where to put the files
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// This party's name, as studies will have it
+    #[arg(long)]
+    pub name: String,
+    /// The UDP address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
+    pub listen: SocketAddr,
+}
+
+/// `party peer ...`
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// Add a node to party.toml; its comments stay
+    Add(PeerAdd),
+}
+
+/// `party peer add`
+#[derive(Debug, Args)]
+pub struct PeerAdd {
+    /// Its name, as studies have it
+    pub name: String,
+    /// Where it listens, host:port
+    pub address: String,
+    /// Its fingerprint, from `party fingerprint` there; compare it by telephone
+    pub fingerprint: String,
+    /// The node is the dealer
+    #[arg(long)]
+    pub dealer: bool,
+}
+
+/// `party study ...`
+#[derive(Debug, Subcommand)]
+pub enum StudyCommand {
+    /// Check a study and my data against each other, and tell what will be revealed to whom
+    Check(StudyCheck),
+}
+
+/// `party study check`
+#[derive(Debug, Args)]
+pub struct StudyCheck {
+    /// The study
+    pub study: PathBuf,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Show the values of bad cells
+    #[arg(long)]
+    pub show_values: bool,
+}
+
+/// `party predict`
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// The model, as a training left it
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The rows, CSV or CSV.gz
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Where to write the predictions as CSV; without it they are printed
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// A column of the data to put beside each prediction
+    #[arg(long, value_name = "COLUMN")]
+    pub id_column: Option<String>,
+    /// Compare the predictions with the target column, and print scores in their place
+    #[arg(long)]
+    pub evaluate: bool,
+    /// Show the values of bad cells
+    #[arg(long)]
+    pub show_values: bool,
+}

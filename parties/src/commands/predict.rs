@@ -1,0 +1,100 @@
+//! `party predict`
+
+use std::fs;
+
+use mpc_ml::artifact::{Model, ModelKind};
+use mpc_ml::metrics::Scores;
+use serde_json::json;
+
+use crate::cli::Predict;
+use crate::data_file::{DataFile, ReadOptions, read};
+use crate::exit::{Exit, Failure};
+use crate::output::{Report, create, exists};
+
+pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
+    // Before the work, not after it.
+    if let Some(out) = options.out.as_ref().filter(|out| out.symlink_metadata().is_ok()) {
+        return Err(exists(out));
+    }
+    let bytes = fs::read(&options.model).map_err(|error| {
+        let what = format!("the model cannot be read: {error}");
+        Failure::new(Exit::LocalInput, what).in_file(&options.model)
+    })?;
+    let model =
+        Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(&options.model))?;
+    let read_options = ReadOptions {
+        id_column: options.id_column.clone(),
+        with_target: options.evaluate,
+        show_values: options.show_values,
+    };
+    let file = read(&options.data, model.schema(), &read_options)?;
+    let predictions = model.predict(&file.table)?;
+    let csv = csv(&model, &file, options, &predictions)?;
+    if let Some(out) = &options.out {
+        create(out, csv.as_bytes())?;
+    }
+    let written = options
+        .out
+        .as_ref()
+        .map(|out| format!("Wrote {} predictions to {}.\n", predictions.len(), out.display()));
+    if let Some(outcomes) = file.table.target() {
+        return evaluate(&model, &predictions, outcomes, options, &written.unwrap_or_default());
+    }
+    Ok(Report {
+        json: json!({
+            "rows": predictions.len(),
+            "out": options.out,
+            "predictions": options.out.is_none().then_some(&predictions),
+        }),
+        text: written.unwrap_or(csv),
+    })
+}
+
+fn evaluate(
+    model: &Model,
+    predictions: &[f64],
+    outcomes: &[f64],
+    options: &Predict,
+    written: &str,
+) -> Result<Report, Failure> {
+    if model.kind() != ModelKind::Logistic {
+        return Err(Failure::new(Exit::Usage, "--evaluate knows logistic models only so far"));
+    }
+    let scores = Scores::new(predictions, outcomes).map_err(|error| {
+        Failure::new(Exit::LocalInput, error.to_string()).in_file(&options.data)
+    })?;
+    let auc = scores
+        .auc
+        .map_or("not defined: all outcomes are the same".to_owned(), |auc| format!("{auc:.4}"));
+    Ok(Report {
+        text: format!(
+            "{written}Rows:     {} ({} positive)\nAccuracy: {:.4}\nAUC:      {auc}\nLog-loss: {:.4}\nBrier:    {:.4}\n",
+            scores.rows, scores.positives, scores.accuracy, scores.log_loss, scores.brier
+        ),
+        json: json!({ "rows": scores.rows, "out": options.out, "scores": scores }),
+    })
+}
+
+fn csv(
+    model: &Model,
+    file: &DataFile,
+    options: &Predict,
+    predictions: &[f64],
+) -> Result<String, Failure> {
+    let column = match model.kind() {
+        ModelKind::Linear => "prediction",
+        _ => "probability",
+    };
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error.to_string());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let id = options.id_column.as_deref().unwrap_or("row");
+    writer.write_record([id, column]).map_err(|error| failed(&error))?;
+    for (row, prediction) in predictions.iter().enumerate() {
+        let id = file.ids.as_ref().and_then(|ids| ids.0.get(row)).cloned();
+        // Rows are counted from 1, without the header.
+        let id = id.unwrap_or_else(|| (row + 1).to_string());
+        writer.write_record([id, prediction.to_string()]).map_err(|error| failed(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|error| failed(&error))
+}

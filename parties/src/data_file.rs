@@ -1,0 +1,339 @@
+//! The organisation's data file: CSV, plain or gzip, read cell by cell against a schema.
+//!
+//! Errors name file, line, column and rule. They hold no cell's value unless the operator asks
+//! for it, since messages end up in logs and tickets.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, StringRecord};
+use flate2::read::MultiGzDecoder;
+use mpc_ml::data::{Schema, Table, TableBuilder};
+
+/// How many bad cells are listed; the rest is counted.
+const LISTED: usize = 20;
+
+/// What to read from a data file.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// A column that names rows and is no feature.
+    pub id_column: Option<String>,
+    /// Whether rows have a target; without it, for predictions, its column is not looked at.
+    pub with_target: bool,
+    /// Whether errors may show the values of bad cells.
+    pub show_values: bool,
+}
+
+/// A data file, read.
+#[derive(Debug)]
+pub struct DataFile {
+    /// The rows.
+    pub table: Table,
+    /// Columns of the file that the study does not use.
+    pub unused_columns: Vec<String>,
+    /// The id of each row, where an id column was asked for. Private.
+    pub ids: Option<Ids>,
+}
+
+/// The ids of rows: **private data**. Formatting them shows how many they are.
+pub struct Ids(pub Vec<String>);
+
+impl fmt::Debug for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ids([{} values, redacted])", self.0.len())
+    }
+}
+
+/// A cell or a row that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPlace {
+    /// The line of the file, counted from 1, on which the row begins.
+    pub line: u64,
+    /// The column; `None` when the whole row is at fault.
+    pub column: Option<String>,
+    /// The rule, and what to do.
+    pub rule: String,
+    /// The value, only when the operator asked for values.
+    pub value: Option<String>,
+}
+
+impl fmt::Display for BadPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column:?}")?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, ", value {value:?}")?;
+        }
+        write!(f, ": {}", self.rule)
+    }
+}
+
+/// Why a data file is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("the data file {} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is of a kind that is not read.
+    #[error("the data file {} is {kind}, which is not supported yet; convert it to CSV", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// There is no header.
+    #[error("the data file {} has no readable header; its first line must name the columns, in UTF-8", path.display())]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column is not there.
+    #[error("the data file {} has no column {column:?}; its columns are: {}{}", path.display(), .columns.join(", "), separator_hint(.columns))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that is looked for.
+        column: String,
+        /// The columns that are there.
+        columns: Vec<String>,
+    },
+    /// A column that is needed is there twice.
+    #[error("the header of the data file {} names the column {column:?} twice; rename or remove one", path.display())]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// The id column is a feature or the target.
+    #[error(
+        "the id column {column:?} is also a feature or the target of the study; choose another id column"
+    )]
+    IdIsUsed {
+        /// The column.
+        column: String,
+    },
+    /// There is a header and nothing else.
+    #[error("the data file {} has no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Cells or rows break rules.
+    #[error("the data file {} has {total} {} that cannot be used{}", path.display(), if *total == 1 { "place" } else { "places" }, Listing(listed, *total))]
+    BadPlaces {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        listed: Vec<BadPlace>,
+        /// How many there are.
+        total: u64,
+    },
+}
+
+struct Listing<'a>(&'a [BadPlace], u64);
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in self.0 {
+            write!(f, "\n  {place}")?;
+        }
+        let more = self.1.saturating_sub(self.0.len() as u64);
+        if more > 0 { write!(f, "\n  and {more} more") } else { Ok(()) }
+    }
+}
+
+fn separator_hint(columns: &[String]) -> &'static str {
+    match columns {
+        [only] if only.contains([';', '\t', '|']) => {
+            " (the file seems to use another separator than the comma; save it with commas)"
+        }
+        _ => "",
+    }
+}
+
+/// Reads a data file by `schema`.
+///
+/// # Errors
+/// When the file cannot be read, a column is missing, or a cell breaks a rule.
+pub fn read(path: &Path, schema: &Schema, options: &ReadOptions) -> Result<DataFile, DataError> {
+    let failed = |source| DataError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut magic = Vec::new();
+    (&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let unsupported = |kind| Err(DataError::Unsupported { path: path.to_owned(), kind });
+    if magic == b"PAR1" || extension == Some("parquet") {
+        return unsupported("Parquet");
+    }
+    if magic.starts_with(&[0xff, 0xfe]) || magic.starts_with(&[0xfe, 0xff]) {
+        return unsupported("UTF-16 text");
+    }
+    if magic.starts_with(b"PK\x03\x04") {
+        return unsupported("a ZIP archive or a spreadsheet");
+    }
+    // By content and not by name: a .csv may have been packed, a .gz unpacked.
+    if magic.starts_with(&[0x1f, 0x8b]) {
+        read_csv(MultiGzDecoder::new(BufReader::new(file)), path, schema, options)
+    } else {
+        read_csv(file, path, schema, options)
+    }
+}
+
+/// Reads CSV by `schema`; `path` only stands in messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_csv(
+    input: impl Read,
+    path: &Path,
+    schema: &Schema,
+    options: &ReadOptions,
+) -> Result<DataFile, DataError> {
+    // Flexible, so that rows of another length are reported with the rest. Lines end at every
+    // line feed, and the file with one more: then the place of a row can be told from where it
+    // ends. What is left of a Windows line end is trimmed off the last cell.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_reader(input.chain(&b"\n"[..]));
+    let header = match reader.headers() {
+        Ok(header) if !header.is_empty() => header.clone(),
+        Err(error) if is_io(&error) => return Err(read_error(path, error)),
+        _ => return Err(DataError::NoHeader { path: path.to_owned() }),
+    };
+    let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
+    wanted.extend(options.with_target.then(|| schema.target().column()));
+    let at = wanted
+        .iter()
+        .map(|column| locate(path, &columns, column))
+        .collect::<Result<Vec<usize>, DataError>>()?;
+    let id = options.id_column.as_deref();
+    if let Some(column) = id.filter(|id| wanted.contains(id) || *id == schema.target().column()) {
+        return Err(DataError::IdIsUsed { column: column.to_owned() });
+    }
+    let id_at = id.map(|id| locate(path, &columns, id)).transpose()?;
+    let used = |position: usize| at.contains(&position) || id_at == Some(position);
+    let unused_columns = columns.iter().enumerate().filter(|(position, _)| !used(*position));
+    let unused_columns = unused_columns.map(|(_, name)| name.clone()).collect();
+
+    let mut rows = Rows::new(schema, options, columns.len());
+    let mut ids = id_at.map(|_| Ids(Vec::new()));
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(|error| read_error(path, error))? {
+        let is_blank = record.len() == 1 && record[0].trim_ascii().is_empty();
+        if is_blank {
+            continue;
+        }
+        let inside: usize =
+            record.iter().map(|cell| cell.iter().filter(|&&byte| byte == b'\n').count()).sum();
+        let line = reader.position().line().saturating_sub(1 + inside as u64);
+        let Ok(text) = StringRecord::from_byte_record(record.clone()) else {
+            rows.bad(line, None, "the row is not UTF-8 text; save the file as UTF-8".into(), None);
+            continue;
+        };
+        rows.push(line, &text, &at);
+        if let (Some(ids), Some(id_at)) = (&mut ids, id_at) {
+            ids.0.push(text.get(id_at).unwrap_or_default().trim().to_owned());
+        }
+    }
+    let table = rows.finish(path)?;
+    Ok(DataFile { table, unused_columns, ids })
+}
+
+fn is_io(error: &csv::Error) -> bool {
+    matches!(error.kind(), csv::ErrorKind::Io(_))
+}
+
+fn read_error(path: &Path, error: csv::Error) -> DataError {
+    DataError::Read { path: path.to_owned(), source: io::Error::from(error) }
+}
+
+fn locate(path: &Path, columns: &[String], column: &str) -> Result<usize, DataError> {
+    let mut found = columns.iter().enumerate().filter(|(_, name)| *name == column);
+    let first = found.next().ok_or_else(|| DataError::MissingColumn {
+        path: path.to_owned(),
+        column: column.to_owned(),
+        columns: columns.to_vec(),
+    })?;
+    if found.next().is_some() {
+        let column = column.to_owned();
+        return Err(DataError::DuplicateColumn { path: path.to_owned(), column });
+    }
+    Ok(first.0)
+}
+
+/// The rows read so far, or what is wrong with them.
+struct Rows {
+    builder: TableBuilder,
+    width: usize,
+    rows: u64,
+    show_values: bool,
+    listed: Vec<BadPlace>,
+    total: u64,
+}
+
+impl Rows {
+    fn new(schema: &Schema, options: &ReadOptions, width: usize) -> Self {
+        let builder = if options.with_target {
+            Table::builder(schema.clone())
+        } else {
+            Table::builder_without_target(schema.clone())
+        };
+        let show_values = options.show_values;
+        Self { builder, width, rows: 0, show_values, listed: Vec::new(), total: 0 }
+    }
+
+    fn push(&mut self, line: u64, record: &StringRecord, at: &[usize]) {
+        self.rows += 1;
+        if record.len() != self.width {
+            let rule = format!(
+                "the row has {} cells, and the header has {}; look for a missing or extra comma or quote",
+                record.len(),
+                self.width
+            );
+            return self.bad(line, None, rule, None);
+        }
+        let cells: Vec<&str> = at.iter().map(|&at| &record[at]).collect();
+        if let Err(bad) = self.builder.push_row(&cells) {
+            for cell in bad {
+                let value = self.show_values.then(|| cells[cell.position].to_owned());
+                self.bad(line, Some(cell.column), cell.rule.to_string(), value);
+            }
+        }
+    }
+
+    fn bad(&mut self, line: u64, column: Option<String>, rule: String, value: Option<String>) {
+        self.total += 1;
+        if self.listed.len() < LISTED {
+            self.listed.push(BadPlace { line, column, rule, value });
+        }
+    }
+
+    fn finish(self, path: &Path) -> Result<Table, DataError> {
+        let path = path.to_owned();
+        if self.total > 0 {
+            return Err(DataError::BadPlaces { path, listed: self.listed, total: self.total });
+        }
+        if self.rows == 0 {
+            return Err(DataError::NoRows { path });
+        }
+        Ok(self.builder.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests;

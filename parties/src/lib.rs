@@ -1,0 +1,19 @@
+//! The node: one organisation's part in a joint study.
+//!
+//! * [`settings`] is `party.toml`, private to the organisation; [`study`] is `study.toml`, the
+//!   same at every party.
+//! * [`identity`] is the node's key, [`data_file`] the organisation's rows.
+//! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends.
+//!
+//! The models and their file format are in `mpc-ml`, which knows no files or terminals.
+
+pub mod cli;
+pub mod commands;
+pub mod data_file;
+pub mod exit;
+pub mod identity;
+pub mod name;
+pub mod observe;
+pub mod output;
+pub mod settings;
+pub mod study;

@@ -1,0 +1,329 @@
+//! `party.toml`: the settings of one organisation's node, private to it.
+//!
+//! Read from the file, then from environment variables (`PARTY__NETWORK__LISTEN` for
+//! `network.listen`), then from flags; the later wins. A key that is not known is an error, and
+//! relative paths are relative to the file.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::identity::{Fingerprint, IdentityError};
+use crate::name::{Address, NameError, PartyName};
+
+/// The version of the format that this program reads.
+const VERSION: i64 = 1;
+
+/// The settings of a node.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who this node is.
+    pub identity: IdentitySettings,
+    /// How it reaches others.
+    pub network: NetworkSettings,
+    /// The other parties, as far as they are known.
+    pub peers: Vec<Peer>,
+    /// The dealer, where one is known.
+    pub dealer: Option<Peer>,
+    /// The organisation's rows; a dealer has none.
+    pub data: Option<DataSettings>,
+    /// The directory for what the node keeps.
+    pub state: PathBuf,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct IdentitySettings {
+    /// Its name in studies.
+    pub name: PartyName,
+    /// The file with its private key.
+    pub key: PathBuf,
+}
+
+/// How a node reaches others.
+#[derive(Clone, Debug)]
+pub struct NetworkSettings {
+    /// The UDP address to listen on.
+    pub listen: SocketAddr,
+    /// How long a peer may be silent while something is due from it.
+    pub silence_timeout: Duration,
+    /// How long to wait for all peers to come.
+    pub join_timeout: Duration,
+    /// What the links to the peers are like.
+    pub link: LinkProfile,
+}
+
+/// What the links to the peers are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkProfile {
+    /// Different places: packets of at most an Ethernet frame.
+    Wan,
+    /// All nodes on one machine: large packets.
+    Loopback,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name in studies.
+    pub name: PartyName,
+    /// Where it listens.
+    pub address: Address,
+    /// Its public key.
+    pub fingerprint: Fingerprint,
+}
+
+/// The organisation's rows.
+#[derive(Clone, Debug)]
+pub struct DataSettings {
+    /// The data file.
+    pub path: PathBuf,
+    /// A column that names rows and is no feature.
+    pub id_column: Option<String>,
+}
+
+/// What flags put in place of the file's values.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `network.listen`.
+    pub listen: Option<SocketAddr>,
+    /// `data.path`, relative to the working directory.
+    pub data: Option<PathBuf>,
+}
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the settings {} cannot be read: {source}; `party init` makes them, --config names another file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a key is unknown, missing or of another type, in the file or the environment.
+    #[error("{0}")]
+    Malformed(#[from] config::ConfigError),
+    /// The file is of another version of the format.
+    #[error("version is {got}, and this program reads version {VERSION}")]
+    Version {
+        /// The version that the file names.
+        got: i64,
+    },
+    /// A name or an address is refused.
+    #[error("{field}: {source}")]
+    Name {
+        /// The field.
+        field: String,
+        /// The rule.
+        source: NameError,
+    },
+    /// A fingerprint is refused.
+    #[error("{field}: {source}")]
+    Fingerprint {
+        /// The field.
+        field: String,
+        /// The rule.
+        source: IdentityError,
+    },
+    /// A field breaks a rule.
+    #[error("{field} {rule}")]
+    Rule {
+        /// The field.
+        field: String,
+        /// The rule.
+        rule: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    version: i64,
+    identity: RawIdentity,
+    network: RawNetwork,
+    #[serde(default)]
+    peers: Vec<RawPeer>,
+    dealer: Option<RawPeer>,
+    data: Option<RawData>,
+    state: RawState,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIdentity {
+    name: String,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNetwork {
+    listen: SocketAddr,
+    #[serde(default = "silence_timeout")]
+    silence_timeout_s: u64,
+    #[serde(default = "join_timeout")]
+    join_timeout_s: u64,
+    #[serde(default = "link")]
+    link: LinkProfile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPeer {
+    name: String,
+    address: String,
+    fingerprint: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawData {
+    path: PathBuf,
+    id_column: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawState {
+    directory: PathBuf,
+}
+
+fn silence_timeout() -> u64 {
+    30
+}
+
+fn join_timeout() -> u64 {
+    600
+}
+
+fn link() -> LinkProfile {
+    LinkProfile::Wan
+}
+
+impl Settings {
+    /// Reads the settings from a file, the environment and flags.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a value breaks a rule.
+    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, SettingsError> {
+        let failed = |source| SettingsError::Read { path: path.to_owned(), source };
+        let text = fs::read_to_string(path).map_err(failed)?;
+        let environment = Environment::with_prefix("PARTY").prefix_separator("__").separator("__");
+        let mut builder = Config::builder()
+            .add_source(File::from_str(&text, FileFormat::Toml))
+            .add_source(environment);
+        if let Some(listen) = overrides.listen {
+            builder = builder.set_override("network.listen", listen.to_string())?;
+        }
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let mut settings = Self::check(builder.build()?.try_deserialize()?, directory)?;
+        if let Some(data) = &overrides.data {
+            let id_column = settings.data.and_then(|data| data.id_column);
+            settings.data = Some(DataSettings { path: data.clone(), id_column });
+        }
+        Ok(settings)
+    }
+
+    /// Reads the settings from the text of a file alone, as if it lay in `directory`.
+    ///
+    /// # Errors
+    /// When a value breaks a rule.
+    pub fn from_text(text: &str, directory: &Path) -> Result<Self, SettingsError> {
+        let builder = Config::builder().add_source(File::from_str(text, FileFormat::Toml));
+        Self::check(builder.build()?.try_deserialize()?, directory)
+    }
+
+    /// The peer called `name`.
+    #[must_use]
+    pub fn peer(&self, name: &PartyName) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.name == *name)
+    }
+
+    fn check(raw: Raw, directory: &Path) -> Result<Self, SettingsError> {
+        if raw.version != VERSION {
+            return Err(SettingsError::Version { got: raw.version });
+        }
+        let identity = IdentitySettings {
+            name: name("identity.name", &raw.identity.name)?,
+            key: directory.join(raw.identity.key),
+        };
+        let network = NetworkSettings {
+            listen: raw.network.listen,
+            silence_timeout: seconds("network.silence_timeout_s", raw.network.silence_timeout_s)?,
+            join_timeout: seconds("network.join_timeout_s", raw.network.join_timeout_s)?,
+            link: raw.network.link,
+        };
+        let peers = raw.peers.iter().enumerate();
+        let peers = peers
+            .map(|(index, raw)| peer(&format!("peers[{}]", index + 1), raw))
+            .collect::<Result<Vec<Peer>, SettingsError>>()?;
+        let dealer = raw.dealer.map(|raw| peer("dealer", &raw)).transpose()?;
+        distinct(&identity.name, peers.iter().chain(&dealer))?;
+        let data = raw
+            .data
+            .map(|raw| DataSettings { path: directory.join(raw.path), id_column: raw.id_column });
+        let state = directory.join(raw.state.directory);
+        Ok(Self { identity, network, peers, dealer, data, state })
+    }
+}
+
+/// No two nodes share a name or a key.
+fn distinct<'a>(
+    own: &PartyName,
+    nodes: impl Iterator<Item = &'a Peer>,
+) -> Result<(), SettingsError> {
+    let mut seen: Vec<&Peer> = Vec::new();
+    for node in nodes {
+        let rule = if node.name == *own {
+            Some("has the name of this node itself")
+        } else if seen.iter().any(|other| other.name == node.name) {
+            Some("is named twice")
+        } else if seen.iter().any(|other| other.fingerprint == node.fingerprint) {
+            Some("has the fingerprint of another node")
+        } else {
+            None
+        };
+        if let Some(rule) = rule {
+            let field = format!("the node {}", node.name);
+            return Err(SettingsError::Rule { field, rule: rule.to_owned() });
+        }
+        seen.push(node);
+    }
+    Ok(())
+}
+
+fn peer(field: &str, raw: &RawPeer) -> Result<Peer, SettingsError> {
+    let address = raw
+        .address
+        .parse()
+        .map_err(|source| SettingsError::Name { field: format!("{field}.address"), source })?;
+    let fingerprint = raw.fingerprint.parse().map_err(|source| SettingsError::Fingerprint {
+        field: format!("{field}.fingerprint"),
+        source,
+    })?;
+    Ok(Peer { name: name(&format!("{field}.name"), &raw.name)?, address, fingerprint })
+}
+
+fn name(field: &str, text: &str) -> Result<PartyName, SettingsError> {
+    text.parse().map_err(|source| SettingsError::Name { field: field.to_owned(), source })
+}
+
+/// A day at most: a larger number is a mistake in the unit.
+fn seconds(field: &str, value: u64) -> Result<Duration, SettingsError> {
+    if (1..=86_400).contains(&value) {
+        return Ok(Duration::from_secs(value));
+    }
+    let rule = "must be a whole number of seconds from 1 to 86400".to_owned();
+    Err(SettingsError::Rule { field: field.to_owned(), rule })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn example() -> String {
+    let key = |byte: &str| format!("ed25519:{}", byte.repeat(32));
+    format!(
+        r#"
+version = 1
+[identity]
+name = "bank-a"
+key = "identity.key"
+[network]
+listen = "0.0.0.0:7400"
+link = "loopback"
+[[peers]]
+name = "bank-b"
+address = "b.example:7400"
+fingerprint = "{}"
+[[peers]]
+name = "bank-c"
+address = "c.example:7400"
+fingerprint = "{}"
+[dealer]
+name = "dealer"
+address = "d.example:7400"
+fingerprint = "{}"
+[data]
+path = "rows.csv"
+[state]
+directory = "/var/lib/party"
+"#,
+        key("0b"),
+        key("0c"),
+        key("0d")
+    )
+}
+
+fn changed(from: &str, to: &str) -> Result<Settings, SettingsError> {
+    let text = example();
+    assert!(text.contains(from), "{from}");
+    Settings::from_text(&text.replacen(from, to, 1), Path::new("/etc/party"))
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let settings = Settings::from_text(&example(), Path::new("/etc/party")).unwrap();
+    assert_eq!(settings.identity.key, Path::new("/etc/party/identity.key"));
+    assert_eq!(settings.state, Path::new("/var/lib/party"));
+    assert_eq!(settings.data.unwrap().path, Path::new("/etc/party/rows.csv"));
+    assert_eq!(settings.network.silence_timeout, Duration::from_secs(30));
+    assert_eq!(settings.network.join_timeout, Duration::from_secs(600));
+    assert_eq!(settings.network.link, LinkProfile::Loopback);
+    assert_eq!((settings.peers.len(), settings.dealer.is_some()), (2, true));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (from, to, named) in [
+        ("version = 1", "version = 2", "version is 2"),
+        ("link = ", "links = ", "links"),
+        ("\"loopback\"", "\"satellite\"", "satellite"),
+        ("[state]", "[states]", "states"),
+        ("name = \"bank-b\"", "name = \"bank-c\"", "bank-c is named twice"),
+        ("name = \"bank-b\"", "name = \"bank-a\"", "bank-a has the name of this node itself"),
+        ("name = \"bank-b\"", "name = \"bank b\"", "peers[1].name"),
+        ("b.example:7400", "b.example", "peers[1].address"),
+        ("ed25519:0c", "ed25519:0C", "peers[2].fingerprint"),
+        (&"0c".repeat(32), &"0b".repeat(32), "fingerprint of another node"),
+        ("link = \"loopback\"", "join_timeout_s = 0", "network.join_timeout_s must be"),
+        ("0.0.0.0:7400", "0.0.0.0", "listen"),
+    ] {
+        let error = changed(from, to).expect_err(to).to_string();
+        assert!(error.contains(named), "{to}: {error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in ".{0,200}") {
+        let _ = Settings::from_text(&text, Path::new(""));
+    }
+
+    #[test]
+    fn changed_settings_are_read_or_refused(
+        at in any::<prop::sample::Index>(),
+        length in 0_usize..30,
+        with in "[ -~]{0,6}",
+    ) {
+        let mut text = example();
+        let at = at.index(text.len());
+        let end = (at + length).min(text.len());
+        text.replace_range(at..end, &with);
+        let _ = Settings::from_text(&text, Path::new(""));
+    }
+}

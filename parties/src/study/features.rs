@@ -1,0 +1,108 @@
+//! `[[features]]`: the input columns.
+
+use mpc_ml::data::{
+    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Scaling,
+    Schema, SchemaError, Target,
+};
+
+use super::StudyError;
+use super::place::Field;
+use super::raw::{RawFeature, RawMissing, RawScale};
+
+pub(super) fn check(raw: Vec<RawFeature>, target: Target) -> Result<Schema, StudyError> {
+    let features = raw
+        .into_iter()
+        .enumerate()
+        .map(|(index, raw)| feature(&Field::from("features").item(index), raw))
+        .collect::<Result<Vec<Feature>, StudyError>>()?;
+    let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+    Schema::new(features, target).map_err(|source| located(&names, source))
+}
+
+/// Puts the feature's field to an error of the schema; of two features of one name, the second.
+fn located(names: &[String], source: SchemaError) -> StudyError {
+    let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
+    let field = match (&source, at) {
+        (SchemaError::NoFeatures | SchemaError::DuplicateEncodedColumn { .. }, _) => {
+            Field::from("features")
+        }
+        (_, Some(index)) => Field::from("features").item(index).key("name"),
+        (_, None) => Field::from("model.target"),
+    };
+    StudyError::Schema { line: None, field, source }
+}
+
+fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
+    let name = raw.name.clone();
+    let rule = |key: &str, rule: String| {
+        Err(StudyError::rule(field.clone().key(key), format!("(of {name:?}) {rule}")))
+    };
+    let kind = match raw.kind.as_str() {
+        "numeric" => {
+            let extra = [("levels", raw.levels.is_some()), ("base", raw.base.is_some())];
+            if let Some((key, _)) = extra.iter().find(|(_, given)| *given) {
+                return rule(
+                    key,
+                    "belongs to a categorical feature, and this one is numeric".into(),
+                );
+            }
+            FeatureKind::Numeric(Numeric {
+                range: raw.range,
+                missing: match raw.missing {
+                    RawMissing::Value(value) => NumericMissing::Value(value),
+                    RawMissing::Word(word) if word == "refuse" => NumericMissing::Refuse,
+                    RawMissing::Word(word) if word == "mean" => NumericMissing::Mean,
+                    RawMissing::Word(_) => {
+                        return rule("missing", "must be \"refuse\", \"mean\" or a number".into());
+                    }
+                },
+                indicator: match raw.indicator {
+                    Some(indicator) => indicator,
+                    None => return rule("indicator", "is missing: say true or false".into()),
+                },
+                scale: match raw.scale {
+                    Some(RawScale::Word(word)) if word == "joint" => Scaling::Joint,
+                    Some(RawScale::Word(word)) if word == "none" => Scaling::None,
+                    Some(RawScale::Constants(constants)) => {
+                        Scaling::Constants { mean: constants.mean, std: constants.std }
+                    }
+                    Some(RawScale::Word(_)) | None => {
+                        let must = "must be \"joint\", \"none\" or { mean = .., std = .. }";
+                        return rule("scale", must.into());
+                    }
+                },
+            })
+        }
+        "categorical" => {
+            let extra = [
+                ("indicator", raw.indicator.is_some()),
+                ("scale", raw.scale.is_some()),
+                ("range", raw.range.is_some()),
+            ];
+            if let Some((key, _)) = extra.iter().find(|(_, given)| *given) {
+                return rule(
+                    key,
+                    "belongs to a numeric feature, and this one is categorical".into(),
+                );
+            }
+            let Some(levels) = raw.levels else {
+                return rule("levels", "is missing: list every word that may occur".into());
+            };
+            let Some(base) = raw.base else {
+                return rule("base", "is missing: name the level without a column".into());
+            };
+            let missing = match &raw.missing {
+                RawMissing::Word(word) if word == "refuse" => CategoricalMissing::Refuse,
+                RawMissing::Word(word) if word == "base" => CategoricalMissing::Base,
+                RawMissing::Word(word) if word == "level" => CategoricalMissing::Level,
+                _ => {
+                    let must = "must be \"refuse\", \"base\" or \"level\"";
+                    return rule("missing", must.into());
+                }
+            };
+            FeatureKind::Categorical(Categorical { levels, base, missing })
+        }
+        _ => return rule("type", "must be \"numeric\" or \"categorical\"".into()),
+    };
+    Ok(Feature { name: raw.name, kind })
+}

@@ -1,0 +1,40 @@
+//! `[security]`: how the computation is protected.
+
+use std::fmt;
+
+use super::StudyError;
+use super::raw::RawSecurity;
+
+/// How the computation is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Where the correlated randomness comes from.
+    pub correlations: Correlations,
+}
+
+/// Where the correlated randomness comes from that the parties use up while they compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Correlations {
+    /// From a dealer, a further node that sees no data and must not collude with any party.
+    Dealer,
+}
+
+impl fmt::Display for Correlations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dealer => "dealer",
+        })
+    }
+}
+
+pub(super) fn check(raw: &RawSecurity) -> Result<Security, StudyError> {
+    let field = "security.correlations";
+    match raw.correlations.as_str() {
+        "dealer" => Ok(Security { correlations: Correlations::Dealer }),
+        "pairwise" => {
+            Err(StudyError::not_yet(field, "correlated randomness made by the parties alone"))
+        }
+        _ => Err(StudyError::rule(field, "must be \"dealer\" or \"pairwise\"")),
+    }
+}
