@@ -6,7 +6,11 @@
 //! cargo run --release -p mpc-net --features quic --example link
 //! ```
 //!
-//! Prints one JSON object for each packet size.
+//! Prints one JSON object for each packet size. Round trips are medians. Whether the scheduler puts
+//! the two threads on one core or on two changes everything: on two cores the bulk rate is about
+//! twice as high, and on a virtual machine a small round trip takes up to four times as long,
+//! because a sleeping core has to be woken. Pin the process before quoting a number:
+//! `taskset -c 0` for one core; without pinning a run may change over in the middle.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -79,8 +83,8 @@ fn node(
         let times = Times {
             small: micros(ping(&link, 64, 5000).await?),
             medium: micros(ping(&link, 64 << 10, 1000).await?),
-            one_way: rate(one_way(&link, 60).await?, 60),
-            both_ways: rate(both_ways(&link, 30).await?, 30),
+            one_way: rate(one_way(&link, 200).await?, 200),
+            both_ways: rate(both_ways(&link, 100).await?, 100),
         };
         link.finish().await?;
         Ok(times)
@@ -95,15 +99,13 @@ fn rate(time: Duration, blocks: usize) -> f64 {
     (blocks * BULK) as f64 / time.as_secs_f64() / 1e9
 }
 
-/// The mean round trip of `size` bytes each way, after a tenth of the turns to warm up.
+/// The median round trip of `size` bytes each way, after a tenth of the turns to warm up.
 async fn ping(link: &QuicTransport, size: usize, turns: u32) -> Result<Duration, NetError> {
     let other = PartyId(1 - link.id().0);
     let (bytes, due) = (vec![1; size], Due::exactly(STEP, size));
-    let mut start = Instant::now();
+    let mut times = Vec::new();
     for turn in 0..turns + turns / 10 {
-        if turn == turns / 10 {
-            start = Instant::now();
-        }
+        let start = Instant::now();
         if link.id() == PartyId(0) {
             link.send(other, STEP, &bytes).await?;
             link.recv(other, due).await?;
@@ -111,8 +113,12 @@ async fn ping(link: &QuicTransport, size: usize, turns: u32) -> Result<Duration,
             link.recv(other, due).await?;
             link.send(other, STEP, &bytes).await?;
         }
+        if turn >= turns / 10 {
+            times.push(start.elapsed());
+        }
     }
-    Ok(start.elapsed() / turns)
+    times.sort_unstable();
+    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
 }
 
 /// Blocks from node 0 to node 1, and an answer at the end.
@@ -124,6 +130,7 @@ async fn one_way(link: &QuicTransport, blocks: usize) -> Result<Duration, NetErr
         for _ in 0..blocks {
             link.send(other, STEP, &bytes).await?;
         }
+        // The other node answers when it has the last byte.
         link.recv(other, Due::exactly(STEP, 0)).await?;
     } else {
         for _ in 0..blocks {
