@@ -132,6 +132,7 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
+    #[cfg(any(feature = "quic", feature = "test-util"))]
     pub(crate) fn mesh(&self) -> &Mesh<C> {
         &self.mesh
     }

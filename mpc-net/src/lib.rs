@@ -19,9 +19,13 @@ mod error;
 #[cfg(feature = "test-util")]
 pub mod fault;
 mod frame;
+#[cfg(feature = "test-util")]
+pub mod fuzzing;
 pub mod memory;
 mod meter;
 mod party;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod transport;
 
 pub use error::{Abort, AbortCode, NetError};

@@ -1,5 +1,6 @@
 //! The transport contract and the injected faults on the memory mesh.
 #![cfg(feature = "test-util")]
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -1,0 +1,303 @@
+//! The key that a node is known by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+/// The text before the 64 hexadecimal digits of a key.
+const PREFIX: &str = "ed25519:";
+
+/// PKCS#8 version 1 (RFC 5958, RFC 8410) up to the 32 bytes of the seed.
+const PKCS8_HEAD: [u8; 16] =
+    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// SubjectPublicKeyInfo (RFC 8410) up to the 32 bytes of the key.
+const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+
+/// What is wrong with a key or a signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The text is not a fingerprint.
+    #[error("{0:?} is not a fingerprint: expected `ed25519:` and 64 hexadecimal digits")]
+    Fingerprint(String),
+    /// The key file is not an Ed25519 private key in PKCS#8.
+    #[error("this is not an Ed25519 private key in PKCS#8: {0}")]
+    PrivateKey(String),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gives no random bytes")]
+    Random,
+    /// The signature is not one of this key for this message.
+    #[error("the signature does not belong to this key and message")]
+    Signature,
+}
+
+/// An Ed25519 public key: the identity of a node, and what its peers pin.
+///
+/// Its text is the fingerprint, `ed25519:` and the key in lowercase hexadecimal digits. A key is
+/// no longer than a hash of it would be, so the fingerprint is the key itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// The key with these bytes. Whether they are a point of the curve shows when it verifies.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes of the key.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Checks a signature made by [`Identity::sign`] in the same domain.
+    ///
+    /// # Errors
+    /// [`IdentityError::Signature`].
+    pub fn verify(
+        &self,
+        domain: &str,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), IdentityError> {
+        UnparsedPublicKey::new(&ED25519, &self.0)
+            .verify(&signed_bytes(domain, message), signature)
+            .map_err(|_| IdentityError::Signature)
+    }
+
+    pub(crate) fn spki(&self) -> SubjectPublicKeyInfoDer<'static> {
+        SubjectPublicKeyInfoDer::from([SPKI_HEAD.as_slice(), &self.0].concat())
+    }
+
+    /// The key in a SubjectPublicKeyInfo; `None` when it is not an Ed25519 key.
+    pub(crate) fn from_spki(der: &[u8]) -> Option<Self> {
+        der.strip_prefix(&SPKI_HEAD)?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let wrong = || IdentityError::Fingerprint(text.chars().take(100).collect());
+        let digits = text.trim().strip_prefix(PREFIX).ok_or_else(wrong)?;
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut key = [0; 32];
+        for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(key))
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A node's private key.
+///
+/// # Security
+/// The encoded key is wiped from memory when it is dropped, and `Debug` shows only the public
+/// half. The expanded key inside `ring` is not wiped.
+pub struct Identity {
+    pkcs8: Zeroizing<Vec<u8>>,
+    pair: Ed25519KeyPair,
+    public: PublicKey,
+}
+
+impl Identity {
+    /// A fresh key from the operating system's random numbers.
+    ///
+    /// # Errors
+    /// [`IdentityError::Random`].
+    pub fn generate() -> Result<Self, IdentityError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| IdentityError::Random)?;
+        Self::from_pkcs8_der(&Zeroizing::new([PKCS8_HEAD.as_slice(), seed.as_slice()].concat()))
+    }
+
+    /// The key in a PKCS#8 document.
+    ///
+    /// # Errors
+    /// [`IdentityError::PrivateKey`].
+    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, IdentityError> {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
+            .map_err(|error| IdentityError::PrivateKey(error.to_string()))?;
+        let public = pair.public_key().as_ref().try_into().map(PublicKey).map_err(|_| {
+            IdentityError::PrivateKey("its public half does not have 32 bytes".to_owned())
+        })?;
+        Ok(Self { pkcs8: Zeroizing::new(der.to_vec()), pair, public })
+    }
+
+    /// The key in a PEM file with a `PRIVATE KEY` section.
+    ///
+    /// # Errors
+    /// [`IdentityError::PrivateKey`].
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, IdentityError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
+            .map_err(|error| IdentityError::PrivateKey(error.to_string()))?;
+        Self::from_pkcs8_der(der.secret_pkcs8_der())
+    }
+
+    /// The key as a PKCS#8 document.
+    #[must_use]
+    pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.clone()
+    }
+
+    /// The key as a PEM file, as OpenSSL writes it too.
+    #[must_use]
+    pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
+        let mut pem = Zeroizing::new(String::with_capacity(self.pkcs8.len() * 2 + 64));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        for line in self.pkcs8.chunks(48) {
+            push_base64(&mut pem, line);
+            pem.push('\n');
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        pem
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Signs `message` in a domain of its own, for example `"study-approval/1"`.
+    ///
+    /// # Security
+    /// The domain and a fixed prefix are signed too, so that a signature for one purpose, or one
+    /// of a handshake, never counts for another purpose.
+    #[must_use]
+    pub fn sign(&self, domain: &str, message: &[u8]) -> [u8; 64] {
+        let mut signature = [0; 64];
+        // Ed25519 signatures have 64 bytes.
+        let made = self.pair.sign(&signed_bytes(domain, message));
+        signature.copy_from_slice(made.as_ref());
+        signature
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, private key [redacted])", self.public)
+    }
+}
+
+fn signed_bytes(domain: &str, message: &[u8]) -> Vec<u8> {
+    let length = (domain.len() as u64).to_le_bytes();
+    [b"mpc-net signature 1\0".as_slice(), &length, domain.as_bytes(), message].concat()
+}
+
+fn push_base64(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte))
+            << (8 * (3 - group.len()));
+        for digit in 0..4 {
+            let value = (word >> (18 - 6 * digit)) & 63;
+            text.push(if digit <= group.len() { DIGITS[value as usize] as char } else { '=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_pem_and_der() {
+        let identity = Identity::generate().unwrap();
+        let pem = identity.to_pkcs8_pem();
+        let der = identity.to_pkcs8_der();
+        assert_eq!(Identity::from_pkcs8_pem(&pem).unwrap().public_key(), identity.public_key());
+        assert_eq!(Identity::from_pkcs8_der(&der).unwrap().public_key(), identity.public_key());
+        assert_eq!(pem.lines().count(), 3);
+        assert!(Identity::from_pkcs8_pem("-----BEGIN PRIVATE KEY-----").is_err());
+        assert!(Identity::from_pkcs8_der(&der[1..]).is_err());
+    }
+
+    #[test]
+    fn a_known_seed_gives_the_known_key() {
+        // RFC 8032, section 7.1, test 1.
+        let pem = "-----BEGIN PRIVATE KEY-----\n\
+                   MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+                   -----END PRIVATE KEY-----\n";
+        let identity = Identity::from_pkcs8_pem(pem).unwrap();
+        let fingerprint =
+            "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        assert_eq!(identity.public_key().to_string(), fingerprint);
+        assert_eq!(fingerprint.parse::<PublicKey>().unwrap(), identity.public_key());
+        assert_eq!(identity.to_pkcs8_pem().as_str(), pem);
+    }
+
+    #[test]
+    fn fingerprints_are_checked() {
+        let good = Identity::generate().unwrap().public_key().to_string();
+        let (short, long) = (&good[..71], format!("{good}0"));
+        for bad in ["", "ed25519:", &good[8..], short, &long, &good.replace("ed25519", "rsa")] {
+            let error = bad.parse::<PublicKey>().unwrap_err().to_string();
+            assert!(error.contains("64 hexadecimal digits"), "{error}");
+        }
+        assert!(format!("ed25519:{}", "+f".repeat(32)).parse::<PublicKey>().is_err());
+        assert_eq!(
+            good.to_uppercase().replace("ED", "ed").parse::<PublicKey>().ok(),
+            good.parse().ok()
+        );
+    }
+
+    #[test]
+    fn signatures_belong_to_key_domain_and_message() {
+        let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let signature = a.sign("approval/1", b"digest");
+        let key = a.public_key();
+        assert!(key.verify("approval/1", b"digest", &signature).is_ok());
+        assert!(key.verify("approval/2", b"digest", &signature).is_err());
+        assert!(key.verify("approval/1", b"other", &signature).is_err());
+        assert!(key.verify("approval/1", b"digest", &signature[..63]).is_err());
+        assert!(b.public_key().verify("approval/1", b"digest", &signature).is_err());
+    }
+
+    #[test]
+    fn debug_does_not_show_the_private_key() {
+        let identity = Identity::generate().unwrap();
+        let seed = &identity.to_pkcs8_der()[16..];
+        let text = format!("{identity:?}");
+        let hex: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(text.contains("[redacted]") && !text.contains(&hex));
+        assert!(!text.contains(&format!("{seed:?}")));
+    }
+}

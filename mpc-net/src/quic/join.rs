@@ -1,0 +1,292 @@
+//! Meeting the nodes of a study.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::door::{Door, Verdict, nonce};
+use super::gather::{Gather, Judge};
+use super::hello::{Hello, HelloError, Role, mismatch};
+use super::identity::{Identity, PublicKey};
+use super::settings::LinkSettings;
+use super::transport::QuicTransport;
+use crate::{NetError, PartyId};
+
+/// A node as this node's configuration has it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The name, for messages to people. It is this node's own; peers never send names.
+    pub name: String,
+    /// `host:port`, resolved anew at every attempt. Needed for nodes that this node dials.
+    pub address: Option<String>,
+    /// The pinned key.
+    pub key: PublicKey,
+}
+
+/// The nodes of one study in the study's order, this node included.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// This node.
+    pub me: PartyId,
+    /// All nodes; a dealer is the last.
+    pub nodes: Vec<Peer>,
+    /// Whether the last node is a dealer.
+    pub dealer: bool,
+}
+
+impl Roster {
+    pub(crate) fn role(&self, index: usize) -> Role {
+        if self.dealer && index + 1 == self.nodes.len() { Role::Dealer } else { Role::Party }
+    }
+
+    fn check(&self, me: &PublicKey) -> Result<(), NetError> {
+        let wrong = |text: String| Err(NetError::Configuration(text));
+        let Some(myself) = self.nodes.get(self.me.index()) else {
+            return wrong(format!("the roster of {} nodes has no {}", self.nodes.len(), self.me));
+        };
+        if self.nodes.len() < 2 || self.nodes.len() > usize::from(u16::MAX) {
+            return wrong(format!("a mesh of {} nodes is not possible", self.nodes.len()));
+        }
+        if myself.key != *me {
+            return wrong(format!("the roster has {} for this node, its key is {me}", myself.key));
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            if self.nodes[..index].iter().any(|other| other.key == node.key) {
+                return wrong(format!("{} has the same key as another node", node.name));
+            }
+            if index > self.me.index() && node.address.is_none() {
+                return wrong(format!("no address is known for {}", node.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What happens while nodes meet, for an operator to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinEvent {
+    /// The node listens.
+    Listening {
+        /// The address with the port that was chosen.
+        address: SocketAddr,
+    },
+    /// These nodes are still missing. Comes when the list changes and every few seconds.
+    Waiting {
+        /// Their names.
+        missing: Vec<String>,
+        /// How long this node goes on waiting; `None` without limit.
+        left: Option<Duration>,
+    },
+    /// A peer has joined.
+    Joined {
+        /// Its name.
+        peer: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// Its build; differing builds work together as long as their protocol versions do.
+        build: String,
+    },
+    /// A peer that had joined is gone again; it is waited for.
+    Left {
+        /// Its name.
+        peer: String,
+    },
+    /// An attempt to reach a peer failed; it is repeated.
+    Unreachable {
+        /// Its name.
+        peer: String,
+        /// Its address.
+        address: String,
+        /// What went wrong.
+        detail: String,
+    },
+    /// Somebody with a key that is not pinned tried to join and was refused.
+    UnknownKey {
+        /// The key.
+        key: PublicKey,
+        /// Where it came from.
+        address: SocketAddr,
+    },
+    /// A peer whose settings do not fit was refused; the dealer goes on waiting.
+    Refused {
+        /// What does not fit.
+        error: String,
+    },
+}
+
+/// Is told what happens while nodes meet. Called from the runtime's threads; it must not block.
+pub type Observer = Arc<dyn Fn(JoinEvent) + Send + Sync>;
+
+/// How a node meets its peers.
+#[derive(Clone, Debug)]
+pub struct JoinOptions {
+    /// The UDP address to listen on.
+    pub listen: SocketAddr,
+    /// The digest of the study; nodes with different digests refuse each other.
+    pub context: [u8; 32],
+    /// This build, for the peers' logs.
+    pub build: String,
+    /// How long to wait until all nodes are there.
+    pub join_timeout: Duration,
+    /// How long a peer may be silent when something is due from it.
+    pub silence_timeout: Duration,
+    /// What is known about the line.
+    pub link: LinkSettings,
+}
+
+impl JoinOptions {
+    /// Ten minutes to join and 30 s of silence.
+    #[must_use]
+    pub fn new(listen: SocketAddr, context: [u8; 32]) -> Self {
+        Self {
+            listen,
+            context,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            join_timeout: Duration::from_secs(600),
+            silence_timeout: Duration::from_secs(30),
+            link: LinkSettings::default(),
+        }
+    }
+}
+
+/// Meets all nodes of `roster`, whatever the order in which they start.
+///
+/// The node with the lower index dials the higher one, again and again until the time is up, so
+/// that parties dial the dealer. A peer has joined once both ends have proved their keys and have
+/// agreed on protocol version, study, number of nodes, places and roles. The call returns when
+/// every node has joined every other.
+///
+/// # Errors
+/// * [`NetError::WrongKey`] at once, when the node at an address has another key.
+/// * [`NetError::Refused`] at once, when a pinned peer's study, version, place or role does not
+///   fit, or when it has not pinned this node's key. Both ends say what does not fit.
+/// * [`NetError::Timeout`] naming the missing nodes.
+/// * [`NetError::Configuration`] for an unusable roster or address.
+///
+/// # Security
+/// A node without a pinned key cannot open a stream; it is reported as [`JoinEvent::UnknownKey`]
+/// and otherwise ignored.
+pub async fn join(
+    identity: &Arc<Identity>,
+    roster: &Roster,
+    options: &JoinOptions,
+    observer: &Observer,
+) -> Result<QuicTransport, NetError> {
+    roster.check(&identity.public_key())?;
+    let door = open_patiently(identity, options).await?;
+    observer(JoinEvent::Listening { address: door.address()? });
+    let hosts = Hosts {
+        roster: roster.clone(),
+        context: options.context,
+        build: options.build.clone(),
+        nonce: nonce()?,
+    };
+    let gather = Gather {
+        door,
+        judge: Arc::new(hosts),
+        observer: Arc::clone(observer),
+        patience: Some(options.join_timeout),
+        ready_timeout: options.join_timeout,
+    };
+    let meeting = gather.run().await?;
+    let names = roster.nodes.iter().map(|node| node.name.clone()).collect();
+    Ok(meeting.into_transport(roster.me, names, options.silence_timeout))
+}
+
+/// How long an address in use may take to become free: QUIC keeps the socket for three seconds
+/// when an attempt to dial was broken off.
+const BIND_WAIT: Duration = Duration::from_secs(5);
+
+/// Opens the door; the socket of a mesh that this process has just left closes a moment later.
+async fn open_patiently(identity: &Arc<Identity>, options: &JoinOptions) -> Result<Door, NetError> {
+    let deadline = tokio::time::Instant::now() + BIND_WAIT;
+    loop {
+        match Door::open(identity, options.listen, options.link) {
+            Err(NetError::Configuration(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A party of a study: it knows everybody beforehand.
+struct Hosts {
+    roster: Roster,
+    context: [u8; 32],
+    build: String,
+    nonce: [u8; 32],
+}
+
+impl Judge for Hosts {
+    fn pinned(&self) -> Vec<PublicKey> {
+        let me = self.roster.me.index();
+        let nodes = self.roster.nodes.iter().enumerate();
+        nodes.filter(|(index, _)| *index != me).map(|(_, node)| node.key).collect()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.roster.nodes.get(index).map_or_else(String::new, |node| node.name.clone())
+    }
+
+    fn to_dial(&self) -> Vec<(usize, Peer, Hello)> {
+        let nodes = self.roster.nodes.iter().enumerate().skip(self.roster.me.index() + 1);
+        nodes.map(|(index, node)| (index, node.clone(), self.hello(index))).collect()
+    }
+
+    fn missing(&self, present: &[usize]) -> Vec<String> {
+        let me = self.roster.me.index();
+        (0..self.roster.nodes.len())
+            .filter(|index| *index != me && !present.contains(index))
+            .map(|index| self.name(index))
+            .collect()
+    }
+
+    fn judge(&self, key: &PublicKey, hello: &Result<Hello, HelloError>) -> Verdict {
+        let Some(index) = self.roster.nodes.iter().position(|node| node.key == *key) else {
+            return Verdict::Busy("this key is not pinned".to_owned());
+        };
+        let mine = self.hello(index);
+        judge(&self.name(index), index, mine, hello)
+    }
+
+    fn left(&self, _present: &[usize]) {}
+
+    fn goes_on_after_refusal(&self) -> bool {
+        false
+    }
+}
+
+impl Hosts {
+    fn hello(&self, index: usize) -> Hello {
+        let me = self.roster.me.index();
+        Hello {
+            build: self.build.clone(),
+            index: me as u16,
+            role: self.roster.role(me),
+            your_index: index as u16,
+            your_role: self.roster.role(index),
+            nodes: self.roster.nodes.len() as u16,
+            context: self.context,
+            nonce: self.nonce,
+        }
+    }
+}
+
+/// Compares a visitor's hello with this node's own for it.
+pub(crate) fn judge(
+    name: &str,
+    index: usize,
+    mine: Hello,
+    hello: &Result<Hello, HelloError>,
+) -> Verdict {
+    let (to_peer, reason) = match hello {
+        Ok(theirs) => match (mismatch(theirs, &mine), mismatch(&mine, theirs)) {
+            (Some(to_peer), Some(reason)) => (to_peer, reason),
+            _ => return Verdict::Welcome { index, reply: mine },
+        },
+        Err(error) => ("it could not read this node's hello".to_owned(), error.to_string()),
+    };
+    Verdict::Refuse { to_peer, here: NetError::Refused { peer: name.to_owned(), reason } }
+}

@@ -1,0 +1,156 @@
+//! The socket and the parameters of QUIC, chosen by measurement (docs/cost.md).
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::CubicConfig;
+use quinn::{
+    AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::NetError;
+
+/// Socket buffers each way. quinn sets none, and the usual default of 208 KiB drops packets.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// How much of a stream a peer may send ahead. 64 MiB lost 67,000 packets on loopback and halved
+/// the throughput; below 1 MiB the round trips of large messages show.
+const STREAM_WINDOW: u64 = 2 << 20;
+const MAX_STREAM_WINDOW: u64 = 32 << 20;
+
+/// The default of 14,720 bytes makes an opening of 64 KiB take two round trips more.
+const INITIAL_WINDOW: u64 = 512 << 10;
+const MAX_INITIAL_WINDOW: u64 = 8 << 20;
+
+/// Streams that a peer may have open at the same time: one for each channel.
+const MAX_STREAMS: u32 = 1024;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The size of the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Mtu {
+    /// [`Mtu::Loopback`] towards addresses of this machine on Linux, [`Mtu::Network`] elsewhere.
+    #[default]
+    Auto,
+    /// Starts at 1200 bytes, finds out whether 1452 fit, and sends several packets per call.
+    Network,
+    /// 32 KiB, one packet per call: 1.7 times the bulk rate of [`Mtu::Network`] on loopback.
+    Loopback,
+    /// This many bytes from the start, for networks that are known to carry them. Above 6500
+    /// bytes packets are sent one per call, because the batches exceed what the kernel takes.
+    Fixed(u16),
+}
+
+/// What is known about the line to the peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// The size of the packets.
+    pub mtu: Mtu,
+    /// The bandwidth in bits per second; with the round trip it sets the windows.
+    pub bandwidth: Option<u64>,
+    /// The round-trip time.
+    pub round_trip: Option<Duration>,
+}
+
+impl LinkSettings {
+    /// The bytes in flight that fill the line, if it is known.
+    fn bandwidth_delay(&self) -> Option<u64> {
+        let (bandwidth, round_trip) = (self.bandwidth?, self.round_trip?);
+        Some((bandwidth as f64 / 8.0 * round_trip.as_secs_f64()) as u64)
+    }
+
+    /// The parameters for connections with `peer`.
+    pub(crate) fn transport(&self, peer: SocketAddr) -> Arc<TransportConfig> {
+        let in_flight = self.bandwidth_delay().unwrap_or(0);
+        let window = (2 * in_flight).clamp(STREAM_WINDOW, MAX_STREAM_WINDOW);
+        let mut cubic = CubicConfig::default();
+        cubic.initial_window(in_flight.clamp(INITIAL_WINDOW, MAX_INITIAL_WINDOW));
+        let mut acks = AckFrequencyConfig::default();
+        acks.ack_eliciting_threshold(VarInt::from_u32(20));
+
+        let mut config = TransportConfig::default();
+        config
+            .keep_alive_interval(Some(KEEP_ALIVE))
+            .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
+            .max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS))
+            .max_concurrent_bidi_streams(VarInt::from_u32(1))
+            .datagram_receive_buffer_size(None)
+            .stream_receive_window(varint(window))
+            .send_window(8 * window)
+            .send_fairness(false)
+            .ack_frequency_config(Some(acks))
+            .congestion_controller_factory(Arc::new(cubic));
+        if let Some(round_trip) = self.round_trip {
+            config.initial_rtt(round_trip.max(Duration::from_millis(1)));
+        }
+        match self.mtu {
+            Mtu::Auto if cfg!(target_os = "linux") && is_local(peer) => {
+                fixed_mtu(&mut config, 32768);
+            }
+            Mtu::Auto | Mtu::Network => {}
+            Mtu::Loopback => fixed_mtu(&mut config, 32768),
+            Mtu::Fixed(mtu) => fixed_mtu(&mut config, mtu.clamp(1200, 65527)),
+        }
+        Arc::new(config)
+    }
+}
+
+fn fixed_mtu(config: &mut TransportConfig, mtu: u16) {
+    // A burst of losses makes quinn fall back to small packets; the search brings it back. The
+    // lower bound stays at its default: handshake packets are padded to it, and their length
+    // field ends at 16 KiB.
+    let mut search = MtuDiscoveryConfig::default();
+    search.upper_bound(mtu).black_hole_cooldown(Duration::from_secs(5));
+    config.initial_mtu(mtu).mtu_discovery_config(Some(search));
+    // Ten segments of a batch have to fit into the 64 KiB of one call. If they do not, the error
+    // is swallowed, the MTU collapses and transfers hang.
+    config.enable_segmentation_offload(mtu <= 6500);
+}
+
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+fn varint(value: u64) -> VarInt {
+    VarInt::from_u64(value).unwrap_or(VarInt::MAX)
+}
+
+/// The parameters of the endpoint: packets of any size are received.
+pub(crate) fn endpoint_config() -> Result<EndpointConfig, NetError> {
+    let mut config = EndpointConfig::default();
+    config
+        .max_udp_payload_size(65527)
+        .map_err(|error| NetError::Internal(format!("endpoint configuration: {error}")))?;
+    Ok(config)
+}
+
+/// A socket bound to `listen`.
+///
+/// # Errors
+/// [`NetError::Configuration`], for example when the port is in use.
+pub(crate) fn bind(listen: SocketAddr) -> Result<UdpSocket, NetError> {
+    let make = || -> std::io::Result<UdpSocket> {
+        let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+        if listen.is_ipv6() {
+            // One socket for both families where the address allows it.
+            socket.set_only_v6(!listen.ip().is_unspecified())?;
+        }
+        // Large buffers are a wish: a kernel that grants less still works.
+        if socket.set_recv_buffer_size(SOCKET_BUFFER).is_err()
+            || socket.set_send_buffer_size(SOCKET_BUFFER).is_err()
+        {
+            tracing::debug!("the kernel grants no socket buffers of {SOCKET_BUFFER} bytes");
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.into())?;
+        Ok(socket.into())
+    };
+    make().map_err(|error| {
+        NetError::Configuration(format!("cannot listen on UDP address {listen}: {error}"))
+    })
+}
