@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::StudyCheck;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
+use crate::name::PartyName;
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
 use crate::study::{Correlations, Study};
@@ -83,7 +84,7 @@ fn text(study: &Study, path: &Path, file: &DataFile, to_do: &[String]) -> String
     let mut line = |line: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{line}");
     };
-    let parties: Vec<&str> = study.parties().iter().map(|party| party.as_str()).collect();
+    let parties: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
     line(format_args!("{}", study.title()));
     line(format_args!("  {}", study.digest()));
     line(format_args!("  Parties: {}\n", parties.join(", ")));
@@ -94,7 +95,9 @@ fn text(study: &Study, path: &Path, file: &DataFile, to_do: &[String]) -> String
         line(format_args!("     To whom: {}", each.to_whom));
         line(format_args!("     Why:     {}", each.why));
     }
-    line(format_args!("  Nothing else is revealed to anyone.\n"));
+    line(format_args!(
+        "  Nothing else is revealed to anyone, provided that every node follows the protocol.\n"
+    ));
 
     line(format_args!("My data (these lines stay on this machine)"));
     line(format_args!("  {}: {} rows", path.display(), file.table.rows()));

@@ -112,7 +112,7 @@ fn traffic(study: &Study) -> Disclosure {
             model.clip, sigmoid.window, sigmoid.terms
         ),
         to_whom: format!("{}; sizes and times also whoever watches the network", everyone(study)),
-        why: "they follow from the study file alone and not from the data; every message between \
+        why: "they follow from the study file and the numbers of rows, not from what is in the rows; every message between \
               the parties is encrypted and looks random to its receiver"
             .to_owned(),
     }

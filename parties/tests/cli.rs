@@ -1,0 +1,282 @@
+//! The commands end to end, as processes in a directory of their own.
+
+// Helpers outside of test functions; a panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use mpc_ml::artifact::{Model, ModelKind, ModelParts, SecurityRecord, TrainingRecord};
+use mpc_ml::data::joint_statistics;
+use parties::data_file::{ReadOptions, read};
+use parties::study::Study;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn data(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/credit_status").join(file)
+}
+
+/// Runs `party` in a directory.
+fn party(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("party").unwrap();
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PARTY__")) {
+        command.env_remove(name);
+    }
+    command.env_remove("RUST_LOG").current_dir(directory).args(arguments).output().unwrap()
+}
+
+fn ok(directory: &Path, arguments: &[&str]) -> String {
+    let output = party(directory, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn fails(directory: &Path, code: i32, arguments: &[&str]) -> String {
+    let output = party(directory, arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A directory with the node of bank-a, which has the rows of the first party.
+fn bank_a() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    ok(directory.path(), &["init", "--name", "bank-a"]);
+    let settings = directory.path().join("party.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let text =
+        text.replace("# [data]", "[data]").replace("# path = \"rows.csv\"", "path = \"rows.csv\"");
+    fs::write(settings, text).unwrap();
+    fs::copy(data("party1.csv"), directory.path().join("rows.csv")).unwrap();
+    directory
+}
+
+fn fingerprint(digits: &str) -> String {
+    format!("ed25519:{}", digits.repeat(32))
+}
+
+#[test]
+fn init_makes_a_key_and_settings_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let text = ok(at, &["init", "--dir", "node", "--name", "bank-a", "--listen", "10.0.0.1:7400"]);
+    let own = ok(at, &["--config", "node/party.toml", "fingerprint"]);
+    assert!(
+        text.contains(&format!("party peer add bank-a 10.0.0.1:7400 {}", own.trim())),
+        "{text}"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(at.join("node/identity.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    let before = fs::read(at.join("node/identity.key")).unwrap();
+    assert!(fails(at, 8, &["init", "--dir", "node", "--name", "x"]).contains("not overwritten"));
+    fs::remove_file(at.join("node/party.toml")).unwrap();
+    fails(at, 8, &["init", "--dir", "node", "--name", "x"]);
+    assert!(!at.join("node/party.toml").exists());
+    assert_eq!(fs::read(at.join("node/identity.key")).unwrap(), before);
+    fails(at, 2, &["init", "--dir", "other", "--name", "bank a"]);
+}
+
+#[test]
+fn peers_are_added_and_comments_stay() {
+    let node = bank_a();
+    let at = node.path();
+    let before = fs::read_to_string(at.join("party.toml")).unwrap();
+    let (b, c, d) = (fingerprint("0b"), fingerprint("0c"), fingerprint("0d"));
+    ok(at, &["peer", "add", "bank-b", "b.example:7400", &b]);
+    ok(at, &["peer", "add", "bank-c", "c.example:7400", &c]);
+    ok(at, &["peer", "add", "--dealer", "dealer", "d.example:7400", &d]);
+    let after = fs::read_to_string(at.join("party.toml")).unwrap();
+    assert!(before.lines().all(|line| after.contains(line)), "{after}");
+    assert_eq!(after.lines().filter(|line| *line == "[[peers]]").count(), 2);
+
+    let own = ok(at, &["fingerprint"]);
+    let other = fingerprint("0e");
+    for (code, arguments) in [
+        (4, ["peer", "add", "bank-b", "b.example:7400", other.as_str()]),
+        (4, ["peer", "add", "bank-e", "b.example:7400", b.as_str()]),
+        (4, ["peer", "add", "bank-a", "b.example:7400", other.as_str()]),
+        (4, ["peer", "add", "bank-e", "b.example:7400", own.trim()]),
+        (2, ["peer", "add", "bank-e", "b.example", other.as_str()]),
+        (2, ["peer", "add", "bank-e", "b.example:7400", "0e0e"]),
+    ] {
+        fails(at, code, &arguments);
+    }
+    fails(at, 4, &["peer", "add", "--dealer", "dealer2", "d.example:7400", &other]);
+    assert_eq!(fs::read_to_string(at.join("party.toml")).unwrap(), after);
+}
+
+#[test]
+fn a_study_is_checked_against_my_data() {
+    let node = bank_a();
+    let at = node.path();
+    let study = data("study.toml");
+    let study = study.to_str().unwrap();
+    let text = ok(at, &["study", "check", study]);
+    for part in [
+        "study:",
+        "What will be revealed",
+        "To whom: the dealer",
+        "1761 rows",
+        "Income 147",
+        "24 columns",
+        "bank-b is not known yet",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json: Value = serde_json::from_str(&ok(at, &["--json", "study", "check", study])).unwrap();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["data"]["rows"], 1761);
+    assert_eq!(json["data"]["missing"]["Income"], 147);
+    assert!(json["disclosure"].as_array().unwrap().len() >= 4);
+
+    // Bad cells: named by line, column and rule, without their value.
+    let rows = fs::read_to_string(at.join("rows.csv")).unwrap();
+    fs::write(at.join("bad.csv"), rows.replacen("good,0,rent", "good,secretive,rent", 1)).unwrap();
+    let bad = ["study", "check", study, "--data", "bad.csv"];
+    let error = fails(at, 3, &bad);
+    assert!(
+        error.contains("line 2, column \"Seniority\"") && !error.contains("secretive"),
+        "{error}"
+    );
+    let shown = fails(at, 3, &[&bad[..], &["--show-values"]].concat());
+    assert!(shown.contains("secretive"), "{shown}");
+}
+
+#[test]
+fn failures_have_their_codes_and_a_form_for_machines() {
+    let node = bank_a();
+    let at = node.path();
+    let study = fs::read_to_string(data("study.toml")).unwrap();
+    let write = |name: &str, text: String| fs::write(at.join(name), text).unwrap();
+    write("vertical.toml", study.replace("\"horizontal\"", "\"vertical\""));
+    write("others.toml", study.replace("bank-a", "bank-x"));
+    let error = fails(at, 4, &["study", "check", "vertical.toml"]);
+    assert!(
+        error.contains("not supported yet") && error.contains("where: vertical.toml"),
+        "{error}"
+    );
+    assert!(fails(at, 4, &["study", "check", "others.toml"]).contains("not among the parties"));
+    fails(at, 4, &["study", "check", "nowhere.toml"]);
+    fails(at, 4, &["--config", "nowhere.toml", "fingerprint"]);
+    fails(at, 2, &["study", "chekc", "others.toml"]);
+    fails(at, 3, &["study", "check", data("study.toml").to_str().unwrap(), "--data", "none.csv"]);
+
+    let output = party(at, &["--json", "study", "check", "vertical.toml"]);
+    assert_eq!(output.status.code(), Some(4));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["ok"], &json["class"]), (&Value::Bool(false), &Value::from("configuration")));
+    assert!(json["error"]["what"].as_str().unwrap().contains("partition"));
+}
+
+#[test]
+fn the_environment_takes_the_place_of_the_file() {
+    let node = bank_a();
+    let at = node.path();
+    let run = |name: &str, value: &str| {
+        let mut command = Command::cargo_bin("party").unwrap();
+        command.current_dir(at).env(name, value).arg("fingerprint").output().unwrap()
+    };
+    assert!(run("PARTY__NETWORK__JOIN_TIMEOUT_S", "5").status.success());
+    assert_eq!(run("PARTY__NETWORK__JOIN_TIMEOUT_S", "0").status.code(), Some(4));
+    assert_eq!(run("PARTY__NETWORK__JOIN", "5").status.code(), Some(4));
+}
+
+/// The model of the reference fit on the study's data.
+fn reference_model() -> Model {
+    let study = Study::read(&data("study.toml")).unwrap();
+    let options = ReadOptions { with_target: true, ..ReadOptions::default() };
+    let files = ["party1.csv", "party2.csv", "party3.csv"]
+        .map(|file| read(&data(file), study.schema(), &options).unwrap());
+    let tables = files.each_ref().map(|file| &file.table);
+    let reference: Value =
+        serde_json::from_slice(&fs::read(data("reference.json")).unwrap()).unwrap();
+    let fit = &reference["tasks"]["bad"]["l2"];
+    let columns = study.schema().columns();
+    let training = study.training();
+    Model::new(ModelParts {
+        kind: ModelKind::Logistic,
+        title: study.title().into(),
+        study: study.digest().to_string(),
+        schema: study.schema().clone(),
+        standardisation: joint_statistics(&tables).unwrap(),
+        intercept: fit["intercept"].as_f64(),
+        coefficients: columns.iter().map(|each| fit["coef"][each].as_f64().unwrap()).collect(),
+        l2: study.model().l2,
+        std_errors: None,
+        training: TrainingRecord {
+            solver: "reference".into(),
+            epochs: training.epochs,
+            batch: training.batch,
+            iterations: 0,
+            rows_used: 3563,
+            rows_dropped: 0,
+            learning_rate: training.learning_rate,
+            decay: training.decay,
+            momentum: training.momentum,
+            seed: training.seed,
+            clip: study.model().clip,
+            sigmoid: None,
+            security: SecurityRecord { parties: Vec::new(), correlations: "none".into() },
+            release_bits: study.output().release_bits,
+        },
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_model_predicts_and_is_evaluated() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    fs::write(at.join("model.json"), reference_model().to_json().unwrap()).unwrap();
+    let test = data("test.csv");
+    let base = ["predict", "--model", "model.json", "--data", test.to_str().unwrap()];
+    let with = |more: &[&'static str]| [&base[..], more].concat();
+
+    let text = ok(at, &with(&["--evaluate"]));
+    for figure in ["891 (244 positive)", "Accuracy: 0.7969", "AUC:      0.8288", "Log-loss: 0.4436"]
+    {
+        assert!(text.contains(figure), "{figure}: {text}");
+    }
+    let json = ok(at, &with(&["--evaluate", "--json"]));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!((json["scores"]["auc"].as_f64().unwrap() - 0.828_800_010_135_05).abs() < 1e-12);
+
+    let printed = ok(at, &base);
+    ok(at, &with(&["--out", "predictions.csv"]));
+    assert_eq!(fs::read_to_string(at.join("predictions.csv")).unwrap(), printed);
+    assert!(printed.starts_with("row,probability\n1,0.16274305"), "{}", &printed[..60]);
+    fails(at, 8, &with(&["--out", "predictions.csv"]));
+
+    // Rows without the target can be predicted, and not evaluated.
+    let rows = fs::read_to_string(&test).unwrap();
+    fs::write(at.join("new.csv"), rows.replacen("Status,", "Anything,", 1)).unwrap();
+    let new = ["predict", "--model", "model.json", "--data", "new.csv"];
+    assert_eq!(ok(at, &new), printed);
+    fails(at, 3, &[&new[..], &["--evaluate"]].concat());
+    let ids = ok(at, &[&new[..], &["--id-column", "Anything"]].concat());
+    assert!(ids.starts_with("Anything,probability\ngood,0.16"), "{}", &ids[..60]);
+
+    fs::write(at.join("model.json"), "{}").unwrap();
+    assert!(fails(at, 3, &base).contains("not a model file"));
+}
+
+#[test]
+fn help_is_readable() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = ok(directory.path(), &["--help"]);
+    for part in ["init", "fingerprint", "peer", "study", "predict", "Exit codes"] {
+        assert!(help.contains(part), "{help}");
+    }
+    for command in [&["init"][..], &["peer", "add"], &["study", "check"], &["predict"]] {
+        let help = ok(directory.path(), &[command, &["--help"]].concat());
+        assert!(help.contains("Usage: party") && help.lines().count() > 8, "{help}");
+    }
+}
