@@ -58,8 +58,12 @@ pub enum Command {
     /// The studies that this node may take part in
     #[command(subcommand)]
     Study(StudyCommand),
+    /// Take part in a study: meet the other nodes, train, and write the model and a receipt
+    Train(Train),
     /// Apply a model to rows, on this machine alone
     Predict(Predict),
+    /// Be the dealer: make correlated randomness for studies, without seeing any data
+    Dealer(Dealer),
 }
 
 /// `party init`
@@ -115,6 +119,36 @@ pub struct StudyCheck {
     /// Show the values of bad cells
     #[arg(long)]
     pub show_values: bool,
+}
+
+/// `party train`
+#[derive(Debug, Args)]
+pub struct Train {
+    /// The study
+    pub study: PathBuf,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Where to write the model, besides the state directory
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The UDP address to listen on, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Show the values of bad cells
+    #[arg(long)]
+    pub show_values: bool,
+}
+
+/// `party dealer`
+#[derive(Debug, Args)]
+pub struct Dealer {
+    /// The UDP address to listen on, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Serve one study and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `party predict`

@@ -9,7 +9,7 @@
 //! | 5 | a peer did not keep to the protocol |
 //! | 6 | a peer was lost |
 //! | 7 | stopped by the operator |
-//! | 8 | the output exists already; nothing is overwritten |
+//! | 8 | the output exists already, or the study was released before; nothing is overwritten |
 //! | 70 | a fault of the program |
 
 use std::fmt;
@@ -17,10 +17,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mpc_ml::artifact::ModelError;
+use mpc_net::{AbortCode, NetError};
 use serde_json::json;
 
 use crate::data_file::DataError;
-use crate::identity::IdentityError;
+use crate::identity::{FingerprintError, IdentityError};
 use crate::name::NameError;
 use crate::settings::SettingsError;
 use crate::study::StudyError;
@@ -168,6 +169,13 @@ impl From<NameError> for Failure {
     }
 }
 
+impl From<FingerprintError> for Failure {
+    fn from(error: FingerprintError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+            .advise("copy the whole text that `party fingerprint` prints at the other node")
+    }
+}
+
 impl From<IdentityError> for Failure {
     fn from(error: IdentityError) -> Self {
         let exit = match error {
@@ -195,5 +203,52 @@ impl From<DataError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self::new(Exit::LocalInput, error.to_string())
+    }
+}
+
+impl From<AbortCode> for Exit {
+    fn from(code: AbortCode) -> Self {
+        match code {
+            AbortCode::Stopped => Self::Stopped,
+            AbortCode::LocalInput => Self::LocalInput,
+            AbortCode::PeerMisbehaved => Self::PeerMisbehaved,
+            AbortCode::PeerLost => Self::PeerLost,
+            AbortCode::Configuration => Self::Configuration,
+            _ => Self::Internal,
+        }
+    }
+}
+
+impl From<mpc_ml::Error> for Failure {
+    fn from(error: mpc_ml::Error) -> Self {
+        Self::new(error.code().into(), error.to_string()).advise_for_code(error.code())
+    }
+}
+
+impl From<mpc_core::Error> for Failure {
+    fn from(error: mpc_core::Error) -> Self {
+        Self::new(error.code().into(), error.to_string()).advise_for_code(error.code())
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        Self::new(error.code().into(), error.to_string()).advise_for_code(error.code())
+    }
+}
+
+impl Failure {
+    fn advise_for_code(self, code: AbortCode) -> Self {
+        match code {
+            AbortCode::PeerLost => self.advise(
+                "ask its operator what happened there, then start the study anew at all nodes; \
+                 nothing was revealed that the study does not name",
+            ),
+            AbortCode::PeerMisbehaved => self.advise(
+                "compare the versions of the program at both nodes; if they agree, ask the \
+                 operator of that node to look at its log",
+            ),
+            _ => self,
+        }
     }
 }

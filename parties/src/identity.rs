@@ -4,32 +4,26 @@ use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
 
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
+use mpc_net::quic;
 use zeroize::Zeroizing;
 
 /// The public key of a node as people exchange it: `ed25519:` and 64 lowercase hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
+pub use mpc_net::quic::PublicKey as Fingerprint;
+
+/// Why a text is not a fingerprint.
+pub use mpc_net::quic::IdentityError as FingerprintError;
 
 /// The key of this node. Formatting it shows the fingerprint only.
 pub struct Identity {
-    pair: Ed25519KeyPair,
+    key: Arc<quic::Identity>,
 }
 
 /// Why a key or a fingerprint is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// Not a fingerprint.
-    #[error(
-        "{0:?} is not a fingerprint: it is \"ed25519:\" and 64 lowercase hex digits, as `party fingerprint` prints it"
-    )]
-    Fingerprint(String),
     /// The key file cannot be read.
     #[error("the key file {} cannot be read: {source}", path.display())]
     Read {
@@ -77,9 +71,8 @@ impl Identity {
     /// # Errors
     /// When the file exists or cannot be written.
     pub fn create(path: &Path) -> Result<Self, IdentityError> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_| IdentityError::Randomness)?;
-        let text = Zeroizing::new(pem(document.as_ref()));
+        let key = quic::Identity::generate().map_err(|_| IdentityError::Randomness)?;
+        let text = key.to_pkcs8_pem();
         let failed = |source| IdentityError::Write { path: path.to_owned(), source };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         // A temporary file has mode 0600 from its first moment, and takes its name only when whole.
@@ -90,7 +83,7 @@ impl Identity {
             std::io::ErrorKind::AlreadyExists => IdentityError::Exists { path: path.to_owned() },
             _ => failed(error.error),
         })?;
-        Self::from_pem(text.as_bytes(), path)
+        Ok(Self { key: Arc::new(key) })
     }
 
     /// Reads the key from `path`.
@@ -107,26 +100,22 @@ impl Identity {
                 return Err(IdentityError::NotPrivate { path: path.to_owned(), mode });
             }
         }
-        let bytes = Zeroizing::new(fs::read(path).map_err(failed)?);
-        Self::from_pem(&bytes, path)
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+        let key = quic::Identity::from_pkcs8_pem(&text)
+            .map_err(|_| IdentityError::Malformed { path: path.to_owned() })?;
+        Ok(Self { key: Arc::new(key) })
     }
 
     /// The fingerprint, to be given to the other parties.
-    ///
-    /// # Panics
-    /// Never: an Ed25519 public key has 32 bytes.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let key = self.pair.public_key().as_ref();
-        Fingerprint(key.try_into().expect("an Ed25519 public key has 32 bytes"))
+        self.key.public_key()
     }
 
-    fn from_pem(bytes: &[u8], path: &Path) -> Result<Self, IdentityError> {
-        let malformed = || IdentityError::Malformed { path: path.to_owned() };
-        let key = PrivatePkcs8KeyDer::from_pem_slice(bytes).map_err(|_| malformed())?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der())
-            .map_err(|_| malformed())?;
-        Ok(Self { pair })
+    /// The key as the network takes it.
+    #[must_use]
+    pub fn key(&self) -> &Arc<quic::Identity> {
+        &self.key
     }
 }
 
@@ -134,70 +123,6 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.fingerprint())
     }
-}
-
-impl Fingerprint {
-    /// The 32 bytes of the public key.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl FromStr for Fingerprint {
-    type Err = IdentityError;
-
-    fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let digits = text.strip_prefix("ed25519:").filter(|digits| digits.len() == 64);
-        let value = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
-        let byte = |pair: &[u8]| Some(value(pair[0])? << 4 | value(pair[1])?);
-        digits
-            .and_then(|digits| {
-                digits.as_bytes().chunks_exact(2).map(byte).collect::<Option<Vec<u8>>>()
-            })
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or_else(|| IdentityError::Fingerprint(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ed25519:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// PKCS#8 as PEM text.
-fn pem(der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // Enough at once, so that no copy of the key is left behind by a growing buffer.
-    let mut text = String::with_capacity(2 * der.len() + 80);
-    text.push_str("-----BEGIN PRIVATE KEY-----\n");
-    for line in der.chunks(48) {
-        for group in line.chunks(3) {
-            let word = group.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte));
-            let word = word << (8 * (3 - group.len()));
-            for position in 0..4 {
-                let digit = (word >> (18 - 6 * position)) & 63;
-                let filled = position <= group.len();
-                text.push(if filled { char::from(ALPHABET[digit as usize]) } else { '=' });
-            }
-        }
-        text.push('\n');
-    }
-    text.push_str("-----END PRIVATE KEY-----\n");
-    text
 }
 
 #[cfg(test)]
@@ -237,15 +162,8 @@ mod tests {
     fn fingerprints_are_exact() {
         let good = format!("ed25519:{}", "0a".repeat(32));
         assert_eq!(good.parse::<Fingerprint>().unwrap().as_bytes(), &[10; 32]);
-        for bad in [&good[1..], &good[..71], &good.to_uppercase(), &format!("{good}0"), "ed25519:é"]
-        {
+        for bad in [&good[1..], &good[..71], &format!("{good}0"), "ed25519:é"] {
             assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        let body = |der: &[u8]| pem(der).lines().nth(1).unwrap().to_owned();
-        assert_eq!([body(b"f"), body(b"fo"), body(b"foo")], ["Zg==", "Zm8=", "Zm9v"]);
     }
 }

@@ -3,6 +3,7 @@
 //! * [`settings`] is `party.toml`, private to the organisation; [`study`] is `study.toml`, the
 //!   same at every party.
 //! * [`identity`] is the node's key, [`data_file`] the organisation's rows.
+//! * [`node`] meets the others and runs a study with them.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends.
 //!
 //! The models and their file format are in `mpc-ml`, which knows no files or terminals.
@@ -13,6 +14,7 @@ pub mod data_file;
 pub mod exit;
 pub mod identity;
 pub mod name;
+pub mod node;
 pub mod observe;
 pub mod output;
 pub mod settings;

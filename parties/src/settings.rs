@@ -12,7 +12,7 @@ use std::time::Duration;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::identity::{Fingerprint, IdentityError};
+use crate::identity::{Fingerprint, FingerprintError};
 use crate::name::{Address, NameError, PartyName};
 
 /// The version of the format that this program reads.
@@ -131,7 +131,7 @@ pub enum SettingsError {
         /// The field.
         field: String,
         /// The rule.
-        source: IdentityError,
+        source: FingerprintError,
     },
     /// A field breaks a rule.
     #[error("{field} {rule}")]

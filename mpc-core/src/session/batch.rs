@@ -14,13 +14,19 @@ pub enum Recipients {
     All,
     /// One computing party, by its index.
     One(usize),
+    /// The computing parties whose bit is set: party j at 2^j.
+    Among(u64),
 }
 
 impl Recipients {
     /// Whether the party with this index learns the value.
     #[must_use]
     pub fn include(self, party: usize) -> bool {
-        self == Self::All || self == Self::One(party)
+        match self {
+            Self::All => true,
+            Self::One(one) => one == party,
+            Self::Among(bits) => party < 64 && bits >> party & 1 == 1,
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The commands, one file each.
 
+mod dealer;
 mod fingerprint;
 mod init;
 mod peer;
 mod predict;
 mod study;
+mod train;
 
 use crate::cli::{Cli, Command, PeerCommand, StudyCommand};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::Report;
 
 /// Runs a command.
@@ -21,6 +23,16 @@ pub fn run(cli: &Cli) -> Result<Report, Failure> {
         Command::Fingerprint => fingerprint::run(config),
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
+        Command::Train(options) => train::run(config, options),
         Command::Predict(options) => predict::run(options),
+        Command::Dealer(options) => dealer::run(config, options),
     }
+}
+
+/// The runtime of a node: one thread for the network and the protocol together, because a small
+/// message takes twice as long across threads; heavy work has threads of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Internal, format!("the runtime cannot be started: {error}"))
+    })
 }

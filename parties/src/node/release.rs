@@ -1,0 +1,80 @@
+//! What a study leaves on disk, and the rule that it is released once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mpc_core::ReleaseLog;
+
+use crate::exit::{Exit, Failure};
+use crate::output::{create, exists};
+use crate::study::StudyDigest;
+
+/// The folder of one study in the state directory.
+#[derive(Clone, Debug)]
+pub struct StudyFolder(PathBuf);
+
+impl StudyFolder {
+    /// The folder of the study with this digest; it need not exist.
+    #[must_use]
+    pub fn of(state: &Path, digest: StudyDigest) -> Self {
+        let name: String = digest.as_bytes()[..8].iter().map(|b| format!("{b:02x}")).collect();
+        Self(state.join(name))
+    }
+
+    /// Makes the folder, and sees to it that the study was not released before.
+    ///
+    /// # Errors
+    /// [`Exit::Exists`] when this node has already sent its part of the result.
+    pub fn open(&self) -> Result<(), Failure> {
+        let released = self.message(mpc_ml::solvers::sgd::COEFFICIENTS);
+        if released.exists() {
+            return Err(Failure::new(
+                Exit::Exists,
+                "this study was released before, and a study is released once: a second run would \
+                 reveal a second rounding of the same result",
+            )
+            .in_file(&self.0)
+            .advise(
+                "use the model in this folder; for another training agree with the other parties \
+                 on a study with another title or seed",
+            ));
+        }
+        fs::create_dir_all(&self.0).map_err(|error| {
+            let what = format!("the folder of the study cannot be made: {error}");
+            Failure::new(Exit::Configuration, what).in_file(&self.0)
+        })?;
+        // Left by a run that ended after its statistics: they would be the same again.
+        for label in [mpc_ml::standardise::MEANS, mpc_ml::standardise::DEVIATIONS] {
+            let _ = fs::remove_file(self.message(label));
+        }
+        Ok(())
+    }
+
+    /// Where `model.json` goes.
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model.json")
+    }
+
+    /// Where `receipt.json` goes.
+    #[must_use]
+    pub fn receipt(&self) -> PathBuf {
+        self.0.join("receipt.json")
+    }
+
+    /// Where the message of a release is kept.
+    fn message(&self, label: &str) -> PathBuf {
+        self.0.join(format!("released-{}.bin", label.replace(' ', "-")))
+    }
+
+    /// Fails early where a result would be overwritten.
+    pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+        if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
+    }
+}
+
+impl ReleaseLog for StudyFolder {
+    fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String> {
+        create(&self.message(label), message).map_err(|failure| failure.what)
+    }
+}
