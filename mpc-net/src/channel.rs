@@ -252,7 +252,7 @@ impl<C: Carrier> Channel<C> {
             sequence,
             session: *lock(&self.session),
         };
-        let silence = Some(self.mesh.silence);
+        let silence = (!due.patient).then_some(self.mesh.silence);
         let fates = &self.mesh.fates;
         // What a lost peer sent before is still read; an abort overtakes it.
         let result = tokio::select! {

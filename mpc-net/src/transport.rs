@@ -84,19 +84,29 @@ pub struct Due {
     pub tag: Tag,
     /// The length of the payload, checked before a byte of it is allocated.
     pub length: Length,
+    /// Whether the sender may take as long as it likes: a node that waits for orders is not
+    /// facing a silent peer. A lost connection is noticed all the same.
+    pub patient: bool,
 }
 
 impl Due {
     /// A message of exactly `len` bytes in step `tag`.
     #[must_use]
     pub const fn exactly(tag: Tag, len: usize) -> Self {
-        Self { tag, length: Length::Exactly(len) }
+        Self { tag, length: Length::Exactly(len), patient: false }
     }
 
     /// A message of at most `max` bytes in step `tag`.
     #[must_use]
     pub const fn at_most(tag: Tag, max: usize) -> Self {
-        Self { tag, length: Length::AtMost(max) }
+        Self { tag, length: Length::AtMost(max), patient: false }
+    }
+
+    /// The same message, waited for without a time-out.
+    #[must_use]
+    pub const fn patiently(mut self) -> Self {
+        self.patient = true;
+        self
     }
 }
 
@@ -114,7 +124,8 @@ impl Due {
 /// * Calls for different peers, and a `send` and a `recv` for the same peer, run concurrently on
 ///   a shared reference. Two concurrent sends (or receives) for the same peer have no defined
 ///   order.
-/// * A `recv` that waits longer than the mesh's time-out fails with [`NetError::Timeout`].
+/// * A `recv` that waits longer than the mesh's time-out fails with [`NetError::Timeout`], unless
+///   it is [patient](Due::patiently).
 /// * Dropping a future in the middle may leave half a frame behind; the channel is then unusable.
 /// * [`fork`](Self::fork) gives an independent channel over the same connections. Both ends fork
 ///   under the same label; the order of forks does not matter, and a label is used once.

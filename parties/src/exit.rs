@@ -146,6 +146,8 @@ impl fmt::Display for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl From<StudyError> for Failure {
     fn from(error: StudyError) -> Self {
         let failure = Self::new(Exit::Configuration, error.to_string());

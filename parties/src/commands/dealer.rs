@@ -88,8 +88,5 @@ async fn deal(transport: QuicTransport, context: [u8; 32]) -> Result<(), Failure
 }
 
 fn report(served: u64) -> Report {
-    Report {
-        text: format!("Served {served} studies.\n"),
-        json: json!({ "studies": served }),
-    }
+    Report { text: format!("Served {served} studies.\n"), json: json!({ "studies": served }) }
 }

@@ -11,7 +11,7 @@ pub use mesh::{context, link_settings, pinned};
 pub use progress::{observer, say};
 pub use receipt::{PhaseReceipt, Receipt, Revealed};
 pub use release::StudyFolder;
-pub use study_run::{Finished, Participant};
+pub use study_run::{Finished, Participant, rows_of, sgd_settings};
 pub use until_stopped::{Stopped, until_stopped};
 
 use mpc_net::{Abort, AbortCode};

@@ -26,14 +26,15 @@ pub fn observer() -> Observer {
                 *before == missing && now.duration_since(*when) < Duration::from_secs(10)
             });
             if !missing.is_empty() && !told {
-                let left = left.map_or_else(String::new, |left| {
-                    format!(" ({} s left)", left.as_secs())
-                });
+                let left =
+                    left.map_or_else(String::new, |left| format!(" ({} s left)", left.as_secs()));
                 say(&format!("waiting for {}{left}", missing.join(", ")));
                 *last = Some((missing, now));
             }
         }
-        JoinEvent::Joined { peer, address, .. } => say(&format!("{peer} has joined from {address}")),
+        JoinEvent::Joined { peer, address, .. } => {
+            say(&format!("{peer} has joined from {address}"))
+        }
         JoinEvent::Left { peer } => say(&format!("{peer} has left again; waiting for it")),
         JoinEvent::Unreachable { peer, address, detail } => {
             tracing::info!(peer, address, detail, "not reachable yet");

@@ -76,8 +76,8 @@ impl Participant {
         out: Option<&Path>,
         show_values: bool,
     ) -> Result<Self, Failure> {
-        let study = Study::read(study_path)
-            .map_err(|error| Failure::from(error).in_file(study_path))?;
+        let study =
+            Study::read(study_path).map_err(|error| Failure::from(error).in_file(study_path))?;
         let settings = Settings::read(config, overrides)
             .map_err(|error| Failure::from(error).in_file(config))?;
         let identity = Identity::read(&settings.identity.key)?;
@@ -114,8 +114,7 @@ impl Participant {
         say(&format!("{} ({})", self.study.title(), self.study.digest()));
 
         let key = self.identity.key();
-        let transport =
-            until_stopped(join(key, &self.roster, &options, &observer())).await??;
+        let transport = until_stopped(join(key, &self.roster, &options, &observer())).await??;
         let linger = transport.linger();
         let outputs = self.outputs();
         let session_options =
@@ -169,10 +168,9 @@ impl Participant {
             .iter()
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
-        let plan = SgdPlan::new(self.sgd_settings(rows.clone())?)?;
+        let plan = SgdPlan::new(sgd_settings(&self.study, rows.clone())?)?;
         let columns = self.data.table.joint_columns();
-        let standardisation =
-            standardise::joint(&columns, rows.iter().sum(), session).await?;
+        let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = self.study.model().clip;
         let encoded = encode(&self.data.table, &standardisation, clip)
             .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
@@ -203,33 +201,6 @@ impl Participant {
             own_warnings.extend(window_warning(&plan, &own, coefficients));
         }
         Ok(Outcome { plan, standardisation, coefficients, own_warnings })
-    }
-
-    fn sgd_settings(&self, rows: Vec<u64>) -> Result<SgdSettings, Failure> {
-        let (model, training) = (self.study.model(), self.study.training());
-        let columns = self.study.schema().columns().len();
-        let columns = u32::try_from(columns)
-            .map_err(|_| Failure::new(Exit::Configuration, "the study has too many columns"))?;
-        Ok(SgdSettings {
-            rows,
-            columns,
-            intercept: model.intercept,
-            l2: model.l2,
-            clip: model.clip,
-            epochs: training.epochs.into(),
-            batch: training.batch.into(),
-            learning_rate: training.learning_rate,
-            decay: training.decay,
-            momentum: training.momentum,
-            seed: training.seed,
-            window: training.sigmoid.window.ilog2(),
-            terms: training.sigmoid.terms,
-            weighting: match training.sigmoid.fit {
-                SigmoidFit::Weighted => Weighting::Weighted,
-                SigmoidFit::Plain => Weighting::Plain,
-            },
-            release_fraction: self.study.output().release_bits,
-        })
     }
 
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -360,7 +331,40 @@ impl Participant {
     }
 }
 
-fn rows_of(encoded: &Encoded) -> Rows {
+/// The settings of the training that a study describes, for parties with these numbers of rows.
+///
+/// # Errors
+/// When the study has too many columns.
+pub fn sgd_settings(study: &Study, rows: Vec<u64>) -> Result<SgdSettings, Failure> {
+    let (model, training) = (study.model(), study.training());
+    let columns = study.schema().columns().len();
+    let columns = u32::try_from(columns)
+        .map_err(|_| Failure::new(Exit::Configuration, "the study has too many columns"))?;
+    Ok(SgdSettings {
+        rows,
+        columns,
+        intercept: model.intercept,
+        l2: model.l2,
+        clip: model.clip,
+        epochs: training.epochs.into(),
+        batch: training.batch.into(),
+        learning_rate: training.learning_rate,
+        decay: training.decay,
+        momentum: training.momentum,
+        seed: training.seed,
+        window: training.sigmoid.window.ilog2(),
+        terms: training.sigmoid.terms,
+        weighting: match training.sigmoid.fit {
+            SigmoidFit::Weighted => Weighting::Weighted,
+            SigmoidFit::Plain => Weighting::Plain,
+        },
+        release_fraction: study.output().release_bits,
+    })
+}
+
+/// Encoded rows as a model takes them.
+#[must_use]
+pub fn rows_of(encoded: &Encoded) -> Rows {
     Rows::new(encoded.x.iter().copied().collect(), encoded.y.clone(), encoded.columns.len())
 }
 

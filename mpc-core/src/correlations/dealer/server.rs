@@ -58,7 +58,8 @@ pub async fn serve(session: &mut Session) -> Result<(), Error> {
 
 /// The next command, which must be the same from every party.
 async fn next_command(session: &Session) -> Result<Command, Error> {
-    let due = Due::at_most(COMMAND, MAX_COMMAND);
+    // The next order may be an epoch away.
+    let due = Due::at_most(COMMAND, MAX_COMMAND).patiently();
     let all = try_join_all(
         (0..session.parties())
             .map(|party| session.transport().recv(PartyId::from_index(party), due)),
