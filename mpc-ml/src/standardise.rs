@@ -2,8 +2,9 @@
 //! rows (docs/protocols.md 7). These are named outputs, learned by everybody.
 //!
 //! A party's own sums are its additive shares of the joint sums, so nothing is shared first and
-//! nothing is truncated: what is opened is the exact joint sum of the parties' sums, each rounded
-//! once at a scale that the declared range of the column and the number of rows allow.
+//! nothing is truncated: what is opened is the exact sum of the parties' own sums, each computed in
+//! float64 and rounded once, at a scale that the declared range of the column and the number of
+//! rows allow.
 
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Cost, Outputs, Recipients, Session, Shared, fixed};

@@ -105,7 +105,7 @@ pub(crate) struct Channel<C: Carrier> {
 
 impl<C: Carrier> Channel<C> {
     pub(crate) fn root(mesh: Mesh<C>) -> Self {
-        let meter = Meter::new(mesh.names.len(), "run");
+        let meter = Meter::new(mesh.names.len(), "handshake");
         Self::new(Arc::new(mesh), true, String::new(), String::new(), [0; 8], meter)
     }
 

@@ -45,13 +45,18 @@ pub fn print(result: &Result<Report, Failure>, as_json: bool) -> Exit {
 /// # Errors
 /// When the file exists or cannot be written.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    temporary(path, bytes)?.persist_noclobber(path).map(drop).map_err(|error| {
+    temporary(path, bytes)?.persist_noclobber(path).map_err(|error| {
         if error.error.kind() == io::ErrorKind::AlreadyExists {
             exists(path)
         } else {
             failed(path, &error.error)
         }
-    })
+    })?;
+    // The name must survive a power cut as well as the bytes.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    std::fs::File::open(directory.unwrap_or(Path::new(".")))
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| failed(path, &error))
 }
 
 /// Replaces a file, whole or not at all; it keeps its permissions.

@@ -6,6 +6,9 @@ use crate::error::Error;
 use crate::ring::wire::element_bytes;
 use crate::trig;
 
+/// The elements of one request: what bounds the memory of a dealer.
+const MOST_ELEMENTS: u128 = 1 << 27;
+
 /// The public shape of an owned matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatrixShape {
@@ -161,6 +164,19 @@ impl Request {
         matrices: &[MatrixShape],
         lefts: &[(u32, u32, u32)],
     ) -> Result<(), Error> {
+        let size = match self {
+            Self::OwnedProduct(request) => request.total_rows() as u128,
+            Self::Phasors(request) => request.terms() as u128,
+            Self::Left { m, k, .. } => u128::from(*m) * u128::from(*k),
+            Self::Right(request) => lefts
+                .get(request.left as usize)
+                .map_or(0, |&(m, k, _)| u128::from(m.max(k)) * u128::from(request.n)),
+        };
+        if size > MOST_ELEMENTS {
+            return Err(Error::Range(format!(
+                "one request asks for {size} elements; at most {MOST_ELEMENTS} are made at once"
+            )));
+        }
         match self {
             Self::OwnedProduct(request) => request.check(matrices),
             Self::Phasors(request) => {

@@ -56,7 +56,7 @@ impl<R: Ring> FixedLeft<R> {
     /// The operand, after the batch was opened.
     #[must_use]
     pub fn opened(pending: PendingLeft<R>, opened: &Opened) -> Self {
-        let e = opened.at(pending.slot).iter().map(|&v| R::from_u128(v)).collect();
+        let e = opened.at(pending.slot).iter().map(|v| R::from_u128(v.0)).collect();
         Self { a: pending.a, e }
     }
 
@@ -81,7 +81,7 @@ impl<R: Ring> FixedLeft<R> {
         opened: &Opened,
         session: &Session,
     ) -> Shared<R> {
-        let f: Vec<R> = opened.at(pending.slot).iter().map(|&v| R::from_u128(v)).collect();
+        let f: Vec<R> = opened.at(pending.slot).iter().map(|v| R::from_u128(v.0)).collect();
         let (k, n) = (self.a.columns(), pending.right.b.columns());
         let mut product = pending.right.ab;
         let out = product.as_mut_slice();

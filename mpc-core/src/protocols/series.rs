@@ -79,13 +79,13 @@ impl Series {
         Ok(angle)
     }
 
-    /// Step 4: this party's share of the series at z, at scale 2^(`fraction` of the series +
-    /// `fraction` of the phasors), in the ring of the phasors. Local.
+    /// Step 4: this party's share of the series at z, with `fraction` fractional bits of the series plus
+    /// those of the phasors, in the ring of the phasors. Local.
     ///
     /// # Panics
     /// When the phasors have another shape than the series; shapes are public.
     #[must_use]
-    pub fn evaluate(&self, delta: &[u128], phasors: &Phasors) -> Shared<Z128> {
+    pub fn evaluate(&self, delta: &[Z128], phasors: &Phasors) -> Shared<Z128> {
         let count = delta.len();
         assert_eq!(phasors.cosine.len(), self.terms.len() * count);
         let mut sum = vec![0u128; count];
@@ -96,7 +96,7 @@ impl Series {
             .zip(phasors.sine.as_slice().chunks_exact(count.max(1)));
         for (term, (cosines, sines)) in self.terms.iter().zip(rows) {
             for (b, sum) in sum.iter_mut().enumerate() {
-                let (of_cosine, of_sine) = term.public_factors(delta[b] as u32);
+                let (of_cosine, of_sine) = term.public_factors(delta[b].0 as u32);
                 *sum = sum
                     .wrapping_add((i128::from(of_cosine) as u128).wrapping_mul(cosines[b].0))
                     .wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sines[b].0));
@@ -107,7 +107,7 @@ impl Series {
 
     /// The function at shared arguments: opens delta and evaluates. One round; [`Series::cost`].
     ///
-    /// The result has scale 2^`fraction` + 2^`phasors.fraction` and lives in the phasors' ring.
+    /// The result has `fraction` + `phasors.fraction` fractional bits and lives in the phasors' ring.
     ///
     /// # Errors
     /// When shapes or scales do not fit, or the network fails.

@@ -107,12 +107,12 @@ impl BoundedOpening {
 
     /// The public part of the result, for one party that saw `opened`.
     #[must_use]
-    pub fn public_part(&self, opened: &[u128]) -> Zeroizing<Vec<i128>> {
+    pub fn public_part(&self, opened: &[Z128]) -> Zeroizing<Vec<i128>> {
         let shift =
             if self.drop == 0 { 0 } else { u128::from(self.maskers - 1) << (self.drop - 1) };
         let offset = 1i128 << (self.magnitude - self.drop);
         // c < 2^ring <= 2^128, so the difference is taken before the signed shift.
-        let part = |&c: &u128| {
+        let part = |&Z128(c): &Z128| {
             let quotient = if c >= shift {
                 ((c - shift) >> self.drop) as i128
             } else {
@@ -182,7 +182,7 @@ mod tests {
             let rho: Vec<_> = rho.into_iter().map(Z128).collect();
             let c = (value + (1 << 50)) as u128 + rho.iter().map(|r| r.0).sum::<u128>();
             prop_assert!(c <= wire::mask(spec.ring));
-            let mut got = spec.public_part(&[c])[0];
+            let mut got = spec.public_part(&[Z128(c)])[0];
             for rho in &rho {
                 got -= spec.own_part(&[*rho])[0];
             }

@@ -3,8 +3,8 @@
 use mpc_net::Tag;
 use zeroize::Zeroizing;
 
-use crate::ring::Ring;
 use crate::ring::wire::{element_bytes, encode, mask};
+use crate::ring::{Ring, Z128};
 use crate::share::Shared;
 
 /// Who learns an opened value.
@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 pub(super) struct Entry {
-    pub(super) values: Zeroizing<Vec<u128>>,
+    pub(super) values: Zeroizing<Vec<Z128>>,
     pub(super) bits: u32,
     pub(super) to: Recipients,
 }
@@ -84,7 +84,7 @@ impl Batch {
         kind: Kind,
     ) -> Slot {
         let mask = mask(bits);
-        let values = Zeroizing::new(values.iter().map(|v| v.to_u128() & mask).collect());
+        let values = Zeroizing::new(values.iter().map(|v| Z128(v.to_u128() & mask)).collect());
         tracing::trace!(step = self.tag.label(), ?kind, bits, "opening");
         self.entries.push(Entry { values, bits, to });
         Slot(self.entries.len() - 1)
@@ -94,10 +94,7 @@ impl Batch {
     pub(crate) fn message_to(&self, party: usize) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.length_to(party)));
         for entry in self.entries.iter().filter(|entry| entry.to.include(party)) {
-            let values: &[u128] = &entry.values;
-            for value in values {
-                encode(&[crate::ring::Z128(*value)], entry.bits, &mut bytes);
-            }
+            encode(&entry.values, entry.bits, &mut bytes);
         }
         bytes
     }
@@ -114,7 +111,7 @@ impl Batch {
 
 /// The values that a round opened.
 pub struct Opened {
-    pub(super) values: Vec<Option<Zeroizing<Vec<u128>>>>,
+    pub(super) values: Vec<Option<Zeroizing<Vec<Z128>>>>,
 }
 
 impl Opened {
@@ -123,13 +120,13 @@ impl Opened {
     /// # Panics
     /// When this party is not among the recipients: which slots are its own is public.
     #[must_use]
-    pub fn at(&self, slot: Slot) -> &[u128] {
+    pub fn at(&self, slot: Slot) -> &[Z128] {
         self.values[slot.0].as_ref().expect("only recipients ask for an opened value")
     }
 
     /// The value at `slot` if this party learns it.
     #[must_use]
-    pub fn get(&self, slot: Slot) -> Option<&[u128]> {
+    pub fn get(&self, slot: Slot) -> Option<&[Z128]> {
         self.values[slot.0].as_ref().map(|values| values.as_slice())
     }
 }

@@ -22,7 +22,8 @@ use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
 use crate::share::Shared;
 
-/// What a session is started with; the same at every node but for nothing.
+/// What a session is started with. Parties and context are the same at every node; a dealer
+/// reveals nothing and has no outputs.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// The number of computing parties: the first nodes of the mesh. A dealer comes after them.
@@ -194,9 +195,13 @@ impl Session {
     /// When a peer is lost, or sends something that is not due.
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
         let length = batch.length_to(self.me);
-        let outgoing = (0..self.parties).map(|to| batch.message_to(to)).collect();
+        let outgoing = (0..self.parties)
+            .map(|to| if to == self.me { Zeroizing::default() } else { batch.message_to(to) })
+            .collect();
         let incoming = vec![length; self.parties];
         let messages = self.exchange(batch.tag, outgoing, incoming).await?;
+        // The round is not over before every share was accepted.
+        self.broken = true;
 
         let mut values: Vec<_> = batch
             .entries
@@ -211,11 +216,13 @@ impl Session {
                 rest = after;
                 let theirs = wire::decode::<Z128>(mine, *bits)
                     .ok_or_else(|| self.misbehaved(from, batch.tag, "a share is out of range"))?;
+                let mask = wire::mask(*bits);
                 for (value, share) in values.iter_mut().zip(theirs.iter()) {
-                    *value = value.wrapping_add(share.0) & wire::mask(*bits);
+                    *value = Z128((*value + *share).0 & mask);
                 }
             }
         }
+        self.broken = false;
         Ok(Opened { values: values.into_iter().map(|(values, _)| values).collect() })
     }
 
@@ -255,7 +262,7 @@ impl Session {
         let opened = self.open(batch).await?;
         Ok(opened
             .get(slot)
-            .map(|values| values.iter().map(|&value| Z128(value).to_signed(left)).collect()))
+            .map(|values| values.iter().map(|value| value.to_signed(left)).collect()))
     }
 
     /// Tells every party `message` and gives everybody's, the own one included. For facts that are

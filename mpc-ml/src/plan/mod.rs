@@ -24,6 +24,13 @@ pub const COEFFICIENT_FRACTION: u32 = 18;
 /// Fractional bits of the phasors.
 pub const PHASOR_FRACTION: u32 = 18;
 
+/// The version of the arithmetic: to be raised when a rounding or a table changes, so that nodes
+/// that would compute something else refuse each other.
+const ARITHMETIC: u32 = 1;
+/// Masks have a place in the streams that is made for more than 64 bits; small studies are masked
+/// by a few bits more than they need.
+const LEAST_SIGMA: u32 = 53;
+
 /// What a study says about a logistic training by mini-batch gradient descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SgdSettings {
@@ -116,7 +123,7 @@ impl SgdPlan {
         }
         let masked = iterations as f64 * (settings.weights() as f64 + settings.batch as f64)
             + settings.rows.iter().sum::<u64>() as f64 * f64::from(settings.columns);
-        let sigma = 41 + libm::ceil(libm::log2(masked)) as u32;
+        let sigma = (41 + libm::ceil(libm::log2(masked)) as u32).max(LEAST_SIGMA);
 
         let residual_bound = residual_bound(&sigmoid, parties);
         if residual_bound >= 2.0 {
@@ -304,7 +311,8 @@ impl SgdPlan {
     #[must_use]
     pub fn canonical(&self) -> String {
         format!(
-            "{:?} sigma={} weights={:?} residuals={:?} steps={:?} series={:?}",
+            "arithmetic {ARITHMETIC} scales {X_FRACTION} {W_FRACTION} {E_FRACTION} \
+             {COEFFICIENT_FRACTION} {PHASOR_FRACTION} {:?} sigma={} weights={:?} residuals={:?} steps={:?} series={:?}",
             self.settings,
             self.sigma,
             self.weights,

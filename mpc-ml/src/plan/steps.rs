@@ -114,7 +114,9 @@ pub(super) fn weight_bound(settings: &SgdSettings, batches: u64, residual_bound:
     let growth = |epoch| rate(settings, epoch) * slack * residual_bound;
     if settings.momentum > 0.0 {
         let sum: f64 = (0..settings.epochs).map(|e| growth(e) * x_max * batches as f64).sum();
-        return (sum + rounding * (settings.epochs * batches) as f64) / (1.0 - settings.momentum);
+        // The momentum is applied as a multiple of 2^-s', s' >= 10.
+        let momentum = settings.momentum + libm::ldexp(1.0, -(MOMENTUM_SHIFT as i32) - 1);
+        return (sum + rounding * (settings.epochs * batches) as f64) / (1.0 - momentum);
     }
     let (mut penalised, mut free, mut largest) = (0.0f64, 0.0f64, 0.0f64);
     for epoch in 0..settings.epochs {

@@ -86,3 +86,15 @@ fn a_decaying_rate_keeps_every_multiplier_large() {
     assert!((0..40).all(|epoch| plan.steps().multiplier(epoch) >= 128));
     assert!(plan.steps().multiplier(39) < plan.steps().multiplier(0));
 }
+
+#[test]
+fn small_studies_fit_the_source_too() {
+    for clip in [1.0, 8.0] {
+        let mut small = settings();
+        (small.rows, small.columns, small.batch, small.epochs) = (vec![40, 60], 3, 10, 1);
+        small.clip = clip;
+        let plan = SgdPlan::new(small).expect("fits");
+        assert!((66..=96).contains(&plan.matrix_shape().wire_bits()));
+        assert!(plan.residuals_opened().mask_bits() > 64);
+    }
+}

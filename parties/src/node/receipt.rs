@@ -33,7 +33,8 @@ pub struct Receipt {
     pub rows_dropped: u64,
     /// Steps of the training.
     pub iterations: u64,
-    /// Bits of statistical masking, for all openings of the study together.
+    /// sigma: bits of statistical masking of each opening, chosen so that all openings of the study
+    /// together are within 2^-40 of revealing nothing.
     pub statistical_security_bits: u32,
     /// The largest error of the sigmoid in use near zero and in its window.
     pub sigmoid_error: (f64, f64),

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
+use mpc_ml::data::JointColumn;
+use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
 use crate::output::{create, exists};
@@ -43,7 +45,33 @@ impl StudyFolder {
             let what = format!("the folder of the study cannot be made: {error}");
             Failure::new(Exit::Configuration, what).in_file(&self.0)
         })?;
-        // Left by a run that ended after its statistics: they would be the same again.
+        Ok(())
+    }
+
+    /// Binds the joint statistics of this study to these rows. A run that ended after its
+    /// statistics may be repeated on the same rows, where they are the same again; on other rows
+    /// the difference would tell what changed.
+    ///
+    /// # Errors
+    /// [`Exit::Exists`] when the statistics of other rows were revealed before.
+    pub fn bind_statistics(&self, columns: &[JointColumn], rows: usize) -> Result<(), Failure> {
+        let path = self.0.join("statistics-of.bin");
+        let digest = digest_of(columns, rows);
+        match fs::read(&path) {
+            Ok(before) if before == digest => {}
+            Ok(_) => {
+                return Err(Failure::new(
+                    Exit::Exists,
+                    "the joint statistics of this study were revealed before, on other rows; the \
+                     difference would tell what changed",
+                )
+                .in_file(&path)
+                .advise(
+                    "use the rows of the first run, or agree with the other parties on a new study",
+                ));
+            }
+            Err(_) => create(&path, &digest)?,
+        }
         for label in [mpc_ml::standardise::MEANS, mpc_ml::standardise::DEVIATIONS] {
             let _ = fs::remove_file(self.message(label));
         }
@@ -71,6 +99,19 @@ impl StudyFolder {
     pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
         if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
     }
+}
+
+/// A digest of what this party puts into the statistics. Stays in the state directory.
+fn digest_of(columns: &[JointColumn], rows: usize) -> [u8; 32] {
+    let mut bytes = Zeroizing::new((rows as u64).to_le_bytes().to_vec());
+    for column in columns {
+        bytes.extend_from_slice(column.name.as_bytes());
+        for value in &column.values {
+            let bits = value.map_or(u64::MAX, f64::to_bits);
+            bytes.extend_from_slice(&bits.to_le_bytes());
+        }
+    }
+    mpc_core::rand::hash("rows of the statistics", &[&bytes])
 }
 
 impl ReleaseLog for StudyFolder {

@@ -169,7 +169,12 @@ impl Participant {
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
         let plan = SgdPlan::new(sgd_settings(&self.study, rows.clone())?)?;
+        // Before anything is revealed, all must mean the same computation.
+        session.agree("plan", plan.canonical().as_bytes()).await?;
         let columns = self.data.table.joint_columns();
+        if !columns.is_empty() {
+            self.folder.bind_statistics(&columns, self.data.table.rows())?;
+        }
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = self.study.model().clip;
         let encoded = encode(&self.data.table, &standardisation, clip)

@@ -121,8 +121,9 @@ fn traffic(study: &Study) -> Disclosure {
 fn dealer(study: &Study) -> Option<Disclosure> {
     match study.security().correlations {
         Correlations::Dealer => Some(Disclosure {
-            what: "the study file and the sizes of the computation, no data and no results"
-                .to_owned(),
+            what:
+                "the digest of the study and the sizes of the computation; no data and no results"
+                    .to_owned(),
             to_whom: "the dealer".to_owned(),
             why: "it hands out random numbers that are fit together. The protection of all data \
                   rests on the dealer not working together with any party"

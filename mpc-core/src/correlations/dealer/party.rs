@@ -183,7 +183,7 @@ impl PartyState {
     }
 
     fn left<R: Ring>(&mut self, m: u32, k: u32) -> Shared<R> {
-        let a = self.streams.left.elements((m * k) as usize, R::BITS).to_vec();
+        let a = self.streams.left.elements(m as usize * k as usize, R::BITS).to_vec();
         Shared::new(a, m as usize, k as usize)
     }
 
@@ -194,8 +194,9 @@ impl PartyState {
         n: u32,
         correction: Option<&[u8]>,
     ) -> Option<RightFactor<R>> {
-        let b = self.streams.right.elements((k * n) as usize, R::BITS).to_vec();
-        let ab = own_share(&mut self.streams.product, correction, (m * n) as usize, R::BITS)?;
+        let b = self.streams.right.elements(k as usize * n as usize, R::BITS).to_vec();
+        let ab =
+            own_share(&mut self.streams.product, correction, m as usize * n as usize, R::BITS)?;
         Some(RightFactor {
             b: Shared::new(b, k as usize, n as usize),
             ab: Shared::new(ab, m as usize, n as usize),
