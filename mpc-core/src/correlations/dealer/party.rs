@@ -93,6 +93,10 @@ impl PartyState {
             }
             Request::Right(it) => {
                 let (m, k, ring) = self.lefts[it.left as usize];
+                if it.last {
+                    // No rows any more: a further product with it is refused.
+                    self.lefts[it.left as usize].0 = 0;
+                }
                 if ring == 64 {
                     Correlation::Right64(self.right(m, k, it.n, correction)?)
                 } else {
@@ -183,7 +187,7 @@ impl PartyState {
     }
 
     fn left<R: Ring>(&mut self, m: u32, k: u32) -> Shared<R> {
-        let a = self.streams.left.elements((m * k) as usize, R::BITS).to_vec();
+        let a = self.streams.left.elements(m as usize * k as usize, R::BITS).to_vec();
         Shared::new(a, m as usize, k as usize)
     }
 
@@ -194,8 +198,9 @@ impl PartyState {
         n: u32,
         correction: Option<&[u8]>,
     ) -> Option<RightFactor<R>> {
-        let b = self.streams.right.elements((k * n) as usize, R::BITS).to_vec();
-        let ab = own_share(&mut self.streams.product, correction, (m * n) as usize, R::BITS)?;
+        let b = self.streams.right.elements(k as usize * n as usize, R::BITS).to_vec();
+        let ab =
+            own_share(&mut self.streams.product, correction, m as usize * n as usize, R::BITS)?;
         Some(RightFactor {
             b: Shared::new(b, k as usize, n as usize),
             ab: Shared::new(ab, m as usize, n as usize),
