@@ -30,6 +30,9 @@
 pub mod correlations;
 mod error;
 pub mod fixed;
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ideal;
 mod offload;
 pub mod protocols;

@@ -8,6 +8,8 @@ use futures_util::future::join_all;
 use mpc_net::memory::{MemoryTransport, MeshOptions};
 
 use crate::correlations::dealer;
+use crate::error::Error;
+use crate::rand::{MaskSite, Prg};
 use crate::session::{Outputs, Session, SessionOptions};
 
 /// What a world of parties is made of.
@@ -102,4 +104,14 @@ impl World {
             .expect("the protocol ended before its deadline");
         all.into_iter().flatten().collect()
     }
+}
+
+/// The stream that a node shares with `peer` for `site`, from its beginning: what a coalition with
+/// this node in it knows of the masks of `peer`. A test of a view takes it off before it looks at
+/// what is left.
+///
+/// # Errors
+/// When no seed is shared with `peer`.
+pub fn stream_with(session: &Session, peer: usize, site: MaskSite) -> Result<Prg, Error> {
+    session.new_stream(peer, site)
 }

@@ -6,8 +6,20 @@ use crate::error::Error;
 use crate::ring::wire::element_bytes;
 use crate::trig;
 
-/// The elements of one request: what bounds the memory of a dealer.
-const MOST_ELEMENTS: u128 = 1 << 27;
+/// The most elements of one item on order: as many as fit one frame at 16 bytes each.
+const MOST_ELEMENTS: u64 = (mpc_net::MAX_PAYLOAD / 16) as u64;
+
+/// The most entries of a registered matrix.
+const MOST_ENTRIES: u64 = 1 << 48;
+
+/// Refuses items that would not fit a frame, and sizes that would overflow.
+fn fits_a_frame(sizes: &[[u64; 2]]) -> Result<(), Error> {
+    let small = |[a, b]: &[u64; 2]| a.checked_mul(*b).is_some_and(|n| n <= MOST_ELEMENTS);
+    if sizes.iter().all(small) {
+        return Ok(());
+    }
+    Err(Error::Range(format!("one item on order has more than {MOST_ELEMENTS} elements")))
+}
 
 /// The public shape of an owned matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +68,11 @@ impl MatrixShape {
         if self.rows.len() != parties || self.columns == 0 {
             return Err(Error::internal("a matrix names the rows of every party and has columns"));
         }
+        let rows = self.rows.iter().try_fold(0u64, |sum, &rows| sum.checked_add(rows));
+        let entries = rows.and_then(|rows| rows.checked_mul(u64::from(self.columns)));
+        if entries.is_none_or(|entries| entries > MOST_ENTRIES) {
+            return Err(Error::Range(format!("a matrix has more than {MOST_ENTRIES} entries")));
+        }
         Ok(())
     }
 }
@@ -94,13 +111,14 @@ impl OwnedProductRequest {
             .ok_or_else(|| Error::internal("a product names a registered matrix"))?;
         let rows_fit = self.rows.len() == shape.rows.len()
             && self.rows.iter().zip(&shape.rows).all(|(&(a, b), &n)| a <= b && b <= n);
-        let ring_fits = if self.transposed { self.ring <= 128 } else { self.ring == 64 };
-        let mask_fits = self.drop <= self.mask_bits && (65..=128).contains(&self.mask_bits);
-        if rows_fit && ring_fits && mask_fits {
-            Ok(())
-        } else {
-            Err(Error::internal("the request of an owned product is not consistent"))
+        let ring_fits =
+            if self.transposed { (1..=128).contains(&self.ring) } else { self.ring == 64 };
+        let mask_fits = self.drop < self.mask_bits && (65..=128).contains(&self.mask_bits);
+        if !(rows_fit && ring_fits && mask_fits) {
+            return Err(Error::internal("the request of an owned product is not consistent"));
         }
+        let masks = u64::from(shape.columns) + u64::from(self.public_columns);
+        fits_a_frame(&[[self.total_rows() as u64, 1], [masks, 1]])
     }
 }
 
@@ -164,33 +182,31 @@ impl Request {
         matrices: &[MatrixShape],
         lefts: &[(u32, u32, u32)],
     ) -> Result<(), Error> {
-        let size = match self {
-            Self::OwnedProduct(request) => request.total_rows() as u128,
-            Self::Phasors(request) => request.terms() as u128,
-            Self::Left { m, k, .. } => u128::from(*m) * u128::from(*k),
-            Self::Right(request) => lefts
-                .get(request.left as usize)
-                .map_or(0, |&(m, k, _)| u128::from(m.max(k)) * u128::from(request.n)),
-        };
-        if size > MOST_ELEMENTS {
-            return Err(Error::Range(format!(
-                "one request asks for {size} elements; at most {MOST_ELEMENTS} are made at once"
-            )));
-        }
         match self {
             Self::OwnedProduct(request) => request.check(matrices),
             Self::Phasors(request) => {
                 let fits = request.fraction <= trig::FRACTION_BITS
                     && (1..=128).contains(&request.ring)
                     && !request.harmonics.is_empty();
-                fits.then_some(()).ok_or_else(|| Error::internal("phasors do not fit"))
+                fits.then_some(()).ok_or_else(|| Error::internal("phasors do not fit"))?;
+                let terms = u64::from(request.count).saturating_mul(2);
+                fits_a_frame(&[[terms, request.harmonics.len() as u64]])
             }
-            Self::Left { ring, m, k } => (matches!(ring, 64 | 128) && *m > 0 && *k > 0)
-                .then_some(())
-                .ok_or_else(|| Error::internal("a left factor lives mod 2^64 or 2^128")),
-            Self::Right(request) => (request.n > 0 && lefts.get(request.left as usize).is_some())
-                .then_some(())
-                .ok_or_else(|| Error::internal("a right factor names a left factor")),
+            Self::Left { ring, m, k } => {
+                if !matches!(ring, 64 | 128) || *m == 0 || *k == 0 {
+                    return Err(Error::internal("a left factor lives mod 2^64 or 2^128"));
+                }
+                fits_a_frame(&[[u64::from(*m), u64::from(*k)]])
+            }
+            Self::Right(request) => {
+                // A factor without rows has had its last product.
+                let left = lefts.get(request.left as usize).filter(|&&(m, ..)| m > 0);
+                let Some(&(m, k, _)) = left.filter(|_| request.n > 0) else {
+                    return Err(Error::internal("a right factor names a left factor in use"));
+                };
+                let n = u64::from(request.n);
+                fits_a_frame(&[[u64::from(m), n], [u64::from(k), n]])
+            }
         }
     }
 }

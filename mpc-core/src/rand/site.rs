@@ -89,3 +89,34 @@ pub(super) fn is_off(site: MaskSite) -> bool {
 pub(super) const fn is_off(_: MaskSite) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn all_are_all_and_each_has_a_domain_of_its_own() {
+        for (i, site) in MaskSite::ALL.into_iter().enumerate() {
+            assert_eq!(site as usize, i);
+            // A new site does not compile here before it stands in `ALL`, and `tests/views.rs`
+            // fails for every one in `ALL` that it has no test for.
+            match site {
+                MaskSite::InputShare
+                | MaskSite::ZeroShareResult
+                | MaskSite::ZeroShareBounded
+                | MaskSite::BoundedMask
+                | MaskSite::AngleMask
+                | MaskSite::TripleLeft
+                | MaskSite::TripleRight
+                | MaskSite::TripleProduct
+                | MaskSite::OwnedMatrix
+                | MaskSite::OwnedProduct
+                | MaskSite::Phasor => {}
+            }
+        }
+        let domains: BTreeSet<_> = MaskSite::ALL.iter().map(|site| site.domain()).collect();
+        assert_eq!(domains.len(), MaskSite::ALL.len());
+    }
+}

@@ -93,8 +93,9 @@ impl Session {
     /// same session id. It can reveal nothing. No rounds.
     ///
     /// # Errors
-    /// When `label` was used before.
+    /// When `label` was used before, or a round was interrupted.
     pub fn fork(&mut self, label: &str) -> Result<Self, Error> {
+        self.usable()?;
         if !self.forks.insert(label.to_owned()) {
             return Err(Error::internal(format!("the session was forked as {label} before")));
         }
@@ -150,8 +151,9 @@ impl Session {
     /// Waits until all nodes are done and closes the connections.
     ///
     /// # Errors
-    /// When a node is lost or aborts before it is done.
+    /// When a node is lost or aborts before it is done, or a round was interrupted.
     pub async fn finish(self) -> Result<(), Error> {
+        self.usable()?;
         Ok(self.transport.finish().await?)
     }
 
@@ -167,13 +169,14 @@ impl Session {
     /// [`MaskSite::InputShare`]. Source: docs/protocols.md 1.
     ///
     /// # Errors
-    /// When the owner gives no values, or not `len` of them.
+    /// When the owner gives no values, or not `len` of them, or a round was interrupted.
     pub fn share_input<R: Ring>(
         &mut self,
         owner: usize,
         values: Option<&[R]>,
         len: usize,
     ) -> Result<Shared<R>, Error> {
+        self.usable()?;
         if self.me != owner {
             let stream = self.stream(owner, MaskSite::InputShare)?;
             return Ok(Shared::column(stream.elements(len, R::BITS).to_vec()));
@@ -245,6 +248,8 @@ impl Session {
         drop: u32,
     ) -> Result<Option<Vec<i128>>, Error> {
         const REVEAL: &str = "reveal";
+        // Before the label is spent and anything is recorded that could never be sent.
+        self.usable()?;
         let to = self.outputs.spend(label)?;
         let mut share = share.clone();
         self.add_zero_share(MaskSite::ZeroShareResult, &mut share, bits)?;
@@ -408,10 +413,15 @@ impl Session {
 
     /// Marks the session as broken until the round that begins now has ended well.
     fn enter(&mut self) -> Result<(), Error> {
+        self.usable()?;
+        self.broken = true;
+        Ok(())
+    }
+
+    fn usable(&self) -> Result<(), Error> {
         if self.broken {
             return Err(Error::internal("the session was interrupted in an earlier round"));
         }
-        self.broken = true;
         Ok(())
     }
 }

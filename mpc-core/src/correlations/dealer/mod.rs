@@ -15,5 +15,7 @@ mod server;
 mod source;
 mod streams;
 
+#[cfg(feature = "test-util")]
+pub(crate) use command::check as check_command;
 pub use server::serve;
 pub use source::DealerSource;

@@ -93,6 +93,10 @@ impl PartyState {
             }
             Request::Right(it) => {
                 let (m, k, ring) = self.lefts[it.left as usize];
+                if it.last {
+                    // No rows any more: a further product with it is refused.
+                    self.lefts[it.left as usize].0 = 0;
+                }
                 if ring == 64 {
                     Correlation::Right64(self.right(m, k, it.n, correction)?)
                 } else {

@@ -65,13 +65,20 @@ async fn next_command(session: &Session) -> Result<Command, Error> {
             .map(|party| session.transport().recv(PartyId::from_index(party), due)),
     )
     .await?;
-    for (party, command) in all.iter().enumerate() {
-        if *command != all[0] {
-            return Err(session.misbehaved(party, COMMAND, "it orders other things than the rest"));
-        }
+    if let Some(party) = odd_one_out(&all) {
+        return Err(session.misbehaved(party, COMMAND, "it orders other things than the rest"));
     }
     Command::decode(&all[0])
         .ok_or_else(|| session.misbehaved(0, COMMAND, "the order cannot be read"))
+}
+
+/// The first party whose command is not the most frequent one. Of two parties that differ the
+/// dealer cannot know which is right, and names the second.
+fn odd_one_out(commands: &[Vec<u8>]) -> Option<usize> {
+    let votes = |command| commands.iter().filter(|other| *other == command).count();
+    // Of equally frequent commands the first.
+    let usual = commands.iter().rev().max_by_key(|command| votes(*command))?;
+    commands.iter().position(|command| command != usual)
 }
 
 struct Left {
@@ -176,7 +183,8 @@ impl Dealer {
         let mut product = Zeroizing::new(vec![Z128::ZERO; m as usize * n as usize]);
         kernels::add_product(&self.lefts[left].a, &b, &mut product, k as usize, n as usize);
         if last {
-            self.lefts[left].a = Zeroizing::default();
+            // No rows any more: a further product with it is refused.
+            self.lefts[left] = Left { shape: (0, k, ring), a: Zeroizing::default() };
         }
         self.correct(&mut product, ring, |streams| &mut streams.product)
     }
@@ -195,5 +203,22 @@ impl Dealer {
         let mut bytes = Zeroizing::new(Vec::new());
         encode(value, bits, &mut bytes);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_party_that_differs_is_named() {
+        let odd = |commands: &[u8]| {
+            odd_one_out(&commands.iter().map(|&byte| vec![byte]).collect::<Vec<_>>())
+        };
+        assert_eq!(odd(&[1, 1, 1]), None);
+        assert_eq!(odd(&[2, 1, 1]), Some(0));
+        assert_eq!(odd(&[1, 2, 1]), Some(1));
+        assert_eq!(odd(&[1, 1, 2]), Some(2));
+        assert_eq!(odd(&[1, 2]), Some(1));
     }
 }
