@@ -13,7 +13,7 @@ use std::ops::{Add, AddAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 use zeroize::Zeroize;
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: super::kernels::Product {}
     impl Sealed for super::Z64 {}
     impl Sealed for super::Z128 {}
 }

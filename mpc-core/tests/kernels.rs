@@ -1,0 +1,234 @@
+//! Every level of the kernels against the definition and against the portable loops.
+
+use mpc_core::ring::kernels::{self, Level};
+use mpc_core::ring::{Ring, Z64, Z128};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Extreme values as often as others.
+fn small() -> impl Strategy<Value = i32> {
+    prop_oneof![any::<i32>(), Just(i32::MIN), Just(i32::MAX), Just(-1), Just(0), Just(1)]
+}
+
+fn long() -> impl Strategy<Value = u64> {
+    prop_oneof![any::<u64>(), Just(u64::MAX), Just(1 << 63), Just(0x8000_0000), Just(0)]
+}
+
+fn huge() -> impl Strategy<Value = u128> {
+    prop_oneof![any::<u128>(), Just(u128::MAX), Just(1 << 127), Just((1 << 52) - 1), Just(0)]
+}
+
+/// Both sides of every block and panel.
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![0usize..=20, 30usize..=35, 62usize..=67]
+}
+
+fn times_vector<M: Copy>(matrix: &[M], v: &[u64], product: impl Fn(M, u64) -> u64) -> Vec<u64> {
+    let row =
+        |row: &[M]| row.iter().zip(v).fold(0, |sum: u64, (&m, &x)| sum.wrapping_add(product(m, x)));
+    matrix.chunks(v.len().max(1)).map(row).collect()
+}
+
+fn small_product(m: i32, x: u64) -> u64 {
+    (i64::from(m) as u64).wrapping_mul(x)
+}
+
+fn transposed(matrix: &[u128], v: &[u128], y: &[u128]) -> Vec<u128> {
+    let mut y = y.to_vec();
+    for (row, &x) in matrix.chunks(y.len().max(1)).zip(v) {
+        for (y, &m) in y.iter_mut().zip(row) {
+            *y = y.wrapping_add(m.wrapping_mul(x));
+        }
+    }
+    y
+}
+
+fn widened(matrix: &[i32]) -> Vec<u128> {
+    matrix.iter().map(|&m| i128::from(m) as u128).collect()
+}
+
+fn wide(low: &[u64], high: &[i32]) -> Vec<u128> {
+    low.iter()
+        .zip(high)
+        .map(|(&low, &high)| u128::from(low) | (i128::from(high) as u128) << 64)
+        .collect()
+}
+
+fn product<R: Ring>(a: &[R], b: &[R], c: &[R], k: usize, n: usize) -> Vec<R> {
+    let mut c = c.to_vec();
+    for (a, c) in a.chunks(k.max(1)).zip(c.chunks_mut(n.max(1))) {
+        for (&a, b) in a.iter().zip(b.chunks(n.max(1))) {
+            for (c, &b) in c.iter_mut().zip(b) {
+                *c += a * b;
+            }
+        }
+    }
+    c
+}
+
+fn check_transposed(matrix: &[i32], v: &[u128], y: &[u128]) {
+    let expected = transposed(&widened(matrix), v, y);
+    for level in Level::available() {
+        let mut sums = y.to_vec();
+        level.add_small_transposed(matrix, v, &mut sums);
+        assert!(sums == expected, "{} at {} x {}", level.name(), v.len(), y.len());
+    }
+}
+
+fn check_wide_transposed(low: &[u64], high: &[i32], v: &[u128], y: &[u128]) {
+    let expected = transposed(&wide(low, high), v, y);
+    for level in Level::available() {
+        let mut sums = y.to_vec();
+        level.add_wide_transposed(low, high, v, &mut sums);
+        assert!(sums == expected, "{} at {} x {}", level.name(), v.len(), y.len());
+    }
+}
+
+fn check_product<R: Ring>(a: &[R], b: &[R], c: &[R], k: usize, n: usize) {
+    let expected = product(a, b, c, k, n);
+    for level in Level::available() {
+        let mut sums = c.to_vec();
+        level.add_product(a, b, &mut sums, k, n);
+        assert!(sums == expected, "{}, k = {k}, n = {n}", level.name());
+    }
+}
+
+/// (rows, columns, a matrix of them, a vector)
+fn matrix_and<M: std::fmt::Debug, V: std::fmt::Debug>(
+    entry: impl Strategy<Value = M> + Clone,
+    value: impl Strategy<Value = V> + Clone,
+    by_row: bool,
+) -> impl Strategy<Value = (usize, usize, Vec<M>, Vec<V>)> {
+    (size(), size()).prop_flat_map(move |(rows, columns)| {
+        let length = if by_row { rows } else { columns };
+        (Just(rows), Just(columns), vec(entry.clone(), rows * columns), vec(value.clone(), length))
+    })
+}
+
+proptest! {
+    #[test]
+    fn small_times_vector_is_the_same_at_every_level(
+        (_, _, matrix, v) in matrix_and(small().boxed(), long().boxed(), false),
+    ) {
+        let expected = times_vector(&matrix, &v, small_product);
+        prop_assert_eq!(&kernels::small_times_vector(&matrix, &v), &expected);
+        for level in Level::available() {
+            prop_assert_eq!(&level.small_times_vector(&matrix, &v), &expected, "{}", level.name());
+        }
+    }
+
+    #[test]
+    fn matrix_times_vector_is_the_same_at_every_level(
+        (_, _, matrix, v) in matrix_and(long().boxed(), long().boxed(), false),
+    ) {
+        let expected = times_vector(&matrix, &v, u64::wrapping_mul);
+        prop_assert_eq!(&kernels::matrix_times_vector(&matrix, &v), &expected);
+        for level in Level::available() {
+            prop_assert_eq!(&level.matrix_times_vector(&matrix, &v), &expected, "{}", level.name());
+        }
+    }
+
+    #[test]
+    fn add_small_transposed_is_the_same_at_every_level(
+        (_, columns, matrix, v) in matrix_and(small().boxed(), huge().boxed(), true),
+        start in huge(),
+    ) {
+        let y: Vec<u128> = (0..columns as u128).map(|i| start.wrapping_add(i)).collect();
+        check_transposed(&matrix, &v, &y);
+        let mut sums = y.clone();
+        kernels::add_small_transposed(&matrix, &v, &mut sums);
+        prop_assert_eq!(sums, transposed(&widened(&matrix), &v, &y));
+    }
+
+    #[test]
+    fn add_wide_transposed_is_the_same_at_every_level(
+        (_, columns, matrix, v) in
+            matrix_and((long(), small()).boxed(), huge().boxed(), true),
+        start in huge(),
+    ) {
+        let (low, high): (Vec<u64>, Vec<i32>) = matrix.into_iter().unzip();
+        let y: Vec<u128> = (0..columns as u128).map(|i| start.wrapping_add(i)).collect();
+        check_wide_transposed(&low, &high, &v, &y);
+        let mut sums = y.clone();
+        kernels::add_wide_transposed(&low, &high, &v, &mut sums);
+        prop_assert_eq!(sums, transposed(&wide(&low, &high), &v, &y));
+    }
+
+    #[test]
+    fn add_product_is_the_same_at_every_level(
+        (k, n, b, _) in matrix_and(huge().boxed(), Just(()).boxed(), false),
+        m in 0usize..=9,
+        values in vec(huge(), 16),
+    ) {
+        let fill = |count: usize| -> Vec<u128> {
+            (0..count).map(|i| values[i % 16].wrapping_mul(i as u128 | 1)).collect()
+        };
+        let (a, c) = (fill(m * k), fill(m * n));
+        let wide = |values: &[u128]| -> Vec<Z128> { values.iter().map(|&v| Z128(v)).collect() };
+        let narrow = |values: &[u128]| -> Vec<Z64> {
+            values.iter().map(|&v| Z64((v >> 32) as u64)).collect()
+        };
+        check_product(&wide(&a), &wide(&b), &wide(&c), k, n);
+        check_product(&narrow(&a), &narrow(&b), &narrow(&c), k, n);
+        let mut sums = narrow(&c);
+        kernels::add_product(&narrow(&a), &narrow(&b), &mut sums, k, n);
+        prop_assert!(sums == product(&narrow(&a), &narrow(&b), &narrow(&c), k, n));
+        let mut sums = wide(&c);
+        kernels::add_product(&wide(&a), &wide(&b), &mut sums, k, n);
+        prop_assert!(sums == product(&wide(&a), &wide(&b), &wide(&c), k, n));
+    }
+}
+
+/// The sums between two foldings must hold the largest products there are.
+#[test]
+fn many_rows_of_extreme_values_do_not_overflow() {
+    for rows in [247, 248, 249, 1023, 1024, 1025, 5000, 40_000] {
+        for columns in [1, 8, 13] {
+            if rows > 5000 && columns == 8 {
+                continue;
+            }
+            let y = vec![3; columns];
+            for x in [u128::MAX, 1 << 127, (1 << 104) - 1] {
+                let v = vec![x; rows];
+                for m in [i32::MIN, i32::MAX, -1] {
+                    let high = vec![m; rows * columns];
+                    check_transposed(&high, &v, &y);
+                    check_wide_transposed(&vec![u64::MAX; rows * columns], &high, &v, &y);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_products_of_extreme_values_do_not_overflow() {
+    for k in [1023, 1024, 1025, 3000] {
+        for n in [1, 9] {
+            for m in [1, 5] {
+                let of = |count| vec![Z128(u128::MAX); count];
+                check_product(&of(m * k), &of(k * n), &of(m * n), k, n);
+                let of = |count| vec![Z64(u64::MAX); count];
+                check_product(&of(m * k), &of(k * n), &of(m * n), k, n);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_portable_level_can_be_forced() {
+    let forced = std::env::var_os("MPC_PORTABLE").is_some_and(|value| value == "1");
+    let best = Level::available().pop().expect("the portable level always exists");
+    assert_eq!(Level::of_processor(), if forced { Level::Portable } else { best });
+}
+
+#[test]
+#[should_panic(expected = "whole rows")]
+fn a_row_that_breaks_off_is_refused() {
+    let _ = kernels::small_times_vector(&[1, 2, 3], &[1, 2]);
+}
+
+#[test]
+#[should_panic(expected = "B is k x n")]
+fn a_factor_of_another_shape_is_refused() {
+    kernels::add_product(&[Z64(1); 2], &[Z64(1); 3], &mut [Z64(0)], 2, 1);
+}
