@@ -147,7 +147,7 @@ fn inputs() -> Look {
             let share = session.share_input(0, mine, LEN).unwrap();
             let mut batch = Batch::new("views/input");
             let slot = batch.masked(&share, 128, Recipients::All);
-            sums.push(session.open(batch).await.unwrap().at(slot).to_vec());
+            sums.push(plain(session.open(batch).await.unwrap().at(slot)));
         }
         (known, sums)
     });
@@ -272,7 +272,7 @@ fn bounded_single_messages() -> Look {
             let slot = spec
                 .push(&share, &rho(me, turn), Recipients::All, &mut batch, &mut session)
                 .unwrap();
-            sums.push(session.open(batch).await.unwrap().at(slot).to_vec());
+            sums.push(plain(session.open(batch).await.unwrap().at(slot)));
         }
         (known, sums)
     });
@@ -600,7 +600,7 @@ fn owned(parties: usize) -> Result<OwnedRuns, String> {
             let mut batch = Batch::new("views/forward");
             let slot =
                 forward.push(&v, &material.rho, Recipients::All, &mut batch, &mut session).unwrap();
-            outcome.opened.push(session.open(batch).await.unwrap().at(slot).to_vec());
+            outcome.opened.push(plain(session.open(batch).await.unwrap().at(slot)));
             outcome.rho.push(plain(&material.rho));
             outcome.product.push(plain(material.product.as_slice()));
         }
@@ -617,7 +617,7 @@ fn owned(parties: usize) -> Result<OwnedRuns, String> {
                 let to = Recipients::One(owner);
                 slots.push(back.push(&part, rho, to, &mut batch, &mut session).unwrap());
             }
-            outcome.opened.push(session.open(batch).await.unwrap().at(slots[me]).to_vec());
+            outcome.opened.push(plain(session.open(batch).await.unwrap().at(slots[me])));
             outcome.rho.push(plain(&material.rho));
             outcome.product.push(plain(material.product.as_slice()));
         }
