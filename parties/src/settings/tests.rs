@@ -65,7 +65,7 @@ fn mistakes_are_named() {
         ("name = \"bank-b\"", "name = \"bank-a\"", "bank-a has the name of this node itself"),
         ("name = \"bank-b\"", "name = \"bank b\"", "peers[1].name"),
         ("b.example:7400", "b.example", "peers[1].address"),
-        ("ed25519:0c", "ed25519:0C", "peers[2].fingerprint"),
+        ("ed25519:0c", "ed25519:0g", "peers[2].fingerprint"),
         (&"0c".repeat(32), &"0b".repeat(32), "fingerprint of another node"),
         ("link = \"loopback\"", "join_timeout_s = 0", "network.join_timeout_s must be"),
         ("0.0.0.0:7400", "0.0.0.0", "listen"),

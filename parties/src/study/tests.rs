@@ -58,7 +58,7 @@ fn errors_name_line_field_and_rule() {
     assert!(text.starts_with("line ") && text.contains("unknown field `epoch`"), "{text}");
     let text = message("epochs = 20", "");
     assert!(text.contains("missing field `epochs`"), "{text}");
-    let text = message("window = 128", "window = 100");
+    let text = message("window = 64", "window = 100");
     assert!(text.contains("training.sigmoid.window must be a power of two, for example 128"));
     assert!(message("[security]", "[security").starts_with("line "));
 }
@@ -105,8 +105,8 @@ fn values_that_break_a_rule_are_refused() {
         ("learning_rate = 0.5", "learning_rate = 0.0"),
         ("momentum = 0.0", "momentum = 1.0"),
         ("seed = 1", "seed = -1"),
-        ("terms = 12", "terms = 1000"),
-        ("fit = \"weighted\"", "fit = \"best\""),
+        ("terms = 16", "terms = 1000"),
+        ("fit = \"plain\"", "fit = \"best\""),
         ("model = [\"bank-a\", \"bank-b\", \"bank-c\"]", "model = []"),
         ("model = [\"bank-a\", \"bank-b\", \"bank-c\"]", "model = [\"bank-d\"]"),
         ("model = [\"bank-a\", \"bank-b\", \"bank-c\"]", "model = \"everybody\""),

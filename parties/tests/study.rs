@@ -1,0 +1,412 @@
+//! Whole studies: real processes that meet over real QUIC on loopback, and trouble on purpose.
+
+#![cfg(unix)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use mpc_ml::artifact::Model;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const DEALER: &str = "dealer";
+
+/// The nodes of a study, each with its own folder, key and settings.
+struct Nodes {
+    folder: TempDir,
+    names: Vec<String>,
+}
+
+/// A node at work; killed when the test ends early.
+struct Running {
+    name: String,
+    child: Option<Child>,
+    begin: Instant,
+}
+
+struct Ended {
+    name: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    after: Duration,
+}
+
+fn party(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_party")).args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "party {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+impl Nodes {
+    /// Makes `parties` parties and a dealer who know each other, and gives each its rows.
+    fn new(parties: usize, study: impl Fn(&[String]) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut names: Vec<String> = (0..parties).map(|i| format!("clinic-{i}")).collect();
+        names.push(DEALER.to_owned());
+        let sockets: Vec<_> =
+            names.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses: Vec<String> =
+            sockets.iter().map(|socket| socket.local_addr().unwrap().to_string()).collect();
+        drop(sockets);
+        let nodes = Self { folder, names };
+        let mut keys = Vec::new();
+        for (name, address) in nodes.names.iter().zip(&addresses) {
+            let dir = nodes.dir(name);
+            party(&["init", "--dir", dir.to_str().unwrap(), "--name", name, "--listen", address]);
+            let key = party(&["--config", &nodes.config(name), "fingerprint"]).stdout;
+            keys.push(String::from_utf8(key).unwrap().trim().to_owned());
+        }
+        for own in &nodes.names {
+            for ((name, address), key) in nodes.names.iter().zip(&addresses).zip(&keys) {
+                if name != own {
+                    let config = nodes.config(own);
+                    let mut command = vec!["--config", &config, "peer", "add", name, address, key];
+                    if name == DEALER {
+                        command.push("--dealer");
+                    }
+                    party(&command);
+                }
+            }
+        }
+        let text = study(&nodes.names[..parties]);
+        for (i, name) in nodes.names[..parties].iter().enumerate() {
+            fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
+            fs::write(nodes.dir(name).join("rows.csv"), rows(i, 60 + 40 * i)).unwrap();
+        }
+        nodes
+    }
+
+    fn dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self, name: &str) -> String {
+        self.dir(name).join("party.toml").to_str().unwrap().to_owned()
+    }
+
+    fn parties(&self) -> &[String] {
+        &self.names[..self.names.len() - 1]
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+        command
+            .args(["--config", &self.config(name), "--json"])
+            .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "3")
+            .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if name == DEALER {
+            command.args(["dealer", "--once"]);
+        } else {
+            let path = |file: &str| self.dir(name).join(file);
+            command.arg("train").arg(path("study.toml")).arg("--data").arg(path("rows.csv"));
+        }
+        command
+    }
+
+    fn start(&self, name: &str) -> Running {
+        let child = self.command(name).spawn().unwrap();
+        Running { name: name.to_owned(), child: Some(child), begin: Instant::now() }
+    }
+
+    fn start_all(&self) -> Vec<Running> {
+        self.names.iter().map(|name| self.start(name)).collect()
+    }
+
+    /// The only study folder of a party.
+    fn results(&self, name: &str) -> PathBuf {
+        let state = self.dir(name).join("state");
+        fs::read_dir(state).unwrap().next().unwrap().unwrap().path()
+    }
+}
+
+impl Running {
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end, at most 60 s.
+    fn end(mut self) -> Ended {
+        let mut child = self.child.take().unwrap();
+        // The pipes hold far more than a node says.
+        while child.try_wait().unwrap().is_none() {
+            if self.begin.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                let output = child.wait_with_output().unwrap();
+                panic!("{} hangs: {}", self.name, String::from_utf8_lossy(&output.stderr));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let after = self.begin.elapsed();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended {
+            name: std::mem::take(&mut self.name),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            after,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    fn expect(&self, code: i32, words: &[&str]) {
+        let all = format!("{}: {}\n{}", self.name, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{all}");
+        for word in words {
+            assert!(all.contains(word), "no {word:?} in {all}");
+        }
+    }
+}
+
+/// Rows with a plain dependence and a missing cell now and then.
+fn rows(party: usize, count: usize) -> String {
+    let mut text = String::from("id,age,dose,sex,ill\n");
+    for i in 0..count {
+        let seed = (i * 7919 + party * 104_729) % 1000;
+        let (age, dose) = (20 + seed % 60, (seed * 37 % 100) as f64 / 10.0);
+        let ill = age + (seed * 13 % 40) > 70;
+        let dose = if i % 17 == 0 { String::new() } else { dose.to_string() };
+        let sex = if seed % 3 == 0 { "f" } else { "m" };
+        let ill = if ill { "yes" } else { "no" };
+        writeln!(text, "{i},{age},{dose},{sex},{ill}").unwrap();
+    }
+    text
+}
+
+fn study(parties: &[String], epochs: usize) -> String {
+    format!(
+        r#"
+version = 1
+title = "Illness by age and dose"
+parties = {parties:?}
+partition = "horizontal"
+[model]
+kind = "logistic"
+target = {{ column = "ill", positive = "yes", negative = "no" }}
+intercept = true
+l2 = 0.01
+clip = 8.0
+[[features]]
+name = "age"
+type = "numeric"
+missing = "refuse"
+indicator = false
+scale = "joint"
+range = [0, 120]
+[[features]]
+name = "dose"
+type = "numeric"
+missing = "mean"
+indicator = true
+scale = "joint"
+[[features]]
+name = "sex"
+type = "categorical"
+levels = ["f", "m"]
+base = "f"
+missing = "refuse"
+[training]
+solver = "sgd"
+epochs = {epochs}
+batch = 16
+learning_rate = 0.5
+decay = 0.0
+momentum = 0.0
+seed = 3
+[training.sigmoid]
+window = 64
+terms = 16
+fit = "plain"
+[security]
+correlations = "dealer"
+[output]
+model = "all"
+release_bits = 16
+"#
+    )
+}
+
+fn model(folder: &Path) -> Model {
+    Model::from_json(&fs::read(folder.join("model.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
+    for parties in [2, 3] {
+        let nodes = Nodes::new(parties, |names| study(names, 4));
+        // Nodes start in any order, and wait for each other.
+        let mut running = Vec::new();
+        for name in nodes.names.iter().rev() {
+            running.push(nodes.start(name));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        for ended in running.into_iter().map(Running::end) {
+            ended.expect(0, &["\"ok\": true"]);
+        }
+        let models: Vec<Model> =
+            nodes.parties().iter().map(|name| model(&nodes.results(name))).collect();
+        assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+        let age = models[0].standardised().coefficients.value("age").unwrap();
+        assert!(age > 0.5, "the model finds what is there: {age}");
+
+        let folder = nodes.results(&nodes.names[0]);
+        let receipt = fs::read_to_string(folder.join("receipt.json")).unwrap();
+        let receipt: Value = serde_json::from_str(&receipt).unwrap();
+        assert_eq!(receipt["format"], "mpc-receipt");
+        assert_eq!(receipt["nodes"].as_array().unwrap().len(), parties + 1);
+        let rounds = receipt["phases"]["training"]["rounds"].as_u64().unwrap();
+        assert_eq!(rounds, 3 * receipt["iterations"].as_u64().unwrap());
+
+        // A study is released once: refused alone, before anybody is met.
+        let again = nodes.start(&nodes.names[0]).end();
+        again.expect(8, &["released before"]);
+        assert!(again.after < Duration::from_secs(5));
+
+        // The model applies to rows on this machine alone.
+        let model = folder.join("model.json");
+        let rows = nodes.dir(&nodes.names[0]).join("rows.csv");
+        let predict = [
+            "--json",
+            "predict",
+            "--model",
+            model.to_str().unwrap(),
+            "--data",
+            rows.to_str().unwrap(),
+            "--evaluate",
+        ];
+        let scores: Value = serde_json::from_slice(&party(&predict).stdout).unwrap();
+        assert!(scores["scores"]["auc"].as_f64().unwrap() > 0.7, "{scores}");
+    }
+}
+
+#[test]
+fn another_study_is_named_within_five_seconds() {
+    let nodes = Nodes::new(2, |names| study(names, 4));
+    let path = nodes.dir("clinic-1").join("study.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("seed = 3", "seed = 4");
+    fs::write(&path, text).unwrap();
+    let running = [nodes.start("clinic-0"), nodes.start("clinic-1")];
+    for ended in running.into_iter().map(Running::end) {
+        ended.expect(4, &["stud"]);
+        let other = if ended.name == "clinic-0" { "clinic-1" } else { "clinic-0" };
+        ended.expect(4, &[other]);
+        assert!(ended.after < Duration::from_secs(5), "took {:?}", ended.after);
+    }
+}
+
+#[test]
+fn a_wrong_key_is_named_within_five_seconds() {
+    let nodes = Nodes::new(2, |names| study(names, 4));
+    // clinic-0 pins a key for clinic-1 that is not the one clinic-1 has.
+    let other = tempfile::tempdir().unwrap();
+    let dir = other.path().join("x");
+    party(&["init", "--dir", dir.to_str().unwrap(), "--name", "x"]);
+    let config = dir.join("party.toml");
+    let wrong = party(&["--config", config.to_str().unwrap(), "fingerprint"]).stdout;
+    let wrong = String::from_utf8(wrong).unwrap();
+    let right = party(&["--config", &nodes.config("clinic-1"), "fingerprint"]).stdout;
+    let right = String::from_utf8(right).unwrap();
+    let settings = fs::read_to_string(nodes.config("clinic-0")).unwrap();
+    fs::write(nodes.config("clinic-0"), settings.replace(right.trim(), wrong.trim())).unwrap();
+
+    let peer = nodes.start("clinic-1");
+    let ended = nodes.start("clinic-0").end();
+    ended.expect(4, &["clinic-1", right.trim(), wrong.trim()]);
+    assert!(ended.after < Duration::from_secs(5), "took {:?}", ended.after);
+    drop(peer);
+}
+
+/// Starts a long study and waits until it trains.
+fn in_training(nodes: &Nodes) -> Vec<Running> {
+    let running = nodes.start_all();
+    let begin = Instant::now();
+    let trains = |name: &String| {
+        let state = nodes.dir(name).join("state");
+        let folder = fs::read_dir(state).ok().and_then(|mut all| all.next()?.ok());
+        folder.is_some_and(|f| f.path().join("released-column-standard-deviations.bin").exists())
+    };
+    while !nodes.parties().iter().all(trains) {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the training does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    running
+}
+
+#[test]
+fn a_killed_node_is_named_by_the_others() {
+    let nodes = Nodes::new(3, |names| study(names, 20_000));
+    let mut running = in_training(&nodes);
+    let victim = running.remove(1);
+    victim.signal("-KILL");
+    let begin = Instant::now();
+    for ended in running.into_iter().map(Running::end) {
+        assert_eq!(ended.code, Some(6), "{}: {}{}", ended.name, ended.stdout, ended.stderr);
+        if ended.name != DEALER {
+            ended.expect(6, &["peer-lost"]);
+        }
+    }
+    assert!(begin.elapsed() < Duration::from_secs(15), "took {:?}", begin.elapsed());
+    assert!(!nodes.results("clinic-0").join("model.json").exists());
+}
+
+#[test]
+fn a_stopped_node_tells_the_others() {
+    let nodes = Nodes::new(2, |names| study(names, 20_000));
+    let mut running = in_training(&nodes);
+    let stopped = running.remove(0);
+    stopped.signal("-TERM");
+    stopped.end().expect(7, &["stopped by the operator"]);
+    let other = running.remove(0).end();
+    other.expect(6, &["clinic-0 gave up", "its operator stopped it"]);
+    assert_eq!(running.remove(0).end().code, Some(6));
+}
+
+#[test]
+fn a_silent_node_is_named_after_the_time_out() {
+    let nodes = Nodes::new(2, |names| study(names, 20_000));
+    let mut running = in_training(&nodes);
+    let frozen = running.remove(1);
+    frozen.signal("-STOP");
+    let begin = Instant::now();
+    let other = running.remove(0).end();
+    other.expect(6, &["clinic-1 sent nothing for 3 s"]);
+    assert!(begin.elapsed() < Duration::from_secs(10), "took {:?}", begin.elapsed());
+    frozen.signal("-CONT");
+    assert_eq!(frozen.end().code, Some(6));
+}
+
+#[test]
+fn bad_rows_are_refused_before_anybody_is_met() {
+    let nodes = Nodes::new(2, |names| study(names, 4));
+    let path = nodes.dir("clinic-0").join("rows.csv");
+    let text = fs::read_to_string(&path).unwrap().replacen("m,no", "x,no", 1);
+    fs::write(&path, text).unwrap();
+    let ended = nodes.start("clinic-0").end();
+    ended.expect(3, &["rows.csv", "line", "sex"]);
+    assert!(ended.after < Duration::from_secs(5));
+}
