@@ -136,7 +136,13 @@ mod tests {
     const TAG: Tag = Tag::new("logistic/open-delta");
 
     fn expected(length: Length, sequence: u32, session: [u8; 8]) -> Expected<'static> {
-        Expected { peer: "clinic", channel: "", due: Due { tag: TAG, length }, sequence, session }
+        Expected {
+            peer: "clinic",
+            channel: "",
+            due: Due { tag: TAG, length, patient: false },
+            sequence,
+            session,
+        }
     }
 
     #[test]

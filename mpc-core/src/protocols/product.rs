@@ -1,7 +1,7 @@
 //! Products of shared matrices by Beaver triples (docs/protocols.md 2; Beaver, CRYPTO '91).
 //!
-//! For a triple ([A], [B], [AB]) open E = X - A and F = Y - B; then
-//! [XY] = E F + E [B] + [A] F + [AB], where party 0 adds the public E F.
+//! With shares a of A, b of B and c of A B, open E = X - A and F = Y - B; then the shares
+//! E b + a F + c, to which party 0 adds the public E F, are shares of X Y.
 
 use crate::correlations::{LeftFactor, RightFactor};
 use crate::error::Error;

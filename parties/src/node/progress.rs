@@ -33,7 +33,7 @@ pub fn observer() -> Observer {
             }
         }
         JoinEvent::Joined { peer, address, .. } => {
-            say(&format!("{peer} has joined from {address}"))
+            say(&format!("{peer} has joined from {address}"));
         }
         JoinEvent::Left { peer } => say(&format!("{peer} has left again; waiting for it")),
         JoinEvent::Unreachable { peer, address, detail } => {
