@@ -55,7 +55,7 @@ const MESSAGES: [Message; 12] = [
 
 /// Runs the scenario with `fault` at `message` and gives the errors of the honest nodes, by node;
 /// `None` at the attacker.
-fn strike(message: Message, fault: Fault) -> Vec<Option<Error>> {
+fn strike(message: Message, fault: &Fault) -> Vec<Option<Error>> {
     let mesh = mesh(TIMEOUT);
     let plan = FaultPlan::new(fault.clone())
         .to(PartyId::from_index(message.to))
@@ -86,7 +86,7 @@ fn strike(message: Message, fault: Fault) -> Vec<Option<Error>> {
 /// Strikes every message and hands the receiver's error to `expect`; it names sender and step.
 fn strike_all(fault: &Fault, skip: &[&str], expect: impl Fn(&Error) -> bool) {
     for message in MESSAGES.into_iter().filter(|message| !skip.contains(&message.step)) {
-        let mut errors = strike(message, fault.clone());
+        let mut errors = strike(message, fault);
         let error = errors.swap_remove(message.to).expect("the receiver is honest");
         let text = error.to_string();
         assert!(expect(&error), "{message:?}, {fault:?}: {error:?}");
@@ -174,7 +174,7 @@ fn values_beyond_the_ring() {
         (message("dealer/correction", 1, DEALER, 2), 13),
         (message("reveal", 0, 2, 0), 7),
     ] {
-        let mut errors = strike(message, Fault::FlipPayload { at, mask: 0x80 });
+        let mut errors = strike(message, &Fault::FlipPayload { at, mask: 0x80 });
         let error = errors.swap_remove(message.to).unwrap();
         assert!(misbehaved(&error), "{message:?}: {error:?}");
         assert!(error.to_string().contains(NAMES[message.from]), "{message:?}: {error}");
@@ -186,7 +186,7 @@ fn values_beyond_the_ring() {
 fn changed_bytes_that_the_nodes_compare() {
     let flip = Fault::FlipPayload { at: 40, mask: 1 };
     for message in &MESSAGES[..6] {
-        let errors = strike(*message, flip.clone());
+        let errors = strike(*message, &flip);
         let error = errors[message.to].as_ref().unwrap();
         let seen = matches!(error, Error::Misbehaved { .. } | Error::Disagreement { .. });
         assert!(seen, "{message:?}: {error:?}");
@@ -196,12 +196,12 @@ fn changed_bytes_that_the_nodes_compare() {
         assert!(named || message.step == "session/offer", "{message:?}: {error}");
     }
     // The dealer names the party that orders something else, whichever it is.
-    for from in 0..3 {
+    for (from, name) in NAMES.iter().enumerate().take(3) {
         for fault in [flip.clone(), Fault::Short { bytes: 1 }] {
-            let errors = strike(message("dealer/command", 2, from, DEALER), fault);
+            let errors = strike(message("dealer/command", 2, from, DEALER), &fault);
             let error = errors[DEALER].as_ref().unwrap();
             assert!(matches!(error, Error::Misbehaved { .. }), "{error:?}");
-            assert!(error.to_string().contains(NAMES[from]), "{error}");
+            assert!(error.to_string().contains(name), "{error}");
         }
     }
 }

@@ -95,7 +95,7 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
 
     // A bounded opening.
     let v = (me == 0).then_some([Z128(12_345); COLUMNS as usize]);
-    let v = session.share_input(0, v.as_ref().map(|v| v.as_slice()), COLUMNS as usize)?;
+    let v = session.share_input(0, v.as_ref().map(<[_; 3]>::as_slice), COLUMNS as usize)?;
     let forward = source.take().await?.forward()?;
     drop(source.take().await?.transposed()?);
     let mut batch = Batch::new("scenario/bounded");
@@ -106,7 +106,7 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
     let terms = vec![Term { k: 1, sine: 777, cosine: 0 }, Term { k: 3, sine: 99, cosine: 0 }];
     let series = Series { period: 6, fraction: 18, terms };
     let z = (me == 1).then_some([Z64(1 << 40); 5]);
-    let z = session.share_input(1, z.as_ref().map(|z| z.as_slice()), 5)?;
+    let z = session.share_input(1, z.as_ref().map(<[_; 5]>::as_slice), 5)?;
     series.apply(&z, 36, source.take().await?.phasors()?, session).await?;
     let x = Shared::new(z.as_slice()[..4].to_vec(), 2, 2);
     let wide = Shared::new([x.as_slice(), &z.as_slice()[..2]].concat(), 2, 3);
