@@ -332,7 +332,7 @@ fn a_correlation_of_another_kind_is_an_error() {
     World::new(2).with_dealer().run(async |mut session| {
         let mut source = DealerSource::start(&mut session).expect("starts");
         source.demand(vec![Request::Left { m: 1, k: 1, ring: 64 }]).expect("ordered");
-        let error = source.take().await.expect("made").phasors().err().expect("refused");
+        let error = source.take().await.expect("made").phasors().expect_err("refused");
         assert!(error.to_string().contains("Left64"), "{error}");
         source.finish().await.expect("ends");
     });

@@ -50,6 +50,30 @@ pub struct RightFactor<R: Ring> {
     pub ab: Shared<R>,
 }
 
+impl<R: Ring> fmt::Debug for OwnedProduct<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedProduct").field("product", &self.product).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Phasors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Phasors").field("cosine", &self.cosine).finish_non_exhaustive()
+    }
+}
+
+impl<R: Ring> fmt::Debug for LeftFactor<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeftFactor").field("a", &self.a).finish()
+    }
+}
+
+impl<R: Ring> fmt::Debug for RightFactor<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RightFactor").field("b", &self.b).field("ab", &self.ab).finish()
+    }
+}
+
 /// One item of one-time material.
 #[non_exhaustive]
 pub enum Correlation {

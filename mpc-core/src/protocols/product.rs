@@ -3,6 +3,8 @@
 //! With shares a of A, b of B and c of A B, open E = X - A and F = Y - B; then the shares
 //! E b + a F + c, to which party 0 adds the public E F, are shares of X Y.
 
+use std::fmt;
+
 use crate::correlations::{LeftFactor, RightFactor};
 use crate::error::Error;
 use crate::ring::{Ring, kernels, wire};
@@ -28,6 +30,12 @@ pub struct PendingLeft<R: Ring> {
 pub struct PendingProduct<R: Ring> {
     right: RightFactor<R>,
     slot: Slot,
+}
+
+impl<R: Ring> fmt::Debug for FixedLeft<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedLeft").field("a", &self.a).finish_non_exhaustive()
+    }
 }
 
 fn masked<R: Ring>(x: &Shared<R>, mask: &Shared<R>) -> Result<Shared<R>, Error> {

@@ -1,5 +1,7 @@
 //! Openings that share a round.
 
+use std::fmt;
+
 use mpc_net::Tag;
 use zeroize::Zeroizing;
 
@@ -109,6 +111,12 @@ impl Batch {
     }
 }
 
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({:?}, {} entries)", self.tag, self.entries.len())
+    }
+}
+
 /// The values that a round opened.
 pub struct Opened {
     pub(super) values: Vec<Option<Zeroizing<Vec<Z128>>>>,
@@ -128,5 +136,12 @@ impl Opened {
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<&[Z128]> {
         self.values[slot.0].as_ref().map(|values| values.as_slice())
+    }
+}
+
+/// Opened values may be known to a few parties only, so they are not printed either.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({} values)", self.values.len())
     }
 }

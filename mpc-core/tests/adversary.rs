@@ -1,0 +1,225 @@
+//! One node misbehaves in one message. Every honest node ends with an error that names a node and
+//! is of the right class, soon after its time-out at the latest; nothing hangs and nothing panics.
+//!
+//! Privacy here is semi-honest: a share, mask or correction that was changed to another possible
+//! value is not noticed and makes the result wrong. What cannot be the value of a ring element is
+//! noticed, and the handshake and the commands are compared between the nodes.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/scenario.rs"]
+mod scenario;
+
+use std::time::{Duration, Instant};
+
+use mpc_core::{Error, Tag};
+use mpc_net::fault::{Fault, FaultPlan};
+use mpc_net::{AbortCode, NetError, PartyId};
+use scenario::{NAMES, mesh};
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time-out twice (one node waits for another that waits itself), a second for the reason of a
+/// broken stream, and room for a machine with other work.
+const LIMIT: Duration = Duration::from_secs(8);
+
+const DEALER: usize = 3;
+
+/// A message of the scenario: who sends which step to whom.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    step: &'static str,
+    nth: u64,
+    from: usize,
+    to: usize,
+}
+
+const fn message(step: &'static str, nth: u64, from: usize, to: usize) -> Message {
+    Message { step, nth, from, to }
+}
+
+/// One of every kind.
+const MESSAGES: [Message; 12] = [
+    message("session/offer", 0, 0, 1),
+    message("session/offer", 0, 1, DEALER),
+    message("session/offer", 0, DEALER, 0),
+    message("session/confirm", 0, 1, 2),
+    message("session/agree", 0, 2, 0),
+    message("dealer/command", 2, 0, DEALER),
+    message("dealer/masked-matrix", 1, 1, 0),
+    message("dealer/correction", 1, DEALER, 2),
+    message("scenario/bounded", 0, 0, 1),
+    message("series/open-delta", 0, 2, 1),
+    message("product", 0, 1, 2),
+    message("reveal", 0, 2, 0),
+];
+
+/// Runs the scenario with `fault` at `message` and gives the errors of the honest nodes, by node;
+/// `None` at the attacker.
+fn strike(message: Message, fault: &Fault) -> Vec<Option<Error>> {
+    let mesh = mesh(TIMEOUT);
+    let plan = FaultPlan::new(fault.clone())
+        .to(PartyId::from_index(message.to))
+        .in_step(Tag::new(message.step))
+        .at_message(message.nth);
+    mesh[message.from].inject(plan);
+    let began = Instant::now();
+    let results = scenario::run(mesh, LIMIT);
+    assert!(began.elapsed() < LIMIT, "{message:?} with {fault:?}: too late");
+    let errors = results.into_iter().enumerate().map(|(node, result)| {
+        if node == message.from {
+            return None;
+        }
+        let error = result.err();
+        let error = error.unwrap_or_else(|| panic!("{message:?}, {fault:?}: {node} saw nothing"));
+        let text = error.to_string();
+        let others = NAMES.iter().enumerate().filter(|&(other, _)| other != node);
+        assert!(
+            others.clone().any(|(_, name)| text.contains(name)),
+            "{message:?}, {fault:?}: {node} names nobody: {text}"
+        );
+        assert_ne!(error.code(), AbortCode::Internal, "{message:?}, {fault:?}: {text}");
+        Some(error)
+    });
+    errors.collect()
+}
+
+/// Strikes every message and hands the receiver's error to `expect`; it names sender and step.
+fn strike_all(fault: &Fault, skip: &[&str], expect: impl Fn(&Error) -> bool) {
+    for message in MESSAGES.into_iter().filter(|message| !skip.contains(&message.step)) {
+        let mut errors = strike(message, fault);
+        let error = errors.swap_remove(message.to).expect("the receiver is honest");
+        let text = error.to_string();
+        assert!(expect(&error), "{message:?}, {fault:?}: {error:?}");
+        assert!(text.contains(NAMES[message.from]), "{message:?}, {fault:?}: {text}");
+        let step = message.step.split('/').next().unwrap();
+        assert!(text.contains(step), "{message:?}, {fault:?}: {text}");
+    }
+}
+
+#[test]
+fn without_a_fault_the_scenario_ends_well() {
+    for result in scenario::run(mesh(TIMEOUT), LIMIT) {
+        result.expect("ends well");
+    }
+}
+
+#[test]
+fn a_short_frame() {
+    let length = |error: &Error| matches!(error, Error::Net(NetError::Length { .. }));
+    // A command has no length that is due; a shorter one is another command.
+    strike_all(&Fault::Short { bytes: 1 }, &["dealer/command"], length);
+}
+
+#[test]
+fn a_frame_under_another_tag() {
+    let out = |error: &Error| matches!(error, Error::Net(NetError::OutOfStep { .. }));
+    strike_all(&Fault::WrongTag, &[], out);
+}
+
+#[test]
+fn a_frame_of_another_session_or_place() {
+    let out = |error: &Error| matches!(error, Error::Net(NetError::OutOfStep { .. }));
+    for at in [8, 12] {
+        strike_all(&Fault::FlipHeader { at, mask: 1 }, &[], out);
+    }
+}
+
+#[test]
+fn a_replayed_frame() {
+    let out = |error: &Error| matches!(error, Error::Net(NetError::OutOfStep { .. }));
+    // There is nothing before an offer that could be replayed.
+    strike_all(&Fault::Replay, &["session/offer"], out);
+}
+
+/// The silent node may have given up waiting itself, a moment before.
+fn silent(error: &Error) -> bool {
+    matches!(error, Error::Net(NetError::Timeout { .. } | NetError::Lost { .. }))
+}
+
+#[test]
+fn a_silent_peer_in_the_handshake() {
+    let skip = ["dealer/command", "dealer/masked-matrix", "dealer/correction"];
+    let rest = ["scenario/bounded", "series/open-delta", "product", "reveal"];
+    strike_all(&Fault::Silent, &[skip.as_slice(), &rest].concat(), silent);
+}
+
+#[test]
+fn a_silent_peer_in_preparation() {
+    let skip = ["session/offer", "session/confirm", "session/agree"];
+    let rest = ["scenario/bounded", "series/open-delta", "product", "reveal"];
+    strike_all(&Fault::Silent, &[skip.as_slice(), &rest].concat(), silent);
+}
+
+#[test]
+fn a_silent_peer_in_an_opening() {
+    let skip = ["session/offer", "session/confirm", "session/agree"];
+    let rest = ["dealer/command", "dealer/masked-matrix", "dealer/correction"];
+    strike_all(&Fault::Silent, &[skip.as_slice(), &rest].concat(), silent);
+}
+
+#[test]
+fn a_peer_that_dies() {
+    let lost = |error: &Error| matches!(error, Error::Net(NetError::Lost { .. }));
+    strike_all(&Fault::Kill, &[], lost);
+}
+
+#[test]
+fn values_beyond_the_ring() {
+    let misbehaved = |error: &Error| matches!(error, Error::Misbehaved { .. });
+    // The last byte of the first element: 97 bits in 13 bytes; D in 10 bytes of 76 bits; 109 bits
+    // in 14 bytes; 61 bits in 8 bytes. The top bit of each is never set.
+    for (message, at) in [
+        (message("scenario/bounded", 0, 0, 1), 12),
+        (message("dealer/masked-matrix", 1, 1, 0), 9),
+        (message("dealer/correction", 1, DEALER, 2), 13),
+        (message("reveal", 0, 2, 0), 7),
+    ] {
+        let mut errors = strike(message, &Fault::FlipPayload { at, mask: 0x80 });
+        let error = errors.swap_remove(message.to).unwrap();
+        assert!(misbehaved(&error), "{message:?}: {error:?}");
+        assert!(error.to_string().contains(NAMES[message.from]), "{message:?}: {error}");
+        assert!(error.to_string().contains("out of range"), "{message:?}: {error}");
+    }
+}
+
+#[test]
+fn changed_bytes_that_the_nodes_compare() {
+    let flip = Fault::FlipPayload { at: 40, mask: 1 };
+    for message in &MESSAGES[..6] {
+        let errors = strike(*message, &flip);
+        let error = errors[message.to].as_ref().unwrap();
+        let seen = matches!(error, Error::Misbehaved { .. } | Error::Disagreement { .. });
+        assert!(seen, "{message:?}: {error:?}");
+        // Who saw another offer than the rest has another session than everybody, and cannot know
+        // whose fault it is.
+        let named = error.to_string().contains(NAMES[message.from]);
+        assert!(named || message.step == "session/offer", "{message:?}: {error}");
+    }
+    // The dealer names the party that orders something else, whichever it is.
+    for (from, name) in NAMES.iter().enumerate().take(3) {
+        for fault in [flip.clone(), Fault::Short { bytes: 1 }] {
+            let errors = strike(message("dealer/command", 2, from, DEALER), &fault);
+            let error = errors[DEALER].as_ref().unwrap();
+            assert!(matches!(error, Error::Misbehaved { .. }), "{error:?}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}
+
+/// What semi-honest security does not notice, written down so that a change of it is seen: a changed
+/// byte in a share, a correction or a masked matrix that leaves a possible value. The run goes to
+/// its end, with a wrong result.
+#[test]
+fn changed_bytes_that_nobody_can_compare() {
+    for message in &MESSAGES[6..] {
+        let mesh = mesh(TIMEOUT);
+        let plan = FaultPlan::new(Fault::FlipPayload { at: 0, mask: 1 })
+            .to(PartyId::from_index(message.to))
+            .in_step(Tag::new(message.step))
+            .at_message(message.nth);
+        mesh[message.from].inject(plan);
+        for result in scenario::run(mesh, LIMIT) {
+            assert!(result.is_ok(), "{message:?}: {result:?}");
+        }
+    }
+}

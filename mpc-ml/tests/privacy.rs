@@ -1,0 +1,221 @@
+//! What the nodes see of a whole training: the dealer shapes alone; everybody the same tags and
+//! lengths whatever the data are; a coalition nothing but uniform messages.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../mpc-core/tests/support/law.rs"]
+mod law;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use law::{Runs, uniform, words};
+use mpc_core::correlations::CorrelationSource;
+use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::protocols::fit::Weighting;
+use mpc_core::testing::World;
+use mpc_core::{Outputs, Recipients};
+use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
+use mpc_ml::{Error, Rows, SgdPlan, SgdSettings, synthetic};
+use mpc_net::PartyId;
+use mpc_net::fault::{Seen, View};
+use mpc_net::memory::MemoryTransport;
+
+const PARTIES: usize = 3;
+const DEALER: usize = PARTIES;
+const ROWS: usize = 180;
+const COLUMNS: usize = 15;
+
+fn plan() -> SgdPlan {
+    SgdPlan::new(SgdSettings {
+        rows: vec![(ROWS / PARTIES) as u64; PARTIES],
+        columns: COLUMNS as u32,
+        intercept: true,
+        l2: 0.01,
+        clip: 8.0,
+        epochs: 2,
+        batch: 60,
+        learning_rate: 0.5,
+        decay: 0.1,
+        momentum: 0.5,
+        seed: 1,
+        window: 7,
+        terms: 12,
+        weighting: Weighting::Weighted,
+        release_fraction: 16,
+    })
+    .unwrap()
+}
+
+/// Data that have nothing in common but their shape: usual ones; all zero with one label; all beyond
+/// the clip with the other.
+fn data_sets() -> Vec<Vec<Rows>> {
+    let own = ROWS / PARTIES;
+    let all = |x: f64, y: f64| {
+        let rows = Rows::new(vec![x; own * COLUMNS], vec![y; own], COLUMNS);
+        vec![rows; PARTIES]
+    };
+    vec![synthetic::logistic(ROWS, COLUMNS, PARTIES, 1), all(0.0, 0.0), all(-1e6, 1.0)]
+}
+
+/// Trains and releases, and gives the views of all nodes, the dealer last.
+fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
+    let world = World::new(PARTIES)
+        .with_dealer()
+        .outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let mesh = world.mesh();
+    let views = mesh.iter().map(MemoryTransport::record).collect();
+    let results = world.run_on(mesh, async |mut session| {
+        let me = session.me();
+        let rows = data[me].ordered(&plan.schedule().own_order(me));
+        let mut source = DealerSource::start(&mut session)?;
+        let training = Training::begin(plan, &rows, &mut source, &mut session).await?;
+        let weights = training.run(&mut session, |_| {}).await?;
+        sgd::release(plan, &weights, &mut session).await?;
+        source.finish().await?;
+        Ok::<_, Error>(())
+    });
+    results.into_iter().for_each(|result| result.unwrap());
+    views
+}
+
+/// The messages by sender and channel: only within these is there an order.
+fn links(view: &View) -> BTreeMap<(PartyId, String), Vec<Seen>> {
+    let mut links: BTreeMap<_, Vec<Seen>> = BTreeMap::new();
+    for seen in view.messages() {
+        links.entry((seen.from, seen.channel.clone())).or_default().push(seen);
+    }
+    links
+}
+
+#[test]
+fn the_dealer_sees_shapes_and_nothing_else() {
+    let plan = plan();
+    let mut before: Option<Vec<Vec<u8>>> = None;
+    for data in data_sets() {
+        let view = &views(&plan, &data)[DEALER];
+        let mut steps = BTreeSet::new();
+        let mut commands: Vec<Vec<Vec<u8>>> = vec![Vec::new(); PARTIES];
+        for seen in view.messages() {
+            steps.insert(seen.step);
+            match (seen.step, seen.channel.as_str()) {
+                // A nonce and a point, and a digest of all of them.
+                ("session/offer", "") => assert_eq!(seen.bytes.len(), 64),
+                ("session/confirm", "") => assert_eq!(seen.bytes.len(), 32),
+                ("dealer/command", "correlations/dealer") => {
+                    commands[seen.from.index()].push(seen.bytes);
+                }
+                other => panic!("the dealer was sent {other:?}"),
+            }
+        }
+        let expected = ["dealer/command", "session/confirm", "session/offer"];
+        assert_eq!(steps, BTreeSet::from(expected));
+        let handshake = view.messages().iter().filter(|seen| seen.channel.is_empty()).count();
+        assert_eq!(handshake, 2 * PARTIES);
+        // One matrix, the three correlations of every iteration in one order an epoch, the end.
+        assert_eq!(commands[0].len() as u64, 1 + plan.settings().epochs + 1);
+        assert!(commands.iter().all(|theirs| *theirs == commands[0]), "all order the same");
+        let bytes: usize = commands[0].iter().map(Vec::len).sum();
+        assert!(bytes < 2048, "{bytes} bytes are more than shapes need");
+        // Nothing depends on the data: the bytes are those of any other data set.
+        assert_eq!(before.get_or_insert_with(|| commands[0].clone()), &commands[0]);
+    }
+}
+
+#[test]
+fn tags_and_lengths_do_not_depend_on_the_data() {
+    let plan = plan();
+    let shape = |view: &View| -> BTreeMap<_, Vec<_>> {
+        let steps =
+            |messages: Vec<Seen>| messages.iter().map(|s| (s.step, s.bytes.len())).collect();
+        links(view).into_iter().map(|(link, messages)| (link, steps(messages))).collect()
+    };
+    let shapes: Vec<Vec<_>> =
+        data_sets().iter().map(|data| views(&plan, data).iter().map(shape).collect()).collect();
+    for other in &shapes[1..] {
+        for (node, (a, b)) in shapes[0].iter().zip(other).enumerate() {
+            assert_eq!(a, b, "node {node}");
+        }
+    }
+    // Three openings an iteration from each peer, and the release.
+    let openings = shapes[0][0]
+        .iter()
+        .filter(|((from, channel), _)| *from == PartyId(1) && channel.is_empty())
+        .flat_map(|(_, steps)| steps)
+        .filter(|(step, _)| step.starts_with("logistic/") || *step == "reveal")
+        .count();
+    assert_eq!(openings as u64, 3 * plan.iterations() + 1);
+}
+
+/// What party 2 receives from party 0 in sixty trainings on the same data: every opening uniform,
+/// and no mask used in two iterations.
+#[test]
+fn a_whole_training_looks_uniform_to_a_coalition() {
+    let plan = plan();
+    let data = &data_sets()[2];
+    let mut openings: BTreeMap<&str, Runs> = BTreeMap::new();
+    let kinds = [
+        ("logistic/open-weights", plan.weights_opened().ring),
+        ("logistic/open-delta", 24),
+        ("logistic/open-residuals", plan.residuals_opened().ring),
+        ("reveal", plan.weights_opened().ring - plan.release_drop()),
+    ];
+    for _ in 0..60 {
+        let view = &views(&plan, data)[2];
+        for (step, bits) in kinds {
+            let messages: Vec<Vec<u128>> = view
+                .messages()
+                .iter()
+                .filter(|seen| seen.from == PartyId(0) && seen.step == step)
+                .map(|seen| words(&seen.bytes, bits))
+                .collect();
+            openings.entry(step).or_default().push(messages);
+        }
+    }
+    for (step, bits) in kinds {
+        uniform(step, bits, &openings[step]).unwrap();
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let rows = Rows::new(vec![161.803, -271.828], vec![1.0, 0.0], 1);
+    assert_eq!(format!("{rows:?}"), "Rows(2 x 1)");
+
+    // Rows that do not fit: the message says what is wrong with them and shows none.
+    let plan = plan();
+    let own = ROWS / PARTIES;
+    let wrong = [
+        Rows::new(vec![271.828; own * COLUMNS], vec![0.271828; own], COLUMNS),
+        Rows::new(vec![f64::NAN; own * COLUMNS], vec![1.0; own], COLUMNS),
+        Rows::new(vec![271.828; (own - 1) * COLUMNS], vec![1.0; own - 1], COLUMNS),
+    ];
+    for rows in wrong {
+        let errors = World::new(PARTIES).with_dealer().run(async |mut session| {
+            let mut source = DealerSource::start(&mut session).unwrap();
+            let begun = Training::begin(&plan, &rows, &mut source, &mut session).await;
+            begun.err().unwrap()
+        });
+        for error in errors {
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("271") && !text.contains("828"), "{text}");
+            assert_eq!(error.code(), mpc_net::AbortCode::LocalInput, "{text}");
+        }
+    }
+}
+
+/// Known limitation: sigma grows with the study, and the masks of an owner's matrix need more than
+/// 64 bits, so a very small study passes the plan and is refused when it is registered.
+#[test]
+#[ignore = "a plan of a very small study is refused only when its matrix is registered"]
+fn what_is_planned_can_be_registered() {
+    let small = SgdSettings {
+        rows: vec![10; PARTIES],
+        columns: 2,
+        clip: 1.0,
+        epochs: 1,
+        batch: 10,
+        ..plan().settings().clone()
+    };
+    let plan = SgdPlan::new(small).unwrap();
+    let data = synthetic::logistic(30, 2, PARTIES, 1);
+    views(&plan, &data);
+}
