@@ -2,7 +2,9 @@
 //! over QUIC on loopback, against a replay of the same messages without any computation over the
 //! same connections in the same run.
 //!
-//! Usage: bench [--smoke] [--json FILE]. The other arguments are its own, for its child processes.
+//! Usage: bench [--smoke] [--json FILE] [--criterion DIR] [--link FILE]. The last two name figures
+//! measured before (by the kernel benches and the link example), which are put beside these. The
+//! other arguments are its own, for its child processes.
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -113,7 +115,16 @@ fn main() -> Outcome<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(be_a_node(node.parse()?, Path::new(&folder), smoke));
     }
-    let results = all_nodes(smoke)?;
+    let mut results = all_nodes(smoke)?;
+    if let Some(folder) = after("--criterion") {
+        results["kernels"] = kernels(Path::new(&folder))?;
+    }
+    if let Some(path) = after("--link") {
+        let lines = fs::read_to_string(path)?;
+        results["network"] =
+            lines.lines().map(serde_json::from_str).collect::<Result<Value, _>>()?;
+    }
+    results["processor"] = json!(processor());
     print(&results);
     if let Some(path) = after("--json") {
         fs::write(path, format!("{results:#}\n"))?;
@@ -167,7 +178,64 @@ fn all_nodes(smoke: bool) -> Outcome<Value> {
     }))
 }
 
+/// The medians of the kernel benches, each beside the time of reading the same bytes once.
+fn kernels(folder: &Path) -> Outcome<Value> {
+    let mut medians = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name == "new") {
+                let read = |file: &str| -> Outcome<Value> {
+                    Ok(serde_json::from_slice(&fs::read(path.join(file))?)?)
+                };
+                let median = read("estimates.json")?["median"]["point_estimate"].as_f64();
+                let about = read("benchmark.json")?;
+                let text = |field: &str| about[field].as_str().unwrap_or_default().to_owned();
+                medians.insert((text("group_id"), text("function_id")), median.unwrap_or(f64::NAN));
+            } else if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(medians
+        .iter()
+        .filter(|((_, level), _)| level != "floor")
+        .map(|((kernel, level), &ns)| {
+            let floor = medians.get(&(kernel.clone(), "floor".to_owned())).copied();
+            json!({
+                "kernel": kernel,
+                "level": level,
+                "median_us": ns / 1e3,
+                "floor_us": floor.map(|floor| floor / 1e3),
+                "over_floor": floor.map(|floor| ns / floor),
+            })
+        })
+        .collect())
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
 fn print(results: &Value) {
+    println!("{} cores, {}", results["cores"], results["processor"].as_str().unwrap_or("unknown"));
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    for kernel in results["kernels"].as_array().into_iter().flatten() {
+        println!(
+            "  {:<44} {:<9} {:>10.1} us, reading the bytes once {:>9.1} us, ratio {:>6.2}",
+            kernel["kernel"].as_str().unwrap_or(""),
+            kernel["level"].as_str().unwrap_or(""),
+            number(&kernel["median_us"]),
+            number(&kernel["floor_us"]),
+            number(&kernel["over_floor"])
+        );
+    }
+    for link in results["network"].as_array().into_iter().flatten() {
+        println!("  link: {link}");
+    }
     for shape in results["training"].as_array().into_iter().flatten() {
         println!("{} ({} parties and a dealer)", shape["name"].as_str().unwrap_or(""), PARTIES);
         let row = |what: &str, field: &str, unit: &str| {

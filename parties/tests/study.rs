@@ -1,6 +1,7 @@
 //! Whole studies: real processes that meet over real QUIC on loopback, and trouble on purpose.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 use std::fmt::Write as _;
 use std::fs;
