@@ -122,7 +122,7 @@ fn main() -> Outcome<()> {
     if let Some(path) = after("--link") {
         let lines = fs::read_to_string(path)?;
         results["network"] =
-            lines.lines().map(serde_json::from_str).collect::<Result<Value, _>>()?;
+            lines.lines().map(serde_json::from_str::<Value>).collect::<Result<Value, _>>()?;
     }
     results["processor"] = json!(processor());
     print(&results);
