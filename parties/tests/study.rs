@@ -191,7 +191,7 @@ fn rows(party: usize, count: usize) -> String {
         let (age, dose) = (20 + seed % 60, (seed * 37 % 100) as f64 / 10.0);
         let ill = age + (seed * 13 % 40) > 70;
         let dose = if i % 17 == 0 { String::new() } else { dose.to_string() };
-        let sex = if seed % 3 == 0 { "f" } else { "m" };
+        let sex = if seed.is_multiple_of(3) { "f" } else { "m" };
         let ill = if ill { "yes" } else { "no" };
         writeln!(text, "{i},{age},{dose},{sex},{ill}").unwrap();
     }
