@@ -94,12 +94,28 @@ impl Series {
             .as_slice()
             .chunks_exact(count.max(1))
             .zip(phasors.sine.as_slice().chunks_exact(count.max(1)));
+        // Series of odd multiples step from k to k + 2: the next angle is a rotation by 2 delta,
+        // which costs less than looking the angle up, and is as much the same at every party.
+        let angles: Vec<u32> = delta.iter().map(|delta| delta.0 as u32).collect();
+        let rotation: Vec<_> = angles.iter().map(|angle| turn(*angle, 2)).collect();
+        let mut before = None;
+        let mut points = vec![(0, 0); count];
         for (term, (cosines, sines)) in self.terms.iter().zip(rows) {
-            for (b, sum) in sum.iter_mut().enumerate() {
-                let (of_cosine, of_sine) = term.public_factors(delta[b].0 as u32);
+            if before.is_some_and(|before| term.k == before + 2) {
+                for (point, rotation) in points.iter_mut().zip(&rotation) {
+                    *point = rotate(*point, *rotation);
+                }
+            } else {
+                points = angles.iter().map(|angle| turn(*angle, term.k)).collect();
+            }
+            before = Some(term.k);
+            for (((sum, point), cosine), sine) in
+                sum.iter_mut().zip(&points).zip(cosines).zip(sines)
+            {
+                let (of_cosine, of_sine) = term.public_factors(*point);
                 *sum = sum
-                    .wrapping_add((i128::from(of_cosine) as u128).wrapping_mul(cosines[b].0))
-                    .wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sines[b].0));
+                    .wrapping_add((i128::from(of_cosine) as u128).wrapping_mul(cosine.0))
+                    .wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sine.0));
             }
         }
         Shared::column(sum.into_iter().map(Z128).collect())
@@ -147,14 +163,29 @@ impl Series {
 }
 
 impl Term {
-    /// The public factors of cos(k r) and sin(k r) at the angle `delta`, at the scale of the
-    /// coefficients: integers, and the same at every party.
-    fn public_factors(&self, delta: u32) -> (i64, i64) {
-        let (cosine, sine) = trig::cosine_sine(delta.wrapping_mul(self.k));
-        let round = |v: i64| (v + (1 << (trig::FRACTION_BITS - 1))) >> trig::FRACTION_BITS;
+    /// The public factors of cos(k r) and sin(k r), at the scale of the coefficients, where
+    /// `point` is cosine and sine of k delta: integers, and the same at every party.
+    #[inline]
+    fn public_factors(&self, (cosine, sine): (i64, i64)) -> (i64, i64) {
         (
             round(self.sine * sine + self.cosine * cosine),
             round(self.sine * cosine - self.cosine * sine),
         )
     }
+}
+
+/// Cosine and sine of k `angle`.
+fn turn(angle: u32, k: u32) -> (i64, i64) {
+    trig::cosine_sine(angle.wrapping_mul(k))
+}
+
+/// The point turned on by the angle of `by`, rounded.
+#[inline]
+fn rotate((c, s): (i64, i64), by: (i64, i64)) -> (i64, i64) {
+    (round(c * by.0 - s * by.1), round(s * by.0 + c * by.1))
+}
+
+#[inline]
+fn round(v: i64) -> i64 {
+    (v + (1 << (trig::FRACTION_BITS - 1))) >> trig::FRACTION_BITS
 }
