@@ -91,6 +91,15 @@ fn from(view: &View, from: usize, step: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// The messages of `step` from `honest` to party 2 as they were sent, run by run.
+fn sent<T>(runs: &[(Vec<View>, Vec<T>)], honest: usize, step: &str, bits: u32) -> Runs {
+    runs.iter()
+        .map(|(views, _)| {
+            from(&views[2], honest, step).iter().map(|bytes| words(bytes, bits)).collect()
+        })
+        .collect()
+}
+
 /// A party's fixed share of fixed values: the other parties' shares are arbitrary.
 fn fixed_share<R: Ring>(label: &str, me: usize, parties: usize, secret: &[i128]) -> Vec<R> {
     let share = |party| fixed(label, party, secret.len(), R::BITS);
@@ -165,6 +174,8 @@ fn inputs() -> Look {
         );
     }
     uniform("party 0's share of its own input", 128, &left)?;
+    // As it was sent, too: what is taken off could hide that it was used before.
+    uniform("party 0's messages", 128, &sent(&runs, 0, "views/input", 128))?;
     // The shares of N - 1 parties, the owner's among them.
     let mut shares: Runs = Vec::new();
     for (views, _) in &runs {
@@ -235,6 +246,7 @@ fn results() -> Look {
                 })
                 .collect();
             uniform("one honest message of a result", left, &single)?;
+            uniform("the same as it was sent", left, &sent(&runs, honest, "reveal", left))?;
         }
         // Zero share first, truncation after it: the carry is fresh in every run.
         let first = |run: usize| &runs[run].1[2].1[0];
@@ -296,6 +308,8 @@ fn bounded_single_messages() -> Look {
             })
             .collect();
         uniform("one honest message of a bounded opening", spec.ring, &single)?;
+        let raw = sent(&runs, honest, "views/bounded", spec.ring);
+        uniform("the same as it was sent", spec.ring, &raw)?;
     }
     Ok(())
 }
