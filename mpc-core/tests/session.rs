@@ -293,7 +293,6 @@ fn nothing_secret_is_printed() {
 /// Known limitation: the dealer waits for its next order under the time-out of the mesh, so it gives
 /// up on parties that are alive and busy with what they ordered before.
 #[test]
-#[ignore = "the dealer gives up on parties that take longer than the time-out between two orders"]
 fn the_dealer_waits_for_busy_parties() {
     let world = World::new(2).with_dealer();
     let options = MeshOptions::default().timeout(Duration::from_millis(200));

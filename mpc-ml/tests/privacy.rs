@@ -205,7 +205,6 @@ fn nothing_secret_is_printed() {
 /// Known limitation: sigma grows with the study, and the masks of an owner's matrix need more than
 /// 64 bits, so a very small study passes the plan and is refused when it is registered.
 #[test]
-#[ignore = "a plan of a very small study is refused only when its matrix is registered"]
 fn what_is_planned_can_be_registered() {
     let small = SgdSettings {
         rows: vec![10; PARTIES],
