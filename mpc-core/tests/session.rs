@@ -271,7 +271,7 @@ fn nothing_secret_is_printed() {
         let slot = batch.masked(&share, 64, Recipients::All);
         print(format!("{batch:?} {slot:?}"), &secrets);
         let opened = session.open(batch).await.unwrap();
-        secrets.extend(opened.at(slot));
+        secrets.extend(opened.at(slot).iter().map(|value| value.0));
         print(format!("{opened:?} {:?}", FixedLeft::opened(pending, &opened)), &secrets);
 
         let wrong = session.share_input(me, Some(&[Z64(SECRET)]), 2).expect_err("length");
@@ -290,8 +290,8 @@ fn nothing_secret_is_printed() {
     assert!(printed[0][0].contains("rows: 4"), "shapes are public: {}", printed[0][0]);
 }
 
-/// Known limitation: the dealer waits for its next order under the time-out of the mesh, so it gives
-/// up on parties that are alive and busy with what they ordered before.
+/// A party that is alive and busy with what it ordered before is not a silent one: the dealer waits
+/// for its next order without a time-out.
 #[test]
 fn the_dealer_waits_for_busy_parties() {
     let world = World::new(2).with_dealer();
