@@ -1,0 +1,163 @@
+//! The kernels at every level of this processor, beside the time that a plain sum over the same
+//! bytes takes: no loop that reads them once can be faster.
+//!
+//! A data set of 12,800 x 784 does not fit in any cache, a batch part of 43 x 100 fits in all.
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use mpc_core::ring::kernels::Level;
+use mpc_core::ring::{Ring, Z64, Z128};
+
+const SHAPES: [(usize, usize); 2] = [(12_800, 784), (43, 100)];
+
+/// Values that depend on the seed only.
+fn random<T>(count: usize, of: impl Fn(u64) -> T) -> Vec<T> {
+    let mut state = count as u64;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        of((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb))
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn longs(count: usize) -> Vec<u64> {
+    random(count, |x| x)
+}
+
+/// Fixed-point data: below 2^30.
+fn smalls(count: usize) -> Vec<i32> {
+    random(count, |x| (x as i32) >> 1)
+}
+
+fn huges(count: usize) -> Vec<u128> {
+    random(count, |x| u128::from(x) * 0xffff_ffff_ffff_fff1_0000_0001)
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn group<'a>(c: &'a mut Criterion, name: &str, rows: usize, columns: usize) -> Group<'a> {
+    c.benchmark_group(format!("{name}/{rows}x{columns}"))
+}
+
+fn levels(group: &mut Group<'_>, bytes: usize, mut run: impl FnMut(Level)) {
+    group.throughput(Throughput::Bytes(bytes as u64));
+    for level in Level::available() {
+        group.bench_function(level.name(), |b| b.iter(|| run(level)));
+    }
+}
+
+/// Four streams, as fewer leave part of the memory's bandwidth unused.
+fn floor(group: &mut Group<'_>, matrix: &[u64]) {
+    let (front, back) = matrix.split_at(matrix.len() / 2);
+    let (a, b) = front.split_at(front.len() / 2);
+    let (c, d) = back.split_at(back.len() / 2);
+    group.throughput(Throughput::Bytes(size_of_val(matrix) as u64));
+    group.bench_function("floor", |bench| {
+        bench.iter(|| {
+            let [a, b, c, d] = black_box([a, b, c, d]);
+            a.iter().zip(b).zip(c).zip(d).fold([0u64; 4], |[s, t, u, v], (((&a, &b), &c), &d)| {
+                [s.wrapping_add(a), t.wrapping_add(b), u.wrapping_add(c), v.wrapping_add(d)]
+            })
+        });
+    });
+}
+
+fn small(c: &mut Criterion) {
+    for (rows, columns) in SHAPES {
+        let matrix = smalls(rows * columns);
+        let bytes = size_of_val(&matrix[..]);
+        let same_bytes = longs(matrix.len().div_ceil(2));
+
+        let v = longs(columns);
+        let mut group_ = group(c, "small_times_vector", rows, columns);
+        floor(&mut group_, &same_bytes);
+        levels(&mut group_, bytes, |level| {
+            black_box(level.small_times_vector(black_box(&matrix), &v));
+        });
+        group_.finish();
+
+        let (v, mut y) = (huges(rows), huges(columns));
+        let mut group_ = group(c, "add_small_transposed", rows, columns);
+        floor(&mut group_, &same_bytes);
+        levels(&mut group_, bytes, |level| {
+            level.add_small_transposed(black_box(&matrix), &v, black_box(&mut y));
+        });
+        group_.finish();
+    }
+}
+
+fn wide(c: &mut Criterion) {
+    for (rows, columns) in SHAPES {
+        let low = longs(rows * columns);
+        let v = longs(columns);
+        let mut group_ = group(c, "matrix_times_vector", rows, columns);
+        floor(&mut group_, &low);
+        levels(&mut group_, size_of_val(&low[..]), |level| {
+            black_box(level.matrix_times_vector(black_box(&low), &v));
+        });
+        group_.finish();
+
+        let high = smalls(rows * columns);
+        let (v, mut y) = (huges(rows), huges(columns));
+        let mut group_ = group(c, "add_wide_transposed", rows, columns);
+        floor(&mut group_, &longs(rows * columns * 3 / 2));
+        levels(&mut group_, 12 * rows * columns, |level| {
+            level.add_wide_transposed(black_box(&low), &high, &v, black_box(&mut y));
+        });
+        group_.finish();
+    }
+}
+
+fn products(c: &mut Criterion) {
+    /// The columns of the right factor: a vector, few, and many.
+    const COLUMNS: [usize; 3] = [1, 5, 16];
+    for (rows, columns) in SHAPES {
+        for n in COLUMNS {
+            product(c, rows, columns, n, "z64", Z64);
+        }
+        product(c, 1, rows, columns, "z64", Z64);
+    }
+    let (rows, columns) = SHAPES[1];
+    for n in COLUMNS {
+        product(c, rows, columns, n, "z128", |x| Z128(u128::from(x) * 0x1_0000_0000_0000_000f));
+    }
+    for (rows, columns) in [(1000, 784), SHAPES[1]] {
+        product(c, 1, rows, columns, "z128", |x| Z128(u128::from(x) * 0x1_0000_0000_0000_000f));
+    }
+}
+
+/// m x k times k x n, measured by the bytes of the larger factor.
+fn product<R: Ring>(
+    c: &mut Criterion,
+    m: usize,
+    k: usize,
+    n: usize,
+    ring: &str,
+    element: impl Fn(u64) -> R + Copy,
+) {
+    let (a, b) = (random(m * k, element), random(k * n, element));
+    let mut sums = random(m * n, element);
+    let bytes = size_of_val(&a[..]).max(size_of_val(&b[..]));
+    let mut group = c.benchmark_group(format!("add_product/{ring}/{m}x{k}x{n}"));
+    floor(&mut group, &longs(bytes / 8));
+    levels(&mut group, bytes, |level| {
+        level.add_product(black_box(&a), black_box(&b), black_box(&mut sums), k, n);
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1));
+    targets = small, wide, products
+}
+criterion_main!(benches);
