@@ -202,7 +202,7 @@ fn many_rows_of_extreme_values_do_not_overflow() {
 
 #[test]
 fn long_products_of_extreme_values_do_not_overflow() {
-    for k in [1023, 1024, 1025, 3000] {
+    for k in [1023, 1024, 1025, 3000, 8191, 8193, 20_000] {
         for n in [1, 9] {
             for m in [1, 5] {
                 let of = |count| vec![Z128(u128::MAX); count];

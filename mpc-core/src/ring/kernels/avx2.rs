@@ -1,8 +1,11 @@
 //! Loops for processors with AVX2, which multiplies 32 x 32 bits only.
 //!
 //! A product mod 2^64 is one exact product of low halves and the products of the halves across,
-//! of which 32 bits count. A product mod 2^128 is taken digit by digit, with digits so short
-//! that a sum over many rows stays within 64 bits; only the [`fold`] of the sums knows carries.
+//! of which 32 bits count. A product of small data mod 2^128 is taken digit by digit, with
+//! digits so short that a sum over many rows stays within 64 bits. For products of wide data
+//! mod 2^128 the portable loops serve this level too: three scalar multiplications make one,
+//! and ten of half the width, with the additions between them, gained a sixth in the cache and
+//! nothing beyond it.
 
 #![allow(
     unsafe_code,
@@ -11,12 +14,12 @@
 )]
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 use zeroize::Zeroizing;
 
+use super::blocks::{array, rows_of};
 use super::portable;
-use crate::ring::{Z64, Z128};
+use crate::ring::Z64;
 
 /// A processor with AVX2. Exists only where one was detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,27 +47,9 @@ impl Avx2 {
         unsafe { add_small_transposed(matrix, v, y) }
     }
 
-    pub(super) fn add_wide_transposed(self, low: &[u64], high: &[i32], v: &[u128], y: &mut [u128]) {
-        // SAFETY: self exists, so the processor has AVX2.
-        unsafe { add_wide_transposed(low, high, v, y) }
-    }
-
     pub(super) fn add_product_64(self, a: &[Z64], b: &[Z64], c: &mut [Z64], k: usize, n: usize) {
         // SAFETY: self exists, so the processor has AVX2.
         unsafe { add_product_64(a, b, c, k, n) }
-    }
-
-    /// Three scalar multiplications make a product mod 2^128; ten of half the width do not
-    /// pay, so this is the portable loop.
-    pub(super) fn add_product_128(
-        self,
-        a: &[Z128],
-        b: &[Z128],
-        c: &mut [Z128],
-        k: usize,
-        n: usize,
-    ) {
-        portable::add_product(a, b, c, k, n);
     }
 }
 
@@ -90,14 +75,6 @@ fn load_64(from: &[u64; 4]) -> __m256i {
 fn store_64(to: &mut [u64; 4], value: __m256i) {
     // SAFETY: the array has 32 bytes; the store needs no alignment.
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
-}
-
-/// Four 32-bit words, zero-extended.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn load_extended(from: &[i32; 4]) -> __m256i {
-    // SAFETY: the array has 16 bytes; the load needs no alignment.
-    _mm256_cvtepu32_epi64(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
 }
 
 #[target_feature(enable = "avx2")]
@@ -129,7 +106,8 @@ fn small_times_vector(matrix: &[i32], v: &[u64]) -> Vec<u64> {
     let mut out = Vec::with_capacity(matrix.len() / columns);
     for block in matrix.chunks(ROWS * columns) {
         let rows: [&[i32]; ROWS] = rows_of(block, columns);
-        let chunks: [&[[i32; 8]]; ROWS] = from_fn(|r| &rows[r].as_chunks::<8>().0[..low.len()]);
+        let chunks: [&[[i32; 8]]; ROWS] =
+            array!(r < ROWS => &rows[r].as_chunks::<8>().0[..low.len()]);
         let mut sums = [_mm256_setzero_si256(); ROWS];
         let mut highs = [_mm256_setzero_si256(); ROWS];
         for i in 0..low.len() {
@@ -144,9 +122,9 @@ fn small_times_vector(matrix: &[i32], v: &[u64]) -> Vec<u64> {
                 highs[r] = _mm256_add_epi32(highs[r], _mm256_mullo_epi32(m, high));
             }
         }
-        for r in 0..block.len() / columns {
-            let sum = sum_64(_mm256_add_epi64(sums[r], words_as_high(highs[r])));
-            out.push(rows[r][tail..].iter().zip(&v[tail..]).fold(sum, |sum, (&m, &x)| {
+        let sums = array!(r < ROWS => sum_64(_mm256_add_epi64(sums[r], words_as_high(highs[r]))));
+        for (row, sum) in block.chunks_exact(columns).zip(sums) {
+            out.push(row[tail..].iter().zip(&v[tail..]).fold(sum, |sum, (&m, &x)| {
                 sum.wrapping_add((i64::from(m) as u64).wrapping_mul(x))
             }));
         }
@@ -162,7 +140,8 @@ fn matrix_times_vector(matrix: &[u64], v: &[u64]) -> Vec<u64> {
     let mut out = Vec::with_capacity(matrix.len() / columns);
     for block in matrix.chunks(ROWS * columns) {
         let rows: [&[u64]; ROWS] = rows_of(block, columns);
-        let chunks: [&[[u64; 4]]; ROWS] = from_fn(|r| &rows[r].as_chunks::<4>().0[..whole.len()]);
+        let chunks: [&[[u64; 4]]; ROWS] =
+            array!(r < ROWS => &rows[r].as_chunks::<4>().0[..whole.len()]);
         let mut sums = [_mm256_setzero_si256(); ROWS];
         let mut highs = [_mm256_setzero_si256(); ROWS];
         for i in 0..whole.len() {
@@ -174,10 +153,10 @@ fn matrix_times_vector(matrix: &[u64], v: &[u64]) -> Vec<u64> {
                 highs[r] = _mm256_add_epi32(highs[r], _mm256_mullo_epi32(m, crossed));
             }
         }
-        for r in 0..block.len() / columns {
-            let sum = sum_64(_mm256_add_epi64(sums[r], words_as_high(highs[r])));
+        let sums = array!(r < ROWS => sum_64(_mm256_add_epi64(sums[r], words_as_high(highs[r]))));
+        for (row, sum) in block.chunks_exact(columns).zip(sums) {
             out.push(
-                rows[r][tail..]
+                row[tail..]
                     .iter()
                     .zip(rest)
                     .fold(sum, |sum, (&m, &x)| sum.wrapping_add(m.wrapping_mul(x))),
@@ -185,13 +164,6 @@ fn matrix_times_vector(matrix: &[u64], v: &[u64]) -> Vec<u64> {
         }
     }
     out
-}
-
-/// The rows of a block; the last one again in place of those that are missing.
-#[inline]
-fn rows_of<T, const N: usize>(block: &[T], columns: usize) -> [&[T]; N] {
-    let last = block.len() / columns - 1;
-    from_fn(|r| &block[r.min(last) * columns..][..columns])
 }
 
 /// Rows that share a pass over the sums in products with a transposed matrix.
@@ -213,17 +185,18 @@ fn add_small_transposed(matrix: &[i32], v: &[u128], y: &mut [u128]) {
     for (matrix, v) in matrix.chunks(SMALL_FOLD * columns).zip(v.chunks(SMALL_FOLD)) {
         for (matrix, v) in matrix.chunks(GROUP * columns).zip(v.chunks(GROUP)) {
             let rows: [&[i32]; GROUP] = rows_of(matrix, columns);
-            let chunks: [&[[i32; 8]]; GROUP] = from_fn(|r| &rows[r].as_chunks::<8>().0[..panels]);
-            let digits: [[__m256i; 5]; GROUP] = from_fn(|r| {
+            let chunks: [&[[i32; 8]]; GROUP] =
+                array!(r < GROUP => &rows[r].as_chunks::<8>().0[..panels]);
+            let digits: [[__m256i; 5]; GROUP] = array!(r < GROUP => {
                 let x = v.get(r).copied().unwrap_or(0);
-                from_fn(|i| {
+                array!(i < 5 => {
                     let kept = if i < 4 { 0xff_ffff } else { u128::MAX };
                     _mm256_set1_epi64x(((x >> SMALL_PLACES[i]) & kept) as i64)
                 })
             });
-            for (panel, sums) in sums.iter_mut().enumerate() {
-                let mut even: [__m256i; 5] = from_fn(|i| load_64(&sums[i][0]));
-                let mut odd: [__m256i; 5] = from_fn(|i| load_64(&sums[i][1]));
+            for (panel, sums) in sums[..panels].iter_mut().enumerate() {
+                let mut even: [__m256i; 5] = array!(i < 5 => load_64(&sums[i][0]));
+                let mut odd: [__m256i; 5] = array!(i < 5 => load_64(&sums[i][1]));
                 for r in 0..GROUP {
                     let m = load_32(&chunks[r][panel]);
                     let m_odd = _mm256_srli_epi64::<32>(m);
@@ -254,142 +227,98 @@ fn add_small_transposed(matrix: &[i32], v: &[u128], y: &mut [u128]) {
     }
 }
 
-/// Rows that share a pass in [`add_wide_transposed`].
-const WIDE_GROUP: usize = 4;
-
-/// The places of the sums in [`add_wide_transposed`]. Sums at 64 and 96 may wrap.
-const WIDE_PLACES: [u32; 7] = [0, 16, 32, 48, 64, 96, 96];
-
-/// A place has at most two products below 2^48 for each row.
-const WIDE_FOLD: usize = 1 << 14;
-
-#[target_feature(enable = "avx2")]
-fn add_wide_transposed(low: &[u64], high: &[i32], v: &[u128], y: &mut [u128]) {
-    let columns = y.len();
-    let panels = columns / 4;
-    let sign = _mm256_set1_epi64x(1 << 31);
-    let mut sums = Zeroizing::new(vec![[[0u64; 4]; 7]; panels]);
-    let chunks = low.chunks(WIDE_FOLD * columns).zip(high.chunks(WIDE_FOLD * columns));
-    for ((low, high), v) in chunks.zip(v.chunks(WIDE_FOLD)) {
-        let groups = low.chunks(WIDE_GROUP * columns).zip(high.chunks(WIDE_GROUP * columns));
-        for ((low, high), v) in groups.zip(v.chunks(WIDE_GROUP)) {
-            let low: [&[u64]; WIDE_GROUP] = rows_of(low, columns);
-            let high: [&[i32]; WIDE_GROUP] = rows_of(high, columns);
-            let low: [&[[u64; 4]]; WIDE_GROUP] = from_fn(|r| &low[r].as_chunks::<4>().0[..panels]);
-            let high: [&[[i32; 4]]; WIDE_GROUP] =
-                from_fn(|r| &high[r].as_chunks::<4>().0[..panels]);
-            let digits: [WideDigits; WIDE_GROUP] =
-                from_fn(|r| wide_digits(v.get(r).copied().unwrap_or(0)));
-            for (panel, sums) in sums.iter_mut().enumerate() {
-                let mut w: [__m256i; 7] = from_fn(|i| load_64(&sums[i]));
-                for r in 0..WIDE_GROUP {
-                    let WideDigits { short, whole, crossed } = &digits[r];
-                    let a0 = load_64(&low[r][panel]);
-                    let a1 = _mm256_srli_epi64::<32>(a0);
-                    // The high part plus 2^31, which is not negative.
-                    let a2 = _mm256_xor_si256(load_extended(&high[r][panel]), sign);
-                    w[0] = _mm256_add_epi64(w[0], _mm256_mul_epu32(a0, short[0]));
-                    w[1] = _mm256_add_epi64(w[1], _mm256_mul_epu32(a0, short[1]));
-                    w[2] = _mm256_add_epi64(w[2], _mm256_mul_epu32(a0, short[2]));
-                    w[2] = _mm256_add_epi64(w[2], _mm256_mul_epu32(a1, short[0]));
-                    w[3] = _mm256_add_epi64(w[3], _mm256_mul_epu32(a0, short[3]));
-                    w[3] = _mm256_add_epi64(w[3], _mm256_mul_epu32(a1, short[1]));
-                    w[4] = _mm256_add_epi64(w[4], _mm256_mul_epu32(a0, whole[2]));
-                    w[4] = _mm256_add_epi64(w[4], _mm256_mul_epu32(a1, whole[1]));
-                    w[4] = _mm256_add_epi64(w[4], _mm256_mul_epu32(a2, whole[0]));
-                    w[5] = _mm256_add_epi64(w[5], _mm256_mul_epu32(a2, whole[1]));
-                    w[6] = _mm256_add_epi32(w[6], _mm256_mullo_epi32(a0, *crossed));
-                }
-                for (sums, w) in sums.iter_mut().zip(w) {
-                    store_64(sums, w);
-                }
-            }
-        }
-        // The 2^31 too much in every high part.
-        let excess = v.iter().fold(0, |sum: u128, &x| sum.wrapping_add(x)) << 95;
-        for (y, sums) in y.as_chunks_mut::<4>().0.iter_mut().zip(sums.iter_mut()) {
-            for (lane, y) in y.iter_mut().enumerate() {
-                *y = y.wrapping_sub(excess);
-                for (sum, place) in sums.iter().zip(WIDE_PLACES) {
-                    *y = y.wrapping_add(u128::from(sum[lane]) << place);
-                }
-                *y = y.wrapping_add(u128::from(sums[6][lane] >> 32) << 96);
-            }
-            *sums = [[0; 4]; 7];
-        }
-    }
-    if 4 * panels < columns {
-        portable::add_wide_transposed_from(4 * panels, low, high, v, y);
-    }
-}
-
-/// The digits of a value in [`add_wide_transposed`], each in all lanes.
-struct WideDigits {
-    /// Of 16 bits each, from the bottom.
-    short: [__m256i; 4],
-    /// Of 32 bits each, from the bottom.
-    whole: [__m256i; 3],
-    /// The digits of 32 bits that meet the halves of the low part at the place 96.
-    crossed: __m256i,
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn wide_digits(x: u128) -> WideDigits {
-    let whole = |i: u32| i64::from((x >> (32 * i)) as u32);
-    WideDigits {
-        short: from_fn(|i| _mm256_set1_epi64x(i64::from((x >> (16 * i)) as u16))),
-        whole: from_fn(|i| _mm256_set1_epi64x(whole(i as u32))),
-        crossed: _mm256_set1_epi64x(whole(3) | (whole(2) << 32)),
-    }
-}
-
 #[target_feature(enable = "avx2")]
 fn add_product_64(a: &[Z64], b: &[Z64], c: &mut [Z64], k: usize, n: usize) {
-    let width = n.next_multiple_of(4);
-    if width == n {
-        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
-            add_row_64(a, b, c);
+    if n == 1 {
+        for (c, sum) in c.iter_mut().zip(matrix_times_vector(words(a), words(b))) {
+            *c += Z64(sum);
         }
-        return;
-    }
-    // Columns up to a whole number of vectors.
-    let mut padded = Zeroizing::new(vec![Z64(0); k * width]);
-    for (padded, b) in padded.chunks_exact_mut(width).zip(b.chunks_exact(n)) {
-        padded[..n].copy_from_slice(b);
-    }
-    let mut sums = Zeroizing::new(vec![Z64(0); width]);
-    for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
-        sums[..n].copy_from_slice(c);
-        add_row_64(a, &padded, &mut sums);
-        c.copy_from_slice(&sums[..n]);
+    } else if c.len() == n {
+        add_row_64(words(a), words(b), c);
+    } else if n.is_multiple_of(4) {
+        add_tiles_64(words(a), words(b), c, k, n);
+    } else {
+        // Columns up to a whole number of vectors.
+        let width = n.next_multiple_of(4);
+        let mut padded = Zeroizing::new(vec![0; k * width]);
+        for (padded, b) in padded.chunks_exact_mut(width).zip(words(b).chunks_exact(n)) {
+            padded[..n].copy_from_slice(b);
+        }
+        add_tiles_64(words(a), &padded, c, k, n);
     }
 }
 
-/// c += a B for rows a and c, of which c has a whole number of vectors.
-#[target_feature(enable = "avx2")]
+/// Elements as words.
 #[inline]
-fn add_row_64(a: &[Z64], b: &[Z64], c: &mut [Z64]) {
+fn words(elements: &[Z64]) -> &[u64] {
+    // SAFETY: an element is a transparent word.
+    unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
+}
+
+/// C += A B in tiles of four rows and four columns. The rows of B have whole vectors.
+#[target_feature(enable = "avx2")]
+fn add_tiles_64(a: &[u64], b: &[u64], c: &mut [Z64], k: usize, n: usize) {
+    let panels = b.len() / k / 4;
+    let b = b.as_chunks::<4>().0;
+    for (a, c) in a.chunks(ROWS * k).zip(c.chunks_mut(ROWS * n)) {
+        let a: [&[u64]; ROWS] = rows_of(a, k);
+        for panel in 0..panels {
+            let mut sums = [_mm256_setzero_si256(); ROWS];
+            let mut highs = [_mm256_setzero_si256(); ROWS];
+            for (i, b) in b[panel..].iter().step_by(panels).enumerate().take(k) {
+                let b = load_64(b);
+                let crossed = _mm256_shuffle_epi32::<0b10_11_00_01>(b);
+                for r in 0..ROWS {
+                    let a = _mm256_set1_epi64x(a[r][i] as i64);
+                    sums[r] = _mm256_add_epi64(sums[r], _mm256_mul_epu32(a, b));
+                    highs[r] = _mm256_add_epi32(highs[r], _mm256_mullo_epi32(a, crossed));
+                }
+            }
+            let sums = array!(r < ROWS => {
+                let mut sum = [0; 4];
+                store_64(&mut sum, _mm256_add_epi64(sums[r], words_as_high(highs[r])));
+                sum
+            });
+            for (c, sums) in c.chunks_exact_mut(n).zip(sums) {
+                for (c, sum) in c[4 * panel..].iter_mut().zip(sums) {
+                    *c += Z64(sum);
+                }
+            }
+        }
+    }
+}
+
+/// c += a B for rows a and c, reading B once and in order.
+#[target_feature(enable = "avx2")]
+fn add_row_64(a: &[u64], b: &[u64], c: &mut [Z64]) {
     let n = c.len();
     let panels = n / 4;
     for (a, b) in a.chunks(GROUP).zip(b.chunks(GROUP * n)) {
-        let b: [&[Z64]; GROUP] = rows_of(b, n);
-        let b: [&[[Z64; 4]]; GROUP] = from_fn(|r| &b[r].as_chunks::<4>().0[..panels]);
-        let a: [[__m256i; 2]; GROUP] = from_fn(|r| {
-            let a = a.get(r).map_or(0, |a| a.0);
-            [_mm256_set1_epi64x(a as i64), _mm256_set1_epi64x(a.rotate_left(32) as i64)]
-        });
-        for (panel, c) in c.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let mut sum = load_64(&c.map(|c| c.0));
+        let rows: [&[u64]; GROUP] = rows_of(b, n);
+        let chunks: [&[[u64; 4]]; GROUP] =
+            array!(r < GROUP => &rows[r].as_chunks::<4>().0[..panels]);
+        let factors: [__m256i; GROUP] =
+            array!(r < GROUP => _mm256_set1_epi64x(a.get(r).map_or(0, |&a| a as i64)));
+        let (whole, rest) = c.as_chunks_mut::<4>();
+        for (panel, c) in whole[..panels].iter_mut().enumerate() {
+            let mut sum = _mm256_setzero_si256();
             let mut high = _mm256_setzero_si256();
             for r in 0..GROUP {
-                let b = load_64(&b[r][panel].map(|b| b.0));
-                sum = _mm256_add_epi64(sum, _mm256_mul_epu32(b, a[r][0]));
-                high = _mm256_add_epi32(high, _mm256_mullo_epi32(b, a[r][1]));
+                let b = load_64(&chunks[r][panel]);
+                let crossed = _mm256_shuffle_epi32::<0b10_11_00_01>(b);
+                sum = _mm256_add_epi64(sum, _mm256_mul_epu32(b, factors[r]));
+                high = _mm256_add_epi32(high, _mm256_mullo_epi32(crossed, factors[r]));
             }
-            let mut out = [0; 4];
-            store_64(&mut out, _mm256_add_epi64(sum, words_as_high(high)));
-            *c = out.map(Z64);
+            let mut sums = [0; 4];
+            store_64(&mut sums, _mm256_add_epi64(sum, words_as_high(high)));
+            for i in 0..4 {
+                c[i] += Z64(sums[i]);
+            }
+        }
+        for (&a, b) in a.iter().zip(b.chunks_exact(n)) {
+            for (c, &b) in rest.iter_mut().zip(&b[4 * panels..]) {
+                *c += Z64(a) * Z64(b);
+            }
         }
     }
 }

@@ -14,11 +14,11 @@
 )]
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 use zeroize::Zeroizing;
 
-use super::Avx2;
+use super::blocks::{array, rows_of};
+use super::{Avx2, portable};
 use crate::ring::{Z64, Z128};
 
 /// A processor with AVX-512 F, DQ, VL and IFMA. Exists only where one was detected.
@@ -66,10 +66,8 @@ impl Avx512 {
     }
 
     pub(super) fn add_product_64(self, a: &[Z64], b: &[Z64], c: &mut [Z64], k: usize, n: usize) {
-        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
-            // SAFETY: self exists, so the processor has the features.
-            unsafe { add_row_64(a, b, c) }
-        }
+        // SAFETY: self exists, so the processor has the features.
+        unsafe { add_product_64(a, b, c, k, n) }
     }
 
     pub(super) fn add_product_128(
@@ -93,13 +91,6 @@ fn lanes_8(left: usize) -> __mmask8 {
 /// The first `left` of sixteen lanes.
 fn lanes_16(left: usize) -> __mmask16 {
     if left >= 16 { !0 } else { (1 << left) - 1 }
-}
-
-/// The rows of a block; the last one again in place of those that are missing.
-#[inline]
-fn rows_of<T, const N: usize>(block: &[T], columns: usize) -> [&[T]; N] {
-    let last = block.len() / columns - 1;
-    from_fn(|r| &block[r.min(last) * columns..][..columns])
 }
 
 /// Sixteen words from number `at` on, zero where the row has ended.
@@ -218,10 +209,11 @@ fn small_times_vector(matrix: &[i32], v: &[u64]) -> Vec<u64> {
                 highs[r] = _mm512_add_epi32(highs[r], _mm512_mullo_epi32(m, high));
             }
         }
-        for r in 0..block.len() / columns {
+        let sums = array!(r < ROWS => {
             let high = u64::from(_mm512_reduce_add_epi32(highs[r]) as u32) << 32;
-            out.push((_mm512_reduce_add_epi64(sums[r]) as u64).wrapping_add(high));
-        }
+            (_mm512_reduce_add_epi64(sums[r]) as u64).wrapping_add(high)
+        });
+        out.extend_from_slice(&sums[..block.len() / columns]);
     }
     out
 }
@@ -240,9 +232,8 @@ fn matrix_times_vector(matrix: &[u64], v: &[u64]) -> Vec<u64> {
                 sums[r] = _mm512_add_epi64(sums[r], product);
             }
         }
-        for &sum in &sums[..block.len() / columns] {
-            out.push(_mm512_reduce_add_epi64(sum) as u64);
-        }
+        let sums = array!(r < ROWS => _mm512_reduce_add_epi64(sums[r]) as u64);
+        out.extend_from_slice(&sums[..block.len() / columns]);
     }
     out
 }
@@ -271,7 +262,7 @@ fn fold(sums: &mut [Sums], y: &mut [u128]) {
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn limbs(x: u128) -> [__m512i; 3] {
-    from_fn(|i| _mm512_set1_epi64((x >> (52 * i)) as i64))
+    array!(i < 3 => _mm512_set1_epi64((x >> (52 * i)) as i64))
 }
 
 /// y -= 2^`place` times the sum of v.
@@ -289,9 +280,10 @@ fn add_small_transposed(matrix: &[i32], v: &[u128], y: &mut [u128]) {
     for (matrix, v) in matrix.chunks(FOLD * columns).zip(v.chunks(FOLD)) {
         for (matrix, v) in matrix.chunks(GROUP * columns).zip(v.chunks(GROUP)) {
             let rows: [&[i32]; GROUP] = rows_of(matrix, columns);
-            let x: [[__m512i; 3]; GROUP] = from_fn(|r| limbs(v.get(r).copied().unwrap_or(0)));
+            let x: [[__m512i; 3]; GROUP] =
+                array!(r < GROUP => limbs(v.get(r).copied().unwrap_or(0)));
             for (panel, sums) in sums.iter_mut().enumerate() {
-                let [mut s0, mut s1, mut s2] = from_fn(|i| load(&sums[i]));
+                let [mut s0, mut s1, mut s2] = array!(i < 3 => load(&sums[i]));
                 for r in 0..GROUP {
                     let m = load_unsigned(rows[r], 8 * panel);
                     s0 = _mm512_madd52lo_epu64(s0, m, x[r][0]);
@@ -320,9 +312,10 @@ fn add_wide_transposed(low: &[u64], high: &[i32], v: &[u128], y: &mut [u128]) {
         for ((low, high), v) in groups.zip(v.chunks(GROUP)) {
             let low: [&[u64]; GROUP] = rows_of(low, columns);
             let high: [&[i32]; GROUP] = rows_of(high, columns);
-            let x: [[__m512i; 3]; GROUP] = from_fn(|r| limbs(v.get(r).copied().unwrap_or(0)));
+            let x: [[__m512i; 3]; GROUP] =
+                array!(r < GROUP => limbs(v.get(r).copied().unwrap_or(0)));
             for (panel, sums) in sums.iter_mut().enumerate() {
-                let [mut s0, mut s1, mut s2] = from_fn(|i| load(&sums[i]));
+                let [mut s0, mut s1, mut s2] = array!(i < 3 => load(&sums[i]));
                 for r in 0..GROUP {
                     // Two limbs hold the 96 bits.
                     let a0 = load_longs(low[r], 8 * panel);
@@ -346,14 +339,66 @@ fn add_wide_transposed(low: &[u64], high: &[i32], v: &[u128], y: &mut [u128]) {
     subtract_excess(95, v, y);
 }
 
-/// c += a B for rows a and c.
+#[target_feature(enable = "avx512f,avx512dq")]
+fn add_product_64(a: &[Z64], b: &[Z64], c: &mut [Z64], k: usize, n: usize) {
+    if n == 1 {
+        for (c, sum) in c.iter_mut().zip(matrix_times_vector(words(a), words(b))) {
+            *c += Z64(sum);
+        }
+    } else if c.len() == n {
+        add_row_64(a, b, c);
+    } else if n <= 8 {
+        add_tiles_64::<1>(a, b, c, k, n);
+    } else {
+        add_tiles_64::<2>(a, b, c, k, n);
+    }
+}
+
+/// Elements as words.
+#[inline]
+fn words(elements: &[Z64]) -> &[u64] {
+    // SAFETY: an element is a transparent word.
+    unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
+}
+
+/// Rows of the result that share the loads of the right factor in [`add_tiles_64`].
+const TILE_64: usize = 8;
+
+/// C += A B in tiles of eight rows and `P` vectors.
+#[target_feature(enable = "avx512f,avx512dq")]
+fn add_tiles_64<const P: usize>(a: &[Z64], b: &[Z64], c: &mut [Z64], k: usize, n: usize) {
+    for (a, c) in a.chunks(TILE_64 * k).zip(c.chunks_mut(TILE_64 * n)) {
+        let a: [&[Z64]; TILE_64] = rows_of(a, k);
+        for at in (0..n).step_by(8 * P) {
+            let mut sums = [[_mm512_setzero_si512(); P]; TILE_64];
+            for (i, b) in b.chunks_exact(n).enumerate().take(k) {
+                let b: [__m512i; P] = array!(p < P => load_elements(b, at + 8 * p));
+                for r in 0..TILE_64 {
+                    let a = _mm512_set1_epi64(a[r][i].0 as i64);
+                    for p in 0..P {
+                        let product = _mm512_mullo_epi64(b[p], a);
+                        sums[r][p] = _mm512_add_epi64(sums[r][p], product);
+                    }
+                }
+            }
+            for (c, sums) in c.chunks_exact_mut(n).zip(sums) {
+                for (p, sum) in sums.into_iter().enumerate() {
+                    let at = at + 8 * p;
+                    store_elements(c, at, _mm512_add_epi64(load_elements(c, at), sum));
+                }
+            }
+        }
+    }
+}
+
+/// c += a B for rows a and c, reading B once and in order.
 #[target_feature(enable = "avx512f,avx512dq")]
 fn add_row_64(a: &[Z64], b: &[Z64], c: &mut [Z64]) {
     let n = c.len();
     for (a, b) in a.chunks(GROUP).zip(b.chunks(GROUP * n)) {
         let b: [&[Z64]; GROUP] = rows_of(b, n);
         let a: [__m512i; GROUP] =
-            from_fn(|r| _mm512_set1_epi64(a.get(r).map_or(0, |a| a.0 as i64)));
+            array!(r < GROUP => _mm512_set1_epi64(a.get(r).map_or(0, |a| a.0 as i64)));
         for at in (0..n).step_by(8) {
             let mut sum = load_elements(c, at);
             for r in 0..GROUP {
@@ -368,71 +413,136 @@ fn add_row_64(a: &[Z64], b: &[Z64], c: &mut [Z64]) {
 /// Rows of the result that share the limbs of the right factor.
 const TILE: usize = 4;
 
+/// The fewest columns for which the lanes of a vector are busy enough in products mod 2^128.
+const COLUMNS_128: usize = 4;
+
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_product_128(a: &[Z128], b: &[Z128], c: &mut [Z128], k: usize, n: usize) {
-    let mut tiles = a.chunks_exact(TILE * k);
-    let mut sums = Zeroizing::new(vec![[[[0; 8]; 3]; TILE]; n.div_ceil(8)]);
-    for (a, c) in tiles.by_ref().zip(c.chunks_exact_mut(TILE * n)) {
-        add_rows_128(a, b, c, k, n, &mut sums);
-    }
-    let rest = tiles.remainder();
-    let mut sums = Zeroizing::new(vec![[[[0; 8]; 3]; 1]; n.div_ceil(8)]);
-    let done = c.len() / n / TILE * TILE * n;
-    for (a, c) in rest.chunks_exact(k).zip(c[done..].chunks_exact_mut(n)) {
-        add_rows_128(a, b, c, k, n, &mut sums);
+    if n == 1 {
+        add_times_vector_128(a, b, c);
+    } else if n < COLUMNS_128 {
+        portable::add_product(a, b, c, k, n);
+    } else if c.len() == n {
+        add_row_128(a, b, c);
+    } else {
+        add_tiles_128(a, b, c, k, n);
     }
 }
 
-/// C += A B for `R` rows of A and C. `sums` is and becomes zero.
+/// `sums` += b x, limb by limb.
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline]
-fn add_rows_128<const R: usize>(
-    a: &[Z128],
-    b: &[Z128],
-    c: &mut [Z128],
-    k: usize,
-    n: usize,
-    sums: &mut [[Sums; R]],
-) {
-    for (chunk, b) in b.chunks(FOLD * n).enumerate() {
-        for (group, b) in b.chunks(GROUP * n).enumerate() {
-            let first = chunk * FOLD + group * GROUP;
-            let b: [&[Z128]; GROUP] = rows_of(b, n);
-            let x: [[[__m512i; 3]; R]; GROUP] = from_fn(|i| {
-                let inside = first + i < k;
-                from_fn(|r| limbs(if inside { a[r * k + first + i].0 } else { 0 }))
+fn add_limbs(sums: &mut [__m512i; 3], b: [__m512i; 3], x: [__m512i; 3]) {
+    let [s0, s1, s2] = sums;
+    *s0 = _mm512_madd52lo_epu64(*s0, b[0], x[0]);
+    *s1 = _mm512_madd52hi_epu64(*s1, b[0], x[0]);
+    *s1 = _mm512_madd52lo_epu64(*s1, b[0], x[1]);
+    *s1 = _mm512_madd52lo_epu64(*s1, b[1], x[0]);
+    *s2 = _mm512_madd52hi_epu64(*s2, b[0], x[1]);
+    *s2 = _mm512_madd52hi_epu64(*s2, b[1], x[0]);
+    *s2 = _mm512_madd52lo_epu64(*s2, b[0], x[2]);
+    *s2 = _mm512_madd52lo_epu64(*s2, b[1], x[1]);
+    *s2 = _mm512_madd52lo_epu64(*s2, b[2], x[0]);
+}
+
+/// c += sums.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn add_folded(sums: &[__m512i; 3], c: &mut [Z128]) {
+    let mut stored = [[0; 8]; 3];
+    for (stored, &sums) in stored.iter_mut().zip(sums) {
+        store(stored, sums);
+    }
+    let mut folded = [0; 8];
+    fold(&mut [stored], &mut folded);
+    for (c, sum) in c.iter_mut().zip(folded) {
+        *c += Z128(sum);
+    }
+}
+
+/// C += A B in tiles of four rows and a vector.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_tiles_128(a: &[Z128], b: &[Z128], c: &mut [Z128], k: usize, n: usize) {
+    let mut tile = Zeroizing::new(vec![[[0u64; 3]; TILE]; k]);
+    for (a, c) in a.chunks(TILE * k).zip(c.chunks_mut(TILE * n)) {
+        let a: [&[Z128]; TILE] = rows_of(a, k);
+        for (i, tile) in tile.iter_mut().enumerate() {
+            *tile = array!(r < TILE => {
+                let x = a[r][i].0;
+                [x as u64, (x >> 52) as u64, (x >> 104) as u64]
             });
-            for (panel, sums) in sums.iter_mut().enumerate() {
-                let mut s: [[__m512i; 3]; R] = from_fn(|r| from_fn(|i| load(&sums[r][i])));
-                for i in 0..GROUP {
-                    let [b0, b1, b2] = load_limbs(b[i], 8 * panel);
-                    for r in 0..R {
-                        let [x0, x1, x2] = x[i][r];
-                        let [s0, s1, s2] = &mut s[r];
-                        *s0 = _mm512_madd52lo_epu64(*s0, b0, x0);
-                        *s1 = _mm512_madd52hi_epu64(*s1, b0, x0);
-                        *s1 = _mm512_madd52lo_epu64(*s1, b0, x1);
-                        *s1 = _mm512_madd52lo_epu64(*s1, b1, x0);
-                        *s2 = _mm512_madd52hi_epu64(*s2, b0, x1);
-                        *s2 = _mm512_madd52hi_epu64(*s2, b1, x0);
-                        *s2 = _mm512_madd52lo_epu64(*s2, b0, x2);
-                        *s2 = _mm512_madd52lo_epu64(*s2, b1, x1);
-                        *s2 = _mm512_madd52lo_epu64(*s2, b2, x0);
+        }
+        for at in (0..n).step_by(8) {
+            for (tile, b) in tile.chunks(FOLD).zip(b.chunks(FOLD * n)) {
+                let mut sums = [[_mm512_setzero_si512(); 3]; TILE];
+                for (x, b) in tile.iter().zip(b.chunks_exact(n)) {
+                    let b = load_limbs(b, at);
+                    for r in 0..TILE {
+                        let x = array!(i < 3 => _mm512_set1_epi64(x[r][i] as i64));
+                        add_limbs(&mut sums[r], b, x);
                     }
                 }
-                for r in 0..R {
-                    for i in 0..3 {
-                        store(&mut sums[r][i], s[r][i]);
-                    }
+                for (c, sums) in c.chunks_exact_mut(n).zip(&sums) {
+                    add_folded(sums, &mut c[at..]);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the right factor that share a pass over the sums in [`add_row_128`].
+const ROW_GROUP: usize = 4;
+
+/// c += a B for rows a and c, reading B once and in order.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_row_128(a: &[Z128], b: &[Z128], c: &mut [Z128]) {
+    let n = c.len();
+    let mut sums: Zeroizing<Vec<Sums>> = Zeroizing::new(vec![[[0; 8]; 3]; n.div_ceil(8)]);
+    for (a, b) in a.chunks(FOLD).zip(b.chunks(FOLD * n)) {
+        for (a, b) in a.chunks(ROW_GROUP).zip(b.chunks(ROW_GROUP * n)) {
+            let rows: [&[Z128]; ROW_GROUP] = rows_of(b, n);
+            let x: [[__m512i; 3]; ROW_GROUP] =
+                array!(r < ROW_GROUP => limbs(a.get(r).map_or(0, |a| a.0)));
+            for (panel, sums) in sums.iter_mut().enumerate() {
+                let mut s = array!(i < 3 => load(&sums[i]));
+                for r in 0..ROW_GROUP {
+                    add_limbs(&mut s, load_limbs(rows[r], 8 * panel), x[r]);
+                }
+                for i in 0..3 {
+                    store(&mut sums[i], s[i]);
                 }
             }
         }
         for (panel, sums) in sums.iter_mut().enumerate() {
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let mut lanes = [0; 8];
-                fold(std::slice::from_mut(sums), &mut lanes);
-                for (c, sum) in c[r * n..][..n].iter_mut().skip(8 * panel).zip(lanes) {
-                    *c += Z128(sum);
+            add_folded(&array!(i < 3 => load(&sums[i])), &mut c[8 * panel..]);
+            *sums = [[0; 8]; 3];
+        }
+    }
+}
+
+/// c += A b for a vector b: lanes are columns of A here.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_times_vector_128(a: &[Z128], b: &[Z128], c: &mut [Z128]) {
+    let k = b.len();
+    for (a, c) in a.chunks(TILE * k).zip(c.chunks_mut(TILE)) {
+        let a: [&[Z128]; TILE] = rows_of(a, k);
+        for from in (0..k).step_by(8 * FOLD) {
+            let until = k.min(from + 8 * FOLD);
+            let mut sums = [[_mm512_setzero_si512(); 3]; TILE];
+            for at in (from..until).step_by(8) {
+                let b = load_limbs(b, at);
+                for r in 0..TILE {
+                    add_limbs(&mut sums[r], load_limbs(a[r], at), b);
+                }
+            }
+            let sums = array!(r < TILE => {
+                let mut lanes = [Z128(0); 8];
+                add_folded(&sums[r], &mut lanes);
+                lanes
+            });
+            for (c, lanes) in c.iter_mut().zip(sums) {
+                for lane in lanes {
+                    *c += lane;
                 }
             }
         }

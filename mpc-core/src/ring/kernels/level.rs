@@ -126,7 +126,7 @@ impl Level {
         match self {
             Self::Portable => portable::add_wide_transposed(low, high, v, y),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(level) => level.add_wide_transposed(low, high, v, y),
+            Self::Avx2(_) => portable::add_wide_transposed(low, high, v, y),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(level) => level.add_wide_transposed(low, high, v, y),
         }
@@ -179,7 +179,7 @@ impl Product for Z128 {
         match level {
             Level::Portable => portable::add_product(a, b, c, k, n),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(level) => level.add_product_128(a, b, c, k, n),
+            Level::Avx2(_) => portable::add_product(a, b, c, k, n),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(level) => level.add_product_128(a, b, c, k, n),
         }

@@ -4,8 +4,9 @@
 //!
 //! The functions here run at the level that the processor offers, found once; with
 //! `MPC_PORTABLE=1` in the environment, at [`Level::Portable`]. All levels give the same
-//! results, bit for bit. AVX-512 is taken only by the kernels that it made faster when measured
-//! (`cargo bench -p mpc-core --bench kernels`).
+//! results, bit for bit. A level has loops of its own only where they were measured to be faster
+//! than those below it (`cargo bench -p mpc-core --bench kernels`): AVX-512 everywhere, except
+//! for thin products mod 2^128, AVX2 for 64-bit results and for small data.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -13,6 +14,8 @@ mod avx2;
 #[clippy::msrv = "1.89"]
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod blocks;
 mod level;
 mod portable;
 

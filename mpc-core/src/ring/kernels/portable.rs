@@ -70,21 +70,10 @@ pub fn add_small_transposed_from(first: usize, matrix: &[i32], v: &[u128], y: &m
 }
 
 pub fn add_wide_transposed(low: &[u64], high: &[i32], v: &[u128], y: &mut [u128]) {
-    add_wide_transposed_from(0, low, high, v, y);
-}
-
-/// The columns from number `first` on only.
-pub fn add_wide_transposed_from(
-    first: usize,
-    low: &[u64],
-    high: &[i32],
-    v: &[u128],
-    y: &mut [u128],
-) {
     let columns = y.len();
     for ((low, high), &x) in low.chunks_exact(columns).zip(high.chunks_exact(columns)).zip(v) {
         let (x_low, x_high) = (x as u64, (x >> 64) as u64);
-        for ((y, &low), &high) in y.iter_mut().zip(low).zip(high).skip(first) {
+        for ((y, &low), &high) in y.iter_mut().zip(low).zip(high) {
             let bottom = u128::from(low).wrapping_mul(u128::from(x_low));
             let top =
                 low.wrapping_mul(x_high).wrapping_add((i64::from(high) as u64).wrapping_mul(x_low));
