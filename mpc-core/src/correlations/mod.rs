@@ -7,6 +7,7 @@
 
 pub mod dealer;
 mod material;
+pub mod pairwise;
 mod request;
 
 use std::sync::Arc;
