@@ -145,10 +145,6 @@ impl Bits {
         self.len += 1;
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) fn blocks(&self) -> &[Block] {
         &self.blocks
     }
