@@ -21,10 +21,11 @@ pub struct OwnedProduct<R: Ring> {
 
 /// Masks r_j, and shares of the cosines and sines of the multiples of r = sum r_j.
 ///
-/// Equation: sum_j cos_j\[k\]\[b\] = 2^fraction cos(k r\[b\]) mod 2^ring, and the same for the sines;
-/// angles in turns / 2^24.
+/// Equation: sum_j cos_j\[k\]\[b\] = 2^fraction / gain_k cos(k r\[b\]) mod 2^ring, and the same for
+/// the sines; angles in turns / 2^angle_bits. Phasors of a dealer have no gains and are exact but
+/// for one rounding; those of the parties have a rounding error that is unbiased over r.
 pub struct Phasors {
-    /// This party's masks of the angles, uniform mod 2^24.
+    /// This party's masks of the angles, uniform mod 2^angle_bits.
     pub mask: Zeroizing<Vec<Z64>>,
     /// Shares of the cosines: harmonics x count.
     pub cosine: Shared<Z128>,
@@ -34,6 +35,11 @@ pub struct Phasors {
     pub fraction: u32,
     /// The ring of the shares.
     pub ring: u32,
+    /// The resolution of the angles.
+    pub angle_bits: u32,
+    /// Public gain_k of each harmonic at scale 2^30, by which a consumer multiplies its
+    /// coefficients; none where all are one.
+    pub gains: Vec<u64>,
 }
 
 /// A share of a fresh left factor A (m x k).

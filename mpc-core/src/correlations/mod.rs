@@ -7,6 +7,7 @@
 
 pub mod dealer;
 mod material;
+pub mod pairwise;
 mod request;
 
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use mpc_net::BoxFuture;
 use zeroize::Zeroizing;
 
 pub use material::{Correlation, LeftFactor, OwnedProduct, Phasors, RightFactor};
-pub use request::{MatrixShape, OwnedProductRequest, PhasorRequest, Request, RightRequest};
+pub use request::{
+    MatrixShape, OwnedProductRequest, PhasorMethod, PhasorRequest, PhasorRounding, Request,
+    RightRequest,
+};
 
 use crate::error::Error;
 

@@ -134,6 +134,29 @@ pub struct PhasorRequest {
     pub fraction: u32,
     /// The ring of the shares.
     pub ring: u32,
+    /// The resolution of the angles: 24 from a dealer.
+    pub angle_bits: u32,
+    /// How the parties round when they make phasors themselves; none from a dealer.
+    pub rounding: Option<PhasorRounding>,
+}
+
+/// How parties that make phasors themselves round their own (docs/protocols.md 6.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhasorRounding {
+    /// ft_k: cosine and sine of each harmonic are integers of at most 2^ft_k - 1.
+    pub bits: Vec<u32>,
+    /// How the phasors are multiplied.
+    pub method: PhasorMethod,
+}
+
+/// How shared phasors are multiplied with a party's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PhasorMethod {
+    /// Bit by bit, with stochastic rounding: one factor 2^ft a party.
+    Bits,
+    /// With trees punctured at the digits of the angle, and fixed tables: fewer bytes, and two
+    /// factors 2^ft for every party but one.
+    OneHot,
 }
 
 impl PhasorRequest {
@@ -186,6 +209,8 @@ impl Request {
             Self::OwnedProduct(request) => request.check(matrices),
             Self::Phasors(request) => {
                 let fits = request.fraction <= trig::FRACTION_BITS
+                    && request.angle_bits == trig::ANGLE_BITS
+                    && request.rounding.is_none()
                     && (1..=128).contains(&request.ring)
                     && !request.harmonics.is_empty();
                 fits.then_some(()).ok_or_else(|| Error::internal("phasors do not fit"))?;

@@ -8,7 +8,7 @@
 
 use crate::correlations::{PhasorRequest, Phasors};
 use crate::error::Error;
-use crate::ring::{Ring, Z64, Z128};
+use crate::ring::{Ring, Z64, Z128, wire};
 use crate::session::{Batch, Cost, Recipients, Session};
 use crate::share::Shared;
 use crate::trig;
@@ -45,13 +45,17 @@ impl Series {
         self.terms.iter().map(|term| term.k).collect()
     }
 
-    /// What one evaluation at `count` arguments needs.
+    /// What one evaluation at `count` arguments needs from a dealer. Where the parties make
+    /// phasors themselves, see [`PhasorPlan`](crate::correlations::pairwise::PhasorPlan).
     #[must_use]
     pub fn demand(&self, count: u32, fraction: u32, ring: u32) -> PhasorRequest {
-        PhasorRequest { count, harmonics: self.harmonics(), fraction, ring }
+        let harmonics = self.harmonics();
+        let angle_bits = trig::ANGLE_BITS;
+        PhasorRequest { count, harmonics, fraction, ring, angle_bits, rounding: None }
     }
 
-    /// Step 3: this party's share of delta = z - r, mod 2^24, for z at scale 2^`scale` mod 2^64.
+    /// Step 3: this party's share of delta = z - r, mod 2^`angle_bits` of the phasors, for z at
+    /// scale 2^`scale` mod 2^64.
     ///
     /// # Errors
     /// When the period does not fit the ring, or the masks do not fit the argument.
@@ -59,21 +63,22 @@ impl Series {
         &self,
         z: &Shared<Z64>,
         scale: u32,
-        mask: &[Z64],
+        phasors: &Phasors,
         session: &Session,
     ) -> Result<Shared<Z64>, Error> {
         let period = self.period + scale;
-        if period > 64 || mask.len() != z.len() {
+        let (mask, bits) = (&phasors.mask, phasors.angle_bits);
+        if period > 64 || mask.len() != z.len() || !(1..=trig::ANGLE_BITS).contains(&bits) {
             return Err(Error::Range(format!(
                 "the period of 2^{} at scale 2^{scale} does not divide the ring 2^64",
                 self.period
             )));
         }
-        // The period becomes the whole ring; then all but 24 bits are dropped (3a).
+        // The period becomes the whole ring; then all but the angle's bits are dropped (3a).
         let mut angle = z.clone();
         angle.scale(Z64::ONE.shl(64 - period));
-        truncate_reduce(&mut angle, 64, 64 - trig::ANGLE_BITS, session.me(), session.parties());
-        for (angle, &mask) in angle.as_mut_slice().iter_mut().zip(mask) {
+        truncate_reduce(&mut angle, 64, 64 - bits, session.me(), session.parties());
+        for (angle, &mask) in angle.as_mut_slice().iter_mut().zip(mask.iter()) {
             *angle -= mask;
         }
         Ok(angle)
@@ -88,6 +93,8 @@ impl Series {
     pub fn evaluate(&self, delta: &[Z128], phasors: &Phasors) -> Shared<Z128> {
         let count = delta.len();
         assert_eq!(phasors.cosine.len(), self.terms.len() * count);
+        assert!(phasors.gains.is_empty() || phasors.gains.len() == self.terms.len());
+        let unit = trig::ANGLE_BITS - phasors.angle_bits;
         let mut sum = vec![0u128; count];
         let rows = phasors
             .cosine
@@ -96,11 +103,12 @@ impl Series {
             .zip(phasors.sine.as_slice().chunks_exact(count.max(1)));
         // Series of odd multiples step from k to k + 2: the next angle is a rotation by 2 delta,
         // which costs less than looking the angle up, and is as much the same at every party.
-        let angles: Vec<u32> = delta.iter().map(|delta| delta.0 as u32).collect();
+        let angles: Vec<u32> = delta.iter().map(|delta| (delta.0 as u32) << unit).collect();
         let rotation: Vec<_> = angles.iter().map(|angle| turn(*angle, 2)).collect();
         let mut before = None;
         let mut points = vec![(0, 0); count];
-        for (term, (cosines, sines)) in self.terms.iter().zip(rows) {
+        for (i, (term, (cosines, sines))) in self.terms.iter().zip(rows).enumerate() {
+            let term = term.times(phasors.gains.get(i));
             if before.is_some_and(|before| term.k == before + 2) {
                 for (point, rotation) in points.iter_mut().zip(&rotation) {
                     *point = rotate(*point, *rotation);
@@ -134,17 +142,24 @@ impl Series {
         phasors: Phasors,
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
-        let masked = self.masked_argument(z, scale, &phasors.mask, session)?;
+        let masked = self.masked_argument(z, scale, &phasors, session)?;
         let mut batch = Batch::new("series/open-delta");
-        let slot = batch.masked(&masked, trig::ANGLE_BITS, Recipients::All);
+        let slot = batch.masked(&masked, phasors.angle_bits, Recipients::All);
         let opened = session.open(batch).await?;
         Ok(self.evaluate(opened.at(slot), &phasors))
     }
 
-    /// What [`apply`](Self::apply) costs for `count` arguments.
+    /// What [`apply`](Self::apply) costs for `count` arguments, with a dealer's phasors.
     #[must_use]
     pub fn cost(&self, count: usize, session: &Session) -> Cost {
-        Cost::to_all(session.me(), session.parties(), 1, 3 * count as u64)
+        self.cost_at(count, trig::ANGLE_BITS, session)
+    }
+
+    /// What [`apply`](Self::apply) costs for `count` arguments at a resolution of `angle_bits`.
+    #[must_use]
+    pub fn cost_at(&self, count: usize, angle_bits: u32, session: &Session) -> Cost {
+        let bytes = count * wire::element_bytes(angle_bits);
+        Cost::to_all(session.me(), session.parties(), 1, bytes as u64)
     }
 
     /// The series in floating point, as it would be without rounding.
@@ -163,6 +178,13 @@ impl Series {
 }
 
 impl Term {
+    /// The term with its coefficients multiplied by a public gain at scale 2^30.
+    fn times(&self, gain: Option<&u64>) -> Self {
+        let Some(&gain) = gain else { return *self };
+        let times = |c: i64| ((i128::from(c) * i128::from(gain) + (1 << 29)) >> 30) as i64;
+        Self { k: self.k, sine: times(self.sine), cosine: times(self.cosine) }
+    }
+
     /// The public factors of cos(k r) and sin(k r), at the scale of the coefficients, where
     /// `point` is cosine and sine of k delta: integers, and the same at every party.
     #[inline]

@@ -9,3 +9,4 @@ pub use seed::{Seed, hash};
 pub use site::MaskSite;
 #[cfg(feature = "insecure-test-masks")]
 pub use site::insecure_switch_off;
+pub(crate) use site::is_off;

@@ -31,11 +31,21 @@ pub enum MaskSite {
     OwnedProduct = 9,
     /// The parties' shares of the phasors, which mask the dealer's correction (5).
     Phasor = 10,
+    /// What hides the choices of an OT extension from the sender (6.2).
+    OtChoice = 16,
+    /// The pads of correlated OTs, which mask the ring corrections of a product (6.5).
+    RingPad = 17,
+    /// The pads of correlated OTs, which mask the level sums of a punctured tree (6.3).
+    LevelPad = 18,
+    /// The leaves of a punctured tree, which mask a share that enters a one-hot product (6.3).
+    OneHotLeaf = 19,
+    /// The random fraction of a stochastic rounding (6.3).
+    Rounding = 20,
 }
 
 impl MaskSite {
     /// All sites.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -47,6 +57,11 @@ impl MaskSite {
         Self::OwnedMatrix,
         Self::OwnedProduct,
         Self::Phasor,
+        Self::OtChoice,
+        Self::RingPad,
+        Self::LevelPad,
+        Self::OneHotLeaf,
+        Self::Rounding,
     ];
 
     /// The domain of the site's streams.
@@ -64,6 +79,11 @@ impl MaskSite {
             Self::OwnedMatrix => "owned matrix",
             Self::OwnedProduct => "owned product",
             Self::Phasor => "phasor",
+            Self::OtChoice => "choices of an OT extension",
+            Self::RingPad => "ring pad",
+            Self::LevelPad => "level pad",
+            Self::OneHotLeaf => "one-hot leaf",
+            Self::Rounding => "stochastic rounding",
         }
     }
 }
@@ -81,12 +101,12 @@ pub fn insecure_switch_off(site: Option<MaskSite>) {
 
 /// Whether a test has switched the site off. Always false in a release binary.
 #[cfg(feature = "insecure-test-masks")]
-pub(super) fn is_off(site: MaskSite) -> bool {
+pub(crate) fn is_off(site: MaskSite) -> bool {
     OFF.load(std::sync::atomic::Ordering::SeqCst) & (1 << site as u8) != 0
 }
 
 #[cfg(not(feature = "insecure-test-masks"))]
-pub(super) const fn is_off(_: MaskSite) -> bool {
+pub(crate) const fn is_off(_: MaskSite) -> bool {
     false
 }
 

@@ -7,7 +7,6 @@ use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, OwnedProdu
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
-use mpc_core::trig::ANGLE_BITS;
 use mpc_core::{Batch, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
@@ -177,9 +176,9 @@ impl<'a> Training<'a> {
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
         let series = &self.plan.sigmoid().series;
-        let masked = series.masked_argument(z, X_FRACTION + W_FRACTION, &phasors.mask, session)?;
+        let masked = series.masked_argument(z, X_FRACTION + W_FRACTION, &phasors, session)?;
         let mut round = Batch::new("logistic/open-delta");
-        let slot = round.masked(&masked, ANGLE_BITS, Recipients::All);
+        let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
         let opened = session.open(round).await?;
         let mut e = series.evaluate(opened.at(slot), &phasors);
         let (me, parties) = (session.me(), session.parties());

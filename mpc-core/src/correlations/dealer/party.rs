@@ -183,6 +183,8 @@ impl PartyState {
             sine: Shared::new(sine, harmonics, count),
             fraction: request.fraction,
             ring: request.ring,
+            angle_bits: trig::ANGLE_BITS,
+            gains: Vec::new(),
         })
     }
 

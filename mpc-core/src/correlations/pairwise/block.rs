@@ -1,0 +1,196 @@
+//! Blocks of 128 bits and what AES makes of them.
+
+use aes::Aes128;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use zeroize::Zeroizing;
+
+/// 128 bits; bit r is bit r mod 8 of byte r / 8.
+pub(super) type Block = [u8; 16];
+
+#[inline(always)]
+pub(super) fn xor(a: Block, b: Block) -> Block {
+    (u128::from_le_bytes(a) ^ u128::from_le_bytes(b)).to_le_bytes()
+}
+
+pub(super) fn xor_into(to: &mut [Block], from: &[Block]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = xor(*to, from);
+    }
+}
+
+/// Swaps two blocks if `choice` is one; in constant time.
+#[inline(always)]
+pub(super) fn swap_if(choice: u32, a: &mut Block, b: &mut Block) {
+    let mask = u128::from(choice & 1).wrapping_neg();
+    let (x, y) = (u128::from_le_bytes(*a), u128::from_le_bytes(*b));
+    let difference = (x ^ y) & mask;
+    *a = (x ^ difference).to_le_bytes();
+    *b = (y ^ difference).to_le_bytes();
+}
+
+/// AES-128 under one key: the `aes` crate, constant-time, in hardware where there is any.
+pub(super) struct Cipher(Aes128);
+
+impl Cipher {
+    pub(super) fn new(key: &Block) -> Self {
+        Self(Aes128::new(&Array::from(*key)))
+    }
+
+    /// The permutation of a family of public keys: E under the key that is block `index` of the
+    /// stream of this cipher.
+    pub(super) fn keyed(&self, index: u64) -> Self {
+        let mut key = [u128::from(index).to_le_bytes()];
+        self.encrypt(&mut key);
+        Self::new(&key[0])
+    }
+
+    pub(super) fn encrypt(&self, blocks: &mut [Block]) {
+        self.0.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+    }
+
+    /// Blocks `from`, `from` + 1, .. of the counter stream.
+    pub(super) fn stream(&self, from: u64, out: &mut [Block]) {
+        for (block, counter) in out.iter_mut().zip(from..) {
+            *block = u128::from(counter).to_le_bytes();
+        }
+        self.encrypt(out);
+    }
+
+    /// `count` blocks for each seed s: E(s + j) + s + j for j = 0, 1, .. (+ is xor), one seed
+    /// after the other.
+    ///
+    /// # Security
+    /// The key is public. Davies-Meyer in the ideal-cipher model is a pseudorandom generator for
+    /// seeds that are uniform and secret: two of the inputs s + j collide with probability below
+    /// n^2 / 2^128 for n blocks under one key, and else every output is E at a point of its own
+    /// (Guo, Katz, Wang, Weng, Yu, CRYPTO 2020, who also show why each tree needs a key of its own
+    /// for security over many instances; every tree here has one).
+    pub(super) fn expand(&self, seeds: &[Block], count: usize, out: &mut Vec<Block>) {
+        out.clear();
+        out.reserve(seeds.len() * count);
+        for &seed in seeds {
+            let seed = u128::from_le_bytes(seed);
+            out.extend((0..count as u128).map(|j| (seed ^ j).to_le_bytes()));
+        }
+        self.encrypt(out);
+        for (out, &seed) in out.chunks_exact_mut(count).zip(seeds) {
+            let seed = u128::from_le_bytes(seed);
+            for (block, j) in out.iter_mut().zip(0u128..) {
+                *block = (u128::from_le_bytes(*block) ^ seed ^ j).to_le_bytes();
+            }
+        }
+    }
+}
+
+/// The tweakable correlation-robust hash H(x, i) = p(p(x) + i) + p(x), p = AES under a public key
+/// that belongs to one session, ordered pair and base-OT transcript.
+///
+/// # Security
+/// TMMO of Guo, Katz, Wang, Yu, "Efficient and Secure Multiparty Computation from Fixed-Key Block
+/// Ciphers" (S&P 2020, section 7.4): tweakable circular correlation robust for a random
+/// permutation, loss about (q + p)^2 / 2^128 for q hashes and p of the adversary's own
+/// evaluations. A tweak (index of the OT, block) is used once under one Delta: the index counts
+/// all OTs of the instance and never goes back, and every instance (direction, fork, restart) has
+/// a Delta and a key of its own.
+pub(super) struct CrHash(Cipher);
+
+impl CrHash {
+    const CHUNK: usize = 128;
+
+    pub(super) fn new(key: &Block) -> Self {
+        Self(Cipher::new(key))
+    }
+
+    /// out[i per + j] = H(x[i], (first + i, j)).
+    pub(super) fn hash(&self, x: &[Block], first: u64, per: usize, out: &mut [Block]) {
+        let mut inner = Zeroizing::new([[0; 16]; Self::CHUNK]);
+        let mut index = first;
+        for (x, out) in x.chunks(Self::CHUNK).zip(out.chunks_mut(Self::CHUNK * per)) {
+            let inner = &mut inner[..x.len()];
+            inner.copy_from_slice(x);
+            self.0.encrypt(inner);
+            for (out, inner) in out.chunks_exact_mut(per).zip(inner.iter()) {
+                let inner = u128::from_le_bytes(*inner) ^ u128::from(index);
+                for (out, j) in out.iter_mut().zip(0u128..) {
+                    *out = (inner ^ (j << 64)).to_le_bytes();
+                }
+                index += 1;
+            }
+            self.0.encrypt(out);
+            for (out, inner) in out.chunks_exact_mut(per).zip(inner.iter()) {
+                for out in out {
+                    *out = xor(*out, *inner);
+                }
+            }
+        }
+    }
+}
+
+/// Secret bits, packed into blocks; the last block is filled up with zeros.
+#[derive(Default)]
+pub(super) struct Bits {
+    blocks: Zeroizing<Vec<Block>>,
+    len: usize,
+}
+
+impl Bits {
+    pub(super) fn push(&mut self, bit: u32) {
+        if self.len.is_multiple_of(128) {
+            self.blocks.push([0; 16]);
+        }
+        let at = self.len % 128;
+        if let Some(block) = self.blocks.last_mut() {
+            block[at / 8] |= ((bit & 1) << (at % 8)) as u8;
+        }
+        self.len += 1;
+    }
+
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+}
+
+/// 128 fresh bits for each of `count` blocks, from the operating system.
+pub(super) fn fresh(count: usize) -> Result<Zeroizing<Vec<Block>>, crate::error::Error> {
+    let mut blocks = Zeroizing::new(vec![[0; 16]; count]);
+    getrandom::fill(blocks.as_flattened_mut())
+        .map_err(|error| crate::error::Error::internal(format!("no randomness: {error}")))?;
+    Ok(blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 197, appendix B: the crate underneath is AES-128 in the byte order taken here.
+    #[test]
+    fn it_is_aes() {
+        let key = 0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes();
+        let mut block = [0x3243_f6a8_885a_308d_3131_98a2_e037_0734_u128.to_be_bytes()];
+        Cipher::new(&key).encrypt(&mut block);
+        assert_eq!(block[0], 0x3925_841d_02dc_09fb_dc11_8597_196a_0b32_u128.to_be_bytes());
+    }
+
+    #[test]
+    fn tweaks_and_inputs_give_hashes_of_their_own() {
+        let hash = CrHash::new(&[7; 16]);
+        let x = [[1; 16], [1; 16], [2; 16]];
+        let mut all = vec![[0; 16]; 6];
+        hash.hash(&x, 40, 2, &mut all);
+        for i in 0..6 {
+            assert!((0..i).all(|j| all[i] != all[j]));
+        }
+        let mut one = vec![[0; 16]; 2];
+        hash.hash(&x[1..2], 41, 2, &mut one);
+        assert_eq!(one, all[2..4]);
+    }
+
+    #[test]
+    fn swapping_is_conditional() {
+        let (mut a, mut b) = ([1; 16], [2; 16]);
+        swap_if(0, &mut a, &mut b);
+        assert_eq!((a, b), ([1; 16], [2; 16]));
+        swap_if(1, &mut a, &mut b);
+        assert_eq!((a, b), ([2; 16], [1; 16]));
+    }
+}

@@ -1,0 +1,528 @@
+//! Phasors of a shared angle (docs/protocols.md 6.3).
+//!
+//! e^(i k r) is the product of the parties' own phasors. In each evaluation the parties have
+//! places by a public rule; the first one's phasor is its share to begin with. In stage j the
+//! party at place j multiplies: with each of the earlier ones, which holds a share (C, S) of what
+//! there is so far, it makes shares of the product of that share and its own phasor. Nothing is
+//! truncated between the stages: every stage is exact, mod 2^ring of the harmonic.
+//!
+//! Messages of a pass, all to the one peer concerned:
+//!
+//! | step | message | what hides it |
+//! |---|---|---|
+//! | choices (one-hot: once; bits: in every stage) | u + choice bits | `OtChoice`, AES as a PRF |
+//! | stage, one-hot: level sums | sums + pads | `LevelPad`: hash of a correlated OT |
+//! | stage, one-hot: corrections | x - U mod 2^ring_k | `OneHotLeaf`: the leaf that is not there |
+//! | stage, bits: corrections | h0 - h1 + x mod 2^(ring_k - i) | `RingPad`: hash of an OT |
+
+use std::sync::Arc;
+
+use mpc_net::Tag;
+use zeroize::Zeroizing;
+
+use super::PairwiseOt;
+use super::block::Bits;
+use super::link;
+use super::ole::{Task, reduce};
+use super::one_hot::{self, Layout, OwnDigit, Scratch, equal, level_choice};
+use super::plan::{PhasorPlan, nearest, product};
+use crate::correlations::{PhasorMethod, PhasorRequest, Phasors};
+use crate::error::Error;
+use crate::ring::wire::mask;
+use crate::ring::{Z64, Z128};
+use crate::share::Shared;
+
+const STAGE: Tag = Tag::new("ot/one-hot-stage");
+
+/// What a party holds in one pass.
+struct Pass {
+    plan: Arc<PhasorPlan>,
+    range: std::ops::Range<usize>,
+    /// The own angle of each evaluation: high and low digit.
+    digits: Zeroizing<Vec<[u32; 2]>>,
+    /// The share of each evaluation: C and S of each harmonic.
+    state: Zeroizing<Vec<u128>>,
+}
+
+impl Pass {
+    fn state(&mut self, e: usize) -> &mut [u128] {
+        let width = 2 * self.plan.harmonics();
+        let at = (e - self.range.start) * width;
+        &mut self.state[at..at + width]
+    }
+
+    fn digits(&self, e: usize) -> [u32; 2] {
+        self.digits[e - self.range.start]
+    }
+
+    fn evaluations(&self, me: usize, place: usize) -> Vec<usize> {
+        self.range.clone().filter(|&e| self.plan.place(e, me) == place).collect()
+    }
+
+    fn meetings(&self, sender: usize, receiver: usize, stage: Option<usize>) -> Vec<usize> {
+        self.plan.meetings(self.range.clone(), sender, receiver, stage).collect()
+    }
+}
+
+/// The entries of a table at a secret place, in constant time.
+fn select<T: Copy>(
+    table: &[(T, T)],
+    width: usize,
+    place: u32,
+    word: impl Fn(T) -> u32,
+) -> Zeroizing<Vec<(u32, u32)>> {
+    let mut out = Zeroizing::new(vec![(0, 0); width]);
+    for (y, row) in (0u32..).zip(table.chunks_exact(width)) {
+        let keep = equal(y, place);
+        for (out, &(c, s)) in out.iter_mut().zip(row) {
+            *out = (out.0 | (word(c) & keep), out.1 | (word(s) & keep));
+        }
+    }
+    out
+}
+
+fn exact(plan: &PhasorPlan, digits: [u32; 2], first: bool) -> Zeroizing<Vec<(i32, i32)>> {
+    let table = &plan.exact[if first { 2 } else { 0 }].0;
+    let high = select(table, plan.harmonics(), digits[0], |v| v as u32);
+    let low = select(&plan.exact[1].0, plan.harmonics(), digits[1], |v| v as u32);
+    let signed = |v: &(u32, u32)| (v.0 as i32, v.1 as i32);
+    Zeroizing::new(
+        high.iter().zip(low.iter()).map(|(h, l)| product(signed(h), signed(l))).collect(),
+    )
+}
+
+fn rounded(plan: &PhasorPlan, digit: usize, value: u32) -> Zeroizing<Vec<(i16, i16)>> {
+    let entries = select(&plan.rounded[digit].0, plan.harmonics(), value, |v| v as u16 as u32);
+    Zeroizing::new(entries.iter().map(|&(c, s)| (c as u16 as i16, s as u16 as i16)).collect())
+}
+
+impl PairwiseOt {
+    /// Phasors for each request, one after the other. [`PhasorPlan::cost`].
+    ///
+    /// # Errors
+    /// When a request has no plan, or the network fails.
+    pub async fn phasors(&mut self, requests: &[PhasorRequest]) -> Result<Vec<Phasors>, Error> {
+        let mut all = Vec::with_capacity(requests.len());
+        for request in requests {
+            let plan = Arc::new(PhasorPlan::new(self.session.parties(), request)?);
+            all.push(self.phasors_of(&plan).await?);
+        }
+        Ok(all)
+    }
+
+    /// Phasors after a plan made before. [`PhasorPlan::cost`].
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub async fn phasors_of(&mut self, plan: &Arc<PhasorPlan>) -> Result<Phasors, Error> {
+        let request = plan.of();
+        let (count, harmonics) = (request.count as usize, plan.harmonics());
+        let mut masks = Zeroizing::new(Vec::with_capacity(count));
+        let mut cosine = Shared::zero(harmonics, count);
+        let mut sine = Shared::zero(harmonics, count);
+        for range in plan.passes() {
+            let angles = self.own.angle.elements::<Z64>(range.len(), request.angle_bits);
+            let low = plan.digits()[1];
+            let digits = angles
+                .iter()
+                .map(|r| [(r.0 >> low) as u32, r.0 as u32 & ((1 << low) - 1)])
+                .collect();
+            masks.extend_from_slice(&angles);
+            let mut pass = Pass {
+                plan: plan.clone(),
+                digits: Zeroizing::new(digits),
+                state: Zeroizing::new(vec![0; range.len() * 2 * harmonics]),
+                range: range.clone(),
+            };
+            pass = match plan.method() {
+                PhasorMethod::OneHot => self.one_hot(pass).await?,
+                PhasorMethod::Bits => self.bit_by_bit(pass).await?,
+            };
+            for e in range {
+                for (k, pair) in pass.state(e).as_chunks::<2>().0.iter().enumerate() {
+                    let shift = plan.shift(k);
+                    let place = k * count + e;
+                    let ring = mask(request.ring);
+                    cosine.as_mut_slice()[place] = Z128((pair[0] << shift) & ring);
+                    sine.as_mut_slice()[place] = Z128((pair[1] << shift) & ring);
+                }
+            }
+        }
+        Ok(Phasors {
+            mask: masks,
+            cosine,
+            sine,
+            fraction: request.fraction,
+            ring: request.ring,
+            angle_bits: request.angle_bits,
+            gains: plan.gains().to_vec(),
+        })
+    }
+
+    async fn one_hot(&mut self, pass: Pass) -> Result<Pass, Error> {
+        let (me, parties) = (self.session.me(), self.session.parties());
+        let plan = pass.plan.clone();
+        let [high, low] = plan.digits();
+        let a = (high + low) as usize;
+
+        // Round 1: the choices of all trees of the pass.
+        let mut choices = Vec::with_capacity(parties);
+        let mut sending = Vec::with_capacity(parties);
+        for peer in 0..parties {
+            let mut bits = Bits::default();
+            let meetings = if peer == me { Vec::new() } else { pass.meetings(peer, me, None) };
+            for e in meetings {
+                for (value, depth) in pass.digits(e).into_iter().zip([high, low]) {
+                    (0..depth as usize).for_each(|l| bits.push(level_choice(value, depth, l)));
+                }
+            }
+            choices.push(bits);
+            let sent = if peer == me { 0 } else { pass.meetings(me, peer, None).len() * a };
+            sending.push(sent);
+        }
+        let batches = self.extend(choices, sending).await?;
+
+        let seeds: usize = (0..parties)
+            .filter(|&p| p != me)
+            .map(|peer| 2 * pass.meetings(me, peer, None).len())
+            .sum();
+        let roots = self.own.roots.elements::<Z128>(seeds, 128);
+        let mut worker = Worker { pass, layout: Layout::new(&plan), batches, roots, root: 0 };
+        worker = self
+            .work(move |_| {
+                worker.begin(me);
+                worker
+            })
+            .await?;
+        for stage in 1..parties {
+            let bytes = plan.one_hot_bytes();
+            let incoming = (0..parties)
+                .map(|peer| {
+                    if peer == me {
+                        return 0;
+                    }
+                    worker.pass.meetings(peer, me, Some(stage)).len() * bytes
+                })
+                .collect();
+            let outgoing;
+            (worker, outgoing) = self
+                .work(move |links| {
+                    let outgoing = worker.send(me, stage, links);
+                    (worker, outgoing)
+                })
+                .await?;
+            let received = self.session.exchange(STAGE, outgoing, incoming).await?;
+            let result;
+            (worker, result) = self
+                .work(move |links| {
+                    let result = worker.receive(me, stage, links, &received);
+                    (worker, result)
+                })
+                .await?;
+            result.map_err(|peer| {
+                self.session.misbehaved(peer, STAGE, "a correction is out of range")
+            })?;
+        }
+        Ok(worker.pass)
+    }
+
+    /// The reference: every bit of the own cosine and sine, rounded at random, is a choice.
+    async fn bit_by_bit(&mut self, mut pass: Pass) -> Result<Pass, Error> {
+        let (me, parties) = (self.session.me(), self.session.parties());
+        let plan = pass.plan.clone();
+        for stage in 0..parties {
+            // The own phasors of the evaluations in which it is this party's turn.
+            let mine = pass.evaluations(me, stage);
+            let mut own = Zeroizing::new(Vec::with_capacity(mine.len()));
+            for &e in &mine {
+                let exact = exact(&plan, pass.digits(e), stage == 0);
+                let dice = self.own.rounding.elements::<Z64>(2 * exact.len(), 30);
+                let round = |value: i32, ft: u32, dice: Z64| {
+                    let scaled = i64::from(value) * ((1 << ft) - 1);
+                    ((scaled + dice.0 as i64) >> 30) as u128
+                };
+                for (k, (&(c, s), dice)) in exact.iter().zip(dice.as_chunks::<2>().0).enumerate() {
+                    let ft = plan.bits(k);
+                    own.push([round(c, ft, dice[0]), round(s, ft, dice[1])]);
+                }
+            }
+            if stage == 0 {
+                for (&e, own) in mine.iter().zip(own.chunks_exact(plan.harmonics())) {
+                    let state = pass.state(e).as_chunks_mut::<2>().0;
+                    for (k, (state, own)) in state.iter_mut().zip(own).enumerate() {
+                        *state = own.map(|v| v & mask(plan.ring(k)));
+                    }
+                }
+                continue;
+            }
+            let (mut scalars, mut vectors) = (self.nothing(), self.nothing());
+            for peer in (0..parties).filter(|&peer| peer != me) {
+                let (with, towards) =
+                    (pass.meetings(peer, me, Some(stage)), pass.meetings(me, peer, Some(stage)));
+                for k in 0..plan.harmonics() {
+                    // The places are fixed by e mod N: a peer is earlier in all of `mine` or in none.
+                    let own = own.iter().skip(k).step_by(plan.harmonics()).take(with.len());
+                    let values = [0, 1].map(|part: usize| {
+                        own.clone().map(|own: &[u128; 2]| own[part]).collect::<Vec<_>>()
+                    });
+                    let shape = plan.bit_shape(k, with.len());
+                    let values = Zeroizing::new(values.concat());
+                    scalars[peer].push(Task { shape, values });
+                    let shape = plan.bit_shape(k, towards.len());
+                    let mut values = Zeroizing::new(Vec::with_capacity(4 * towards.len()));
+                    for _ in 0..2 {
+                        for &e in &towards {
+                            values.extend_from_slice(&pass.state(e)[2 * k..2 * k + 2]);
+                        }
+                    }
+                    vectors[peer].push(Task { shape, values });
+                }
+            }
+            let products = self.products(scalars, vectors).await?;
+            for peer in (0..parties).filter(|&peer| peer != me) {
+                let towards = pass.meetings(me, peer, Some(stage));
+                for &e in &towards {
+                    pass.state(e).fill(0);
+                }
+                let with = pass.meetings(peer, me, Some(stage));
+                for (list, shares) in
+                    [(towards, &products.of_vectors), (with, &products.of_scalars)]
+                {
+                    for (k, shares) in shares[peer].iter().enumerate() {
+                        let pairs = shares.as_chunks::<2>().0;
+                        let (cosines, sines) = pairs.split_at(list.len());
+                        for (&e, (c, s)) in list.iter().zip(cosines.iter().zip(sines)) {
+                            let state = &mut pass.state(e)[2 * k..2 * k + 2];
+                            state[0] = state[0].wrapping_add(c[0]).wrapping_sub(s[1]);
+                            state[1] = state[1].wrapping_add(c[1]).wrapping_add(s[0]);
+                            reduce(state, plan.ring(k));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(pass)
+    }
+}
+
+/// What moves to the worker thread and back.
+struct Worker {
+    pass: Pass,
+    layout: Layout,
+    batches: Vec<Option<link::Batch>>,
+    roots: Zeroizing<Vec<Z128>>,
+    /// How many roots were used.
+    root: usize,
+}
+
+impl Worker {
+    /// Where this party is the first, its own phasor is all there is.
+    fn begin(&mut self, me: usize) {
+        let plan = self.pass.plan.clone();
+        for e in self.pass.evaluations(me, 0) {
+            let own = exact(&plan, self.pass.digits(e), true);
+            let state = self.pass.state(e).as_chunks_mut::<2>().0;
+            for (k, (state, &(c, s))) in state.iter_mut().zip(own.iter()).enumerate() {
+                let entry = |v| nearest(v, plan.bits(k)) as i128 as u128 & mask(plan.ring(k));
+                *state = [entry(c), entry(s)];
+            }
+        }
+    }
+
+    fn send(&mut self, me: usize, stage: usize, links: &link::Links) -> Vec<Zeroizing<Vec<u8>>> {
+        let plan = self.pass.plan.clone();
+        let mut scratch = Scratch::default();
+        let mut outgoing = vec![Zeroizing::new(Vec::new()); links.len()];
+        for (peer, out) in outgoing.iter_mut().enumerate() {
+            let (Some(link), Some(batch)) = (&links[peer], &self.batches[peer]) else { continue };
+            for (nth, e) in self.pass.meetings(me, peer, None).into_iter().enumerate() {
+                if plan.place(e, peer) != stage {
+                    continue;
+                }
+                let mut at = nth * plan.of().angle_bits as usize;
+                for digit in 0..2 {
+                    let root = self.roots[self.root].0.to_le_bytes();
+                    self.root += 1;
+                    one_hot::send(
+                        (&plan, &self.layout, digit),
+                        (&link.send, &batch.sent, at),
+                        root,
+                        self.pass.state(e),
+                        &mut scratch,
+                        out,
+                    );
+                    at += plan.digits()[digit] as usize;
+                }
+            }
+        }
+        outgoing
+    }
+
+    fn receive(
+        &mut self,
+        me: usize,
+        stage: usize,
+        links: &link::Links,
+        received: &[Zeroizing<Vec<u8>>],
+    ) -> Result<(), usize> {
+        let plan = self.pass.plan.clone();
+        let mut scratch = Scratch::default();
+        let bytes = plan.one_hot_bytes();
+        let mut done = vec![0; links.len()];
+        let mut nth = vec![0; links.len()];
+        for e in self.pass.range.clone() {
+            let place = plan.place(e, me);
+            let senders: Vec<_> = (0..place).map(|place| plan.party(e, place)).collect();
+            if place == stage {
+                let values = self.pass.digits(e);
+                for digit in 0..2 {
+                    let phasors = rounded(&plan, digit, values[digit]);
+                    let own = OwnDigit { digit, value: values[digit], phasors: &phasors };
+                    let mut sum = self.turned(e, &phasors);
+                    for &peer in &senders {
+                        let (Some(link), Some(batch)) = (&links[peer], &self.batches[peer]) else {
+                            continue;
+                        };
+                        // The message of an evaluation: the high digit, then the low one.
+                        let levels = plan.digits()[0] as usize;
+                        let corrections =
+                            bytes - plan.of().angle_bits as usize * super::ggm::LEVEL_BYTES;
+                        let first = corrections / 2 + levels * super::ggm::LEVEL_BYTES;
+                        let (from, to) = if digit == 0 { (0, first) } else { (first, bytes) };
+                        let start = done[peer] * bytes;
+                        let part = received[peer].get(start + from..start + to).ok_or(peer)?;
+                        let at = nth[peer] * plan.of().angle_bits as usize + digit * levels;
+                        one_hot::receive(
+                            (&plan, &self.layout),
+                            (&link.receive, &batch.chosen, at),
+                            &own,
+                            part,
+                            &mut sum,
+                            &mut scratch,
+                        )
+                        .ok_or(peer)?;
+                    }
+                    self.pass.state(e).copy_from_slice(&sum);
+                }
+                senders.iter().for_each(|&peer| done[peer] += 1);
+            }
+            senders.iter().for_each(|&peer| nth[peer] += 1);
+        }
+        Ok(())
+    }
+
+    /// The own share, turned by the own phasor.
+    fn turned(&mut self, e: usize, phasors: &[(i16, i16)]) -> Zeroizing<Vec<u128>> {
+        let plan = self.pass.plan.clone();
+        let mut out = Zeroizing::new(Vec::with_capacity(2 * phasors.len()));
+        for (k, (pair, &(c, s))) in
+            self.pass.state(e).as_chunks::<2>().0.iter().zip(phasors).enumerate()
+        {
+            let times = |x: u128, f: i16| x.wrapping_mul(f as i128 as u128);
+            let mask = mask(plan.ring(k));
+            out.push(times(pair[0], c).wrapping_sub(times(pair[1], s)) & mask);
+            out.push(times(pair[0], s).wrapping_add(times(pair[1], c)) & mask);
+        }
+        out
+    }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests {
+    use super::super::Expansion;
+    use super::*;
+    use crate::correlations::PhasorRounding;
+    use crate::ideal;
+    use crate::ring::Ring;
+    use crate::testing::World;
+
+    /// The shares sum to the product of the tables, exactly; the cost is that of the meter.
+    fn identity(parties: usize, method: PhasorMethod, expansion: Expansion) {
+        let bits = vec![5, 4, 3];
+        let factors = match method {
+            PhasorMethod::OneHot => 2 * parties as u32 - 1,
+            PhasorMethod::Bits => parties as u32,
+        };
+        let request = PhasorRequest {
+            count: 4 * parties as u32 + 1,
+            harmonics: vec![1, 3, 7],
+            fraction: 5 * factors + 2,
+            ring: 5 * factors + 50,
+            angle_bits: 9,
+            rounding: Some(PhasorRounding { bits: bits.clone(), method }),
+        };
+        let results = World::new(parties).run(async |mut session| {
+            let me = session.me();
+            let mut ot = PairwiseOt::establish(&mut session, expansion).await?;
+            let cost = PairwiseOt::establish_cost(&session);
+            let phase = ot.meter().phase("preparation");
+            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            ot.meter().enter("phasors");
+            let phasors = ot.phasors(std::slice::from_ref(&request)).await?.remove(0);
+            let phase = ot.meter().phase("phasors");
+            let cost = PhasorPlan::new(parties, &request)?.cost(me, expansion);
+            assert_eq!(phase.rounds, cost.rounds);
+            for (peer, bytes) in cost.bytes.iter().enumerate().filter(|&(p, _)| p != me) {
+                assert_eq!(phase.peers[peer].sent, *bytes, "{me} to {peer}");
+            }
+            Ok::<_, Error>(phasors)
+        });
+        let all: Vec<Phasors> = results.into_iter().map(|r| r.expect("runs")).collect();
+        let plan = PhasorPlan::new(parties, &request).expect("fits");
+        let count = request.count as usize;
+        let shares = |of: fn(&Phasors) -> &Shared<Z128>| {
+            ideal::reconstruct(&all.iter().map(|p| of(p).clone()).collect::<Vec<_>>())
+        };
+        let (cosine, sine) = (shares(|p| &p.cosine), shares(|p| &p.sine));
+        for e in 0..count {
+            for (k, &ft) in bits.iter().enumerate() {
+                let got =
+                    [cosine[k * count + e], sine[k * count + e]].map(|v| v.to_signed(request.ring));
+                let turn: u64 = all.iter().map(|p| p.mask[e].0).sum();
+                let angle =
+                    turn as f64 * f64::from(request.harmonics[k]) / 512.0 * std::f64::consts::TAU;
+                let unit = 2f64.powi(request.fraction as i32);
+                let gain = plan.gains()[k] as f64 / 2f64.powi(30);
+                for (got, due) in got.iter().zip([angle.cos(), angle.sin()]) {
+                    let error = *got as f64 / unit * gain - due;
+                    let bound = f64::from(factors) * 1.6 * 2f64.powi(-(ft as i32));
+                    assert!(error.abs() < bound, "{e} {k}: off by {error}");
+                }
+                if method == PhasorMethod::Bits {
+                    continue;
+                }
+                let mut product = (1i128, 0i128);
+                let mut times = |f: (i128, i128)| {
+                    product =
+                        (product.0 * f.0 - product.1 * f.1, product.0 * f.1 + product.1 * f.0);
+                };
+                for place in 0..parties {
+                    let r = all[plan.party(e, place)].mask[e].0 as u32;
+                    let digits = [r >> plan.digits()[1], r & ((1 << plan.digits()[1]) - 1)];
+                    let at = digits.map(|d| d as usize * bits.len() + k);
+                    if place == 0 {
+                        let (c, s) = super::product(plan.exact[2].0[at[0]], plan.exact[1].0[at[1]]);
+                        times((nearest(c, ft).into(), nearest(s, ft).into()));
+                        continue;
+                    }
+                    for digit in 0..2 {
+                        let (c, s) = plan.rounded[digit].0[at[digit]];
+                        times((c.into(), s.into()));
+                    }
+                }
+                let due = [product.0, product.1].map(|v| v << plan.shift(k));
+                assert_eq!(got, due, "evaluation {e}, harmonic {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_sum_to_the_product_of_the_phasors() {
+        for parties in [2, 3, 5] {
+            for method in [PhasorMethod::OneHot, PhasorMethod::Bits] {
+                identity(parties, method, Expansion::Fast);
+            }
+        }
+        identity(3, PhasorMethod::OneHot, Expansion::Compact);
+    }
+}
