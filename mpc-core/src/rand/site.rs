@@ -39,13 +39,11 @@ pub enum MaskSite {
     LevelPad = 18,
     /// The leaves of a punctured tree, which mask a share that enters a one-hot product (6.3).
     OneHotLeaf = 19,
-    /// The random fraction of a stochastic rounding (6.3).
-    Rounding = 20,
 }
 
 impl MaskSite {
     /// All sites.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -61,7 +59,6 @@ impl MaskSite {
         Self::RingPad,
         Self::LevelPad,
         Self::OneHotLeaf,
-        Self::Rounding,
     ];
 
     /// The domain of the site's streams.
@@ -83,7 +80,6 @@ impl MaskSite {
             Self::RingPad => "ring pad",
             Self::LevelPad => "level pad",
             Self::OneHotLeaf => "one-hot leaf",
-            Self::Rounding => "stochastic rounding",
         }
     }
 }

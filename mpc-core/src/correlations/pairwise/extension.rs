@@ -387,29 +387,56 @@ fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
     }
 }
 
+/// How long each side takes for `count` OTs, pads included: the sender's time, the receiver's.
+///
+/// # Panics
+/// When there is no randomness.
+#[cfg(feature = "test-util")]
+#[must_use]
+pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Duration; 2] {
+    use std::time::{Duration, Instant};
+    const BATCH: usize = 1 << 14;
+    let (mut sender, mut receiver) = ideal_pair(expansion);
+    let mut times = [Duration::ZERO; 2];
+    let (mut zero, mut one) = (vec![[0; 16]; BATCH], vec![[0; 16]; BATCH]);
+    let mut choices = Bits::default();
+    (0..BATCH).for_each(|i| choices.push((i as u32).wrapping_mul(0x9e37_79b9) >> 31));
+    for _ in 0..count / BATCH {
+        let mut message = Vec::new();
+        let start = Instant::now();
+        let t = receiver.extend(&choices, &mut message);
+        receiver.pads(&t, 0, 1, &mut one);
+        times[1] += start.elapsed();
+        let start = Instant::now();
+        let q = sender.extend(BATCH, &message).expect("the length is right");
+        sender.pads(&q, 0, 1, [&mut zero, &mut one]);
+        times[0] += start.elapsed();
+    }
+    times
+}
+
+/// Both sides after ideal base OTs.
+#[cfg(any(test, feature = "test-util"))]
+pub(super) fn ideal_pair(expansion: Expansion) -> (Sender, Receiver) {
+    let bond = super::base_ot::Bond { session: [5; 32], sender: 0, receiver: 1 };
+    let keys = Keys::new(&bond, b"a", b"b");
+    let delta = fresh(1).expect("randomness")[0];
+    let base: Vec<[Block; 2]> = fresh(2 * BASE).expect("randomness").as_chunks::<2>().0.to_vec();
+    let chosen: Vec<Block> = base_choices(&delta, expansion)
+        .iter()
+        .zip(&base)
+        .map(|(&c, keys)| keys[usize::from(c)])
+        .collect();
+    let (receiver, message) = Receiver::new(expansion, &keys, &base).expect("randomness");
+    let sender = Sender::new(expansion, &keys, delta, &chosen, &message).expect("fits");
+    (sender, receiver)
+}
+
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::base_ot::Bond;
+mod tests {
     use super::*;
 
-    /// Both sides after ideal base OTs.
-    pub(in super::super) fn pair(expansion: Expansion) -> (Sender, Receiver) {
-        let bond = Bond { session: [5; 32], sender: 0, receiver: 1 };
-        let keys = Keys::new(&bond, b"a", b"b");
-        let delta = fresh(1).expect("randomness")[0];
-        let base: Vec<[Block; 2]> =
-            fresh(2 * BASE).expect("randomness").as_chunks::<2>().0.to_vec();
-        let chosen: Vec<Block> = base_choices(&delta, expansion)
-            .iter()
-            .zip(&base)
-            .map(|(&c, keys)| keys[usize::from(c)])
-            .collect();
-        let (receiver, message) = Receiver::new(expansion, &keys, &base).expect("randomness");
-        let sender = Sender::new(expansion, &keys, delta, &chosen, &message).expect("fits");
-        (sender, receiver)
-    }
-
-    pub(in super::super) fn bits(count: usize) -> (Bits, Vec<u32>) {
+    fn bits(count: usize) -> (Bits, Vec<u32>) {
         let plain: Vec<u32> = fresh(count.div_ceil(16)).expect("randomness").as_flattened()
             [..count]
             .iter()
@@ -423,7 +450,7 @@ pub(super) mod tests {
     #[test]
     fn correlated_ots_differ_by_the_choice_times_delta() {
         for expansion in [Expansion::Fast, Expansion::Compact] {
-            let (mut sender, mut receiver) = pair(expansion);
+            let (mut sender, mut receiver) = ideal_pair(expansion);
             // Two batches: counters go on; the second does not fill its last block.
             for count in [128 * 33, 1000] {
                 let (choices, plain) = bits(count);
@@ -449,7 +476,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_of_another_length_is_refused() {
-        let (mut sender, _) = pair(Expansion::Fast);
+        let (mut sender, _) = ideal_pair(Expansion::Fast);
         assert!(sender.extend(128, &[0; 16 * 31]).is_none());
         assert!(sender.extend(129, &[0; 16 * 32]).is_none());
     }

@@ -48,7 +48,7 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
     let (states, outgoing) = offload(move || {
         let mut states = Vec::new();
         let mut outgoing = vec![Zeroizing::new(Vec::new()); parties];
-        for peer in 0..parties {
+        for (peer, outgoing) in outgoing.iter_mut().enumerate() {
             if peer == me {
                 states.push(None);
                 continue;
@@ -56,8 +56,8 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             let delta = fresh(1)?[0];
             let sender = BaseSender::new(BASE)?;
             let receiver = BaseReceiver::new(&bond(peer, me), &base_choices(&delta, expansion))?;
-            outgoing[peer].extend_from_slice(sender.message());
-            outgoing[peer].extend_from_slice(receiver.message());
+            outgoing.extend_from_slice(sender.message());
+            outgoing.extend_from_slice(receiver.message());
             states.push(Some((delta, sender, receiver)));
         }
         Ok::<_, Error>((states, outgoing))

@@ -1,4 +1,48 @@
 //! Correlations that the parties make themselves, pair by pair (docs/protocols.md 6).
+//!
+//! [`PairwiseOt::establish`] agrees on oblivious transfer (OT) between every two parties, in both
+//! directions. On it stand products of an integer that one party knows with one that another
+//! knows ([`PairwiseOt::product`]), Beaver factors ([`PairwiseOt::left`],
+//! [`PairwiseOt::right`]), and phasors ([`PairwiseOt::phasors`]).
+//!
+//! # Rounds and bytes
+//!
+//! | call | rounds | bytes |
+//! |---|---|---|
+//! | `establish` | 2 | 16 KiB to each peer |
+//! | `left` | 0 | 0 |
+//! | `right`, `product` | 2 a pass | 4 (or 2) bytes an OT one way; ceil((m - i) / 8) a correction of bit i the other |
+//! | `phasors`, one-hot | N a pass of 4,096 | see `PhasorPlan::cost` |
+//! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096 | see `PhasorPlan::cost` |
+//!
+//! All sizes follow from public shapes. In every round a party sends to all while it receives from
+//! all.
+//!
+//! # Security
+//!
+//! Against up to N - 1 semi-honest, static corruptions; what a party that deviates can do is not
+//! limited here. Privacy is computational. Every message, and what carries it:
+//!
+//! | step | message | carried by |
+//! |---|---|---|
+//! | `ot/base` | A = a G; r_0, r_1 | DDH and SHA3 as a random oracle (Masny-Rindal); r_0, r_1 are uniform |
+//! | `ot/trees` | level sums of the extension's trees + keys of base OTs | the key that the base OT did not give; AES in the ideal-cipher model for the trees |
+//! | `ot/choices` | u + choice bits | `MaskSite::OtChoice`: AES as a pseudorandom function under the seed that the sender lacks |
+//! | `ot/corrections` | h0 - h1 + x mod 2^(m - i) | `MaskSite::RingPad`: the pad not chosen; tweakable correlation-robust hash from AES |
+//! | `ot/one-hot-stage`, level sums | sums + h0, h1 | `MaskSite::LevelPad`: the same hash |
+//! | `ot/one-hot-stage`, corrections | x - U mod 2^ring_k | `MaskSite::OneHotLeaf`: the leaf that the receiver lacks |
+//!
+//! Nothing is opened here. What a party draws for itself (`TripleLeft`, `TripleRight`,
+//! `AngleMask`, the dice of stochastic rounding) comes from a seed drawn in `establish` and never leaves the party but
+//! as its share of an opening (docs/protocols.md 2 and 5).
+//!
+//! *Tweaks.* Each ordered pair has a Delta and an AES key of its own, the key bound to the session
+//! id, the direction, and all messages of the base OTs, which are fresh at every start (also in a
+//! second fork and after a restart). Under one key the tweak counts all OTs ever made, so none is
+//! used twice; the AES key of a tree is derived from the tweak of its first OT.
+//!
+//! *Constant time.* Choices, digits and Delta enter masks only, never an index, a branch or a
+//! length; tables of the own phasors are read by scanning them.
 
 mod base_ot;
 mod block;
@@ -16,6 +60,10 @@ use crate::rand::{MaskSite, Prg, Seed};
 use crate::session::{Cost, Session};
 
 pub use extension::Expansion;
+#[cfg(feature = "test-util")]
+pub use extension::measure_extension;
+#[cfg(feature = "test-util")]
+pub use one_hot::level_sums_are_hidden;
 pub use plan::PhasorPlan;
 pub use triples::ProductShape;
 
@@ -56,7 +104,7 @@ impl PairwiseOt {
             left: stream(MaskSite::TripleLeft),
             right: stream(MaskSite::TripleRight),
             angle: stream(MaskSite::AngleMask),
-            rounding: stream(MaskSite::Rounding),
+            rounding: Prg::new(&seed.derive("rounding"), MaskSite::AngleMask),
             roots: stream(MaskSite::OneHotLeaf),
         };
         Ok(Self { session, expansion, links: Some(links), own, lefts: Vec::new() })

@@ -178,8 +178,7 @@ pub(super) fn reduce(values: &mut [u128], ring: u32) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::extension::Expansion;
-    use super::super::extension::tests::pair;
+    use super::super::extension::{Expansion, ideal_pair};
     use super::*;
 
     proptest! {
@@ -194,7 +193,7 @@ mod tests {
             x in prop::collection::vec(any::<u128>(), 30),
         ) {
             let shape = Shape { count: a.len(), width, bits: part.min(ring), ring, signed };
-            let (mut sender, mut receiver) = pair(Expansion::Fast);
+            let (mut sender, mut receiver) = ideal_pair(Expansion::Fast);
             let scalars = Task { shape, values: Zeroizing::new(a.clone()) };
             let vectors =
                 Task { shape, values: Zeroizing::new(x[..shape.count * width].to_vec()) };

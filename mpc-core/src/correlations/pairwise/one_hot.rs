@@ -236,3 +236,38 @@ pub(super) fn equal(a: u32, b: u32) -> u32 {
     let x = a ^ b;
     ((x | x.wrapping_neg()) >> 31).wrapping_sub(1)
 }
+
+/// Whether the sums of a tree with a known root cannot be read from the message that goes with
+/// it. For a test that switches `MaskSite::LevelPad` off.
+///
+/// # Panics
+/// When there is no randomness.
+#[cfg(feature = "test-util")]
+#[must_use]
+pub fn level_sums_are_hidden() -> bool {
+    use crate::correlations::{PhasorMethod, PhasorRequest, PhasorRounding};
+    let (mut sender, mut receiver) = super::extension::ideal_pair(super::Expansion::Fast);
+    let rounding = Some(PhasorRounding { bits: vec![6], method: PhasorMethod::OneHot });
+    let (harmonics, fraction, ring, angle_bits) = (vec![1], 18, 64, 8);
+    let request = PhasorRequest { count: 1, harmonics, fraction, ring, angle_bits, rounding };
+    let plan = PhasorPlan::new(2, &request).expect("fits");
+    let mut bits = super::block::Bits::default();
+    (0..8).for_each(|level| bits.push(level & 1));
+    let mut message = Vec::new();
+    receiver.extend(&bits, &mut message);
+    let cots = sender.extend(8, &message).expect("the length is right");
+    let (root, depth) = ([9; 16], plan.digits()[0]);
+    let mut message = Vec::new();
+    send(
+        (&plan, &Layout::new(&plan), 0),
+        (&sender, &cots, 0),
+        root,
+        &mut [5, 6],
+        &mut Scratch::default(),
+        &mut message,
+    );
+    let (mut leaves, mut sums) = (Vec::new(), Vec::new());
+    ggm::full(&sender.trees().keyed(cots.first), root, depth, &mut leaves, &mut sums);
+    let sums: Vec<u8> = sums.as_flattened().as_flattened().to_vec();
+    sums.chunks(16).zip(message.chunks(16)).all(|(plain, sent)| plain != sent)
+}

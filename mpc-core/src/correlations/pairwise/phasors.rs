@@ -375,9 +375,9 @@ impl Worker {
             let senders: Vec<_> = (0..place).map(|place| plan.party(e, place)).collect();
             if place == stage {
                 let values = self.pass.digits(e);
-                for digit in 0..2 {
-                    let phasors = rounded(&plan, digit, values[digit]);
-                    let own = OwnDigit { digit, value: values[digit], phasors: &phasors };
+                for (digit, value) in values.into_iter().enumerate() {
+                    let phasors = rounded(&plan, digit, value);
+                    let own = OwnDigit { digit, value, phasors: &phasors };
                     let mut sum = self.turned(e, &phasors);
                     for &peer in &senders {
                         let (Some(link), Some(batch)) = (&links[peer], &self.batches[peer]) else {
@@ -505,8 +505,8 @@ mod tests {
                         times((nearest(c, ft).into(), nearest(s, ft).into()));
                         continue;
                     }
-                    for digit in 0..2 {
-                        let (c, s) = plan.rounded[digit].0[at[digit]];
+                    for (table, at) in plan.rounded.iter().zip(at) {
+                        let (c, s) = table.0[at];
                         times((c.into(), s.into()));
                     }
                 }

@@ -99,7 +99,7 @@ impl PairwiseOt {
         own: &[u128],
     ) -> Result<Shared<Z128>, Error> {
         let me = self.session.me();
-        let held = |holder, len| (me == holder).then_some(len).unwrap_or(0);
+        let held = |holder, len| if me == holder { len } else { 0 };
         let due = held(holders.0, shape.m * shape.k) + held(holders.1, shape.k * shape.n);
         if holders.0 == holders.1 || own.len() != due {
             return Err(Error::internal("two holders give a matrix each"));

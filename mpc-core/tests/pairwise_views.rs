@@ -1,0 +1,71 @@
+//! Every mask of the correlations from oblivious transfer, switched off in turn: what the other
+//! side sees must then stop looking random. The switch is one for the whole process, so there is
+//! one test in this file.
+#![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
+
+use mpc_core::Tag;
+use mpc_core::correlations::PhasorMethod;
+use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
+use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
+use mpc_core::rand::{MaskSite, insecure_switch_off};
+use mpc_core::testing::World;
+
+/// Everything that all parties received in one step, in one run with fixed inputs.
+fn seen(parties: usize, tag: &'static str, method: PhasorMethod) -> Vec<u8> {
+    let mesh = World::new(parties).mesh();
+    let views: Vec<_> = mesh.iter().map(mpc_net::memory::MemoryTransport::record).collect();
+    let series = fit(|z| z, Symmetry::Odd, 5, 3, Weighting::Plain, 16).series;
+    let mut request = PhasorPlan::request(&series, parties, 250, (6, 40), (method, 8));
+    // Rings of whole bytes, since the bits above another ring are zero.
+    request.rounding.as_mut().expect("given").bits.fill(6);
+    request.ring = request.ring.next_multiple_of(8);
+    World::new(parties).run_on(mesh, async |mut session| {
+        let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await.expect("runs");
+        if tag == "ot/corrections" {
+            // One bit of one byte each: every correction is a whole ring element.
+            let own = if session.me() < 2 { vec![77; 4000] } else { Vec::new() };
+            ot.elementwise((0, 1), (4000, 8), &own).await.expect("runs");
+        } else {
+            ot.phasors(std::slice::from_ref(&request)).await.expect("runs");
+        }
+    });
+    let all: Vec<u8> =
+        views.iter().flat_map(|view| view.payloads(Tag::new(tag)).concat()).collect();
+    // Bit i of a product has 8 - i bits of correction; the first ones fill their byte.
+    if tag == "ot/corrections" { all.into_iter().step_by(8).collect() } else { all }
+}
+
+/// Chi-square over the values of the bytes, in deviations from its mean.
+fn surprise(bytes: &[u8]) -> f64 {
+    assert!(bytes.len() > 2000, "only {} bytes were seen", bytes.len());
+    let mut counts = [0f64; 256];
+    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1.0);
+    let due = bytes.len() as f64 / 256.0;
+    let chi: f64 = counts.iter().map(|count| (count - due).powi(2) / due).sum();
+    (chi - 255.0) / (2.0 * 255f64).sqrt()
+}
+
+#[test]
+fn every_mask_is_missed() {
+    const STAGE: &str = "ot/one-hot-stage";
+    // Level sums look random with their pads and without; who knows the root can tell.
+    insecure_switch_off(Some(MaskSite::LevelPad));
+    assert!(!pairwise::level_sums_are_hidden());
+    insecure_switch_off(None);
+    assert!(pairwise::level_sums_are_hidden());
+    for parties in [2, 3] {
+        for (site, tag) in [
+            (MaskSite::OtChoice, "ot/choices"),
+            (MaskSite::RingPad, "ot/corrections"),
+            (MaskSite::OneHotLeaf, STAGE),
+        ] {
+            insecure_switch_off(None);
+            let usual = surprise(&seen(parties, tag, PhasorMethod::OneHot));
+            assert!(usual.abs() < 6.0, "{site:?}: {usual} with the mask");
+            insecure_switch_off(Some(site));
+            let without = surprise(&seen(parties, tag, PhasorMethod::OneHot));
+            assert!(without > 30.0, "{site:?}: {without} without the mask");
+        }
+    }
+    insecure_switch_off(None);
+}
