@@ -235,7 +235,14 @@ fn nothing_secret_is_printed() {
         let mut source = DealerSource::start(&mut session).unwrap();
         let left = Request::Left { m: 2, k: 2, ring: 64 };
         let right = Request::Right(RightRequest { left: 0, n: 2, last: true });
-        let phasors = PhasorRequest { count: 2, harmonics: vec![1], fraction: 18, ring: 64 };
+        let phasors = PhasorRequest {
+            count: 2,
+            harmonics: vec![1],
+            fraction: 18,
+            ring: 64,
+            angle_bits: mpc_core::trig::ANGLE_BITS,
+            rounding: None,
+        };
         let phasors = Request::Phasors(phasors);
         source.demand(vec![left.clone(), right, phasors, left]).unwrap();
 

@@ -85,7 +85,14 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
             public_columns: 0,
         })
     };
-    let phasors = PhasorRequest { count: 5, harmonics: vec![1, 3], fraction: 18, ring: 104 };
+    let phasors = PhasorRequest {
+        count: 5,
+        harmonics: vec![1, 3],
+        fraction: 18,
+        ring: 104,
+        angle_bits: mpc_core::trig::ANGLE_BITS,
+        rounding: None,
+    };
     source.demand(vec![owned(false), owned(true)])?;
     source.demand(vec![
         Request::Phasors(phasors),

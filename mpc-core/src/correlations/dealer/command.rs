@@ -106,6 +106,8 @@ mod tests {
                 harmonics: vec![small(b), small(c)],
                 fraction: small(d % 40),
                 ring: small(e % 140),
+                angle_bits: small(f % 32),
+                rounding: None,
             };
             let commands = [
                 Command::Register(MatrixShape {
