@@ -474,7 +474,7 @@ fn series(parties: usize) -> Result<SeriesRuns, String> {
                 harmonics: HARMONICS.to_vec(),
                 fraction: PHASOR_FRACTION,
                 ring: PHASOR_RING,
-                angle_bits: mpc_core::trig::ANGLE_BITS,
+                angle_bits: trig::ANGLE_BITS,
                 rounding: None,
             })
         };
