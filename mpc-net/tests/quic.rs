@@ -2,6 +2,7 @@
 #![cfg(all(feature = "quic", feature = "test-util"))]
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,8 +26,16 @@ struct Plan {
     options: Vec<JoinOptions>,
 }
 
+/// An address that nobody uses. Tests run side by side, and a port is free again until its node
+/// listens, so none is given twice.
 fn free_address() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address.port()) {
+            return address;
+        }
+    }
 }
 
 fn plan(nodes: usize, silence: Duration) -> Plan {

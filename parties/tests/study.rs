@@ -3,11 +3,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use mpc_ml::artifact::Model;
@@ -37,6 +39,18 @@ struct Ended {
     after: Duration,
 }
 
+/// An address that nobody uses. Tests run side by side, and a port is free again until its node
+/// listens, so none is given twice.
+fn free_address() -> String {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address.port()) {
+            return address.to_string();
+        }
+    }
+}
+
 fn party(arguments: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_party")).args(arguments).output().unwrap();
     assert!(
@@ -53,11 +67,7 @@ impl Nodes {
         let folder = tempfile::tempdir().unwrap();
         let mut names: Vec<String> = (0..parties).map(|i| format!("clinic-{i}")).collect();
         names.push(DEALER.to_owned());
-        let sockets: Vec<_> =
-            names.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let addresses: Vec<String> =
-            sockets.iter().map(|socket| socket.local_addr().unwrap().to_string()).collect();
-        drop(sockets);
+        let addresses: Vec<String> = names.iter().map(|_| free_address()).collect();
         let nodes = Self { folder, names };
         let mut keys = Vec::new();
         for (name, address) in nodes.names.iter().zip(&addresses) {
