@@ -53,6 +53,7 @@ mod ole;
 mod one_hot;
 mod phasors;
 mod plan;
+pub mod rlwe;
 mod triples;
 
 use crate::error::Error;
