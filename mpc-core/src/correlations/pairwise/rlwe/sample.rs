@@ -6,7 +6,7 @@ use super::params::Params;
 use super::words::Words;
 use crate::correlations::pairwise::block::{Block, Cipher};
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg, Seed, hash, is_off};
+use crate::rand::{MaskSite, Prg, Seed, drawn, hash, is_off};
 use crate::ring::Z128;
 
 /// Blocks that are made at a time.
@@ -107,6 +107,7 @@ impl Common {
     /// Uniform residues, by rejection: the polynomial is public.
     fn expand(&self, domain: &str, which: &[u8], mut take: impl FnMut(usize, &[u64])) {
         let digest = hash(domain, &[&self.context, which]);
+        drawn::note("polynomials", &digest);
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         let cipher = Cipher::new(&key);
