@@ -342,3 +342,51 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn limb_sums_are_those_of_the_definition(
+        pairs in 1usize..20,
+        blocks in 1usize..8,
+        seed: u64,
+        extreme: bool,
+    ) {
+        use mpc_core::ring::kernels::limbs::{LANES, Sums, Tables};
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 40) as i16
+        };
+        let leaves = 2 * pairs;
+        let mut table = || -> Vec<[i16; LANES]> {
+            (0..leaves * blocks).map(|_| [(); LANES].map(|()| next() % 512)).collect()
+        };
+        let (f, g) = (table(), table());
+        let limbs: Vec<[i16; LANES]> = (0..leaves * blocks)
+            .map(|_| [(); LANES].map(|()| if extreme { i16::MIN } else { next() }))
+            .collect();
+        let streams: Vec<[u8; 16]> = limbs
+            .iter()
+            .map(|limbs| {
+                let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+                bytes.try_into().expect("eight limbs")
+            })
+            .collect();
+        let mut due = vec![[[0i32; LANES]; 3]; blocks];
+        for place in 0..leaves * blocks {
+            for lane in 0..LANES {
+                let s = i32::from(limbs[place][lane]);
+                let due = &mut due[place % blocks];
+                due[0][lane] += s;
+                due[1][lane] += s * i32::from(f[place][lane]);
+                due[2][lane] += s * i32::from(g[place][lane]);
+            }
+        }
+        let tables = Tables::new(blocks, [&f, &g]);
+        for level in Level::available() {
+            let mut out: Vec<Sums> = Vec::new();
+            tables.sums(level, &streams, &mut out);
+            prop_assert_eq!(&out, &due, "{}", level.name());
+        }
+    }
+}
