@@ -150,8 +150,8 @@ impl Rns {
         }
     }
 
-    /// out += sum of x_i y_i, where `x` and `y` have all x_i and y_i of the first prime, then those
-    /// of the second, and so on. In the domain of the transform.
+    /// out += sum of x_i y_i, where `x` and `y` have all x_i and y_i of the first prime, panel by
+    /// panel, then those of the second, and so on. In the domain of the transform.
     pub(super) fn add_products(&self, x: &[u64], y: &[u64], out: &mut [u64]) {
         let share = x.len() / self.limbs();
         let factors = x.chunks_exact(share).zip(y.chunks_exact(share));
