@@ -67,21 +67,22 @@ impl Owner {
         Ok(inputs)
     }
 
-    /// Multiplies a block of rows: appends the message for all others to `message`, and the own
-    /// share of these rows, row by row, to `share`.
+    /// Multiplies a block of rows: appends the message for all others to `message`, and puts the
+    /// own share of these rows, row by row, into `share`.
     ///
     /// # Security
     /// Each output is masked with u p + e1 of its own, so one block may be multiplied any number
     /// of times. MaskSite: `RlweOutput`.
     ///
     /// # Errors
-    /// [`Error::Internal`] while keys or inputs are missing, or for rows of another plan.
+    /// [`Error::Internal`] while keys or inputs are missing, for rows of another plan, or a share
+    /// of another length.
     pub fn multiply(
         &mut self,
         inputs: &Inputs,
         rows: &Rows,
         message: &mut Vec<u8>,
-        share: &mut Vec<u128>,
+        share: &mut [u128],
     ) -> Result<(), Error> {
         let plan = &inputs.plan;
         let shape = plan.shape();
@@ -93,8 +94,9 @@ impl Owner {
         }
         let plan = &rows.plan;
         let (degree, rns) = (plan.params().degree(), plan.params().rns());
-        let from = share.len();
-        share.resize(from + plan.rows_of(rows.block).len() * shape.vectors, 0);
+        if share.len() != plan.rows_of(rows.block).len() * shape.vectors {
+            return Err(Error::internal("a share of another length"));
+        }
         message.reserve(plan.block_bytes());
         let polys = plan.column_blocks() * rns.limbs() * degree;
         let (mut c0, mut c1, mut u) = (rns.poly(), rns.poly(), rns.poly());
@@ -114,7 +116,7 @@ impl Owner {
             rns.add_signed(&self.masks.errors(degree), &mut c1);
             put_output(plan, &c1, message);
             for (at, i, k) in plan.output_places(rows.block, vectors) {
-                share[from + i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
+                share[i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
             }
         }
         Ok(())

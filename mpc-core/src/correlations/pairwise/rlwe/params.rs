@@ -72,6 +72,7 @@ pub(super) const VALUE: usize = 3;
 /// The tables of a parameter set. A polynomial is its residues mod the first prime, then those
 /// mod the second, and so on.
 pub(super) struct Rns {
+    degree: usize,
     ntts: Vec<Ntt>,
     /// For each prime: (q / q_l)^-1 mod q_l, and floor(2^256 / q_l).
     parts: Vec<(Multiplier, [u64; FRACTION])>,
@@ -98,11 +99,7 @@ impl Rns {
                 (*word, carry) = multiply_add(*word, prime, 0, carry);
             }
         }
-        Self { ntts, parts, q }
-    }
-
-    fn degree(&self) -> usize {
-        self.ntts[0].degree()
+        Self { degree: params.degree(), ntts, parts, q }
     }
 
     pub(super) fn limbs(&self) -> usize {
@@ -115,17 +112,17 @@ impl Rns {
 
     /// A zero polynomial.
     pub(super) fn poly(&self) -> Words {
-        Words::zero(self.limbs() * self.degree())
+        Words::zero(self.limbs() * self.degree)
     }
 
     /// The residues of a polynomial, prime by prime.
     pub(super) fn each<'a>(&self, poly: &'a [u64]) -> std::slice::ChunksExact<'a, u64> {
-        poly.chunks_exact(self.degree())
+        poly.chunks_exact(self.degree)
     }
 
     /// Adds a polynomial of small signed coefficients.
     pub(super) fn add_signed(&self, small: &[i64], poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             let q = ntt.modulus();
             for (to, &value) in poly.iter_mut().zip(small) {
                 *to = q.sum(*to, q.signed(value));
@@ -134,7 +131,7 @@ impl Rns {
     }
 
     pub(super) fn forward(&self, poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             ntt.forward(Level::of_processor(), poly);
         }
     }
@@ -145,7 +142,7 @@ impl Rns {
     }
 
     pub(super) fn inverse(&self, poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             ntt.inverse(Level::of_processor(), poly);
         }
     }
@@ -155,7 +152,7 @@ impl Rns {
     pub(super) fn add_products(&self, x: &[u64], y: &[u64], out: &mut [u64]) {
         let share = x.len() / self.limbs();
         let factors = x.chunks_exact(share).zip(y.chunks_exact(share));
-        let outs = out.chunks_exact_mut(self.degree());
+        let outs = out.chunks_exact_mut(self.degree);
         for ((ntt, (x, y)), out) in self.ntts.iter().zip(factors).zip(outs) {
             ntt.add_products(Level::of_processor(), x, y, out);
         }
@@ -167,10 +164,11 @@ impl Rns {
     /// cut to 256 bits and each y_l below 2^50, so the sum is too small by less than 2^-204.
     pub(super) fn scaled(&self, poly: &[u64], at: usize, bits: u32) -> [u64; VALUE] {
         let mut sum = [0u64; FRACTION];
-        for ((ntt, residues), (inverse, fraction)) in
-            self.ntts.iter().zip(self.each(poly)).zip(&self.parts)
+        let residues = poly[at..].iter().step_by(self.degree);
+        for ((ntt, &residue), (inverse, fraction)) in
+            self.ntts.iter().zip(residues).zip(&self.parts)
         {
-            let y = ntt.modulus().times(residues[at], *inverse);
+            let y = ntt.modulus().times(residue, *inverse);
             let mut carry = 0;
             for (sum, &fraction) in sum.iter_mut().zip(fraction) {
                 (*sum, carry) = multiply_add(y, fraction, *sum, carry);
@@ -214,6 +212,7 @@ fn fraction_of_one(q: u64) -> [u64; FRACTION] {
 /// With h = 2^(bits-1) and r = (q v + h) mod 2^bits it is (q v + h - r) / 2^bits, and mod q_l that
 /// is (h - r) 2^-bits.
 pub(super) struct Lift {
+    degree: usize,
     bits: u32,
     q: [u64; VALUE],
     limbs: Vec<Limb>,
@@ -236,7 +235,8 @@ impl Lift {
                 |at: u64| modulus.multiplier(modulus.product(inverse, modulus.power(2, 64 * at)));
             Limb { modulus, powers: [power(0), power(1), power(2)], half: modulus.inverse(2) }
         };
-        Self { bits, q: rns.q, limbs: rns.ntts.iter().map(limb).collect() }
+        let limbs = rns.ntts.iter().map(limb).collect();
+        Self { degree: rns.degree, bits, q: rns.q, limbs }
     }
 
     /// Adds round(q v / 2^bits) to coefficient `at`.
@@ -251,7 +251,6 @@ impl Lift {
 
     #[inline(always)]
     fn add_words<const WORDS: usize>(&self, v: [u64; WORDS], at: usize, poly: &mut [u64]) {
-        let degree = poly.len() / self.limbs.len();
         let half = self.bits as usize - 1;
         let mut r = [0u64; WORDS];
         r[half / 64] = 1 << (half % 64);
@@ -262,13 +261,14 @@ impl Lift {
             }
         }
         r[WORDS - 1] &= u64::MAX >> (64 * WORDS as u32 - self.bits);
-        for (limb, residues) in self.limbs.iter().zip(poly.chunks_exact_mut(degree)) {
+        let residues = poly[at..].iter_mut().step_by(self.degree);
+        for (limb, residue) in self.limbs.iter().zip(residues) {
             let q = limb.modulus;
-            let mut sum = q.sum(residues[at], limb.half);
+            let mut sum = q.sum(*residue, limb.half);
             for (&word, &power) in r.iter().zip(&limb.powers) {
                 sum = q.difference(sum, q.times(word, power));
             }
-            residues[at] = sum;
+            *residue = sum;
         }
     }
 }
