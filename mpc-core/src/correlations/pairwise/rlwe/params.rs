@@ -264,11 +264,12 @@ impl Lift {
         let residues = poly[at..].iter_mut().step_by(self.degree);
         for (limb, residue) in self.limbs.iter().zip(residues) {
             let q = limb.modulus;
-            let mut sum = q.sum(*residue, limb.half);
-            for (&word, &power) in r.iter().zip(&limb.powers) {
-                sum = q.difference(sum, q.times(word, power));
-            }
-            *residue = sum;
+            // Below 6q: three products below 2q.
+            let words = r.iter().zip(&limb.powers);
+            let sum: u64 = words.map(|(&word, &power)| q.lazy(word, power)).sum();
+            let sum = sum.min(sum.wrapping_sub(4 * q.value()));
+            let sum = q.once(sum.min(sum.wrapping_sub(2 * q.value())));
+            *residue = q.difference(q.sum(*residue, limb.half), sum);
         }
     }
 }

@@ -357,6 +357,18 @@ mod tests {
         assert!(error.contains("2^64") && error.contains("off by"), "{error}");
     }
 
+    /// What an owner of many rows holds at a time is the inputs and one block.
+    #[test]
+    fn a_long_matrix_is_many_small_blocks() {
+        let plan = Plan::new(shape(100_000, 100, 30, 64)).expect("fits");
+        assert_eq!(plan.params(), Params::ALL[0]);
+        assert!(plan.inputs() * plan.params().poly_bytes() < 6_000_000);
+        assert!(plan.block_bytes() < 50_000);
+        assert_eq!(plan.output_bytes(), plan.row_blocks() * plan.block_bytes());
+        let rows: usize = (0..plan.row_blocks()).map(|block| plan.rows_of(block).len()).sum();
+        assert_eq!(rows, 100_000);
+    }
+
     /// All r c t places of a block are different, and products of other places never come there.
     #[test]
     fn products_come_to_places_of_their_own() {
