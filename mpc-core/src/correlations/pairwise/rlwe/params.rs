@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use zeroize::Zeroizing;
+
 use super::words::Words;
 use crate::ring::kernels::Level;
 use crate::ring::kernels::ntt::{Modulus, Multiplier, Ntt};
@@ -239,18 +241,45 @@ impl Lift {
         Self { degree: rns.degree, bits, q: rns.q, limbs }
     }
 
-    /// Adds round(q v / 2^bits) to coefficient `at`.
-    #[inline]
-    pub(super) fn add(&self, v: [u64; VALUE], at: usize, poly: &mut [u64]) {
+    /// Adds round(q v / 2^bits) for each v of `values` to the coefficients from number `first` on.
+    pub(super) fn add(&self, values: &[[u64; VALUE]], first: usize, poly: &mut [u64]) {
         match self.bits.div_ceil(64) {
-            1 => self.add_words([v[0]], at, poly),
-            2 => self.add_words([v[0], v[1]], at, poly),
-            _ => self.add_words(v, at, poly),
+            1 => self.add_words::<1>(values, first, poly),
+            2 => self.add_words::<2>(values, first, poly),
+            _ => self.add_words::<3>(values, first, poly),
         }
     }
 
+    fn add_words<const WORDS: usize>(
+        &self,
+        values: &[[u64; VALUE]],
+        first: usize,
+        poly: &mut [u64],
+    ) {
+        /// Values that are taken prime by prime.
+        const CHUNK: usize = 64;
+        let mut rests = Zeroizing::new([[0u64; WORDS]; CHUNK]);
+        for (at, values) in (first..).step_by(CHUNK).zip(values.chunks(CHUNK)) {
+            for (rest, value) in rests.iter_mut().zip(values) {
+                *rest = self.rest(value);
+            }
+            for (limb, residues) in self.limbs.iter().zip(poly[at..].chunks_mut(self.degree)) {
+                let q = limb.modulus;
+                for (residue, rest) in residues[..values.len()].iter_mut().zip(rests.iter()) {
+                    // Below 6q: three products below 2q.
+                    let words = rest.iter().zip(&limb.powers);
+                    let sum: u64 = words.map(|(&word, &power)| q.lazy(word, power)).sum();
+                    let sum = sum.min(sum.wrapping_sub(4 * q.value()));
+                    let sum = q.once(sum.min(sum.wrapping_sub(2 * q.value())));
+                    *residue = q.difference(q.sum(*residue, limb.half), sum);
+                }
+            }
+        }
+    }
+
+    /// (q v + h) mod 2^bits.
     #[inline(always)]
-    fn add_words<const WORDS: usize>(&self, v: [u64; WORDS], at: usize, poly: &mut [u64]) {
+    fn rest<const WORDS: usize>(&self, v: &[u64; VALUE]) -> [u64; WORDS] {
         let half = self.bits as usize - 1;
         let mut r = [0u64; WORDS];
         r[half / 64] = 1 << (half % 64);
@@ -261,16 +290,7 @@ impl Lift {
             }
         }
         r[WORDS - 1] &= u64::MAX >> (64 * WORDS as u32 - self.bits);
-        let residues = poly[at..].iter_mut().step_by(self.degree);
-        for (limb, residue) in self.limbs.iter().zip(residues) {
-            let q = limb.modulus;
-            // Below 6q: three products below 2q.
-            let words = r.iter().zip(&limb.powers);
-            let sum: u64 = words.map(|(&word, &power)| q.lazy(word, power)).sum();
-            let sum = sum.min(sum.wrapping_sub(4 * q.value()));
-            let sum = q.once(sum.min(sum.wrapping_sub(2 * q.value())));
-            *residue = q.difference(q.sum(*residue, limb.half), sum);
-        }
+        r
     }
 }
 
@@ -311,7 +331,7 @@ mod tests {
                 let mut small = vec![0; params.degree()];
                 small[at] = noise;
                 rns.add_signed(&small, &mut poly);
-                Lift::new(rns, bits).add([v as u64, (v >> 64) as u64, 0], at, &mut poly);
+                Lift::new(rns, bits).add(&[[v as u64, (v >> 64) as u64, 0]], at, &mut poly);
                 let back = rns.scaled(&poly, at, bits);
                 prop_assert_eq!(u128::from(back[0]) | u128::from(back[1]) << 64, v);
                 prop_assert_eq!(back[2], 0);
@@ -324,8 +344,11 @@ mod tests {
             let rns = Params::ALL[3].rns();
             let v = [v[0], v[1], v[2] & (u64::MAX >> (192 - bits))];
             let mut poly = rns.poly();
-            Lift::new(rns, bits).add(v, 7, &mut poly);
-            prop_assert_eq!(rns.scaled(&poly, 7, bits), v);
+            Lift::new(rns, bits).add(&[v; 70], 7, &mut poly);
+            for at in [7, 70, 71, 76] {
+                prop_assert_eq!(rns.scaled(&poly, at, bits), v);
+            }
+            prop_assert_eq!(rns.scaled(&poly, 77, bits), [0; 3]);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::params::{Lift, Params};
+use super::params::{Lift, Params, VALUE};
 use super::plan::{Plan, Width};
 use super::sample::{Common, Stream};
 use super::wire::{BitReader, BitWriter, add_poly, put_poly};
@@ -81,6 +81,7 @@ impl Sender {
         let lift = Lift::new(rns, shape.ring);
         let mut out = Zeroizing::new(Vec::with_capacity(plan.input_bytes()));
         let (mut poly, mut a) = (rns.poly(), rns.poly());
+        let mut values = Zeroizing::new(vec![[0; VALUE]; params.degree()]);
         for columns in 0..plan.column_blocks() {
             for vectors in 0..plan.vector_blocks() {
                 poly.fill(0);
@@ -89,8 +90,10 @@ impl Sender {
                     let limb = 32 * (j / shape.columns) as u32;
                     let value = v[j % shape.columns * shape.vectors + k] << limb;
                     let value = value & mask(shape.ring);
-                    lift.add([value as u64, (value >> 64) as u64, 0], at, &mut poly);
+                    values[at] = [value as u64, (value >> 64) as u64, 0];
                 }
+                lift.add(&values, 0, &mut poly);
+                values.fill([0; VALUE]);
                 rns.forward(&mut poly);
                 let number = columns * plan.vector_blocks() + vectors;
                 self.common.ciphertext(index, number, |limb, residues| {
@@ -144,9 +147,9 @@ impl Sender {
                     None => add_poly(plan.params(), bytes, &mut c1)?,
                     Some((bits, lift)) => {
                         let mut reader = BitReader::new(bytes);
-                        for at in 0..plan.params().degree() {
-                            lift.add(reader.take(*bits), at, &mut c1);
-                        }
+                        let values: Vec<_> =
+                            (0..plan.params().degree()).map(|_| reader.take(*bits)).collect();
+                        lift.add(&values, 0, &mut c1);
                     }
                 }
                 rns.forward(&mut c1);
