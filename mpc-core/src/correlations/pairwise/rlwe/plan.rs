@@ -262,6 +262,11 @@ impl Plan {
         self.width
     }
 
+    /// Coefficients of an input polynomial that hold anything: the first c h.
+    pub(super) fn input_len(&self) -> usize {
+        self.block[1] * self.block[2]
+    }
+
     /// Where the elements of V of an input polynomial are: its coefficient, the row and the column
     /// of V, the rows counted limb by limb.
     pub(super) fn input_places(

@@ -81,7 +81,7 @@ impl Sender {
         let lift = Lift::new(rns, shape.ring);
         let mut out = Zeroizing::new(Vec::with_capacity(plan.input_bytes()));
         let (mut poly, mut a) = (rns.poly(), rns.poly());
-        let mut values = Zeroizing::new(vec![[0; VALUE]; params.degree()]);
+        let mut values = Zeroizing::new(vec![[0; VALUE]; plan.input_len()]);
         for columns in 0..plan.column_blocks() {
             for vectors in 0..plan.vector_blocks() {
                 poly.fill(0);
