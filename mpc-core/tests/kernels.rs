@@ -1,6 +1,6 @@
 //! Every level of the kernels against the definition and against the portable loops.
 
-use mpc_core::ring::kernels::ntt::{Ntt, SMALLEST_DEGREE};
+use mpc_core::ring::kernels::ntt::{Ntt, SMALLEST_DEGREE, panels_mut};
 use mpc_core::ring::kernels::{self, Level};
 use mpc_core::ring::{Ring, Z64, Z128};
 use proptest::collection::vec;
@@ -291,6 +291,30 @@ fn transforms_multiply_polynomials() {
     }
 }
 
+#[test]
+fn panels_of_several_polynomials_meet_their_own() {
+    let (q, degree, count) = (PRIMES[0], 128, 3);
+    let ntt = Ntt::new(q, degree);
+    let (x, y) = (residues(q, count * degree, 3), residues(q, count * degree, 4));
+    let by_panel = |x: &[u64]| {
+        let mut out = vec![0; x.len()];
+        for (which, poly) in x.chunks_exact(degree).enumerate() {
+            for (to, from) in panels_mut(&mut out, count, which).zip(poly.as_chunks().0) {
+                *to = *from;
+            }
+        }
+        out
+    };
+    for level in Level::available() {
+        let (mut one_by_one, mut together) = (vec![0; degree], vec![0; degree]);
+        for (x, y) in x.chunks_exact(degree).zip(y.chunks_exact(degree)) {
+            ntt.add_products(level, x, y, &mut one_by_one);
+        }
+        ntt.add_products(level, &by_panel(&x), &by_panel(&y), &mut together);
+        assert!(one_by_one == together, "{}", level.name());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -327,6 +351,7 @@ proptest! {
         let start = residues(q, degree, seed ^ 7);
         let due: Vec<u64> = (0..degree)
             .map(|at| {
+                // The degree is one panel.
                 let products = (0..count).map(|i| {
                     u128::from(x[i * degree + at]) * u128::from(y[i * degree + at])
                 });
