@@ -73,9 +73,9 @@ pub async fn inverse(
         _ => return Err(Error::internal("an inverse starts as it was planned")),
     };
     let triangle = upper(&first);
-    let items = [(plan.first(), &triangle)];
+    let items = [(plan.start_opened(), &triangle)];
     let opened = open_bounded("inverse/start", &items, &mut masks, session).await?;
-    let mut x = symmetric(&opened[0].part(plan.first().drop, session.me()), d);
+    let mut x = symmetric(&opened[0].part(plan.start_opened().drop, session.me()), d);
 
     let mut pending = Some(source.take().await?.left128()?);
     let mut matrix = None;

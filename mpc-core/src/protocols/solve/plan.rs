@@ -210,7 +210,9 @@ impl InversePlan {
         &self.limbs
     }
 
-    pub(super) fn first(&self) -> BoundedOpening {
+    /// How the first step, or a warm start, is opened.
+    #[must_use]
+    pub fn start_opened(&self) -> BoundedOpening {
         self.first
     }
 
