@@ -127,7 +127,7 @@ impl InversePlan {
         let finest = limbs[limbs.len() - 1];
         let fraction = (LEAST_FRACTION.max(finest.saturating_sub(x_fraction))..=MOST_FRACTION)
             .rev()
-            .find(|&f| product(f) <= layout.budget() && f + 5 <= layout.budget())
+            .find(|&f| product(f) <= budget(&settings) && f + 5 <= budget(&settings))
             .ok_or_else(too_ill)?;
         let drop = fraction + x_fraction - limbs[0];
         let gx = BoundedOpening::new(product(fraction), sigma, drop, parties)?;
@@ -216,10 +216,19 @@ impl InversePlan {
         self.first
     }
 
-    /// How G X is opened; `limb` says which summand is wanted.
-    pub(super) fn gx(&self, limb: usize) -> BoundedOpening {
-        let drop = self.fraction + self.x_fraction - self.limbs[limb];
-        BoundedOpening { drop, ..self.gx }
+    /// How G X is opened.
+    pub(super) fn gx(&self) -> BoundedOpening {
+        self.gx
+    }
+
+    /// How many bits each summand of G X drops.
+    pub(super) fn gx_drops(&self) -> Vec<u32> {
+        self.limbs.iter().map(|limb| self.fraction + self.x_fraction - limb).collect()
+    }
+
+    /// The largest E that an opening may have.
+    pub(super) fn budget(&self) -> u32 {
+        budget(&self.settings)
     }
 
     /// How the products of X with the summands of G X are opened in `step`.
@@ -284,6 +293,12 @@ impl InversePlan {
     }
 }
 
+/// The largest E of an opening mod 2^128.
+fn budget(settings: &InverseSettings) -> u32 {
+    let carry = (settings.parties + 1).next_power_of_two().ilog2();
+    128u32.saturating_sub(settings.sigma + carry)
+}
+
 /// The search for scales that fit.
 struct Layout<'a> {
     settings: &'a InverseSettings,
@@ -292,12 +307,6 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// The largest E of an opening.
-    fn budget(&self) -> u32 {
-        let carry = (self.settings.parties + 1).next_power_of_two().ilog2();
-        128u32.saturating_sub(self.settings.sigma + carry)
-    }
-
     /// How far 3b rounds at most, in units.
     fn rounding(&self) -> f64 {
         f64::from(self.settings.parties + 1) / 2.0
@@ -344,7 +353,7 @@ impl Layout<'_> {
             (0..limbs as u32).map(|i| first + i * gap).collect()
         });
         let best = candidates.min_by_key(|limbs| most(limbs))?;
-        (most(&best)? <= self.budget()).then_some((x_fraction, best))
+        (most(&best)? <= budget(self.settings)).then_some((x_fraction, best))
     }
 
     /// E of the openings of the products of X with the summands of G X.
