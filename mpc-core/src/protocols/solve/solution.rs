@@ -47,7 +47,7 @@ impl SolutionPlan {
     /// Two conditions, for the caller to prove from public facts. G is what was inverted less
     /// `shift` units on the diagonal (that the rounding of G is covered by them is a condition of
     /// the inverse already). And c = A^(1/2) u + e for a matrix A with 0 <= A <= what was inverted,
-    /// |u| <= `norm`, and |e| <= 2^-48: what a right-hand side X^T y of normal equations is.
+    /// |u| <= `norm`, and |e| <= 2^-40: what a right-hand side X^T y of normal equations is.
     ///
     /// # Errors
     /// [`Error::Range`] with the numbers when it does not fit 128 bits.
