@@ -183,6 +183,12 @@ impl InversePlan {
         residual.abs() <= RESIDUAL_LIMIT
     }
 
+    /// The largest residual of an iteration that has converged.
+    #[must_use]
+    pub fn residual_limit(&self) -> f64 {
+        RESIDUAL_LIMIT
+    }
+
     /// The number of steps.
     #[must_use]
     pub fn steps(&self) -> usize {
