@@ -17,7 +17,9 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use mpc_core::correlations::dealer::{DealerSource, serve};
-use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Request};
+use mpc_core::correlations::{
+    Correlation, CorrelationSource, Origin, OwnedMatrix, Production, Request,
+};
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
@@ -85,6 +87,7 @@ impl Shape {
 
     fn plan(&self, data: &[Rows]) -> Outcome<SgdPlan> {
         Ok(SgdPlan::new(SgdSettings {
+            origin: Origin::Dealer,
             rows: data.iter().map(|rows| rows.len() as u64).collect(),
             columns: u32::try_from(self.columns)?,
             intercept: true,
@@ -354,7 +357,7 @@ async fn train(
     session.agree("beginning of the measurement", &[]).await?;
     session.meter().enter("training");
     let online = Instant::now();
-    let weights = training.run(&mut session, |_| {}).await?;
+    let weights = training.run(&mut session, |_, _| {}).await?;
     let online = online.elapsed();
     session.meter().enter("release");
     let model = sgd::release(plan, &weights, &mut session).await?;
@@ -410,6 +413,10 @@ impl CorrelationSource for Stock<'_> {
             Some(correlation) => Box::pin(std::future::ready(Ok(correlation))),
             None => self.source.take(),
         }
+    }
+
+    fn production(&self) -> Production {
+        self.source.production()
     }
 
     fn finish(&mut self) -> BoxFuture<'_, Result<(), mpc_core::Error>> {

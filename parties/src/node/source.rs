@@ -3,6 +3,7 @@
 use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 
 use crate::exit::Failure;
 use crate::study::{Correlations, Study};
@@ -12,7 +13,8 @@ pub(super) fn start(
     study: &Study,
     session: &mut Session,
 ) -> Result<Box<dyn CorrelationSource>, Failure> {
-    match study.security().correlations {
-        Correlations::Dealer => Ok(Box::new(DealerSource::start(session)?)),
-    }
+    Ok(match study.security().correlations {
+        Correlations::Pairwise => Box::new(PairwiseSource::start(session, Expansion::Fast)?),
+        Correlations::Dealer => Box::new(DealerSource::start(session)?),
+    })
 }

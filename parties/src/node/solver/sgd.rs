@@ -37,6 +37,7 @@ pub fn settings(study: &Study, training: &Sgd, rows: Vec<u64>) -> Result<SgdSett
     let columns = u32::try_from(columns)
         .map_err(|_| Failure::new(Exit::Configuration, "the study has too many columns"))?;
     Ok(SgdSettings {
+        origin: study.security().correlations.origin(),
         rows,
         columns,
         intercept: model.intercept,
@@ -71,7 +72,7 @@ pub(super) async fn fit(
 
     phases.enter("training", session);
     let mut progress = Progress::new(plan.iterations(), "training");
-    let weights = training.run(session, |done| progress.at(done)).await?;
+    let weights = training.run(session, |done, production| progress.at(done, production)).await?;
     progress.finish();
 
     phases.enter("release", session);
