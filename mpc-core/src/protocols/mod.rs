@@ -5,4 +5,5 @@ pub mod owned;
 pub mod periodic;
 pub mod product;
 pub mod series;
+pub mod solve;
 pub mod truncate;
