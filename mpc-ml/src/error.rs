@@ -15,6 +15,9 @@ pub enum Error {
     /// This party's own data do not fit the study. Nothing has left the machine.
     #[error("{0}")]
     Data(String),
+    /// A fit did not get to its optimum; its coefficients were not revealed.
+    #[error("{0}")]
+    NotConverged(String),
 }
 
 impl Error {
@@ -23,7 +26,7 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Settings(_) => AbortCode::Configuration,
+            Self::Settings(_) | Self::NotConverged(_) => AbortCode::Configuration,
             Self::Data(_) => AbortCode::LocalInput,
         }
     }

@@ -1,3 +1,4 @@
 //! How a model is fitted on shares.
 
+pub mod optimum;
 pub mod sgd;
