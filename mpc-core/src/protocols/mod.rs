@@ -2,6 +2,7 @@
 
 pub mod fit;
 pub mod owned;
+pub mod periodic;
 pub mod product;
 pub mod series;
 pub mod solve;

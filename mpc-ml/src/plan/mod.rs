@@ -2,6 +2,7 @@
 //! is sent, and refused with the numbers where something could wrap.
 
 pub mod linear;
+pub mod optimum;
 mod steps;
 
 use mpc_core::Cost;

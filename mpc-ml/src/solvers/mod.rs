@@ -2,4 +2,5 @@
 
 pub mod exact;
 mod moments;
+pub mod optimum;
 pub mod sgd;

@@ -19,6 +19,8 @@ pub struct Finished {
     pub receipt: Receipt,
     /// Where the files are.
     pub folder: StudyFolder,
+    /// What all recipients of the model should know about it.
+    pub warnings: Vec<String>,
     /// What concerns this party alone.
     pub own_warnings: Vec<String>,
 }
@@ -49,6 +51,9 @@ impl Finished {
             total.rounds,
             total.bytes_sent as f64 / 1e6
         );
+        for warning in &self.warnings {
+            text += &format!("warning: {warning}\n");
+        }
         for warning in &self.own_warnings {
             text += &format!("warning (told to nobody else): {warning}\n");
         }
@@ -65,7 +70,7 @@ impl Finished {
             "coefficients": self.model.as_ref().and_then(|model| model.tests(CONFIDENCE)),
             "fit": inference.map(|inference| &inference.fit),
             "phases": self.receipt.phases,
-            "warnings": self.own_warnings,
+            "warnings": self.warnings.iter().chain(&self.own_warnings).collect::<Vec<_>>(),
         });
         Report { text, json }
     }

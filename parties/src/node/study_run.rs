@@ -161,6 +161,7 @@ impl Participant {
         let receipt = self.receipt(&outcome, session, started, phases);
         let mut own_warnings = outcome.own_warnings.clone();
         own_warnings.extend(outcome.fitted.own_warnings.iter().cloned());
+        let warnings = outcome.fitted.warnings.clone();
         let model = self.model(outcome)?;
         if let Some(model) = &model {
             let text = model.to_json()?;
@@ -172,7 +173,8 @@ impl Participant {
         let text = serde_json::to_string_pretty(&receipt)
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         create(&self.folder.receipt(), text.as_bytes())?;
-        Ok(Finished { model, receipt, folder: self.folder.clone(), own_warnings })
+        let folder = self.folder.clone();
+        Ok(Finished { model, receipt, folder, warnings, own_warnings })
     }
 
     /// The model, for those who receive it.

@@ -148,8 +148,8 @@ fn inference(study: &Study) -> Option<Disclosure> {
              target",
         ),
         _ => (
-            "the deviance of the model and that of a model without features, which tells the mean \
-             of the target",
+            "the deviance of the model and that of a model without features, with the sum of the \
+             target (and, where there is an offset, of its exponential) that it is made from",
             "the other's part of the deviance, and the sum of its target",
         ),
     };

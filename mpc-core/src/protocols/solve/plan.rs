@@ -81,6 +81,9 @@ pub struct InversePlan {
 }
 
 impl InversePlan {
+    /// The largest residual of an iteration that has converged.
+    pub const RESIDUAL_LIMIT: f64 = RESIDUAL_LIMIT;
+
     /// Plans an inverse.
     ///
     /// # Security
@@ -192,12 +195,6 @@ impl InversePlan {
     #[must_use]
     pub fn converged(&self, residual: f64) -> bool {
         residual.abs() <= RESIDUAL_LIMIT
-    }
-
-    /// The largest residual of an iteration that has converged.
-    #[must_use]
-    pub fn residual_limit(&self) -> f64 {
-        RESIDUAL_LIMIT
     }
 
     /// The number of steps.

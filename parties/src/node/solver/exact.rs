@@ -2,6 +2,7 @@
 
 use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
+use mpc_core::protocols::solve::InversePlan;
 use mpc_ml::artifact::{
     CheckRecord, ExactRecord, FitStatistics, InferenceParts, LeastSquares, SolverRecord,
 };
@@ -78,9 +79,10 @@ pub(super) async fn fit(
         checks: vec![CheckRecord {
             what: "sum of the errors of the inverse's spectrum".to_owned(),
             value: fit.check,
-            bound: plan.inverse().residual_limit(),
+            bound: InversePlan::RESIDUAL_LIMIT,
         }],
         coefficients: Some(fit.coefficients),
+        warnings: Vec::new(),
         own_warnings: Vec::new(),
     })
 }

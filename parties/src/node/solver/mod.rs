@@ -8,10 +8,11 @@ use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
 use mpc_ml::artifact::{CheckRecord, InferenceParts, SolverRecord};
 use mpc_ml::data::Encoded;
+use mpc_ml::plan::optimum::OptimumPlan;
 use mpc_ml::{Agreed, LinearPlan, Rows, SgdPlan};
 
 use super::phases::Phases;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::study::{Study, Training};
 pub use sgd::settings as sgd_settings;
 
@@ -28,7 +29,7 @@ pub(super) fn outputs(study: &Study) -> Vec<Output> {
     match study.training() {
         Training::Sgd(_) => sgd::outputs(),
         Training::Exact(_) => exact::outputs(study),
-        Training::Optimum(_) => Vec::new(),
+        Training::Optimum(training) => optimum::outputs(study, training),
     }
 }
 
@@ -45,6 +46,7 @@ pub(super) fn record(study: &Study) -> SolverRecord {
 pub(super) enum Planned {
     Sgd(SgdPlan),
     Exact(LinearPlan),
+    Optimum(OptimumPlan),
 }
 
 /// The public figures of a plan.
@@ -70,10 +72,7 @@ impl Planned {
                 Ok(Self::Sgd(SgdPlan::new(sgd::settings(study, training, rows)?)?))
             }
             Training::Exact(training) => Ok(Self::Exact(exact::plan(study, training, rows)?)),
-            other => Err(Failure::new(
-                Exit::Configuration,
-                format!("the solver {:?} cannot be run by this program yet", other.solver()),
-            )),
+            Training::Optimum(training) => Ok(Self::Optimum(optimum::plan(study, training, rows)?)),
         }
     }
 
@@ -82,6 +81,7 @@ impl Planned {
         match self {
             Self::Sgd(plan) => sgd::account(plan),
             Self::Exact(plan) => exact::account(plan),
+            Self::Optimum(plan) => optimum::account(plan),
         }
     }
 
@@ -93,6 +93,7 @@ impl Planned {
         Ok(match self {
             Self::Sgd(plan) => Solver::Sgd(Agreed::among(plan, session).await?),
             Self::Exact(plan) => Solver::Exact(Agreed::among(plan, session).await?),
+            Self::Optimum(plan) => Solver::Optimum(Agreed::among(plan, session).await?),
         })
     }
 }
@@ -101,6 +102,7 @@ impl Planned {
 pub(super) enum Solver {
     Sgd(Agreed<SgdPlan>),
     Exact(Agreed<LinearPlan>),
+    Optimum(Agreed<OptimumPlan>),
 }
 
 /// What the method gives; nothing to a party that does not receive the model.
@@ -112,6 +114,8 @@ pub(super) struct Fitted {
     pub inference: Option<InferenceParts>,
     /// What all parties saw before.
     pub checks: Vec<CheckRecord>,
+    /// What all recipients of the model should know about it.
+    pub warnings: Vec<String>,
     /// What concerns this party alone.
     pub own_warnings: Vec<String>,
 }
@@ -131,6 +135,7 @@ impl Solver {
         match self {
             Self::Sgd(plan) => sgd::fit(plan, encoded, source, session, phases).await,
             Self::Exact(plan) => exact::fit(plan, encoded, source, session, phases).await,
+            Self::Optimum(plan) => optimum::fit(plan, encoded, source, session, phases).await,
         }
     }
 }

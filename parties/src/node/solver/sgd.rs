@@ -72,7 +72,8 @@ pub(super) async fn fit(
 
     phases.enter("training", session);
     let mut progress = Progress::new(plan.iterations(), "training");
-    let weights = training.run(session, |done, production| progress.at(done, production)).await?;
+    let weights =
+        training.run(session, |done, production| progress.at(done, Some(production))).await?;
     progress.finish();
 
     phases.enter("release", session);
@@ -82,6 +83,7 @@ pub(super) async fn fit(
         coefficients,
         inference: None,
         checks: Vec::new(),
+        warnings: Vec::new(),
         own_warnings: window.into_iter().collect(),
     })
 }
