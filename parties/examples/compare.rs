@@ -18,7 +18,7 @@ use mpc_ml::metrics::Scores;
 use mpc_ml::{Rows, SgdPlan, plaintext};
 use parties::data_file::{ReadOptions, read};
 use parties::node::{rows_of, sgd_settings};
-use parties::study::Study;
+use parties::study::{Study, Training};
 use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -241,7 +241,10 @@ fn trained(
     rows: &[Rows],
     counts: Vec<u64>,
 ) -> Outcome<Model> {
-    let plan = SgdPlan::new(sgd_settings(study, counts)?)?;
+    let Training::Sgd(training) = study.training() else {
+        return Err("only a training by sgd is made again in the clear".into());
+    };
+    let plan = SgdPlan::new(sgd_settings(study, training, counts)?)?;
     let ordered: Vec<Rows> = rows
         .iter()
         .enumerate()
@@ -258,7 +261,7 @@ fn trained(
         intercept: coefficients.get(columns).copied(),
         coefficients: coefficients[..columns].to_vec(),
         l2: study.model().l2,
-        std_errors: None,
+        inference: None,
         training: joint.training().clone(),
     })?)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mpc_core::{Session, SessionOptions, Tag};
-use mpc_ml::artifact::{Model, ModelParts};
+use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 use mpc_ml::data::{Encoded, Standardisation, encode};
 use mpc_ml::standardise;
 use mpc_net::quic::{JoinOptions, Roster, join};
@@ -13,7 +13,7 @@ use super::receipt::now;
 use super::solver::{Account, Fitted, Planned};
 use super::{
     Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings, observer, outputs,
-    say, source, until_stopped,
+    say, solver, source, until_stopped,
 };
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -138,7 +138,7 @@ impl Participant {
 
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
-        let fitted = solver.fit(study, &encoded, &mut *source, session, phases).await?;
+        let fitted = solver.fit(&encoded, &mut *source, session, phases).await?;
         source.finish().await?;
         let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
         Ok(Outcome { rows, account, standardisation, fitted, own_warnings })
@@ -153,9 +153,9 @@ impl Participant {
         phases: &Phases,
     ) -> Result<Finished, Failure> {
         let receipt = self.receipt(&outcome, session, started, phases);
-        let mut own_warnings = outcome.own_warnings;
+        let mut own_warnings = outcome.own_warnings.clone();
         own_warnings.extend(outcome.fitted.own_warnings.iter().cloned());
-        let model = self.model(outcome.standardisation, outcome.fitted)?;
+        let model = self.model(outcome)?;
         if let Some(model) = &model {
             let text = model.to_json()?;
             create(&self.folder.model(), text.as_bytes())?;
@@ -170,12 +170,9 @@ impl Participant {
     }
 
     /// The model, for those who receive it.
-    fn model(
-        &self,
-        standardisation: Vec<Standardisation>,
-        fitted: Fitted,
-    ) -> Result<Option<Model>, Failure> {
+    fn model(&self, outcome: Outcome) -> Result<Option<Model>, Failure> {
         let study = &self.side.study;
+        let Outcome { rows, account, standardisation, fitted, .. } = outcome;
         let Some(mut coefficients) = fitted.coefficients else { return Ok(None) };
         let intercept = if study.model().intercept { coefficients.pop() } else { None };
         Ok(Some(Model::new(ModelParts {
@@ -187,8 +184,20 @@ impl Participant {
             intercept,
             coefficients,
             l2: study.model().l2,
-            std_errors: None,
-            training: fitted.training,
+            inference: fitted.inference,
+            training: TrainingRecord {
+                solver: solver::record(study),
+                iterations: account.iterations,
+                rows_used: rows.iter().sum::<u64>() - account.rows_dropped,
+                rows_dropped: account.rows_dropped,
+                clip: study.model().clip,
+                checks: fitted.checks,
+                security: SecurityRecord {
+                    parties: study.parties().iter().map(ToString::to_string).collect(),
+                    correlations: study.security().correlations.to_string(),
+                },
+                release_bits: study.output().release_bits,
+            },
         })?))
     }
 

@@ -1,16 +1,18 @@
 //! The step of a run that differs from method to method: from encoded rows to coefficients.
 
+mod exact;
+mod optimum;
 mod sgd;
 
 use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
-use mpc_ml::artifact::TrainingRecord;
+use mpc_ml::artifact::{CheckRecord, InferenceParts, SolverRecord};
 use mpc_ml::data::Encoded;
 use mpc_ml::{Agreed, Rows, SgdPlan};
 
 use super::phases::Phases;
-use crate::exit::Failure;
-use crate::study::Study;
+use crate::exit::{Exit, Failure};
+use crate::study::{Study, Training};
 pub use sgd::settings as sgd_settings;
 
 /// One output of a method.
@@ -22,8 +24,20 @@ pub(super) struct Output {
 }
 
 /// What a study reveals beside the joint statistics.
-pub(super) fn outputs(_study: &Study) -> Vec<Output> {
-    sgd::outputs()
+pub(super) fn outputs(study: &Study) -> Vec<Output> {
+    match study.training() {
+        Training::Sgd(_) => sgd::outputs(),
+        Training::Exact(_) | Training::Optimum(_) => Vec::new(),
+    }
+}
+
+/// The method of a study, for its model file.
+pub(super) fn record(study: &Study) -> SolverRecord {
+    match study.training() {
+        Training::Sgd(training) => sgd::record(training),
+        Training::Exact(training) => exact::record(training),
+        Training::Optimum(training) => optimum::record(training),
+    }
 }
 
 /// The plan of a study's method, made from public facts alone.
@@ -49,7 +63,15 @@ impl Planned {
     /// # Errors
     /// When the settings do not fit together, with the numbers.
     pub(super) fn new(study: &Study, rows: Vec<u64>) -> Result<Self, Failure> {
-        Ok(Self::Sgd(SgdPlan::new(sgd_settings(study, rows)?)?))
+        match study.training() {
+            Training::Sgd(training) => {
+                Ok(Self::Sgd(SgdPlan::new(sgd::settings(study, training, rows)?)?))
+            }
+            other => Err(Failure::new(
+                Exit::Configuration,
+                format!("the solver {:?} cannot be run by this program yet", other.solver()),
+            )),
+        }
     }
 
     /// The figures of the plan.
@@ -79,8 +101,10 @@ pub(super) enum Solver {
 pub(super) struct Fitted {
     /// The coefficients on the standardised scale, the intercept last; for those who receive them.
     pub coefficients: Option<Vec<f64>>,
-    /// How they came about.
-    pub training: TrainingRecord,
+    /// How sure they are, where the study asks for it; for those who receive them.
+    pub inference: Option<InferenceParts>,
+    /// What all parties saw before.
+    pub checks: Vec<CheckRecord>,
     /// What concerns this party alone.
     pub own_warnings: Vec<String>,
 }
@@ -92,14 +116,13 @@ impl Solver {
     /// What went wrong, for a person.
     pub(super) async fn fit(
         &self,
-        study: &Study,
         encoded: &Encoded,
         source: &mut dyn CorrelationSource,
         session: &mut Session,
         phases: &mut Phases,
     ) -> Result<Fitted, Failure> {
         match self {
-            Self::Sgd(plan) => sgd::fit(plan, study, encoded, source, session, phases).await,
+            Self::Sgd(plan) => sgd::fit(plan, encoded, source, session, phases).await,
         }
     }
 }

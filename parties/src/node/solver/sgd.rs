@@ -3,7 +3,7 @@
 use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
 use mpc_core::protocols::fit::Weighting;
-use mpc_ml::artifact::{SecurityRecord, SigmoidRecord, TrainingRecord};
+use mpc_ml::artifact::{SgdRecord, SigmoidRecord, SolverRecord};
 use mpc_ml::data::Encoded;
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
 use mpc_ml::{Agreed, Rows, SgdPlan, SgdSettings, plaintext};
@@ -12,7 +12,7 @@ use super::{Account, Fitted, Output, rows_of};
 use crate::exit::{Exit, Failure};
 use crate::node::phases::Phases;
 use crate::node::progress::Progress;
-use crate::study::{SigmoidFit, Study};
+use crate::study::{Sgd, SigmoidFit, Study};
 
 pub(super) fn outputs() -> Vec<Output> {
     vec![Output { label: COEFFICIENTS, to_everybody: false }]
@@ -31,8 +31,8 @@ pub(super) fn account(plan: &SgdPlan) -> Account {
 ///
 /// # Errors
 /// When the study has too many columns.
-pub fn settings(study: &Study, rows: Vec<u64>) -> Result<SgdSettings, Failure> {
-    let (model, training) = (study.model(), study.training());
+pub fn settings(study: &Study, training: &Sgd, rows: Vec<u64>) -> Result<SgdSettings, Failure> {
+    let model = study.model();
     let columns = study.schema().columns().len();
     let columns = u32::try_from(columns)
         .map_err(|_| Failure::new(Exit::Configuration, "the study has too many columns"))?;
@@ -58,9 +58,9 @@ pub fn settings(study: &Study, rows: Vec<u64>) -> Result<SgdSettings, Failure> {
     })
 }
 
+/// Fits and reveals.
 pub(super) async fn fit(
     plan: &Agreed<SgdPlan>,
-    study: &Study,
     encoded: &Encoded,
     source: &mut dyn CorrelationSource,
     session: &mut Session,
@@ -79,37 +79,26 @@ pub(super) async fn fit(
     let window = coefficients.as_ref().and_then(|all| window_warning(plan, &own, all));
     Ok(Fitted {
         coefficients,
-        training: record(plan, study),
+        inference: None,
+        checks: Vec::new(),
         own_warnings: window.into_iter().collect(),
     })
 }
 
-fn record(plan: &SgdPlan, study: &Study) -> TrainingRecord {
-    let training = study.training();
-    let rows: u64 = plan.settings().rows.iter().sum();
-    TrainingRecord {
-        solver: "sgd".to_owned(),
+pub(super) fn record(training: &Sgd) -> SolverRecord {
+    SolverRecord::Sgd(SgdRecord {
         epochs: training.epochs,
         batch: training.batch,
-        iterations: plan.iterations(),
-        rows_used: rows - plan.schedule().dropped(),
-        rows_dropped: plan.schedule().dropped(),
         learning_rate: training.learning_rate,
         decay: training.decay,
         momentum: training.momentum,
         seed: training.seed,
-        clip: study.model().clip,
         sigmoid: Some(SigmoidRecord {
             window: training.sigmoid.window,
             terms: training.sigmoid.terms,
             fit: training.sigmoid.fit.to_string(),
         }),
-        security: SecurityRecord {
-            parties: study.parties().iter().map(ToString::to_string).collect(),
-            correlations: study.security().correlations.to_string(),
-        },
-        release_bits: study.output().release_bits,
-    }
+    })
 }
 
 /// Outside its window the sigmoid bends back; only the owner of a row may know that it left.
