@@ -11,6 +11,7 @@
 //! The crate knows no sockets, configuration or terminal: it works on a
 //! [`Session`](mpc_core::Session) and a source of correlations.
 
+mod agreed;
 pub mod artifact;
 pub mod data;
 mod error;
@@ -23,6 +24,7 @@ pub mod solvers;
 pub mod standardise;
 pub mod synthetic;
 
+pub use agreed::{Agreed, Plan};
 pub use error::Error;
 pub use plan::{SgdPlan, SgdSettings};
 pub use rows::Rows;

@@ -21,7 +21,7 @@ use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Reques
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Rows, SgdPlan, SgdSettings, plaintext, synthetic};
+use mpc_ml::{Agreed, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
 use mpc_net::quic::{Identity, JoinOptions, Mtu, Peer, Roster, join};
 use mpc_net::{BoxFuture, Due, PartyId, Tag, Transport};
 use serde_json::{Value, json};
@@ -348,7 +348,8 @@ async fn train(
     let (preparation, training_before) =
         (so_far(&session, "preparation"), so_far(&session, "training"));
     let begin = Instant::now();
-    let training = Training::begin(plan, &own, &mut source, &mut session).await?;
+    let agreed = Agreed::among(plan.clone(), &mut session).await?;
+    let training = Training::begin(&agreed, &own, &mut source, &mut session).await?;
     // Everybody begins together.
     session.agree("beginning of the measurement", &[]).await?;
     session.meter().enter("training");

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
-use mpc_ml::artifact::{Model, ModelKind, ModelParts, SecurityRecord, TrainingRecord};
+use mpc_ml::artifact::{
+    ExactRecord, Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
+};
 use mpc_ml::data::joint_statistics;
 use parties::data_file::{ReadOptions, read};
 use parties::study::Study;
@@ -200,7 +202,6 @@ fn reference_model() -> Model {
         serde_json::from_slice(&fs::read(data("reference.json")).unwrap()).unwrap();
     let fit = &reference["tasks"]["bad"]["l2"];
     let columns = study.schema().columns();
-    let training = study.training();
     Model::new(ModelParts {
         kind: ModelKind::Logistic,
         title: study.title().into(),
@@ -210,20 +211,14 @@ fn reference_model() -> Model {
         intercept: fit["intercept"].as_f64(),
         coefficients: columns.iter().map(|each| fit["coef"][each].as_f64().unwrap()).collect(),
         l2: study.model().l2,
-        std_errors: None,
+        inference: None,
         training: TrainingRecord {
-            solver: "reference".into(),
-            epochs: training.epochs,
-            batch: training.batch,
+            solver: SolverRecord::Exact(ExactRecord { condition: 1.0 }),
             iterations: 0,
             rows_used: 3563,
             rows_dropped: 0,
-            learning_rate: training.learning_rate,
-            decay: training.decay,
-            momentum: training.momentum,
-            seed: training.seed,
             clip: study.model().clip,
-            sigmoid: None,
+            checks: Vec::new(),
             security: SecurityRecord { parties: Vec::new(), correlations: "none".into() },
             release_bits: study.output().release_bits,
         },

@@ -12,7 +12,7 @@ use mpc_ml::metrics::Scores;
 use mpc_ml::{Rows, SgdPlan, plaintext};
 use parties::data_file::{ReadOptions, read};
 use parties::node::{rows_of, sgd_settings};
-use parties::study::Study;
+use parties::study::{Study, Training};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -210,7 +210,10 @@ fn trained(
     rows: &[Rows],
     counts: Vec<u64>,
 ) -> Outcome<Model> {
-    let plan = SgdPlan::new(sgd_settings(study, counts)?)?;
+    let Training::Sgd(training) = study.training() else {
+        return Err("only a training by sgd is made again in the clear".into());
+    };
+    let plan = SgdPlan::new(sgd_settings(study, training, counts)?)?;
     let ordered: Vec<Rows> = rows
         .iter()
         .enumerate()
@@ -227,7 +230,7 @@ fn trained(
         intercept: coefficients.get(columns).copied(),
         coefficients: coefficients[..columns].to_vec(),
         l2: study.model().l2,
-        std_errors: None,
+        inference: None,
         training: joint.training().clone(),
     })?)
 }

@@ -6,52 +6,33 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::StudyCheck;
-use crate::data_file::{DataFile, ReadOptions, read};
-use crate::exit::{Exit, Failure};
+use crate::data_file::DataFile;
+use crate::exit::Failure;
 use crate::name::PartyName;
+use crate::node::OwnSide;
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
 use crate::study::{Correlations, Study};
 
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
-    let study = Study::read(&options.study)
-        .map_err(|error| Failure::from(error).in_file(&options.study))?;
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
-    let settings =
-        Settings::read(config, &overrides).map_err(|error| Failure::from(error).in_file(config))?;
-    let own = &settings.identity.name;
-    if study.position(own).is_none() {
-        let what = format!("this node is {own}, who is not among the parties of the study");
-        return Err(Failure::new(Exit::Configuration, what)
-            .in_file(&options.study)
-            .advise("use the same name in the study and in party.toml"));
-    }
-    let data = settings.data.as_ref().ok_or_else(|| {
-        Failure::new(Exit::Configuration, "party.toml names no data")
-            .in_file(config)
-            .advise("add [data] with a path, or give --data FILE")
-    })?;
-    let options = ReadOptions {
-        id_column: data.id_column.clone(),
-        with_target: true,
-        show_values: options.show_values,
-    };
-    let file = read(&data.path, study.schema(), &options)?;
-    let to_do = to_do(&study, &settings);
+    let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
+    let OwnSide { study, settings, source, data: file, .. } = &side;
+    let to_do = to_do(study, settings);
     Ok(Report {
-        text: text(&study, &data.path, &file, &to_do),
+        text: text(study, &source.path, file, &to_do),
         json: json!({
             "study": study.digest().to_string(),
             "title": study.title(),
             "parties": study.parties(),
-            "this_party": own,
+            "this_party": settings.identity.name,
             "disclosure": study.disclosure(),
             "encoded_columns": study.schema().columns(),
             "data": {
-                "path": data.path,
+                "path": source.path,
                 "rows": file.table.rows(),
                 "unused_columns": file.unused_columns,
-                "missing": missing(&study, &file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+                "missing": missing(study, file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
             "to_do": to_do,
         }),
