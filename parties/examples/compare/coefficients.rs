@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use mpc_ml::data::{FeatureKind, Scaling};
 use parties::study::Study;
 use serde_json::{Value, json};
 
@@ -18,7 +17,7 @@ pub fn compare(case: &Case, folder: &str, summary: &str) -> Outcome<()> {
     let run = Run::of_study(folder, &study)?;
     let test = Test::read(case, &study)?;
     let reference = Reference::read(case, &study, &test)?.ok_or("the study has no reference")?;
-    print_coefficients(&run, &reference)?;
+    print_coefficients(&run, &reference);
 
     let kind = run.model.kind();
     let predictions = run.model.predict(&test.table)?;
@@ -58,7 +57,7 @@ pub fn compare(case: &Case, folder: &str, summary: &str) -> Outcome<()> {
     let studies = all["studies"].as_array_mut().ok_or("the summary has no list of studies")?;
     studies.push(json!({
         "name": case.set,
-        "kind": run.document["kind"],
+        "kind": run.model.kind(),
         "correlations": run.receipt["correlations"],
         "parties": study.parties().len(),
         "iterations": run.output["iterations"],
@@ -80,9 +79,9 @@ pub fn compare(case: &Case, folder: &str, summary: &str) -> Outcome<()> {
     Ok(())
 }
 
-fn print_coefficients(run: &Run, reference: &Reference) -> Outcome<()> {
+fn print_coefficients(run: &Run, reference: &Reference) {
     let own = run.model.standardised();
-    let errors = standard_errors(run)?;
+    let errors = run.model.inference().map(|inference| &inference.standardised_std_errors);
     println!(
         "\n  {:<20} {:>12} {:>12} {:>12} {:>11} {:>11}",
         "coefficient", "joint", "reference", "difference", "std. error", "reference"
@@ -97,12 +96,11 @@ fn print_coefficients(run: &Run, reference: &Reference) -> Outcome<()> {
         );
     };
     let expected = reference.standard_errors.as_ref();
-    let intercept = errors.as_ref().and_then(|(intercept, _)| *intercept);
     line(
         "(intercept)",
         own.intercept,
         reference.intercept,
-        intercept,
+        errors.and_then(|errors| errors.intercept),
         expected.map(|(intercept, _)| *intercept),
     );
     for (index, (name, value)) in own.coefficients.iter().enumerate() {
@@ -110,39 +108,8 @@ fn print_coefficients(run: &Run, reference: &Reference) -> Outcome<()> {
             name,
             value,
             reference.coefficients[index],
-            errors.as_ref().map(|(_, each)| each[index]),
+            errors.and_then(|errors| errors.coefficients.values().nth(index)),
             expected.map(|(_, each)| each[index]),
         );
     }
-    Ok(())
-}
-
-/// The standard errors of intercept and coefficients on the standardised scale, where the model
-/// has them; the file has them on the scale of the data files.
-pub fn standard_errors(run: &Run) -> Outcome<Option<(Option<f64>, Vec<f64>)>> {
-    let errors = &run.document["std_errors"];
-    if errors.is_null() {
-        return Ok(None);
-    }
-    let mut scaled = Vec::new();
-    for feature in run.model.schema().features() {
-        for (index, column) in feature.columns().iter().enumerate() {
-            let std = match &feature.kind {
-                // The column after the first is the indicator, which is not scaled.
-                FeatureKind::Numeric(numeric) if index == 0 => match numeric.scale {
-                    Scaling::Joint => {
-                        let all = run.model.standardisation();
-                        let own = all.iter().find(|each| each.name == feature.name);
-                        own.ok_or("a feature has no standard deviation")?.std
-                    }
-                    Scaling::Constants { std, .. } => std,
-                    Scaling::None => 1.0,
-                },
-                _ => 1.0,
-            };
-            let error = errors["coefficients"][column].as_f64();
-            scaled.push(error.ok_or("a standard error is missing")? * std);
-        }
-    }
-    Ok(Some((None, scaled)))
 }

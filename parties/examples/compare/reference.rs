@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Standardisation, Table, encode};
-use mpc_ml::metrics::Scores;
+use mpc_ml::metrics::{CountScores, NumberScores, Scores};
 use parties::data_file::{ReadOptions, read};
 use parties::study::Study;
 use serde_json::Value;
@@ -127,6 +127,7 @@ impl Reference {
         Ok(match study.model().kind {
             ModelKind::Logistic => scores.map(|score| 1.0 / (1.0 + (-score).exp())).collect(),
             ModelKind::Linear => scores.collect(),
+            ModelKind::Poisson => scores.map(f64::exp).collect(),
             kind => {
                 return Err(format!("no reference is known for a model of kind {kind:?}").into());
             }
@@ -140,20 +141,16 @@ pub fn metric(
     predictions: &[f64],
     outcomes: &[f64],
 ) -> Outcome<(&'static str, f64)> {
-    match kind {
-        ModelKind::Logistic => {
-            let auc = Scores::new(predictions, outcomes)?.auc;
-            Ok(("AUC", auc.ok_or("all test rows have the same outcome")?))
+    let (name, value) = match kind {
+        ModelKind::Logistic => ("AUC", Scores::new(predictions, outcomes)?.auc),
+        ModelKind::Linear => ("R2", NumberScores::new(predictions, outcomes)?.r2),
+        ModelKind::Poisson => {
+            let scores = CountScores::new(predictions, outcomes)?;
+            ("D2", Some(1.0 - scores.mean_deviance / scores.null_mean_deviance))
         }
-        ModelKind::Linear => {
-            let squares = |prediction: &dyn Fn(usize) -> f64| -> f64 {
-                outcomes.iter().enumerate().map(|(row, y)| (y - prediction(row)).powi(2)).sum()
-            };
-            let mean = mean(outcomes);
-            Ok(("R2", 1.0 - squares(&|row| predictions[row]) / squares(&|_| mean)))
-        }
-        kind => Err(format!("no measure is known for a model of kind {kind:?}").into()),
-    }
+        kind => return Err(format!("no measure is known for a model of kind {kind:?}").into()),
+    };
+    Ok((name, value.ok_or("all test rows have the same outcome")?))
 }
 
 /// The standard deviation, for numbers of different units.

@@ -4,12 +4,11 @@ use std::fs;
 use std::process::ExitCode;
 
 use mpc_ml::artifact::ModelKind;
-use parties::study::Study;
+use parties::study::{Study, Training};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cases::{Case, Limits};
-use crate::coefficients::standard_errors;
 use crate::reference::{Reference, Test, largest_difference, metric, spread};
 use crate::run::Run;
 
@@ -19,7 +18,7 @@ struct Row {
     correlations: String,
     /// Why there are no figures.
     failed: Option<String>,
-    solver: Value,
+    solver: Option<&'static str>,
     fit: Option<&'static str>,
     rows: Option<u64>,
     columns: usize,
@@ -74,7 +73,7 @@ impl Row {
             case,
             correlations: correlations.to_owned(),
             failed: None,
-            solver: Value::Null,
+            solver: None,
             fit: None,
             rows: None,
             columns: 0,
@@ -100,7 +99,7 @@ impl Row {
         let predictions = run.model.predict(&test.table)?;
         let (metric_name, own_metric) = metric(kind, &predictions, &test.outcomes)?;
         let mut row = Self {
-            solver: run.document["training"]["solver"].clone(),
+            solver: Some(solver(study.training())),
             rows: run.receipt["rows"]
                 .as_array()
                 .map(|rows| rows.iter().filter_map(Value::as_u64).sum()),
@@ -127,10 +126,13 @@ impl Row {
         if let Some((of_intercept, of_each)) = &reference.standard_errors {
             let in_errors = differences.iter().zip(of_each).map(|(difference, se)| difference / se);
             row.coefficient_over_se = Some(maximum(in_errors, intercept / of_intercept));
-            row.standard_error = standard_errors(&run)?.map(|(own_intercept, own)| {
-                let relative = own.iter().zip(of_each).map(|(own, se)| (own / se - 1.0).abs());
-                let intercept = own_intercept.map(|own| (own / of_intercept - 1.0).abs());
-                maximum(relative, intercept.unwrap_or(0.0))
+            row.standard_error = run.model.inference().map(|inference| {
+                let own = &inference.standardised_std_errors;
+                let apart = |(own, reference): (f64, f64)| (own / reference - 1.0).abs();
+                let each = own.coefficients.values().zip(of_each.iter().copied()).map(apart);
+                // An intercept without a standard error is as wrong as can be.
+                let intercept = own.intercept.unwrap_or(f64::NAN);
+                maximum(each, apart((intercept, *of_intercept)))
             });
         }
         let apart = largest_difference(&predictions, &reference.predictions)?;
@@ -244,6 +246,15 @@ impl Row {
             "bytes_sent_max": self.bytes_sent_max,
             "missed": self.missed(),
         })
+    }
+}
+
+/// The word of the study file.
+fn solver(training: &Training) -> &'static str {
+    match training {
+        Training::Sgd(_) => "sgd",
+        Training::Exact(_) => "exact",
+        Training::Optimum(_) => "optimum",
     }
 }
 

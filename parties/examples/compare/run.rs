@@ -13,8 +13,6 @@ use crate::Outcome;
 pub struct Run {
     /// The model, as its first recipient has it.
     pub model: Model,
-    /// The same as JSON.
-    pub document: Value,
     /// The receipt of the first party.
     pub receipt: Value,
     /// What the first party's `party train --json` printed.
@@ -36,7 +34,6 @@ impl Run {
         let receipt = output["receipt"].as_str().ok_or("the first party has no receipt")?;
         Ok(Self {
             model: Model::from_json(&model)?,
-            document: serde_json::from_slice(&model)?,
             receipt: json(Path::new(receipt))?,
             output,
             bytes_sent_max,
