@@ -4,4 +4,5 @@ pub mod fit;
 pub mod owned;
 pub mod product;
 pub mod series;
+pub mod solve;
 pub mod truncate;

@@ -1,3 +1,5 @@
 //! How a model is fitted on shares.
 
+pub mod exact;
+mod moments;
 pub mod sgd;
