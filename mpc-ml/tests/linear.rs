@@ -10,7 +10,7 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::solvers::exact::{self, LinearFit};
-use mpc_ml::{Error, LinearPlan, LinearSettings, Rows, plaintext};
+use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Rows, plaintext};
 use serde_json::Value;
 
 /// What a jointly standardised column is planned with.
@@ -100,8 +100,9 @@ fn try_fit(plan: &LinearPlan, data: &[Rows], outputs: Outputs) -> Vec<Result<Lin
     world.run(async |mut session| {
         let me = session.me();
         let mut source = DealerSource::start(&mut session)?;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("fit");
-        let fit = exact::run(plan, &data[me], &mut source, &mut session).await?;
+        let fit = exact::run(&plan, &data[me], &mut source, &mut session).await?;
         let (phase, cost) =
             (session.meter().phase("fit"), plan.training_cost(me) + plan.release_cost(me));
         assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));

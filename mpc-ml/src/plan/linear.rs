@@ -7,6 +7,7 @@ use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, Sta
 use mpc_core::ring::wire::element_bytes;
 
 use super::{ARITHMETIC, LEAST_SIGMA, refuse};
+use crate::agreed::Plan;
 use crate::data::{FeatureKind, Numeric, Scaling, Schema};
 use crate::error::Error;
 
@@ -222,9 +223,7 @@ impl LinearPlan {
     /// What the regression costs `me`, without what is revealed: independent of the rows.
     #[must_use]
     pub fn training_cost(&self, me: usize) -> Cost {
-        // All parties compare their plans first.
-        let agree = Cost::to_all(me, self.parties(), 1, 32);
-        agree + self.inverse.cost(me) + self.solution.cost(me)
+        self.inverse.cost(me) + self.solution.cost(me)
     }
 
     /// What revealing the outputs costs `me`, if every party receives all of them.
@@ -247,10 +246,10 @@ impl LinearPlan {
         }
         cost
     }
+}
 
-    /// A canonical text of everything that the parties must agree on.
-    #[must_use]
-    pub fn canonical(&self) -> String {
+impl Plan for LinearPlan {
+    fn canonical(&self) -> String {
         format!(
             "arithmetic {ARITHMETIC} linear {X_FRACTION} {Y_FRACTION} {CHECK_FRACTION} {:?} \
              scale={:?} shift={} inverse={:?} solution={:?}",

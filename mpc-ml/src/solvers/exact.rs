@@ -9,6 +9,7 @@ use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Outputs, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
+use crate::agreed::Agreed;
 use crate::error::Error;
 use crate::plaintext::score;
 use crate::plan::linear::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -97,8 +98,8 @@ pub fn allow(plan: &LinearPlan, outputs: Outputs, recipients: Recipients) -> Out
     if plan.settings().std_errors() { outputs.allow(DIAGONAL, recipients) } else { outputs }
 }
 
-/// Fits jointly. One round to compare plans, those of [`LinearPlan::inverse`] and
-/// [`LinearPlan::solution`], and one an output: [`LinearPlan::training_cost`],
+/// Fits jointly. The rounds of [`LinearPlan::inverse`] and [`LinearPlan::solution`], and one an
+/// output: [`LinearPlan::training_cost`],
 /// [`LinearPlan::release_cost`]. Gives the fit to those whom the session allows.
 ///
 /// Reveals [`CHECK`] first, and nothing else if it fails; then [`COEFFICIENTS`], [`DIAGONAL`] and
@@ -106,9 +107,9 @@ pub fn allow(plan: &LinearPlan, outputs: Outputs, recipients: Recipients) -> Out
 ///
 /// # Errors
 /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
-/// [`Error::Settings`] when the design is too ill-conditioned; network errors.
+/// [`Error::NotConverged`] when the design is too ill-conditioned; network errors.
 pub async fn run(
-    plan: &LinearPlan,
+    plan: &Agreed<LinearPlan>,
     rows: &Rows,
     source: &mut dyn CorrelationSource,
     session: &mut Session,
@@ -126,7 +127,6 @@ pub async fn run(
     if rows.x().iter().chain(rows.y()).any(|v| !v.is_finite()) {
         return Err(Error::Data("an entry of the rows is not a number".to_owned()));
     }
-    session.agree("plan", plan.canonical().as_bytes()).await?;
     source.demand(plan.requests())?;
     let (g, c) = normal_equations(plan, rows, me).await?;
 
@@ -177,7 +177,7 @@ async fn reveal_check(
     if plan.inverse().converged(check) {
         return Ok(check);
     }
-    Err(Error::Settings(format!(
+    Err(Error::NotConverged(format!(
         "the design is too ill-conditioned for training.condition {}: its columns are close to \
          linearly dependent. Leave out columns that follow from others, set an l2 penalty, or allow a larger \
          condition (the check is {check:.3}, at most 1/64 is converged); nothing was revealed",

@@ -11,6 +11,15 @@ use crate::exit::{Exit, Failure};
 /// How long the last packets may take to reach the peers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Waits, after a failure that all parties see alike, until each of them has seen it: a node that
+/// closed its connections at once could take the messages with it from which another one is about
+/// to learn the same. One round; how it ends does not matter any more.
+pub(super) async fn refuse_together(session: &mut Session) {
+    if let Err(error) = session.agree("refusal", &[]).await {
+        tracing::debug!(%error, "while the parties refused the study together");
+    }
+}
+
 /// Tells the peers why this node gives up, and waits until they have heard it. Without a session
 /// they are told nothing more than the transport told them.
 pub async fn give_up(session: Option<&Session>, linger: Linger, failure: &Failure) {

@@ -3,7 +3,7 @@
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::standardise;
 
-use super::{Revealed, solver};
+use super::{Revealed, StudyFolder, solver};
 use crate::study::Study;
 
 /// Every output of a study, with the places of those who learn it.
@@ -32,15 +32,18 @@ pub(super) fn of_the_fit(study: &Study) -> Vec<&'static str> {
 pub(super) fn ledger(study: &Study) -> Outputs {
     let bits = |places: &[usize]| places.iter().fold(0, |bits, place| bits | 1 << place);
     all(study).iter().fold(Outputs::none(), |outputs, (label, to)| {
-        outputs.allow(label, Recipients::Among(bits(to)))
+        let everybody = to.len() == study.parties().len();
+        let to = if everybody { Recipients::All } else { Recipients::Among(bits(to)) };
+        outputs.allow(label, to)
     })
 }
 
-/// The lines of the receipt.
-pub(super) fn revealed(study: &Study) -> Vec<Revealed> {
+/// The lines of the receipt: the outputs of which this node has sent its part.
+pub(super) fn revealed(study: &Study, folder: &StudyFolder) -> Vec<Revealed> {
     let name = |place: usize| study.parties()[place].to_string();
     all(study)
         .into_iter()
+        .filter(|(label, _)| folder.has_released(label))
         .map(|(what, to)| Revealed {
             what: what.to_owned(),
             to: to.into_iter().map(name).collect(),

@@ -8,6 +8,7 @@ use mpc_ml::data::{Encoded, Standardisation, encode};
 use mpc_ml::standardise;
 use mpc_net::quic::{JoinOptions, Roster, join};
 
+use super::give_up::refuse_together;
 use super::phases::Phases;
 use super::receipt::now;
 use super::solver::{Account, Fitted, Planned};
@@ -99,6 +100,9 @@ impl Participant {
         let outcome = match worked {
             Ok(outcome) => outcome,
             Err(failure) => {
+                if failure.seen_by_all {
+                    refuse_together(&mut session).await;
+                }
                 give_up(Some(&session), linger, &failure).await;
                 return Err(failure);
             }
@@ -133,8 +137,10 @@ impl Participant {
         }
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = study.model().clip;
-        let encoded = encode(&data.table, &standardisation, clip)
-            .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+        let encoded = encode(&data.table, &standardisation, clip).map_err(|error| Failure {
+            seen_by_all: true,
+            ..Failure::new(Exit::Configuration, error.to_string())
+        })?;
 
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
@@ -229,7 +235,7 @@ impl Participant {
             iterations: outcome.account.iterations,
             statistical_security_bits: outcome.account.sigma,
             sigmoid_error: outcome.account.sigmoid_error,
-            revealed: outputs::revealed(study),
+            revealed: outputs::revealed(study, &self.folder),
             started,
             phases: phases.receipts(session),
         }

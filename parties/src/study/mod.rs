@@ -97,7 +97,8 @@ impl Study {
         let security = security::check(&raw.security)?;
         let output = output::check(raw.output, &parties)?;
         if output.inference {
-            output::inference_makes_sense(&model, &training)?;
+            let to_all = output.model.len() == parties.len();
+            output::inference_makes_sense(&model, &training, to_all)?;
         }
         Ok(Self { digest, title, parties, model, schema, training, security, output })
     }

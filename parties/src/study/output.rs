@@ -33,6 +33,7 @@ pub(super) fn check(raw: RawOutput, parties: &[PartyName]) -> Result<Output, Stu
 pub(super) fn inference_makes_sense(
     model: &ModelSettings,
     training: &Training,
+    to_all: bool,
 ) -> Result<(), StudyError> {
     let field = "output.inference";
     if let Training::Sgd(_) = training {
@@ -43,6 +44,11 @@ pub(super) fn inference_makes_sense(
     if model.l2 > 0.0 {
         let rule = "is not possible with a penalty: it draws the coefficients towards 0, so tests \
                     and intervals from their standard errors would be wrong; set model.l2 = 0.0";
+        return Err(StudyError::rule(field, rule));
+    }
+    if matches!(training, Training::Exact(_)) && !to_all {
+        let rule = "needs output.model = \"all\" with the solver \"exact\": each party computes its \
+                    own part of the sums of squares from the coefficients";
         return Err(StudyError::rule(field, rule));
     }
     Ok(())

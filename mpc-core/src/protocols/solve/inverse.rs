@@ -21,9 +21,11 @@ pub enum Start<'a> {
     /// At 7/8 of an earlier inverse X.
     ///
     /// # Security
-    /// The earlier matrix must be at least the one that is inverted now, in the order of symmetric
-    /// matrices, and the residual of X must have been revealed and have
-    /// [converged](InversePlan::converged): from both follow the bounds of what is opened.
+    /// From two facts follow the bounds of what is opened. The earlier matrix must be at least the
+    /// one that is inverted now, in the order of symmetric matrices and *as both were shared*,
+    /// rounding and what was added to the diagonals included: add to the diagonal of the earlier
+    /// one what covers its own rounding and twice that of the later one. And the residual of X must
+    /// have been revealed and have [converged](InversePlan::converged).
     Warm(&'a Shared<Z128>),
 }
 

@@ -1,6 +1,8 @@
 //! How an inverse is computed: steps, scales and rings, from public bounds.
 
-use super::bounds::{ALLOWANCE, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule};
+use super::bounds::{
+    self, ALLOWANCE, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule,
+};
 use crate::correlations::{Request, RightRequest};
 use crate::error::Error;
 use crate::protocols::truncate::BoundedOpening;
@@ -31,7 +33,7 @@ pub enum StartBound {
     Identity,
     /// At an inverse computed before ([`Start::Warm`](super::Start::Warm)).
     Warm {
-        /// The earlier plan's [`InversePlan::bound`].
+        /// The earlier plan's [`InversePlan::bound_once_converged`].
         bound: f64,
         /// The earlier plan's [`InversePlan::inverse_fraction`].
         fraction: u32,
@@ -125,7 +127,8 @@ impl InversePlan {
         let entry = layout.product_entry();
         let product = |f: u32| bits(libm::ldexp(entry, (f + x_fraction) as i32));
         let finest = limbs[limbs.len() - 1];
-        let fraction = (LEAST_FRACTION.max(finest.saturating_sub(x_fraction))..=MOST_FRACTION)
+        let least = LEAST_FRACTION.max(x_fraction).max(finest.saturating_sub(x_fraction));
+        let fraction = (least..=MOST_FRACTION)
             .rev()
             .find(|&f| product(f) <= budget(&settings) && f + 5 <= budget(&settings))
             .ok_or_else(too_ill)?;
@@ -176,11 +179,25 @@ impl InversePlan {
         self.bounds[self.bounds.len() - 1]
     }
 
+    /// The same, once [`converged`](Self::converged) is a public fact: the last steps then doubled
+    /// nothing, because X was near the inverse before them already.
+    #[must_use]
+    pub fn bound_once_converged(&self) -> f64 {
+        bounds::once_converged(&self.bounds, &self.steps)
+    }
+
     /// Whether a residual, as it was revealed, says that the iteration has converged: then
-    /// (1 - 2^-12) G^-1 <= X <= (1 + 2^-7) G^-1, in the order of symmetric matrices.
+    /// (1 - 2^-10) G^-1 <= X <= (1 + 2^-7) G^-1, in the order of symmetric matrices, but for the
+    /// rounding of the last step, provided that the trace of G is at most 1.
     #[must_use]
     pub fn converged(&self, residual: f64) -> bool {
         residual.abs() <= RESIDUAL_LIMIT
+    }
+
+    /// The largest residual of an iteration that has converged.
+    #[must_use]
+    pub fn residual_limit(&self) -> f64 {
+        RESIDUAL_LIMIT
     }
 
     /// The number of steps.

@@ -226,7 +226,7 @@ fn a_warm_start_needs_fewer_steps() {
         let warm = InverseSettings {
             least: 0.25,
             start: StartBound::Warm {
-                bound: earlier.bound(),
+                bound: earlier.bound_once_converged(),
                 fraction: earlier.inverse_fraction(),
             },
             ..settings(order, parties, 0.0)

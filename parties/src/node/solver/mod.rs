@@ -8,7 +8,7 @@ use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
 use mpc_ml::artifact::{CheckRecord, InferenceParts, SolverRecord};
 use mpc_ml::data::Encoded;
-use mpc_ml::{Agreed, Rows, SgdPlan};
+use mpc_ml::{Agreed, LinearPlan, Rows, SgdPlan};
 
 use super::phases::Phases;
 use crate::exit::{Exit, Failure};
@@ -27,7 +27,8 @@ pub(super) struct Output {
 pub(super) fn outputs(study: &Study) -> Vec<Output> {
     match study.training() {
         Training::Sgd(_) => sgd::outputs(),
-        Training::Exact(_) | Training::Optimum(_) => Vec::new(),
+        Training::Exact(_) => exact::outputs(study),
+        Training::Optimum(_) => Vec::new(),
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn record(study: &Study) -> SolverRecord {
 /// The plan of a study's method, made from public facts alone.
 pub(super) enum Planned {
     Sgd(SgdPlan),
+    Exact(LinearPlan),
 }
 
 /// The public figures of a plan.
@@ -67,6 +69,7 @@ impl Planned {
             Training::Sgd(training) => {
                 Ok(Self::Sgd(SgdPlan::new(sgd::settings(study, training, rows)?)?))
             }
+            Training::Exact(training) => Ok(Self::Exact(exact::plan(study, training, rows)?)),
             other => Err(Failure::new(
                 Exit::Configuration,
                 format!("the solver {:?} cannot be run by this program yet", other.solver()),
@@ -78,6 +81,7 @@ impl Planned {
     pub(super) fn account(&self) -> Account {
         match self {
             Self::Sgd(plan) => sgd::account(plan),
+            Self::Exact(plan) => exact::account(plan),
         }
     }
 
@@ -88,6 +92,7 @@ impl Planned {
     pub(super) async fn agree(self, session: &mut Session) -> Result<Solver, Failure> {
         Ok(match self {
             Self::Sgd(plan) => Solver::Sgd(Agreed::among(plan, session).await?),
+            Self::Exact(plan) => Solver::Exact(Agreed::among(plan, session).await?),
         })
     }
 }
@@ -95,9 +100,11 @@ impl Planned {
 /// A method that all parties agreed on.
 pub(super) enum Solver {
     Sgd(Agreed<SgdPlan>),
+    Exact(Agreed<LinearPlan>),
 }
 
-/// What the method gives.
+/// What the method gives; nothing to a party that does not receive the model.
+#[derive(Default)]
 pub(super) struct Fitted {
     /// The coefficients on the standardised scale, the intercept last; for those who receive them.
     pub coefficients: Option<Vec<f64>>,
@@ -123,6 +130,7 @@ impl Solver {
     ) -> Result<Fitted, Failure> {
         match self {
             Self::Sgd(plan) => sgd::fit(plan, encoded, source, session, phases).await,
+            Self::Exact(plan) => exact::fit(plan, encoded, source, session, phases).await,
         }
     }
 }
