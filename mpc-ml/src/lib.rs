@@ -2,7 +2,7 @@
 //!
 //! * [`data`] says how the columns of a file become numbers, and holds a party's rows.
 //! * [`standardise`] brings columns to a common scale by their joint mean and deviation.
-//! * [`SgdPlan`] chooses every scale, ring and bound of a training from public facts, and refuses
+//! * [`SgdPlan`] and [`LinearPlan`] choose every scale, ring and bound of a training from public facts, and refuse
 //!   what could wrap; [`schedule`] says which row is in which batch.
 //! * [`solvers`] train on shares; [`plaintext`] trains the same model on the same schedule in the
 //!   clear, as an example and as the oracle of the tests.
@@ -24,5 +24,6 @@ pub mod standardise;
 pub mod synthetic;
 
 pub use error::Error;
+pub use plan::linear::{LinearPlan, LinearSettings};
 pub use plan::{SgdPlan, SgdSettings};
 pub use rows::Rows;

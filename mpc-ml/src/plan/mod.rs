@@ -1,6 +1,7 @@
 //! The plan of a training: every scale, ring and bound, chosen from public facts before a share
 //! is sent, and refused with the numbers where something could wrap.
 
+pub mod linear;
 pub mod optimum;
 mod steps;
 

@@ -87,6 +87,26 @@ pub(super) fn growth(start: f64, steps: &[Step]) -> Vec<f64> {
     bounds
 }
 
+/// A bound of the last |X| when the residual before the last step was within its limit.
+///
+/// A polishing step makes I - M' = (I - M)^2 but for rounding, so the error e before it is at most
+/// the root of the error after it and of the allowance; and X <= (1 + allowance) G^-1 <=
+/// (1 + allowance) / (1 - e) times the X of that time.
+pub(super) fn once_converged(bounds: &[f64], steps: &[Step]) -> f64 {
+    // Negative errors may hide one allowance of the residual, and its release is rounded.
+    let mut error = RESIDUAL_LIMIT + ALLOWANCE + 1.0 / 256.0;
+    let mut best = bounds[bounds.len() - 1];
+    for (at, step) in steps.iter().enumerate().rev() {
+        best = best.min(bounds[at] * (1.0 + ALLOWANCE) / (1.0 - error));
+        let polished = at > 0 && steps[at - 1] == POLISH && *step == POLISH;
+        error = libm::sqrt(error + ALLOWANCE);
+        if !polished || error >= 0.9 {
+            break;
+        }
+    }
+    best
+}
+
 /// The bits that hold magnitudes up to `bound`.
 pub(super) fn bits(bound: f64) -> u32 {
     // The logarithm is correct to far better than this.
@@ -113,6 +133,17 @@ mod tests {
                 assert!(order as f64 * (1.0 - m) <= RESIDUAL_LIMIT, "{least}: {m}");
             }
         }
+    }
+
+    #[test]
+    fn convergence_bounds_the_inverse_more_closely() {
+        let steps = schedule(1e-6, 20).expect("exists");
+        let bounds = growth(1.0, &steps);
+        let closer = once_converged(&bounds, &steps);
+        let ratio = bounds[bounds.len() - 1] / closer;
+        assert!(ratio > 4.0 && ratio < 8.0, "{ratio}");
+        // No inverse that converges is larger.
+        assert!(closer > 1e6);
     }
 
     /// The lemma of docs/protocols.md 7.2 that keeps X above 1/16.

@@ -21,9 +21,11 @@ pub enum Start<'a> {
     /// At 7/8 of an earlier inverse X.
     ///
     /// # Security
-    /// The earlier matrix must be at least the one that is inverted now, in the order of symmetric
-    /// matrices, and the residual of X must have been revealed and have
-    /// [converged](InversePlan::converged): from both follow the bounds of what is opened.
+    /// From two facts follow the bounds of what is opened. The earlier matrix must be at least the
+    /// one that is inverted now, in the order of symmetric matrices and *as both were shared*,
+    /// rounding and what was added to the diagonals included: add to the diagonal of the earlier
+    /// one what covers its own rounding and twice that of the later one. And the residual of X must
+    /// have been revealed and have [converged](InversePlan::converged).
     Warm(&'a Shared<Z128>),
 }
 
@@ -73,9 +75,9 @@ pub async fn inverse(
         _ => return Err(Error::internal("an inverse starts as it was planned")),
     };
     let triangle = upper(&first);
-    let items = [(plan.first(), &triangle)];
+    let items = [(plan.start_opened(), &triangle)];
     let opened = open_bounded("inverse/start", &items, &mut masks, session).await?;
-    let mut x = symmetric(&opened[0].part(plan.first().drop, session.me()), d);
+    let mut x = symmetric(&opened[0].part(plan.start_opened().drop, session.me()), d);
 
     let mut pending = Some(source.take().await?.left128()?);
     let mut matrix = None;
@@ -96,10 +98,10 @@ pub async fn inverse(
         let gx = fixed.finish(f, &opened, session);
         let x_left = FixedLeft::opened(e, &opened);
 
-        let items = [(plan.gx(0), &gx)];
+        let items = [(plan.gx(), &gx)];
         let opened = open_bounded("inverse/truncate-gx", &items, &mut masks, session).await?;
-        let (limbs, trace) = summands(plan, &opened[0], session.me());
-        residual = trace;
+        let (limbs, finest) = summands(&opened[0], &plan.gx_drops(), d, session.me());
+        residual = residual_of(&finest, d, plan.residual_fraction(), session.me());
 
         let right = source.take().await?.right128()?;
         let mut batch = Batch::new("inverse/open-gx");
@@ -126,33 +128,37 @@ fn from_identity(plan: &InversePlan, g: &Shared<Z128>, me: usize) -> Shared<Z128
     first
 }
 
-/// G X as summands side by side: the first rounded coarsely, each further one what the rounding
-/// before left over, less what finer rounding does. And d less the trace of the finest.
-fn summands(plan: &InversePlan, gx: &Bounded, me: usize) -> (Shared<Z128>, Shared<Z128>) {
-    let (d, limbs) = (plan.settings().order, plan.limbs());
-    let columns = d * limbs.len();
-    let mut all = vec![Z128::ZERO; d * columns];
-    let mut before: Option<Zeroizing<Vec<Z128>>> = None;
-    for i in 0..limbs.len() {
-        let part = gx.part(plan.gx(i).drop, me);
-        for (at, &value) in part.iter().enumerate() {
-            let coarse = before
-                .as_ref()
-                .map_or(Z128::ZERO, |before| before[at].shl(limbs[i] - limbs[i - 1]));
-            all[at / d * columns + i * d + at % d] = value - coarse;
+/// An opened matrix as summands side by side: the first rounded coarsely, by the first of `drops`,
+/// each further one what the rounding before left over, less what finer rounding does. And the
+/// finest rounding itself.
+pub(super) fn summands(
+    opened: &Bounded,
+    drops: &[u32],
+    rows: usize,
+    me: usize,
+) -> (Shared<Z128>, Zeroizing<Vec<Z128>>) {
+    let mut finest = opened.part(drops[0], me);
+    let (width, count) = (finest.len() / rows, drops.len());
+    let mut all = vec![Z128::ZERO; finest.len() * count];
+    let mut put = |summand: usize, at: usize, value| {
+        all[(at / width * count + summand) * width + at % width] = value;
+    };
+    finest.iter().enumerate().for_each(|(at, &value)| put(0, at, value));
+    for summand in 1..count {
+        let finer = opened.part(drops[summand], me);
+        for (at, (&fine, coarse)) in finer.iter().zip(finest.iter()).enumerate() {
+            put(summand, at, fine - coarse.shl(drops[summand - 1] - drops[summand]));
         }
-        before = Some(part);
+        finest = finer;
     }
-    let mut trace = Z128::ZERO;
-    if me == 0 {
-        trace += Z128(d as u128).shl(plan.residual_fraction());
-    }
-    if let Some(finest) = before {
-        for i in 0..d {
-            trace += -finest[i * (d + 1)];
-        }
-    }
-    (Shared::new(all, d, columns), Shared::column(vec![trace]))
+    (Shared::new(all, rows, width * count), finest)
+}
+
+/// d less the trace of a matrix at scale `fraction`.
+fn residual_of(matrix: &[Z128], d: usize, fraction: u32, me: usize) -> Shared<Z128> {
+    let whole = if me == 0 { Z128(d as u128).shl(fraction) } else { Z128::ZERO };
+    let residual = (0..d).fold(whole, |rest, i| rest - matrix[i * (d + 1)]);
+    Shared::column(vec![residual])
 }
 
 /// The end of a step: (linear X - quadratic X G X) / 2^shift, made symmetric and rounded.
@@ -210,6 +216,3 @@ fn symmetric(upper: &[Z128], d: usize) -> Shared<Z128> {
     }
     matrix
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,11 @@
 mod bounds;
 mod inverse;
 mod plan;
+mod solution;
 
 pub use inverse::{Inverse, Start, inverse};
 pub use plan::{InversePlan, InverseSettings, StartBound};
+pub use solution::{SolutionPlan, solution};
+
+#[cfg(test)]
+mod tests;

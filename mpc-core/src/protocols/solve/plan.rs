@@ -1,6 +1,8 @@
 //! How an inverse is computed: steps, scales and rings, from public bounds.
 
-use super::bounds::{ALLOWANCE, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule};
+use super::bounds::{
+    self, ALLOWANCE, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule,
+};
 use crate::correlations::{Request, RightRequest};
 use crate::error::Error;
 use crate::protocols::truncate::BoundedOpening;
@@ -31,7 +33,7 @@ pub enum StartBound {
     Identity,
     /// At an inverse computed before ([`Start::Warm`](super::Start::Warm)).
     Warm {
-        /// The earlier plan's [`InversePlan::bound`].
+        /// The earlier plan's [`InversePlan::bound_once_converged`].
         bound: f64,
         /// The earlier plan's [`InversePlan::inverse_fraction`].
         fraction: u32,
@@ -125,9 +127,10 @@ impl InversePlan {
         let entry = layout.product_entry();
         let product = |f: u32| bits(libm::ldexp(entry, (f + x_fraction) as i32));
         let finest = limbs[limbs.len() - 1];
-        let fraction = (LEAST_FRACTION.max(finest.saturating_sub(x_fraction))..=MOST_FRACTION)
+        let least = LEAST_FRACTION.max(x_fraction).max(finest.saturating_sub(x_fraction));
+        let fraction = (least..=MOST_FRACTION)
             .rev()
-            .find(|&f| product(f) <= layout.budget() && f + 5 <= layout.budget())
+            .find(|&f| product(f) <= budget(&settings) && f + 5 <= budget(&settings))
             .ok_or_else(too_ill)?;
         let drop = fraction + x_fraction - limbs[0];
         let gx = BoundedOpening::new(product(fraction), sigma, drop, parties)?;
@@ -176,8 +179,16 @@ impl InversePlan {
         self.bounds[self.bounds.len() - 1]
     }
 
+    /// The same, once [`converged`](Self::converged) is a public fact: the last steps then doubled
+    /// nothing, because X was near the inverse before them already.
+    #[must_use]
+    pub fn bound_once_converged(&self) -> f64 {
+        bounds::once_converged(&self.bounds, &self.steps)
+    }
+
     /// Whether a residual, as it was revealed, says that the iteration has converged: then
-    /// (1 - 2^-12) G^-1 <= X <= (1 + 2^-7) G^-1, in the order of symmetric matrices.
+    /// (1 - 2^-10) G^-1 <= X <= (1 + 2^-7) G^-1, in the order of symmetric matrices, but for the
+    /// rounding of the last step, provided that the trace of G is at most 1.
     #[must_use]
     pub fn converged(&self, residual: f64) -> bool {
         residual.abs() <= RESIDUAL_LIMIT
@@ -210,14 +221,25 @@ impl InversePlan {
         &self.limbs
     }
 
-    pub(super) fn first(&self) -> BoundedOpening {
+    /// How the first step, or a warm start, is opened.
+    #[must_use]
+    pub fn start_opened(&self) -> BoundedOpening {
         self.first
     }
 
-    /// How G X is opened; `limb` says which summand is wanted.
-    pub(super) fn gx(&self, limb: usize) -> BoundedOpening {
-        let drop = self.fraction + self.x_fraction - self.limbs[limb];
-        BoundedOpening { drop, ..self.gx }
+    /// How G X is opened.
+    pub(super) fn gx(&self) -> BoundedOpening {
+        self.gx
+    }
+
+    /// How many bits each summand of G X drops.
+    pub(super) fn gx_drops(&self) -> Vec<u32> {
+        self.limbs.iter().map(|limb| self.fraction + self.x_fraction - limb).collect()
+    }
+
+    /// The largest E that an opening may have.
+    pub(super) fn budget(&self) -> u32 {
+        budget(&self.settings)
     }
 
     /// How the products of X with the summands of G X are opened in `step`.
@@ -282,6 +304,12 @@ impl InversePlan {
     }
 }
 
+/// The largest E of an opening mod 2^128.
+fn budget(settings: &InverseSettings) -> u32 {
+    let carry = (settings.parties + 1).next_power_of_two().ilog2();
+    128u32.saturating_sub(settings.sigma + carry)
+}
+
 /// The search for scales that fit.
 struct Layout<'a> {
     settings: &'a InverseSettings,
@@ -290,12 +318,6 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// The largest E of an opening.
-    fn budget(&self) -> u32 {
-        let carry = (self.settings.parties + 1).next_power_of_two().ilog2();
-        128u32.saturating_sub(self.settings.sigma + carry)
-    }
-
     /// How far 3b rounds at most, in units.
     fn rounding(&self) -> f64 {
         f64::from(self.settings.parties + 1) / 2.0
@@ -342,7 +364,7 @@ impl Layout<'_> {
             (0..limbs as u32).map(|i| first + i * gap).collect()
         });
         let best = candidates.min_by_key(|limbs| most(limbs))?;
-        (most(&best)? <= self.budget()).then_some((x_fraction, best))
+        (most(&best)? <= budget(self.settings)).then_some((x_fraction, best))
     }
 
     /// E of the openings of the products of X with the summands of G X.

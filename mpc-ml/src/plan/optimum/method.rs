@@ -61,7 +61,7 @@ pub(super) fn choose(
         let ratio = largest_weight / least_weight(&settings.family);
         let rate = 1.0 - 1.0 / ratio.sqrt();
         let away = (rows as f64).sqrt() / settings.tolerance;
-        let passes = libm::ceil(1.2 * libm::log(away) / -libm::log(rate)) + 3.0;
+        let passes = libm::ceil(libm::log(away) / -libm::log(rate)) + 3.0;
         let momentum = (ratio.sqrt() - 1.0) / (ratio.sqrt() + 1.0);
         return within(passes).map(|passes| (Method::FixedHessian { momentum }, passes));
     }

@@ -140,7 +140,12 @@ impl OptimumPlan {
             _ => Some(Hessian::new(&settings, &link, &method, sigma)?),
         };
 
-        let (factors, wide_fraction) = steps(&settings, &method, passes, &hessian, x_fraction);
+        // Large studies have no room for the finest data.
+        let wide = |fraction| steps(&settings, &method, passes, &hessian, fraction);
+        let most = 64 + W_FRACTION;
+        let excess = wide(x_fraction).1.saturating_sub(most);
+        let x_fraction = x_fraction.saturating_sub(excess.min(x_fraction.saturating_sub(11)));
+        let (factors, wide_fraction) = wide(x_fraction);
         let plan = Self {
             settings,
             link,
@@ -490,10 +495,13 @@ impl Hessian {
         let bound = InversePlan::new(bound)?;
         let refresh = match method {
             Method::Newton => {
-                let start =
-                    StartBound::Warm { bound: bound.bound(), fraction: bound.inverse_fraction() };
+                let start = StartBound::Warm {
+                    bound: bound.bound_once_converged(),
+                    fraction: bound.inverse_fraction(),
+                };
                 let ratio = method::least_weight(&settings.family) / largest;
-                let inverse = InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
+                let inverse =
+                    InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
                 Some(Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)?)
             }
             _ => None,

@@ -284,8 +284,7 @@ impl Fitting<'_> {
         let triangle = match refresh.lift {
             Some(spec) => {
                 let items = [(spec, &made)];
-                let opened =
-                    open_bounded("optimum/lift", &items, &mut self.masks, session).await?;
+                let opened = open_bounded("optimum/lift", &items, &mut self.masks, session).await?;
                 opened[0].part(spec.drop, me)
             }
             None => {
@@ -294,8 +293,7 @@ impl Fitting<'_> {
             }
         };
         let slack = if me == 0 { refresh.slack() } else { 0 };
-        let penalty =
-            if me == 0 { design::penalty(plan, hessian.scale, fraction) } else { 0 };
+        let penalty = if me == 0 { design::penalty(plan, hessian.scale, fraction) } else { 0 };
         let matrix = design::square(plan, &triangle, slack, penalty);
         let start = Start::Warm(start);
         Ok(inverse(&refresh.inverse, &matrix, start, self.source, session).await?)

@@ -2,11 +2,15 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::correlations::CorrelationSource;
 use crate::correlations::dealer::DealerSource;
+use crate::error::Error;
 use crate::ideal;
-use crate::protocols::solve::{InverseSettings, StartBound};
 use crate::protocols::truncate::watch;
-use crate::rand::{MaskSite, Seed};
+use crate::rand::{MaskSite, Prg, Seed};
+use crate::ring::{Ring, Z128};
+use crate::session::Session;
+use crate::share::Shared;
 use crate::testing::World;
 
 const TOP: f64 = 15.0 / 16.0;
@@ -222,7 +226,7 @@ fn a_warm_start_needs_fewer_steps() {
         let warm = InverseSettings {
             least: 0.25,
             start: StartBound::Warm {
-                bound: earlier.bound(),
+                bound: earlier.bound_once_converged(),
                 fraction: earlier.inverse_fraction(),
             },
             ..settings(order, parties, 0.0)
@@ -251,4 +255,89 @@ fn a_start_that_was_not_planned_is_an_error() {
         assert!(error.is_err());
         source.finish().await.expect("ends");
     });
+}
+
+/// Solves jointly for c = A^(1/2) u with |u| = `norm`, and checks every bound.
+fn solve(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> Vec<f64> {
+    let (d, parties) = (inverted.settings().order, inverted.settings().parties as usize);
+    let scale = plan.right_fraction() as i32;
+    let c: Vec<_> =
+        c.iter().map(|&c| Z128::from_i128(libm::rint(libm::ldexp(c, scale)) as i128)).collect();
+    let g: Vec<_> = g.iter().map(|&v| Z128::from_i128(v)).collect();
+    watch::forget();
+    let results = World::new(parties).with_dealer().run(async |mut session| {
+        let mut source = DealerSource::start(&mut session)?;
+        let mine = session.me() == 1;
+        let g = session.share_input(1, mine.then_some(g.as_slice()), d * d)?;
+        let g = Shared::new(g.as_slice().to_vec(), d, d);
+        let c = session.share_input(1, mine.then_some(c.as_slice()), d)?;
+        source.demand(inverted.requests(0))?;
+        source.demand(plan.requests(0, inverted.lefts()))?;
+        let inverse = inverse(inverted, &g, Start::Identity, &mut source, &mut session).await?;
+        session.meter().enter("solution");
+        let w = solution(plan, &inverse, &c, &mut source, &mut session).await?;
+        let (phase, cost) = (session.meter().phase("solution"), plan.cost(session.me()));
+        assert_eq!((phase.rounds, phase.sent()), (plan.rounds(), cost.sent()));
+        source.finish().await?;
+        Ok::<_, Error>(w)
+    });
+    let shares: Vec<_> = results.into_iter().map(|r| r.expect("runs")).collect();
+    for (magnitude, largest) in watch::magnitudes() {
+        assert!(largest < f64::from(magnitude), "2^{largest} is opened where E is {magnitude}");
+    }
+    let real = |v: &Z128| libm::ldexp(v.to_signed(128) as f64, -(plan.fraction() as i32));
+    ideal::reconstruct(&shares).iter().map(real).collect()
+}
+
+#[test]
+fn solutions_are_refined() {
+    for (order, condition, parties) in [(7, 2.2e4, 2), (7, 2.2e4, 3), (3, 50.0, 5), (20, 1e4, 3)] {
+        let spectrum = geometric(order, condition, TOP - 1e-6);
+        let least = TOP / (order as f64 * condition);
+        let reuse = InverseSettings { reuse: true, ..settings(order, parties, least) };
+        let inverted = InversePlan::new(reuse).expect("fits");
+        let exact = matrix("axes", &spectrum);
+        let g = encode(&inverted, &exact);
+        let w: Vec<f64> = numbers("w", order);
+        let times = |v: &[f64]| -> Vec<f64> {
+            exact.chunks(order).map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum()).collect()
+        };
+        let c = times(&w);
+        // c = G^(1/2) u with |u|^2 = w' G w.
+        let norm = w.iter().zip(&c).map(|(w, c)| w * c).sum::<f64>().sqrt() * 1.001;
+        let mut errors = Vec::new();
+        for refinements in 0..=2 {
+            let plan = SolutionPlan::new(&inverted, order as u64, norm, refinements).expect("fits");
+            let got = solve(&plan, &inverted, &g, &c);
+            errors.push(w.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max));
+        }
+        println!("order {order}, condition {condition}, {parties} parties: {errors:?}");
+        assert!(errors[1] < 1e-5, "{errors:?}");
+    }
+}
+
+#[test]
+fn solutions_of_extreme_matrices_stay_within_the_bounds() {
+    let order = 4;
+    let reuse = InverseSettings { reuse: true, ..settings(order, 3, 1e-3) };
+    let inverted = InversePlan::new(reuse).expect("fits");
+    for exponent in [0.0, 3.0, 8.0, 11.0, 14.0, 17.0, 21.0, 25.0] {
+        let least = TOP * libm::exp2(-exponent);
+        let mut g = vec![0.0; order * order];
+        (0..order).for_each(|i| g[i * (order + 1)] = least);
+        // u = e_1 and c = G^(1/2) u: the solution is as large as it can be.
+        let mut c = vec![0.0; order];
+        c[0] = least.sqrt();
+        let plan = SolutionPlan::new(&inverted, order as u64, 1.0, 2).expect("fits");
+        solve(&plan, &inverted, &encode(&inverted, &g), &c);
+    }
+}
+
+/// The study of the design: 101 coefficients, a condition of 20,000.
+#[test]
+#[ignore = "some seconds; for the figures of docs/protocols.md 7.2"]
+fn the_inverse_of_the_design() {
+    for (order, condition) in [(101, 2e4), (101, 1e6)] {
+        compare(order, condition, 3, 1e-4);
+    }
 }
