@@ -52,7 +52,7 @@ fn joint(
         let offsets = offsets.get(me).unwrap_or(&none);
         let mut passes = 0;
         let fit =
-            optimum::run(&plan, &data[me], offsets, &mut source, &mut session, |p| passes = p)
+            optimum::run(&plan, &data[me], offsets, &mut source, &mut session, |p, _| passes = p)
                 .await?;
         let phase = session.meter().phase("fit");
         let cost = plan.cost(me);

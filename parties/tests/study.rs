@@ -158,6 +158,37 @@ fn another_study_is_named_within_five_seconds() {
     }
 }
 
+/// Settings that cannot be met, and a column that says nothing: all parties see it from what is
+/// public or revealed, and none takes the end of another for a loss.
+#[test]
+fn what_all_parties_see_is_refused_by_all_with_the_reason() {
+    let change = |nodes: &Nodes, file: &str, from: &str, to: &str| {
+        for name in nodes.parties() {
+            let path = nodes.dir(name).join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from));
+            fs::write(&path, text.replace(from, to)).unwrap();
+        }
+    };
+    let steep = nodes(3, 4);
+    change(&steep, "study.toml", "l2 = 0.01", "l2 = 500.0");
+    let constant = nodes(3, 4);
+    for name in constant.parties() {
+        let path = constant.dir(name).join("rows.csv");
+        let mut text = String::from("id,age,dose,sex,ill\n");
+        (0..50).for_each(|i| writeln!(text, "{i},40,{i},f,no").unwrap());
+        fs::write(path, text).unwrap();
+    }
+    for (nodes, reason) in [(steep, "would overshoot"), (constant, "column age is constant")] {
+        for ended in nodes.start_all().into_iter().map(Running::end) {
+            if ended.name != DEALER {
+                ended.expect(4, &[reason]);
+            }
+        }
+        assert!(!nodes.results("clinic-0").join("model.json").exists());
+    }
+}
+
 #[test]
 fn a_wrong_key_is_named_within_five_seconds() {
     let nodes = nodes(2, 4);

@@ -7,7 +7,7 @@ mod pass;
 
 use std::sync::Arc;
 
-use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix};
+use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, Production};
 use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::solve::{Start, inverse};
 use mpc_core::protocols::truncate::own_masks;
@@ -97,7 +97,8 @@ pub fn outputs(plan: &OptimumPlan, outputs: Outputs, model: Recipients) -> Outpu
 }
 
 /// Fits the model. `offsets` has one number for each own row where the plan has an offset, and is
-/// empty where not. `progress` hears the number of passes done. `None` for a party that does not
+/// empty where not. `progress` hears the number of passes done and how far
+/// the production of correlations is. `None` for a party that does not
 /// receive the model. [`OptimumPlan::cost`].
 ///
 /// # Errors
@@ -110,14 +111,14 @@ pub async fn run(
     offsets: &[f64],
     source: &mut dyn CorrelationSource,
     session: &mut Session,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(u64, Production),
 ) -> Result<Option<GlmFit>, Error> {
     let mut fit = Fitting::begin(plan, rows, offsets, source, session).await?;
     let inverse = fit.invert_bound(session).await?;
     let mut end = None;
     for pass in 0..plan.passes() {
         end = fit.pass(pass, session).await?;
-        progress(pass as u64 + 1);
+        progress(pass as u64 + 1, fit.source.production());
     }
     let end = end.ok_or_else(|| Error::Settings("a fit has at least one pass".to_owned()))?;
     fit.release(end, inverse, session).await

@@ -31,13 +31,16 @@ impl Finished {
     pub fn report(&self) -> Report {
         let total = &self.receipt.phases["total"];
         let mut text = format!(
-            "{}\n  {} rows of {} parties, {} steps, {} left out of the last batch\n",
+            "{}\n  {} rows of {} parties, {} steps",
             self.receipt.title,
             self.receipt.rows.iter().sum::<u64>(),
             self.receipt.rows.len(),
             self.receipt.iterations,
-            self.receipt.rows_dropped,
         );
+        text += &match self.receipt.rows_dropped {
+            0 => "\n".to_owned(),
+            dropped => format!(", {dropped} left out of the last batch\n"),
+        };
         if let Some(model) = &self.model {
             text += &coefficients(model);
             text += &format!("Model:   {}\n", self.folder.model().display());

@@ -84,17 +84,17 @@ impl Progress {
         }
     }
 
-    /// How far the training is, and production where the method tells it.
-    pub(super) fn at(&mut self, done: u64, production: Option<Production>) {
+    /// How far the training is, and the preparation of what it needs.
+    pub(super) fn at(&mut self, done: u64, production: Production) {
         self.steps.set_position(done);
-        let mut line = format!("training: {done} of {} steps", self.total);
-        if let Some(Production { made, ordered }) = production {
-            self.made.set_length(ordered);
-            self.made.set_position(made);
-            line += &format!("; preparation: {made} of {ordered} correlations ordered");
-        }
+        self.made.set_length(production.ordered);
+        self.made.set_position(production.made);
         if self.lines && done >= self.next_line {
-            say(&line);
+            let Production { made, ordered } = production;
+            say(&format!(
+                "training: {done} of {} steps; preparation: {made} of {ordered} correlations ordered",
+                self.total
+            ));
             self.next_line += self.total.div_ceil(4);
         }
     }

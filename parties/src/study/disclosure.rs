@@ -98,12 +98,21 @@ fn recipients(study: &Study) -> String {
 fn model(study: &Study) -> Disclosure {
     let output = study.output();
     let intercept = if study.model().intercept { " and the intercept" } else { "" };
+    let digits = output.release_bits;
+    let how = match study.training() {
+        Training::Sgd(_) | Training::Optimum(_) => format!(
+            "to {digits} binary digits after the point; no coefficient of any step before the last"
+        ),
+        Training::Exact(_) => {
+            format!(
+                "to {digits} binary digits after the point, in units of half the target's range"
+            )
+        }
+    };
     Disclosure {
         what: format!(
-            "the final model: {} coefficients{intercept}, to {} binary digits after the point; no \
-             coefficient of any step before the last",
+            "the final model: {} coefficients{intercept}, {how}",
             study.schema().columns().len(),
-            output.release_bits
         ),
         to_whom: recipients(study),
         why: "it is the purpose of the study. A model tells something about the rows it was \
@@ -117,13 +126,13 @@ fn checks(study: &Study) -> Option<Disclosure> {
     let what = match study.training() {
         Training::Sgd(_) => return None,
         Training::Exact(_) => {
-            "whether the equations could be solved: the largest deviation of the computed inverse \
-             from an exact one, and nothing about single columns or rows"
+            "whether the equations could be solved: how far the computed inverse is from an exact \
+             one, in one figure for all columns together"
         }
         Training::Optimum(_) => {
-            "whether the columns allow a solution (the largest deviation of the computed inverse \
-             from an exact one), and whether the steps have come to an end (the size of the last \
-             one); nothing about single columns or rows"
+            "whether the columns allow a solution (how far a computed inverse is from an exact one) \
+             and whether the steps have come to an end (how far the last one was from the best \
+             fit): one figure each, for all columns and rows together"
         }
     };
     Some(Disclosure {
@@ -142,9 +151,8 @@ fn inference(study: &Study) -> Option<Disclosure> {
     }
     let (fit, sums) = match study.model().kind {
         ModelKind::Linear => (
-            "the sum of the squared residuals and the sum of the squared deviations of the target \
-             from its mean",
-            "the other's sum of squared residuals and, with the means, the sum of squares of its \
+            "the sum of the squared residuals, and the sum and the sum of the squares of the target",
+            "the other's sum of squared residuals, and the mean and the standard deviation of its \
              target",
         ),
         _ => (

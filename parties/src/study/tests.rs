@@ -309,7 +309,7 @@ fn every_solver_says_what_it_reveals() {
     }
     assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
     let poisson = texts(&with(COUNTS, RATE, "inference = true").unwrap());
-    for words in ["deviance", "typical count 3", "without features", "the last one"] {
+    for words in ["deviance", "typical count 3", "without features", "the last one was"] {
         assert!(poisson.contains(words), "{words}: {poisson}");
     }
     let plain = texts(&with(CLASSES, OPTIMUM, "").unwrap());

@@ -127,9 +127,8 @@ pub(super) async fn fit(
     let rows = rows_of(encoded);
     phases.enter("training", session);
     let mut progress = Progress::new(plan.passes() as u64, "training");
-    let fit =
-        optimum::run(plan, &rows, &encoded.offset, source, session, |done| progress.at(done, None))
-            .await;
+    let heard = |done, production| progress.at(done, production);
+    let fit = optimum::run(plan, &rows, &encoded.offset, source, session, heard).await;
     progress.finish();
     let Some(fit) = fit? else { return Ok(Fitted::default()) };
     let window = window_warning(plan, &rows, &encoded.offset, &fit.coefficients);

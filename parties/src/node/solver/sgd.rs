@@ -80,8 +80,7 @@ pub(super) async fn fit(
 
     phases.enter("training", session);
     let mut progress = Progress::new(plan.iterations(), "training");
-    let weights =
-        training.run(session, |done, production| progress.at(done, Some(production))).await?;
+    let weights = training.run(session, |done, production| progress.at(done, production)).await?;
     progress.finish();
 
     phases.enter("release", session);
