@@ -48,7 +48,7 @@ pub(super) fn record(study: &Study) -> SolverRecord {
 pub(super) enum Planned {
     Sgd(SgdPlan),
     Exact(LinearPlan),
-    Optimum(OptimumPlan),
+    Optimum(Box<OptimumPlan>),
 }
 
 /// The public figures of a plan.
@@ -82,7 +82,9 @@ impl Planned {
                 Ok(Self::Sgd(SgdPlan::new(sgd::settings(study, training, rows)?)?))
             }
             Training::Exact(training) => Ok(Self::Exact(exact::plan(study, training, rows)?)),
-            Training::Optimum(training) => Ok(Self::Optimum(optimum::plan(study, training, rows)?)),
+            Training::Optimum(training) => {
+                Ok(Self::Optimum(Box::new(optimum::plan(study, training, rows)?)))
+            }
         }
     }
 
@@ -103,7 +105,7 @@ impl Planned {
         Ok(match self {
             Self::Sgd(plan) => Solver::Sgd(Agreed::among(plan, session).await?),
             Self::Exact(plan) => Solver::Exact(Agreed::among(plan, session).await?),
-            Self::Optimum(plan) => Solver::Optimum(Agreed::among(plan, session).await?),
+            Self::Optimum(plan) => Solver::Optimum(Box::new(Agreed::among(*plan, session).await?)),
         })
     }
 }
@@ -112,7 +114,7 @@ impl Planned {
 pub(super) enum Solver {
     Sgd(Agreed<SgdPlan>),
     Exact(Agreed<LinearPlan>),
-    Optimum(Agreed<OptimumPlan>),
+    Optimum(Box<Agreed<OptimumPlan>>),
 }
 
 /// What the method gives; nothing to a party that does not receive the model.
