@@ -16,7 +16,10 @@ fn data(set: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data").join(set).join(file)
 }
 
-/// A study with its data, run to its end with a dealer.
+const DEALT: &str = "correlations = \"dealer\"";
+const PAIRWISE: &str = "correlations = \"pairwise\"";
+
+/// A study with its data, run to its end.
 struct Run {
     nodes: Nodes,
     ended: Vec<Ended>,
@@ -27,7 +30,6 @@ impl Run {
     /// Runs the study of a data set; `change` edits its text.
     fn new(set: &str, study: &str, task: &str, change: impl Fn(String) -> String) -> Self {
         let text = fs::read_to_string(data(set, study)).unwrap();
-        let text = text.replace("correlations = \"pairwise\"", "correlations = \"dealer\"");
         let text = change(text);
         let study = parties::study::Study::from_bytes(text.as_bytes()).unwrap();
         let names: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
@@ -35,7 +37,9 @@ impl Run {
             .map(|i| fs::read_to_string(data(set, &format!("party{i}.csv"))).unwrap())
             .collect();
         let nodes = Nodes::new(&names, &text, &rows);
-        let ended = nodes.start_all().into_iter().map(Running::end).collect();
+        let started = if text.contains(DEALT) { &nodes.names[..] } else { nodes.parties() };
+        let running: Vec<Running> = started.iter().map(|name| nodes.start(name)).collect();
+        let ended = running.into_iter().map(Running::end).collect();
         let reference = fs::read(data(set, "reference.json")).unwrap();
         let reference: Value = serde_json::from_slice(&reference).unwrap();
         Self { nodes, ended, reference: reference["tasks"][task].clone() }
@@ -104,6 +108,13 @@ fn close(got: f64, expected: &Value, tolerance: f64) {
     assert!((got / expected - 1.0).abs() < tolerance, "{got} instead of {expected}");
 }
 
+/// The same study with a dealer.
+fn dealt(text: String) -> String {
+    assert!(text.contains(PAIRWISE));
+    text.replace(PAIRWISE, DEALT)
+}
+
+/// Without a dealer: three nodes and nobody else.
 #[test]
 fn a_linear_study_finds_the_least_squares_of_all_rows() {
     let run = Run::new("concrete_strength", "study.toml", "strength", |text| text);
@@ -151,12 +162,12 @@ fn a_linear_study_finds_the_least_squares_of_all_rows() {
 /// The certified data set of collinear columns, with fewer rows at each party than columns.
 #[test]
 fn longley_is_solved_where_its_condition_is_supported_and_refused_where_not() {
-    let run = Run::new("longley_collinear", "study.toml", "employment", |text| text);
+    let run = Run::new("longley_collinear", "study.toml", "employment", dealt);
     compare(&run.model(), &run.reference["unpenalised"], 0.02, 1e-2);
 
     let run = Run::new("longley_collinear", "study.toml", "employment", |text| {
         assert!(text.contains("condition = 500"));
-        text.replace("condition = 500", "condition = 5")
+        dealt(text).replace("condition = 500", "condition = 5")
     });
     for ended in &run.ended {
         if ended.name == DEALER {
@@ -170,4 +181,42 @@ fn longley_is_solved_where_its_condition_is_supported_and_refused_where_not() {
         assert!(!folder.join("released-coefficients.bin").exists());
         assert!(!folder.join("model.json").exists() && !folder.join("receipt.json").exists());
     }
+}
+
+#[test]
+fn a_logistic_study_finds_the_optimum_with_its_standard_errors() {
+    let run = Run::new("credit_status", "optimum.toml", "bad", dealt);
+    let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    compare(&model, fit, 0.05, 0.01);
+    let Some(FitStatistics::Likelihood(statistics)) = model.inference().map(|it| &it.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    let rows: u64 =
+        run.receipt()["rows"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!(statistics.rows, rows);
+    close(statistics.deviance, &fit["train_deviance"], 1e-4);
+    assert!(statistics.null_deviance > statistics.deviance);
+    let scores = run.scores("credit_status");
+    for score in ["auc", "log_loss"] {
+        close(scores[score].as_f64().unwrap(), &fit["test"][score], 1e-4);
+    }
+    let revealed = run.revealed();
+    for label in ["inverse check", "convergence", "coefficients", "information", "deviance"] {
+        assert!(revealed.iter().any(|each| each == label), "{label}: {revealed:?}");
+    }
+    assert!(!revealed.contains(&"null deviance".to_owned()), "{revealed:?}");
+}
+
+#[test]
+fn a_poisson_study_finds_the_optimum_with_its_standard_errors() {
+    let run = Run::new("doctor_visits_count", "study.toml", "mdvis", dealt);
+    let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    compare(&model, fit, 0.05, 0.01);
+    let Some(FitStatistics::Likelihood(statistics)) = model.inference().map(|it| &it.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    close(statistics.deviance, &fit["train_deviance"], 1e-4);
+    let scores = run.scores("doctor_visits_count");
+    close(scores["mean_deviance"].as_f64().unwrap(), &fit["test"]["mean_deviance"], 1e-4);
+    assert!(run.revealed().contains(&"null deviance".to_owned()));
 }

@@ -69,7 +69,8 @@ pub struct LinearPlan {
 }
 
 /// For each encoded column, a bound on the mean of its squares that is known in public: 1 for
-/// jointly standardised columns (by construction, and clipping and filling in only lower it) and
+/// columns that were standardised jointly, over the same rows that the model is fitted to (by
+/// construction, and clipping and filling in only lower it), and
 /// for 0/1 columns, the square of the declared range for others, and the square of the clip.
 #[must_use]
 pub fn mean_squares(schema: &Schema, clip: f64) -> Vec<f64> {
@@ -334,5 +335,83 @@ impl LinearSettings {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{
+        Categorical, CategoricalMissing, Feature, NumericMissing, NumericTarget, Target,
+    };
+
+    fn settings() -> LinearSettings {
+        LinearSettings {
+            rows: vec![500, 300, 200],
+            mean_squares: vec![STANDARDISED; 100],
+            intercept: true,
+            l2: 0.0,
+            clip: 8.0,
+            condition: 141.0,
+            target: (0.0, 100.0),
+            release_fraction: 20,
+            inference: true,
+        }
+    }
+
+    #[test]
+    fn columns_are_bounded_by_what_the_study_says() {
+        let numeric = |name: &str, range, scale, indicator| {
+            let missing = if indicator { NumericMissing::Mean } else { NumericMissing::Refuse };
+            let kind = FeatureKind::Numeric(Numeric { range, missing, indicator, scale });
+            Feature { name: name.into(), kind }
+        };
+        let levels = ["a", "b", "c"].map(String::from).to_vec();
+        let missing = CategoricalMissing::Base;
+        let words = Categorical { levels, base: "a".into(), missing };
+        let features = vec![
+            numeric("joint", None, Scaling::Joint, true),
+            numeric("range", Some((-1.0, 3.0)), Scaling::None, false),
+            numeric(
+                "constants",
+                Some((0.0, 8.0)),
+                Scaling::Constants { mean: 2.0, std: 3.0 },
+                false,
+            ),
+            numeric("unknown", None, Scaling::Constants { mean: 2.0, std: 3.0 }, false),
+            Feature { name: "words".into(), kind: FeatureKind::Categorical(words) },
+        ];
+        let target = Target::Numeric(NumericTarget { column: "y".into(), range: None });
+        let schema = Schema::new(features, target).expect("valid");
+        let expected = [1.0, 1.0, 9.0, 4.0, 16.0, 1.0, 1.0];
+        let bounds = mean_squares(&schema, 4.0);
+        assert_eq!(bounds.len(), schema.columns().len());
+        for (bound, expected) in bounds.iter().zip(expected) {
+            assert!(*bound >= expected && *bound <= expected * 1.001, "{bound} {expected}");
+        }
+        assert!(mean_squares(&schema, 0.5).iter().all(|&square| square <= 0.25));
+    }
+
+    #[test]
+    fn the_study_of_the_design_keeps_to_its_rounds() {
+        let plan = LinearPlan::new(settings()).expect("fits");
+        assert_eq!(plan.inverse().rounds(), 61);
+        assert!((plan.training_cost(0) + plan.release_cost(0)).rounds <= 75);
+        // A hundred times the rows: the same bytes.
+        let more = LinearSettings { rows: vec![50_000, 30_000, 20_000], ..settings() };
+        let more = LinearPlan::new(more).expect("fits");
+        assert_eq!(plan.training_cost(1), more.training_cost(1));
+        // The clip does not matter where columns are standardised.
+        let wide = LinearPlan::new(LinearSettings { clip: 64.0, ..settings() }).expect("fits");
+        assert_eq!(plan.inverse().rounds(), wide.inverse().rounds());
+        assert_ne!(plan.canonical(), wide.canonical());
+    }
+
+    #[test]
+    fn a_penalty_saves_rounds() {
+        let plan = LinearPlan::new(settings()).expect("fits");
+        let ridge = LinearPlan::new(LinearSettings { l2: 0.1, ..settings() }).expect("fits");
+        assert!(ridge.inverse().rounds() < plan.inverse().rounds());
+        assert!(!ridge.settings().std_errors());
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix};
 use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::solve::{Start, inverse};
-use mpc_core::protocols::truncate::{own_masks, truncate_reduce};
+use mpc_core::protocols::truncate::own_masks;
 use mpc_core::rand::Prg;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Outputs, Recipients, Session, Shared, fixed};
@@ -220,19 +220,22 @@ impl<'a> Fitting<'a> {
     /// The weights as combinations of the steps so far, by the public `factors`: mod 2^128 at
     /// [`OptimumPlan::wide_fraction`].
     fn weights(&self, factors: &[i64], me: usize) -> Shared<Z128> {
-        let settings = self.plan.settings();
+        let (plan, settings) = (self.plan, self.plan.settings());
         let mut weights = Shared::zero(settings.weights(), 1);
         if me == 0 && settings.intercept {
             // A float has 53 bits; the rest of the scale is a shift.
             let start = libm::rint(libm::ldexp(settings.family.start(), 40)) as i128;
-            let up = self.plan.wide_fraction() as i32 - 40;
+            let up = plan.wide_fraction() as i32 - 40;
             let start = if up >= 0 { start << up } else { start >> -up };
             weights.as_mut_slice()[settings.columns as usize] = Z128::from_i128(start);
         }
         for (step, &factor) in self.steps.iter().rev().zip(factors) {
-            let factor = Z128::from_i128(i128::from(factor));
-            for (weight, &step) in weights.as_mut_slice().iter_mut().zip(step.as_slice()) {
-                *weight -= factor * step;
+            let columns = settings.columns as usize;
+            for (j, (weight, &step)) in
+                weights.as_mut_slice().iter_mut().zip(step.as_slice()).enumerate()
+            {
+                let longer = if j == columns { plan.intercept_factor() } else { 1 };
+                *weight -= Z128::from_i128(i128::from(factor) * i128::from(longer)) * step;
             }
         }
         weights
@@ -264,8 +267,10 @@ impl<'a> Fitting<'a> {
         }
         let mut information = None;
         let mut variances = None;
-        if let (Some(hessian), Some((residual, diagonal))) = (plan.hessian(), &end.information) {
-            let inverse = &hessian.refresh;
+        if let (Some(hessian), Some(refresh), Some((residual, diagonal))) =
+            (plan.hessian(), plan.refresh(), &end.information)
+        {
+            let inverse = &refresh.inverse;
             let fraction = inverse.residual_fraction();
             let residual = reveal_one(INFORMATION_CHECK, residual, 128, fraction, session).await?;
             if !inverse.converged(residual) {
@@ -335,9 +340,7 @@ async fn reveal_fraction(
     session: &mut Session,
 ) -> Result<f64, Error> {
     let drop = fraction.saturating_sub(CHECK_FRACTION);
-    let mut share = share.clone();
-    truncate_reduce(&mut share, bits, 0, session.me(), session.parties());
-    let revealed = session.reveal(label, &share, bits, drop).await?;
+    let revealed = session.reveal(label, share, bits, drop).await?;
     let value = revealed.as_ref().and_then(|values| values.first()).copied();
     value
         .map(|value| fixed::decode(value, fraction - drop))

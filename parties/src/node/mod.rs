@@ -21,6 +21,6 @@ pub use own_side::OwnSide;
 pub use progress::{observer, say};
 pub use receipt::{PhaseReceipt, Receipt, Revealed};
 pub use release::StudyFolder;
-pub use solver::{rows_of, sgd_settings};
+pub use solver::{Account, plan_alone, rows_of, sgd_settings};
 pub use study_run::Participant;
 pub use until_stopped::{Stopped, until_stopped};

@@ -128,7 +128,7 @@ impl Participant {
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
         let plan = Planned::new(study, rows.clone())?;
-        let account = plan.account();
+        let account = plan.account(session.me());
         // Before anything is revealed, all must mean the same computation.
         let solver = plan.agree(session).await?;
         let columns = data.table.joint_columns();

@@ -332,3 +332,12 @@ fn solutions_of_extreme_matrices_stay_within_the_bounds() {
         solve(&plan, &inverted, &encode(&inverted, &g), &c);
     }
 }
+
+/// The study of the design: 101 coefficients, a condition of 20,000.
+#[test]
+#[ignore = "some seconds; for the figures of docs/protocols.md 7.2"]
+fn the_inverse_of_the_design() {
+    for (order, condition) in [(101, 2e4), (101, 1e6)] {
+        compare(order, condition, 3, 1e-4);
+    }
+}

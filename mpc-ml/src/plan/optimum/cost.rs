@@ -46,19 +46,19 @@ impl OptimumPlan {
         let bytes: u64 = self.penalty.map_or(0, |spec| spec.bytes(columns));
         let own = |to: usize| {
             let rows = settings.rows[to] as usize;
-            let weights = self.hessian.as_ref().filter(|_| self.refreshes());
-            self.residuals.bytes(rows) + weights.map_or(0, |h| h.weights.bytes(rows))
+            let weights = self.refresh().map_or(0, |refresh| refresh.weights.bytes(rows));
+            self.residuals.bytes(rows) + weights
         };
         let bytes = (0..self.parties()).map(|to| if to == me { 0 } else { bytes + own(to) });
         cost = cost + Cost { rounds: 1, bytes: bytes.collect() };
-        if let Some(hessian) = &self.hessian {
+        if self.hessian.is_some() {
             let mut opened = order;
-            if self.refreshes() {
+            if let Some(refresh) = self.refresh() {
                 let triangle = order * (order + 1) / 2;
-                if let Some(spec) = hessian.lift {
+                if let Some(spec) = refresh.lift {
                     cost = cost + Cost::to_all(me, self.parties(), 1, spec.bytes(triangle));
                 }
-                cost = cost + hessian.refresh.cost(me);
+                cost = cost + refresh.inverse.cost(me);
             }
             if self.refreshes() || pass == 0 {
                 opened += order * order;
@@ -80,8 +80,8 @@ impl OptimumPlan {
         let mut cost = self.to_all(me, 1, 128 - drops.0.max(drops.1) - drop);
         let drop = self.wide_fraction - settings.release_fraction;
         cost = cost + self.to_all(me, order, 128 - drop);
-        if let Some(hessian) = self.hessian.as_ref().filter(|_| settings.inference) {
-            let drop = hessian.refresh.inverse_fraction().saturating_sub(CHECK_FRACTION);
+        if let Some(refresh) = self.refresh().filter(|_| settings.inference) {
+            let drop = refresh.inverse.inverse_fraction().saturating_sub(CHECK_FRACTION);
             let sums = self.loss_ring() - (self.loss_fraction() - SUM_FRACTION);
             cost = cost
                 + self.to_all(me, 1, 128)

@@ -31,6 +31,9 @@ pub enum Method {
         momentum: f64,
         /// No eigenvalue of the Hessian of the mean loss is larger.
         curvature: f64,
+        /// The steps of the intercept are so many times longer: where columns have means, the
+        /// intercept hardly moves else.
+        intercept: i64,
     },
 }
 
@@ -58,7 +61,7 @@ pub(super) fn choose(
         let ratio = largest_weight / least_weight(&settings.family);
         let rate = 1.0 - 1.0 / ratio.sqrt();
         let away = (rows as f64).sqrt() / settings.tolerance;
-        let passes = libm::ceil(1.2 * libm::log(away) / -libm::log(rate)) + 3.0;
+        let passes = libm::ceil(libm::log(away) / -libm::log(rate)) + 3.0;
         let momentum = (ratio.sqrt() - 1.0) / (ratio.sqrt() + 1.0);
         return within(passes).map(|passes| (Method::FixedHessian { momentum }, passes));
     }
@@ -71,11 +74,17 @@ pub(super) fn choose(
     let trace = f64::from(settings.columns) * settings.mean_square
         + f64::from(u8::from(settings.intercept));
     let eigenvalue = settings.largest_eigenvalue.unwrap_or(trace).min(trace);
+    // An intercept whose column is 2 instead of 1 takes steps of 4 times the length; the largest
+    // eigenvalue grows by no more than the square of the column.
+    let longer = libm::floor(eigenvalue / 4.0);
+    let scaled = settings.intercept && longer > 1.0;
+    let intercept = if scaled { longer as i64 } else { 1 };
+    let eigenvalue = if scaled { eigenvalue + longer } else { eigenvalue };
     let curvature = largest_weight * eigenvalue + settings.l2;
     let ratio = curvature / settings.l2;
     let momentum = (ratio.sqrt() - 1.0) / (ratio.sqrt() + 1.0);
     let passes = libm::ceil(ratio.sqrt() * libm::log(100.0 / settings.tolerance));
-    within(passes).map(|passes| (Method::Gradient { momentum, curvature }, passes))
+    within(passes).map(|passes| (Method::Gradient { momentum, curvature, intercept }, passes))
 }
 
 fn within(passes: f64) -> Result<usize, Error> {

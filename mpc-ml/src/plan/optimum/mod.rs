@@ -47,12 +47,21 @@ pub(crate) struct Hessian {
     pub(crate) scale: u32,
     /// How the bound of all Hessians is inverted, from the identity.
     pub(crate) bound: InversePlan,
-    /// How a Hessian is inverted, from the inverse of the bound.
-    pub(crate) refresh: InversePlan,
-    /// How a Hessian is lifted into Z128 at the scale of its inverse; none where it is a shift up.
+    /// How the Hessians of the passes are made; none where their bound does for all of them.
+    pub(crate) refresh: Option<Refresh>,
+}
+
+/// How the Hessian of a pass is made and inverted.
+#[derive(Clone, Debug)]
+pub(crate) struct Refresh {
+    /// How it is inverted, from the inverse of the bound.
+    pub(crate) inverse: InversePlan,
+    /// How it is lifted into Z128 at the scale of its inverse; none where it is a shift up.
     pub(crate) lift: Option<BoundedOpening>,
     /// How the weights of the rows are opened to their owners.
     pub(crate) weights: BoundedOpening,
+    /// Fractional bits at which it is made, over 2^scale.
+    pub(crate) made_fraction: u32,
 }
 
 /// A fit, planned to the last bit.
@@ -132,7 +141,12 @@ impl OptimumPlan {
             _ => Some(Hessian::new(&settings, &link, &method, sigma)?),
         };
 
-        let (factors, wide_fraction) = steps(&settings, &method, passes, &hessian, x_fraction);
+        // Large studies have no room for the finest data.
+        let wide = |fraction| steps(&settings, &method, passes, &hessian, fraction);
+        let most = 64 + W_FRACTION;
+        let excess = wide(x_fraction).1.saturating_sub(most);
+        let x_fraction = x_fraction.saturating_sub(excess.min(x_fraction.saturating_sub(11)));
+        let (factors, wide_fraction) = wide(x_fraction);
         let plan = Self {
             settings,
             link,
@@ -253,6 +267,18 @@ impl OptimumPlan {
         self.hessian.as_ref()
     }
 
+    pub(crate) fn refresh(&self) -> Option<&Refresh> {
+        self.hessian.as_ref()?.refresh.as_ref()
+    }
+
+    /// By how much more the steps of the intercept are multiplied.
+    pub(crate) fn intercept_factor(&self) -> i64 {
+        match self.method {
+            Method::Gradient { intercept, .. } => intercept,
+            _ => 1,
+        }
+    }
+
     pub(crate) fn factors(&self) -> &(Vec<i64>, Vec<i64>) {
         &self.factors
     }
@@ -288,7 +314,7 @@ impl OptimumPlan {
     /// The shape of the matrix of outer products, where Hessians are made.
     #[must_use]
     pub fn outer_shape(&self) -> Option<MatrixShape> {
-        let hessian = self.hessian.as_ref().filter(|_| self.refreshes())?;
+        let hessian = self.hessian.as_ref().filter(|hessian| hessian.refresh.is_some())?;
         let order = self.settings.weights();
         Some(MatrixShape {
             rows: self.settings.rows.clone(),
@@ -333,7 +359,7 @@ impl OptimumPlan {
 
     /// Bits of a value of a series above the scale of the phasors.
     fn headroom(&self, weight: bool) -> u32 {
-        let weights = self.hessian.as_ref().filter(|_| weight).map_or(0, |h| h.weights.ring);
+        let weights = self.refresh().filter(|_| weight).map_or(0, |refresh| refresh.weights.ring);
         self.residuals.ring.max(weights) + self.link.coefficient_fraction - E_FRACTION
     }
 
@@ -396,11 +422,11 @@ impl OptimumPlan {
         };
         requests.push(transposed(matrix, &self.residuals));
         let d = settings.weights() as u32;
-        if let Some(hessian) = &self.hessian {
-            if let Some(outer) = outer {
-                requests.push(transposed(outer, &hessian.weights));
-                requests.extend(hessian.refresh.requests(*lefts));
-                *lefts += hessian.refresh.lefts();
+        if self.hessian.is_some() {
+            if let (Some(outer), Some(refresh)) = (outer, self.refresh()) {
+                requests.push(transposed(outer, &refresh.weights));
+                requests.extend(refresh.inverse.requests(*lefts));
+                *lefts += refresh.inverse.lefts();
             }
             if outer.is_some() || pass == 0 {
                 requests.push(Request::Left { m: d, k: d, ring: 128 });
@@ -468,41 +494,20 @@ impl Hessian {
             reuse: false,
         };
         let bound = InversePlan::new(bound)?;
-        let ratio = method::least_weight(&settings.family) / largest;
-        let refresh = InversePlan::new(InverseSettings {
-            order,
-            parties,
-            sigma,
-            diagonal: scaled(diagonal),
-            least: 0.5 * ratio,
-            start: StartBound::Warm { bound: bound.bound(), fraction: bound.inverse_fraction() },
-            reuse: false,
-        })?;
-        let weights = E_FRACTION + libm::ceil(libm::log2(largest).max(0.0)) as u32;
-        let weights = BoundedOpening::new(weights, sigma, 0, parties - 1)?;
-        let mut hessian = Self { coarse_fraction, scale, bound, refresh, lift: None, weights };
-        if *method == Method::Newton {
-            let drop = hessian.made_fraction() as i32 - hessian.refresh.fraction() as i32;
-            if drop > 0 {
-                let made = hessian.made_fraction() - hessian.scale;
-                let entry = libm::ldexp(rows * largest * square, made as i32);
-                let magnitude = libm::ceil(libm::log2(entry) + 1e-9) as u32;
-                hessian.lift = Some(BoundedOpening::new(magnitude, sigma, drop as u32, parties)?);
+        let refresh = match method {
+            Method::Newton => {
+                let start = StartBound::Warm {
+                    bound: bound.bound_once_converged(),
+                    fraction: bound.inverse_fraction(),
+                };
+                let ratio = method::least_weight(&settings.family) / largest;
+                let inverse =
+                    InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
+                Some(Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)?)
             }
-        }
-        Ok(hessian)
-    }
-
-    /// Fractional bits at which a Hessian is made, over 2^scale.
-    pub(crate) fn made_fraction(&self) -> u32 {
-        2 * self.coarse_fraction + E_FRACTION + self.scale
-    }
-
-    /// What is added to the diagonal of a Hessian, in its units at the scale of its inverse: as
-    /// much as rounding may have taken from its spectrum.
-    pub(crate) fn refresh_slack(&self) -> i128 {
-        let settings = self.refresh.settings();
-        settings.order as i128 * i128::from(settings.parties + 1) / 2 + 1
+            _ => None,
+        };
+        Ok(Self { coarse_fraction, scale, bound, refresh })
     }
 
     /// What is added to the diagonal of the bound: as much as rounding may have taken, and what
@@ -510,9 +515,44 @@ impl Hessian {
     pub(crate) fn bound_slack(&self) -> i128 {
         let settings = self.bound.settings();
         let own = settings.order as i128 * i128::from(settings.parties) / 2 + 1;
-        let shift = self.bound.fraction() as i32 - self.refresh.fraction() as i32;
-        let theirs = libm::ldexp(2.0 * self.refresh_slack() as f64 + 2.0, shift);
+        let Some(refresh) = &self.refresh else { return own };
+        let shift = self.bound.fraction() as i32 - refresh.inverse.fraction() as i32;
+        let theirs = libm::ldexp(2.0 * refresh.slack() as f64 + 2.0, shift);
         own + libm::ceil(theirs) as i128 + 1
+    }
+}
+
+impl Refresh {
+    /// `squares` is the largest sum of squares of a column, `largest` the largest weight of a row.
+    fn new(
+        inverse: InverseSettings,
+        coarse_fraction: u32,
+        scale: u32,
+        squares: f64,
+        largest: f64,
+    ) -> Result<Self, Error> {
+        let (parties, sigma) = (inverse.parties, inverse.sigma);
+        let inverse = InversePlan::new(inverse)?;
+        let bits = |bound: f64| libm::ceil(libm::log2(bound).max(0.0)) as u32;
+        let weights = BoundedOpening::new(E_FRACTION + bits(largest), sigma, 0, parties - 1)?;
+        let own = 2 * coarse_fraction + E_FRACTION;
+        let made_fraction = own + scale;
+        let lift = match made_fraction.checked_sub(inverse.fraction()) {
+            Some(drop) if drop > 0 => {
+                // No entry is above the largest on the diagonal.
+                let magnitude = bits(libm::ldexp(squares * largest, own as i32)).max(drop);
+                Some(BoundedOpening::new(magnitude, sigma, drop, parties)?)
+            }
+            _ => None,
+        };
+        Ok(Self { inverse, lift, weights, made_fraction })
+    }
+
+    /// What is added to the diagonal of a Hessian, in units at the scale of its inverse: as much
+    /// as rounding may have taken from its spectrum.
+    pub(crate) fn slack(&self) -> i128 {
+        let settings = self.inverse.settings();
+        settings.order as i128 * i128::from(settings.parties + 1) / 2 + 1
     }
 }
 
@@ -534,8 +574,8 @@ fn sigma(
         // Only the steps are counted here, and they do not depend on sigma.
         let plan = Hessian::new(settings, link, method, LEAST_SIGMA)?;
         masked += InversePlan::masked_elements(plan.bound.settings()) as f64;
-        if *method == Method::Newton {
-            let refresh = InversePlan::masked_elements(plan.refresh.settings()) as f64;
+        if let Some(refresh) = &plan.refresh {
+            let refresh = InversePlan::masked_elements(refresh.inverse.settings()) as f64;
             masked += rows * triangle + passes as f64 * (rows + triangle + refresh);
         }
     }
@@ -557,7 +597,8 @@ fn steps(
     match (method, hessian) {
         (Method::Newton, Some(hessian)) => {
             let ones = vec![1; passes];
-            let fraction = hessian.scale + hessian.refresh.inverse_fraction() + gradient;
+            let inverse = hessian.refresh.as_ref().map_or(0, |it| it.inverse.inverse_fraction());
+            let fraction = hessian.scale + inverse + gradient;
             ((ones.clone(), ones), fraction)
         }
         (Method::FixedHessian { momentum }, Some(hessian)) => {
@@ -569,7 +610,7 @@ fn steps(
                 + method::FACTOR_FRACTION;
             ((integers(&queries, unit), integers(&iterates, unit)), fraction)
         }
-        (Method::Gradient { momentum, curvature }, _) => {
+        (Method::Gradient { momentum, curvature, .. }, _) => {
             let (queries, iterates) = method::answers(*momentum, passes);
             let n = settings.total_rows() as f64 * curvature;
             let bits = method::FACTOR_FRACTION + libm::ceil(libm::log2(n)).max(0.0) as u32;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{End, Fitting, design};
 use crate::error::Error;
-use crate::plan::optimum::{Curve, DISTANCE_FRACTION, Hessian};
+use crate::plan::optimum::Curve;
 use crate::plan::{E_FRACTION, W_FRACTION};
 
 /// What the functions of the score are at all rows, stacked over the parties, and at the penalised
@@ -42,10 +42,11 @@ impl Fitting<'_> {
         let values = self.values(&z, &low, last, session).await?;
         let (gradient, made) = self.gradient(&values, session).await?;
         let mut information = None;
-        let step = match (self.plan.hessian(), made) {
-            (None, _) => gradient.clone(),
-            (Some(hessian), Some(made)) => {
-                let inverse = self.refresh(hessian, made, session).await?;
+        let step = match made {
+            None if self.plan.hessian().is_none() => gradient.clone(),
+            None => self.fixed_step(&gradient, session).await?,
+            Some(made) => {
+                let inverse = self.refresh(made, session).await?;
                 if last && self.plan.settings().inference {
                     information = Some((inverse.residual, diagonal(&inverse.x)));
                 }
@@ -53,7 +54,6 @@ impl Fitting<'_> {
                 let right = self.source.take().await?.right128()?;
                 product::multiply(&inverse.x, &gradient, left, right, session).await?
             }
-            (Some(_), None) => self.fixed_step(&gradient, session).await?,
         };
         self.steps.push(step);
         if !last {
@@ -204,10 +204,10 @@ impl Fitting<'_> {
         let spec = *plan.residuals_opened();
         let mine = self.push(&values.residuals, spec, &product, &mut round, session)?;
         let mut weights = None;
-        if let (Some(hessian), Some(outer), Some(values)) =
-            (plan.hessian(), &outer, &values.weights)
+        if let (Some(refresh), Some(outer), Some(values)) =
+            (plan.refresh(), &outer, &values.weights)
         {
-            weights = Some(self.push(values, hessian.weights, outer, &mut round, session)?);
+            weights = Some(self.push(values, refresh.weights, outer, &mut round, session)?);
         }
         let mut lifted = None;
         if let (Some(spec), Some(values)) = (plan.penalty(), &values.penalty) {
@@ -236,7 +236,7 @@ impl Fitting<'_> {
         debug_assert_eq!(gradient.len(), columns + usize::from(settings.intercept));
         let mut hessian = None;
         if let (Some(slot), Some(outer), Some(own), Some(plan)) =
-            (weights, outer, &self.products, plan.hessian())
+            (weights, outer, &self.products, plan.refresh())
         {
             let public = plan.weights.public_part(opened.at(slot));
             hessian = Some(owned::transposed(own.entries(), &public, outer.product));
@@ -271,31 +271,32 @@ impl Fitting<'_> {
     /// The inverse of a Hessian. The rounds of the inverse, and one where it has to be lifted.
     async fn refresh(
         &mut self,
-        hessian: &Hessian,
         made: Shared<Z128>,
         session: &mut Session,
     ) -> Result<Inverse, Error> {
         let (plan, me) = (self.plan, session.me());
-        let fraction = hessian.refresh.fraction();
-        let triangle = match hessian.lift {
+        let (Some(hessian), Some(refresh), Some(start)) =
+            (plan.hessian(), plan.refresh(), &self.bound)
+        else {
+            return Err(Error::Settings("a Hessian is inverted after its bound".to_owned()));
+        };
+        let fraction = refresh.inverse.fraction();
+        let triangle = match refresh.lift {
             Some(spec) => {
                 let items = [(spec, &made)];
                 let opened = open_bounded("optimum/lift", &items, &mut self.masks, session).await?;
                 opened[0].part(spec.drop, me)
             }
             None => {
-                let up = fraction - hessian.made_fraction();
+                let up = fraction - refresh.made_fraction;
                 Zeroizing::new(made.as_slice().iter().map(|v| v.shl(up)).collect())
             }
         };
-        let slack = if me == 0 { hessian.refresh_slack() } else { 0 };
+        let slack = if me == 0 { refresh.slack() } else { 0 };
         let penalty = if me == 0 { design::penalty(plan, hessian.scale, fraction) } else { 0 };
         let matrix = design::square(plan, &triangle, slack, penalty);
-        let Some(start) = &self.bound else {
-            return Err(Error::Settings("a Hessian is inverted after its bound".to_owned()));
-        };
         let start = Start::Warm(start);
-        Ok(inverse(&hessian.refresh, &matrix, start, self.source, session).await?)
+        Ok(inverse(&refresh.inverse, &matrix, start, self.source, session).await?)
     }
 
     /// The step with the inverse of the bound. One round.
@@ -341,7 +342,6 @@ impl Fitting<'_> {
         let mut column = step.clone();
         truncate_reduce(&mut column, 128, drops.1, me, parties);
         let square = product::multiply(&row, &column, left, right, session).await?;
-        debug_assert!(fractions.0 >= DISTANCE_FRACTION.0.min(fractions.0));
         Ok((square, 128 - drops.0.max(drops.1), fractions.0 + fractions.1))
     }
 

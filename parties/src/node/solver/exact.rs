@@ -53,12 +53,26 @@ pub(super) fn plan(study: &Study, training: &Exact, rows: Vec<u64>) -> Result<Li
     Ok(LinearPlan::new(settings(study, training, rows)?)?)
 }
 
-pub(super) fn account(plan: &LinearPlan) -> Account {
+pub(super) fn account(plan: &LinearPlan, me: usize) -> Account {
+    let cost = plan.training_cost(me) + plan.release_cost(me);
+    let settings = plan.settings();
+    let (_, half) = settings.target_scale();
+    let unit = libm::ldexp(half, -(settings.release_fraction as i32));
     Account {
         iterations: plan.inverse().steps() as u64,
         rows_dropped: 0,
         sigma: plan.sigma(),
         sigmoid_error: None,
+        rounds: cost.rounds,
+        bytes_sent: cost.sent(),
+        precision: vec![
+            format!("standardised coefficients are released in steps of {unit:.1e}"),
+            format!(
+                "columns with a condition number up to {} are solved; beyond that the study may end \
+                 without a model",
+                settings.condition
+            ),
+        ],
     }
 }
 

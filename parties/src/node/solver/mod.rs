@@ -12,6 +12,8 @@ use mpc_ml::plan::optimum::OptimumPlan;
 use mpc_ml::{Agreed, LinearPlan, Rows, SgdPlan};
 
 use super::phases::Phases;
+use serde::Serialize;
+
 use crate::exit::Failure;
 use crate::study::{Study, Training};
 pub use sgd::settings as sgd_settings;
@@ -50,7 +52,8 @@ pub(super) enum Planned {
 }
 
 /// The public figures of a plan.
-pub(super) struct Account {
+#[derive(Clone, Debug, Serialize)]
+pub struct Account {
     /// Steps of the training.
     pub iterations: u64,
     /// Rows of all parties that take no part.
@@ -59,6 +62,13 @@ pub(super) struct Account {
     pub sigma: u32,
     /// The largest error of the sigmoid near zero and in its window, for methods that use one.
     pub sigmoid_error: Option<(f64, f64)>,
+    /// Rounds from the first to the last message of the method.
+    pub rounds: u64,
+    /// Bytes that a party sends in them, if all receive the model; what the making of correlated
+    /// randomness needs is not among them.
+    pub bytes_sent: u64,
+    /// What the computation may do to the result, in sentences.
+    pub precision: Vec<String>,
 }
 
 impl Planned {
@@ -76,12 +86,12 @@ impl Planned {
         }
     }
 
-    /// The figures of the plan.
-    pub(super) fn account(&self) -> Account {
+    /// The figures of the plan, for the party in this place.
+    pub(super) fn account(&self, me: usize) -> Account {
         match self {
-            Self::Sgd(plan) => sgd::account(plan),
-            Self::Exact(plan) => exact::account(plan),
-            Self::Optimum(plan) => optimum::account(plan),
+            Self::Sgd(plan) => sgd::account(plan, me),
+            Self::Exact(plan) => exact::account(plan, me),
+            Self::Optimum(plan) => optimum::account(plan, me),
         }
     }
 
@@ -138,6 +148,14 @@ impl Solver {
             Self::Optimum(plan) => optimum::fit(plan, encoded, source, session, phases).await,
         }
     }
+}
+
+/// What the plan of a study says without the other parties, if they have these numbers of rows.
+///
+/// # Errors
+/// When the settings do not fit together, with the numbers.
+pub fn plan_alone(study: &Study, me: usize, rows: Vec<u64>) -> Result<Account, Failure> {
+    Ok(Planned::new(study, rows)?.account(me))
 }
 
 /// Encoded rows as a model takes them.

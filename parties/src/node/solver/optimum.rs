@@ -89,12 +89,30 @@ pub(super) fn plan(
     Ok(OptimumPlan::new(settings(study, training, rows)?, origin)?)
 }
 
-pub(super) fn account(plan: &OptimumPlan) -> Account {
+pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
+    let cost = plan.cost(me);
+    let precision = plan.precision();
+    let settings = plan.settings();
+    let unit = libm::ldexp(1.0, -(settings.release_fraction as i32));
     Account {
         iterations: plan.passes() as u64,
         rows_dropped: 0,
         sigma: plan.sigma(),
         sigmoid_error: None,
+        rounds: cost.rounds,
+        bytes_sent: cost.sent(),
+        precision: vec![
+            format!(
+                "a coefficient may be off, in its standard errors, by about {:.1e} for the fitted \
+                 functions, {:.1e} for fixed point and {:.1e} for the noise of the series, where {} \
+                 is allowed for each",
+                precision.fit,
+                precision.fixed_point,
+                precision.phasors,
+                2.0 * settings.tolerance
+            ),
+            format!("standardised coefficients are released in steps of {unit:.1e}"),
+        ],
     }
 }
 

@@ -18,12 +18,20 @@ pub(super) fn outputs() -> Vec<Output> {
     vec![Output { label: COEFFICIENTS, to_everybody: false }]
 }
 
-pub(super) fn account(plan: &SgdPlan) -> Account {
+pub(super) fn account(plan: &SgdPlan, me: usize) -> Account {
+    let cost = plan.training_cost(me) + plan.release_cost(me);
+    let sigmoid = plan.sigmoid();
     Account {
         iterations: plan.iterations(),
         rows_dropped: plan.schedule().dropped(),
         sigma: plan.sigma(),
-        sigmoid_error: Some((plan.sigmoid().error_near, plan.sigmoid().error_window)),
+        sigmoid_error: Some((sigmoid.error_near, sigmoid.error_window)),
+        rounds: cost.rounds,
+        bytes_sent: cost.sent(),
+        precision: vec![format!(
+            "the logistic function is off by at most {:.1e} near zero and {:.1e} in its window",
+            sigmoid.error_near, sigmoid.error_window
+        )],
     }
 }
 
