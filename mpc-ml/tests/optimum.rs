@@ -22,6 +22,7 @@ fn settings(data: &[Rows], family: Family) -> GlmSettings {
         l2: 0.0,
         clip: 8.0,
         mean_square: 1.2,
+        trace: 1.2 * data[0].columns() as f64,
         condition: 20.0,
         tolerance: 0.01,
         largest_eigenvalue: None,

@@ -128,7 +128,7 @@ fn a_study_is_checked_against_my_data() {
     for part in [
         "study:",
         "What will be revealed",
-        "To whom: the dealer",
+        "Why:     it is the purpose of the study",
         "1761 rows",
         "Income 147",
         "24 columns",

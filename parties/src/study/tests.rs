@@ -344,7 +344,13 @@ fn two_parties_are_warned() {
         text(&study).matches("WARNING").count()
     };
     assert_eq!((two("inference = true"), two("")), (2, 1));
-    assert!(three.disclosure().iter().any(|each| each.to_whom == "the dealer"));
+}
+
+#[test]
+fn a_dealer_is_named_where_there_is_one() {
+    let named = |study: &Study| study.disclosure().iter().any(|each| each.to_whom == "the dealer");
+    assert!(!named(&Study::from_bytes(EXAMPLE.as_bytes()).unwrap()));
+    assert!(named(&changed("correlations = \"pairwise\"", "correlations = \"dealer\"").unwrap()));
 }
 
 proptest! {

@@ -71,8 +71,7 @@ pub(super) fn choose(
              that a fit needs model.l2 > 0 and output.inference = false"
         ));
     }
-    let trace = f64::from(settings.columns) * settings.mean_square
-        + f64::from(u8::from(settings.intercept));
+    let trace = settings.trace + f64::from(u8::from(settings.intercept));
     let eigenvalue = settings.largest_eigenvalue.unwrap_or(trace).min(trace);
     // An intercept whose column is 2 instead of 1 takes steps of 4 times the length; the largest
     // eigenvalue grows by no more than the square of the column.

@@ -473,13 +473,17 @@ impl Hessian {
                 settings.clip
             ));
         }
-        let root =
-            libm::sqrt(settings.mean_square) + libm::ldexp(1.0, -(coarse_fraction as i32) - 1);
-        let square = (root * root).max(f64::from(u8::from(settings.intercept)));
+        // What rounding an entry by up to half a unit may add to mean squares (Cauchy-Schwarz).
+        let unit = libm::ldexp(1.0, -(coarse_fraction as i32) - 1);
+        let (columns, one) = (f64::from(settings.columns), f64::from(u8::from(settings.intercept)));
+        let root = libm::sqrt(settings.mean_square) + unit;
+        let square = (root * root).max(one);
+        let root = libm::sqrt(settings.trace) + unit * libm::sqrt(columns);
+        let squares = root * root + one;
         let largest = link.weight.largest;
-        let diagonal = rows * (largest * square + settings.l2) * 1.001;
         let order = settings.weights();
-        let trace = diagonal * order as f64;
+        let diagonal = rows * (largest * square + settings.l2) * 1.001;
+        let trace = rows * (largest * squares + settings.l2 * columns) * 1.001;
         let scale = libm::ceil(libm::log2(trace * 16.0 / 15.0)) as u32;
         let scaled = |v: f64| libm::ldexp(v, -(scale as i32));
         // Some eigenvalue is at least that of the intercept.

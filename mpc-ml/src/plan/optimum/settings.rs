@@ -88,9 +88,12 @@ pub struct GlmSettings {
     pub l2: f64,
     /// The bound on the magnitude of the entries of the design matrix, made true by clipping.
     pub clip: f64,
-    /// **A condition of privacy.** The mean square of no column is larger: 1 for columns that are
-    /// standardised jointly and for indicators, and never more than clip^2.
+    /// **A condition of privacy.** The mean square of no column is larger: 1 + 2^-14 for columns
+    /// that are standardised jointly, 1 for indicators, and never more than clip^2.
     pub mean_square: f64,
+    /// **A condition of privacy.** The mean squares of all columns together are not larger: all
+    /// indicators of one feature count 1, since a row has one of them at most.
+    pub trace: f64,
     /// The largest condition number of the design matrix that is supported.
     pub condition: f64,
     /// How near to the optimum the fit has to be, in standard errors.
@@ -147,6 +150,8 @@ impl GlmSettings {
         in_range("model.l2", self.l2, 0.0, 1e3)?;
         in_range("model.clip", self.clip, 1e-3, 1024.0)?;
         in_range("the mean square of the columns", self.mean_square, 1e-6, 1048577.0)?;
+        let most = f64::from(self.columns) * self.mean_square * 1.000001;
+        in_range("the sum of the mean squares of the columns", self.trace, 1e-6, most)?;
         in_range("training.condition", self.condition, 1.0, 1e6)?;
         in_range("training.tolerance", self.tolerance, 1e-6, 1.0)?;
         if let Some(largest) = self.largest_eigenvalue {
