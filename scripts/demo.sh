@@ -1,97 +1,76 @@
 #!/usr/bin/env bash
-# Three banks train one model of credit default on all their applicants, without showing a row.
+# Two studies between processes on this machine, without any of them showing a row: three banks
+# train a model of credit default, and three laboratories fit the strength of concrete.
 #
-# Builds the node, makes a folder, a key and settings for each bank and for a dealer, starts four
-# processes on this machine, and sets the joint model beside what could have been had otherwise.
-# Writes target/demo/summary.json. Ends by itself, also when a step fails, and leaves no process.
+# Builds the node, makes a folder, a key and settings for each party, starts the processes, and sets
+# each joint model beside what could have been had otherwise. Writes target/demo/summary.json. Ends
+# by itself, also when a step fails, and leaves no process.
+#
+#   scripts/demo.sh            the parties make their correlated randomness themselves
+#   scripts/demo.sh --dealer   a dealer, a process more, hands it out: fewer bytes, more trust
 set -euo pipefail
 
-cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-target}
-demo=$target/demo
-data=scripts/data/credit_status
-party=$target/release/party
-names=(bank-a bank-b bank-c)
-nodes=("${names[@]}" dealer)
-pids=()
+source=pairwise
+case ${1-} in
+    "") ;;
+    --dealer) source=dealer ;;
+    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac
 
-end() {
-    local code=$?
-    trap - EXIT INT TERM
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-    if [ $code -ne 0 ] && [ -d "$demo" ]; then
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+demo=$target/demo
+dealer=()
+if [ $source = dealer ]; then dealer=(dealer); fi
+
+finish() {
+    if [ "$1" -ne 0 ] && [ -d "$demo" ]; then
         echo "The demo failed. What the nodes said:" >&2
-        tail -n 20 "$demo"/*/log.txt >&2 2>/dev/null || true
+        show_logs "$demo"
     fi
-    exit $code
 }
-trap end EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+on_end finish
 
 step() { printf '\n== %s\n' "$1"; }
 
-if ! command -v cargo >/dev/null; then
-    echo "cargo is not here: install a Rust toolchain from https://rustup.rs first" >&2
-    exit 1
-fi
+# joint_study SET PARTY...: makes the nodes in $demo/SET, gives each its rows and the study, shows
+# what the first of them reads before anything runs, and runs it. `rows` and `runs` say afterwards
+# where each party's rows and result are.
+joint_study() {
+    local data=scripts/data/$1 folder=$demo/$1 names=("${@:2}") i
+    rows=() runs=()
+    step "A folder, a key and a party.toml each: ${names[*]} ${dealer[*]-}"
+    make_nodes "$folder" "${names[@]}" "${dealer[@]}"
+    for i in "${!names[@]}"; do
+        cp "$data/party$((i + 1)).csv" "$folder/${names[$i]}/rows.csv"
+        with_source "$data/study.toml" $source "$folder/${names[$i]}/study.toml"
+        rows+=("${names[$i]}=$folder/${names[$i]}/rows.csv")
+        runs+=("$folder/${names[$i]}/run.json" "$folder/${names[$i]}/rows.csv")
+        echo "${names[$i]}: $("$party" --config "$folder/${names[$i]}/party.toml" fingerprint)"
+    done
+    step "What the data-protection officer of ${names[0]} reads before anything runs"
+    "$party" --config "$folder/${names[0]}/party.toml" study check "$folder/${names[0]}/study.toml" \
+        --data "$folder/${names[0]}/rows.csv"
+    step "A process each: ${names[*]} ${dealer[*]-}"
+    run_study "$folder" "$folder/${names[0]}/study.toml" "${rows[@]}"
+    sed "s/^/  ${names[0]}: /" "$folder/${names[0]}/log.txt"
+}
 
 step "Building the node"
-cargo build --release --locked -p parties --bin party --example compare
-
-step "Three banks and a dealer: a folder, a key and a party.toml each"
+build
 rm -rf "$demo"
-mkdir -p "$demo"
-# Free UDP ports, one for each node.
-read -r -a ports < <("$target/release/examples/compare" --free-ports ${#nodes[@]})
-fingerprints=()
-for i in "${!nodes[@]}"; do
-    dir=$demo/${nodes[$i]}
-    "$party" init --dir "$dir" --name "${nodes[$i]}" --listen "127.0.0.1:${ports[$i]}" >"$dir.init"
-    mv "$dir.init" "$dir/init.txt"
-    fingerprints+=("$("$party" --config "$dir/party.toml" fingerprint)")
-    echo "${nodes[$i]}: ${fingerprints[$i]}"
-done
-for i in "${!nodes[@]}"; do
-    for j in "${!nodes[@]}"; do
-        [ "$i" = "$j" ] && continue
-        as=()
-        [ "${nodes[$j]}" = dealer ] && as=(--dealer)
-        "$party" --config "$demo/${nodes[$i]}/party.toml" peer add "${as[@]}" \
-            "${nodes[$j]}" "127.0.0.1:${ports[$j]}" "${fingerprints[$j]}" >/dev/null
-    done
-done
-for i in "${!names[@]}"; do
-    cp "$data/party$((i + 1)).csv" "$demo/${names[$i]}/rows.csv"
-    cp "$data/study.toml" "$demo/${names[$i]}/study.toml"
-done
 
-step "What bank-a's data-protection officer reads before anything runs"
-"$party" --config "$demo/bank-a/party.toml" study check "$demo/bank-a/study.toml" --data "$demo/bank-a/rows.csv"
-
-step "Four processes: three banks and the dealer"
-export PARTY__NETWORK__LINK=loopback
-"$party" --config "$demo/dealer/party.toml" dealer --once >"$demo/dealer/log.txt" 2>&1 &
-pids+=($!)
-for name in "${names[@]}"; do
-    "$party" --config "$demo/$name/party.toml" --json train "$demo/$name/study.toml" \
-        --data "$demo/$name/rows.csv" >"$demo/$name/run.json" 2>"$demo/$name/log.txt" &
-    pids+=($!)
-    echo "$name: process $!"
-done
-for pid in "${pids[@]}"; do wait "$pid"; done
-pids=()
-sed 's/^/  bank-a: /' "$demo/bank-a/log.txt"
-
+joint_study credit_status bank-a bank-b bank-c
 step "The joint model beside the alternatives"
-runs=()
-for i in "${!names[@]}"; do
-    runs+=("$demo/${names[$i]}/run.json" "$data/party$((i + 1)).csv")
-done
-"$target/release/examples/compare" "$data/study.toml" "$data/reference.json" "$data/test.csv" \
-    "$demo/summary.json" "${runs[@]}"
-echo "Each bank's model and receipt are in its folder under $demo; the figures above are in"
+data=scripts/data/credit_status
+"$compare" demo "$data/study.toml" "$data/reference.json" "$data/test.csv" "$demo/summary.json" "${runs[@]}"
+
+joint_study concrete_strength laboratory-a laboratory-b laboratory-c
+step "The joint coefficients beside those of the pooled rows"
+"$compare" coefficients concrete_strength/study "$demo/concrete_strength" "$demo/summary.json"
+
+echo "Each party's model and receipt are in its folder under $demo; the figures above are in"
 echo "$demo/summary.json. A bank applies its copy of the model to new rows with:"
-model=$(echo "$demo"/bank-a/state/*/model.json)
+model=$(echo "$demo"/credit_status/bank-a/state/*/model.json)
 echo "  $party predict --model $model --data $data/test.csv --evaluate"

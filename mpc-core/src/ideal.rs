@@ -2,6 +2,7 @@
 //! compare the protocols with these.
 
 use crate::protocols::series::Series;
+use crate::protocols::solve::InversePlan;
 use crate::ring::{Ring, kernels};
 
 /// The sum of all parties' shares.
@@ -52,4 +53,23 @@ pub fn owned_product(x: &[i32], v: &[i128], transposed: bool) -> Vec<i128> {
 #[must_use]
 pub fn series(series: &Series, z: &[f64]) -> Vec<f64> {
     z.iter().map(|&z| series.value(z)).collect()
+}
+
+/// The inverse of a symmetric positive definite matrix as `plan` iterates it from the identity, in
+/// double precision ([`crate::protocols::solve`]); and the residual one step before the end.
+#[must_use]
+pub fn inverse(plan: &InversePlan, g: &[f64]) -> (Vec<f64>, f64) {
+    let d = plan.settings().order;
+    let product = |a: &[f64], b: &[f64]| -> Vec<f64> {
+        (0..d * d).map(|at| (0..d).map(|k| a[at / d * d + k] * b[k * d + at % d]).sum()).collect()
+    };
+    let mut x: Vec<f64> = (0..d * d).map(|at| f64::from(u8::from(at / d == at % d))).collect();
+    let mut residual = 0.0;
+    for (alpha, beta) in plan.coefficients() {
+        let gx = product(g, &x);
+        residual = d as f64 - (0..d).map(|i| gx[i * (d + 1)]).sum::<f64>();
+        let xgx = product(&x, &gx);
+        x = x.iter().zip(&xgx).map(|(x, xgx)| alpha * x - beta * xgx).collect();
+    }
+    (x, residual)
 }

@@ -16,8 +16,8 @@
 //! * [`correlations`] is randomness made ahead, without which products would leak: a
 //!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
 //! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
-//!   owner knows, and any smooth function as a trigonometric series. Each declares its [`Cost`];
-//!   [`ideal`] has a plaintext twin of each.
+//!   owner knows, any smooth function as a trigonometric series, and the inverse of a positive
+//!   definite matrix. Each declares its [`Cost`]; [`ideal`] has a plaintext twin of each.
 //!
 //! The example `group_statistics` is a whole custom protocol in some fifty lines. The maths and
 //! its security conditions are in `docs/protocols.md`, to whose sections the code refers.

@@ -38,7 +38,7 @@ const fn message(step: &'static str, nth: u64, from: usize, to: usize) -> Messag
 }
 
 /// One of every kind.
-const MESSAGES: [Message; 12] = [
+const MESSAGES: [Message; 16] = [
     message("session/offer", 0, 0, 1),
     message("session/offer", 0, 1, DEALER),
     message("session/offer", 0, DEALER, 0),
@@ -51,6 +51,22 @@ const MESSAGES: [Message; 12] = [
     message("series/open-delta", 0, 2, 1),
     message("product", 0, 1, 2),
     message("reveal", 0, 2, 0),
+    message("inverse/start", 0, 1, 0),
+    message("inverse/open-x", 0, 2, 1),
+    message("inverse/truncate-gx", 1, 0, 2),
+    message("inverse/truncate-x", 0, 1, 2),
+];
+
+/// The steps of the openings.
+const OPENINGS: [&str; 8] = [
+    "scenario/bounded",
+    "series/open-delta",
+    "product",
+    "reveal",
+    "inverse/start",
+    "inverse/open-x",
+    "inverse/truncate-gx",
+    "inverse/truncate-x",
 ];
 
 /// Runs the scenario with `fault` at `message` and gives the errors of the honest nodes, by node;
@@ -139,15 +155,13 @@ fn silent(error: &Error) -> bool {
 #[test]
 fn a_silent_peer_in_the_handshake() {
     let skip = ["dealer/command", "dealer/masked-matrix", "dealer/correction"];
-    let rest = ["scenario/bounded", "series/open-delta", "product", "reveal"];
-    strike_all(&Fault::Silent, &[skip.as_slice(), &rest].concat(), silent);
+    strike_all(&Fault::Silent, &[skip.as_slice(), &OPENINGS].concat(), silent);
 }
 
 #[test]
 fn a_silent_peer_in_preparation() {
     let skip = ["session/offer", "session/confirm", "session/agree"];
-    let rest = ["scenario/bounded", "series/open-delta", "product", "reveal"];
-    strike_all(&Fault::Silent, &[skip.as_slice(), &rest].concat(), silent);
+    strike_all(&Fault::Silent, &[skip.as_slice(), &OPENINGS].concat(), silent);
 }
 
 #[test]

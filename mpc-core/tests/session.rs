@@ -90,6 +90,7 @@ fn a_session_that_was_killed_and_started_anew_repeats_nothing() {
         "scenario/bounded",
         "series/open-delta",
         "product",
+        "inverse/truncate-gx",
         "reveal",
     ];
     for (turn, step) in steps.into_iter().enumerate() {

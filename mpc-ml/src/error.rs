@@ -15,15 +15,30 @@ pub enum Error {
     /// This party's own data do not fit the study. Nothing has left the machine.
     #[error("{0}")]
     Data(String),
+    /// A fit did not get to its optimum; its coefficients were not revealed.
+    #[error("{0}")]
+    NotConverged(String),
+    /// What was revealed of all parties' rows shows that they do not fit the study.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 impl Error {
+    /// Whether all parties come to the same error at the same place, because it follows from what
+    /// was revealed to all of them.
+    #[must_use]
+    pub fn seen_by_all(&self) -> bool {
+        matches!(self, Self::NotConverged(_) | Self::Unusable(_))
+    }
+
     /// The class of the error, as the peers would be told.
     #[must_use]
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Settings(_) => AbortCode::Configuration,
+            Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) => {
+                AbortCode::Configuration
+            }
             Self::Data(_) => AbortCode::LocalInput,
         }
     }

@@ -66,7 +66,7 @@ impl Scales {
 ///
 /// # Errors
 /// [`Error::Data`] when an own value is outside the range, before anything is sent;
-/// [`Error::Settings`] when a column is constant, or its spread is too small for its range.
+/// [`Error::Unusable`] when a column is constant, or its spread is too small for its range.
 pub async fn joint(
     columns: &[JointColumn],
     rows: u64,
@@ -105,7 +105,7 @@ pub async fn joint(
         .collect();
     for (column, statistics) in columns.iter().zip(&statistics) {
         if statistics.present == 0 || statistics.present > rows {
-            return Err(Error::Settings(format!(
+            return Err(Error::Unusable(format!(
                 "column {}: {} cells are there in {rows} rows; it cannot be standardised",
                 column.name, statistics.present
             )));
@@ -123,7 +123,7 @@ pub async fn joint(
     {
         // Each party's rounding is half a unit, so this leaves the deviation good to 2^-18.
         if squares < 1 << 20 {
-            return Err(Error::Settings(format!(
+            return Err(Error::Unusable(format!(
                 "column {} is constant over all parties, or varies too little for its range: \
                  leave it out, declare a narrower `range`, or do not scale it",
                 column.name

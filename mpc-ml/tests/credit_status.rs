@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mpc_ml::artifact::{Model, ModelKind, ModelParts, SecurityRecord, TrainingRecord};
+use mpc_ml::artifact::{
+    ExactRecord, Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
+};
 use mpc_ml::data::{
     BinaryTarget, Categorical, CategoricalMissing, Encoded, Feature, FeatureKind, Numeric,
     NumericMissing, Scaling, Schema, Standardisation, Table, Target, encode, joint_statistics,
@@ -126,20 +128,14 @@ fn reference_model(fit: &Value) -> Model {
         coefficients: schema.columns().iter().map(coefficient).collect(),
         schema,
         l2: fit["lambda"].as_f64().unwrap_or(0.0),
-        std_errors: None,
+        inference: None,
         training: TrainingRecord {
-            solver: "reference".into(),
-            epochs: 0,
-            batch: 0,
+            solver: SolverRecord::Exact(ExactRecord { condition: 1.0 }),
             iterations: 0,
             rows_used: 3563,
             rows_dropped: 0,
-            learning_rate: 0.0,
-            decay: 0.0,
-            momentum: 0.0,
-            seed: 0,
             clip: 32.0,
-            sigmoid: None,
+            checks: Vec::new(),
             security: SecurityRecord { parties: Vec::new(), correlations: "none".into() },
             release_bits: 24,
         },

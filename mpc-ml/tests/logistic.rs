@@ -7,7 +7,7 @@ use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Error, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
+use mpc_ml::{Agreed, Error, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
 
 fn settings(data: &[Rows]) -> SgdSettings {
     SgdSettings {
@@ -43,7 +43,8 @@ fn train(plan: &SgdPlan, data: &[Rows]) -> Vec<f64> {
             Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
         };
-        let training = Training::begin(plan, &rows, &mut *source, &mut session).await?;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        let training = Training::begin(&plan, &rows, &mut *source, &mut session).await?;
         session.meter().enter("training");
         let weights = training.run(&mut session, |_, _| {}).await?;
         let phase = session.meter().phase("training");
@@ -56,7 +57,7 @@ fn train(plan: &SgdPlan, data: &[Rows]) -> Vec<f64> {
         let framing = phase.sent_framed() as f64 / phase.sent() as f64 - 1.0;
         assert!(plan.settings().batch < 128 || framing < 0.1, "framing is {framing}");
         session.meter().enter("release");
-        let coefficients = sgd::release(plan, &weights, &mut session).await?;
+        let coefficients = sgd::release(&plan, &weights, &mut session).await?;
         assert_eq!(session.meter().phase("release").sent(), plan.release_cost(me).sent());
         source.finish().await?;
         Ok::<_, Error>(coefficients.expect("everybody receives the model"))
@@ -151,13 +152,12 @@ fn momentum_decay_and_uneven_owners() {
 #[test]
 fn parties_with_different_plans_do_not_begin() {
     let data = synthetic::logistic(100, 3, 2, 1);
-    let results = World::new(2).with_dealer().run(async |mut session| {
+    let results = World::new(2).run(async |mut session| {
         let me = session.me();
         let mut own = SgdSettings { batch: 10, ..settings(&data) };
         own.learning_rate += me as f64 * 0.1;
         let plan = SgdPlan::new(own).expect("fits");
-        let mut source = DealerSource::start(&mut session)?;
-        let error = Training::begin(&plan, &data[me], &mut source, &mut session).await.err();
+        let error = Agreed::among(plan, &mut session).await.err();
         Ok::<_, Error>(error.map(|e| e.to_string()))
     });
     for result in results {

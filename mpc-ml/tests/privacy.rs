@@ -14,7 +14,7 @@ use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Error, Rows, SgdPlan, SgdSettings, synthetic};
+use mpc_ml::{Agreed, Error, Rows, SgdPlan, SgdSettings, synthetic};
 use mpc_net::PartyId;
 use mpc_net::fault::{Seen, View};
 use mpc_net::memory::MemoryTransport;
@@ -68,9 +68,10 @@ fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
         let me = session.me();
         let rows = data[me].ordered(&plan.schedule().own_order(me));
         let mut source = DealerSource::start(&mut session)?;
-        let training = Training::begin(plan, &rows, &mut source, &mut session).await?;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        let training = Training::begin(&plan, &rows, &mut source, &mut session).await?;
         let weights = training.run(&mut session, |_, _| {}).await?;
-        sgd::release(plan, &weights, &mut session).await?;
+        sgd::release(&plan, &weights, &mut session).await?;
         source.finish().await?;
         Ok::<_, Error>(())
     });
@@ -192,6 +193,7 @@ fn nothing_secret_is_printed() {
     for rows in wrong {
         let errors = World::new(PARTIES).with_dealer().run(async |mut session| {
             let mut source = DealerSource::start(&mut session).unwrap();
+            let plan = Agreed::among(plan.clone(), &mut session).await.unwrap();
             let begun = Training::begin(&plan, &rows, &mut source, &mut session).await;
             begun.err().unwrap()
         });

@@ -23,7 +23,7 @@ use mpc_core::correlations::{
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Rows, SgdPlan, SgdSettings, plaintext, synthetic};
+use mpc_ml::{Agreed, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
 use mpc_net::quic::{Identity, JoinOptions, Mtu, Peer, Roster, join};
 use mpc_net::{BoxFuture, Due, PartyId, Tag, Transport};
 use serde_json::{Value, json};
@@ -281,7 +281,7 @@ async fn be_a_node(me: usize, folder: &Path, smoke: bool) -> Outcome<()> {
     let roster = Roster { me: PartyId::from_index(me), nodes, dealer: true };
     let mut options = JoinOptions::new(listen, [1; 32]);
     options.link.mtu = Mtu::Loopback;
-    let quiet: mpc_net::quic::Observer = Arc::new(|_, _| {});
+    let quiet: mpc_net::quic::Observer = Arc::new(|_| {});
     let root = join(&keys[me], &roster, &options, &quiet).await?;
     let mut results = Vec::new();
     for (i, shape) in shapes(smoke).into_iter().enumerate() {
@@ -351,7 +351,8 @@ async fn train(
     let (preparation, training_before) =
         (so_far(&session, "preparation"), so_far(&session, "training"));
     let begin = Instant::now();
-    let training = Training::begin(plan, &own, &mut source, &mut session).await?;
+    let agreed = Agreed::among(plan.clone(), &mut session).await?;
+    let training = Training::begin(&agreed, &own, &mut source, &mut session).await?;
     // Everybody begins together.
     session.agree("beginning of the measurement", &[]).await?;
     session.meter().enter("training");

@@ -116,6 +116,9 @@ pub struct StudyCheck {
     /// Rows other than those that party.toml names
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// How many rows each party has, in the order of the study; if unknown, as many as this one
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
+    pub rows: Option<Vec<u64>>,
     /// Show the values of bad cells
     #[arg(long)]
     pub show_values: bool,

@@ -116,9 +116,9 @@ pub enum DataError {
         /// The column.
         column: String,
     },
-    /// The id column is a feature or the target.
+    /// The id column is a feature, the offset or the target.
     #[error(
-        "the id column {column:?} is also a feature or the target of the study; choose another id column"
+        "the id column {column:?} is also a feature, the offset or the target of the study; choose another id column"
     )]
     IdIsUsed {
         /// The column.
@@ -216,6 +216,7 @@ pub fn read_csv(
     };
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
+    wanted.extend(schema.offset().map(|offset| offset.column.as_str()));
     wanted.extend(options.with_target.then(|| schema.target().column()));
     let at = wanted
         .iter()

@@ -92,13 +92,15 @@ pub struct Failure {
     pub place: Option<String>,
     /// What to do.
     pub advice: Option<String>,
+    /// Whether all parties come to this failure at the same place, from what all of them saw.
+    pub seen_by_all: bool,
 }
 
 impl Failure {
     /// A failure of a class.
     #[must_use]
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), place: None, advice: None }
+        Self { exit, what: what.into(), place: None, advice: None, seen_by_all: false }
     }
 
     /// The same failure with its place.
@@ -223,7 +225,8 @@ impl From<AbortCode> for Exit {
 
 impl From<mpc_ml::Error> for Failure {
     fn from(error: mpc_ml::Error) -> Self {
-        Self::new(error.code().into(), error.to_string()).advise_for_code(error.code())
+        let failure = Self::new(error.code().into(), error.to_string());
+        Self { seen_by_all: error.seen_by_all(), ..failure }.advise_for_code(error.code())
     }
 }
 

@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
-use mpc_ml::artifact::{Model, ModelKind, ModelParts, SecurityRecord, TrainingRecord};
-use mpc_ml::data::joint_statistics;
+use mpc_ml::artifact::{
+    ExactRecord, Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
+};
+use mpc_ml::data::{
+    CountTarget, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget, Offset, Scaling,
+    Schema, Target, joint_statistics,
+};
 use parties::data_file::{ReadOptions, read};
 use parties::study::Study;
 use serde_json::Value;
@@ -123,11 +128,14 @@ fn a_study_is_checked_against_my_data() {
     for part in [
         "study:",
         "What will be revealed",
-        "To whom: the dealer",
+        "Why:     it is the purpose of the study",
         "1761 rows",
         "Income 147",
         "24 columns",
         "bank-b is not known yet",
+        "planned for 1761 + 1761 + 1761 rows (as many as here at each",
+        "1640 steps",
+        "Precision: the logistic function is off by at most",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -136,6 +144,23 @@ fn a_study_is_checked_against_my_data() {
     assert_eq!(json["data"]["rows"], 1761);
     assert_eq!(json["data"]["missing"]["Income"], 147);
     assert!(json["disclosure"].as_array().unwrap().len() >= 4);
+    assert_eq!(json["plan"]["rows_given"], false);
+
+    // The numbers of rows of the others, where they are known.
+    let given = ["--json", "study", "check", study, "--rows", "1761,1000,802"];
+    let json: Value = serde_json::from_str(&ok(at, &given)).unwrap();
+    assert_eq!(json["plan"]["rows"], serde_json::json!([1761, 1000, 802]));
+    assert_eq!(json["plan"]["iterations"], 20 * (3563 / 64));
+    assert!(json["plan"]["sigma"].as_u64().unwrap() >= 53);
+    let wrong = |rows| fails(at, 2, &["study", "check", study, "--rows", rows]);
+    assert!(wrong("1761,1000").contains("the study has 3 parties"));
+    assert!(wrong("1760,1000,802").contains("its data have 1761"));
+
+    // Settings that cannot be met are refused before anybody is met.
+    let text = fs::read_to_string(study).unwrap();
+    fs::write(at.join("steep.toml"), text.replace("l2 = 0.01", "l2 = 500.0")).unwrap();
+    let error = fails(at, 4, &["study", "check", "steep.toml"]);
+    assert!(error.contains("overshoot") && error.contains("--rows N,N"), "{error}");
 
     // Bad cells: named by line, column and rule, without their value.
     let rows = fs::read_to_string(at.join("rows.csv")).unwrap();
@@ -200,7 +225,6 @@ fn reference_model() -> Model {
         serde_json::from_slice(&fs::read(data("reference.json")).unwrap()).unwrap();
     let fit = &reference["tasks"]["bad"]["l2"];
     let columns = study.schema().columns();
-    let training = study.training();
     Model::new(ModelParts {
         kind: ModelKind::Logistic,
         title: study.title().into(),
@@ -210,20 +234,14 @@ fn reference_model() -> Model {
         intercept: fit["intercept"].as_f64(),
         coefficients: columns.iter().map(|each| fit["coef"][each].as_f64().unwrap()).collect(),
         l2: study.model().l2,
-        std_errors: None,
+        inference: None,
         training: TrainingRecord {
-            solver: "reference".into(),
-            epochs: training.epochs,
-            batch: training.batch,
+            solver: SolverRecord::Exact(ExactRecord { condition: 1.0 }),
             iterations: 0,
             rows_used: 3563,
             rows_dropped: 0,
-            learning_rate: training.learning_rate,
-            decay: training.decay,
-            momentum: training.momentum,
-            seed: training.seed,
             clip: study.model().clip,
-            sigmoid: None,
+            checks: Vec::new(),
             security: SecurityRecord { parties: Vec::new(), correlations: "none".into() },
             release_bits: study.output().release_bits,
         },
@@ -266,6 +284,65 @@ fn a_model_predicts_and_is_evaluated() {
 
     fs::write(at.join("model.json"), "{}").unwrap();
     assert!(fails(at, 3, &base).contains("not a model file"));
+}
+
+/// A model of another kind, of two features.
+fn small_model(kind: ModelKind, target: Target, offset: Option<Offset>) -> Model {
+    let feature = |name: &str| Feature {
+        name: name.into(),
+        kind: FeatureKind::Numeric(Numeric {
+            range: None,
+            missing: NumericMissing::Refuse,
+            indicator: false,
+            scale: Scaling::None,
+        }),
+    };
+    Model::new(ModelParts {
+        kind,
+        title: "small".into(),
+        study: "study:00".into(),
+        schema: Schema::with_offset(vec![feature("a"), feature("b")], target, offset).unwrap(),
+        standardisation: Vec::new(),
+        intercept: Some(1.0),
+        coefficients: vec![0.5, -1.0],
+        l2: 0.0,
+        inference: None,
+        training: reference_model().training().clone(),
+    })
+    .unwrap()
+}
+
+#[test]
+fn numbers_and_counts_are_predicted_and_evaluated() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let target = NumericTarget { column: "y".into(), range: Some((-100.0, 100.0)) };
+    let model = small_model(ModelKind::Linear, Target::Numeric(target), None);
+    fs::write(at.join("model.json"), model.to_json().unwrap()).unwrap();
+    fs::write(at.join("rows.csv"), "a,b,y\n2,0,3\n4,1,2\n0,2,-2\n").unwrap();
+    let predict = ["predict", "--model", "model.json", "--data", "rows.csv"];
+    assert_eq!(ok(at, &predict), "row,prediction\n1,2\n2,2\n3,-1\n");
+    let text = ok(at, &[&predict[..], &["--evaluate"]].concat());
+    assert!(text.starts_with("Rows: 3\nR2:   0.8571\nRMSE: 0.816497\nMAE:  0.666667\n"), "{text}");
+    let json = ok(at, &[&predict[..], &["--evaluate", "--json"]].concat());
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!((json["scores"]["mae"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-15, "{json}");
+
+    let target = CountTarget { column: "y".into(), range: (0.0, 100.0) };
+    let offset = Offset { column: "log_days".into(), range: (-5.0, 5.0) };
+    let model = small_model(ModelKind::Poisson, Target::Count(target), Some(offset));
+    fs::write(at.join("model.json"), model.to_json().unwrap()).unwrap();
+    fs::write(at.join("rows.csv"), "a,b,log_days,y\n0,0,-1,1\n4,2,0,4\n").unwrap();
+    let printed = ok(at, &predict);
+    assert!(printed.starts_with("row,expected_count\n1,1\n2,2.71828182845904"), "{printed}");
+    let text = ok(at, &[&predict[..], &["--evaluate"]].concat());
+    let e = std::f64::consts::E;
+    let deviance = 4.0 * (4.0 / e).ln() - (4.0 - e);
+    assert!(text.contains(&format!("Mean deviance: {deviance:.6}")), "{text}");
+    // What cannot be a count is named with its line.
+    fs::write(at.join("rows.csv"), "a,b,log_days,y\n0,0,-1,1.5\n").unwrap();
+    let error = fails(at, 3, &[&predict[..], &["--evaluate"]].concat());
+    assert!(error.contains("line 2, column \"y\": the number is not whole"), "{error}");
 }
 
 #[test]

@@ -3,194 +3,23 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mpc_ml::artifact::Model;
 use serde_json::Value;
-use tempfile::TempDir;
 
-const DEALER: &str = "dealer";
+mod support;
 
-/// The nodes of a study, each with its own folder, key and settings.
-struct Nodes {
-    folder: TempDir,
-    names: Vec<String>,
-}
+use support::{DEALER, Nodes, Running, party};
 
-/// A node at work; killed when the test ends early.
-struct Running {
-    name: String,
-    child: Option<Child>,
-    begin: Instant,
-}
-
-struct Ended {
-    name: String,
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-    after: Duration,
-}
-
-/// An address that nobody uses. Tests run side by side, and a port is free again until its node
-/// listens, so none is given twice.
-fn free_address() -> String {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        if GIVEN.lock().unwrap().insert(address.port()) {
-            return address.to_string();
-        }
-    }
-}
-
-fn party(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_party")).args(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "party {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-impl Nodes {
-    /// Makes `parties` parties and a dealer who know each other, and gives each its rows.
-    fn new(parties: usize, study: impl Fn(&[String]) -> String) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut names: Vec<String> = (0..parties).map(|i| format!("clinic-{i}")).collect();
-        names.push(DEALER.to_owned());
-        let addresses: Vec<String> = names.iter().map(|_| free_address()).collect();
-        let nodes = Self { folder, names };
-        let mut keys = Vec::new();
-        for (name, address) in nodes.names.iter().zip(&addresses) {
-            let dir = nodes.dir(name);
-            party(&["init", "--dir", dir.to_str().unwrap(), "--name", name, "--listen", address]);
-            let key = party(&["--config", &nodes.config(name), "fingerprint"]).stdout;
-            keys.push(String::from_utf8(key).unwrap().trim().to_owned());
-        }
-        for own in &nodes.names {
-            for ((name, address), key) in nodes.names.iter().zip(&addresses).zip(&keys) {
-                if name != own {
-                    let config = nodes.config(own);
-                    let mut command = vec!["--config", &config, "peer", "add", name, address, key];
-                    if name == DEALER {
-                        command.push("--dealer");
-                    }
-                    party(&command);
-                }
-            }
-        }
-        let text = study(&nodes.names[..parties]);
-        for (i, name) in nodes.names[..parties].iter().enumerate() {
-            fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
-            fs::write(nodes.dir(name).join("rows.csv"), rows(i, 60 + 40 * i)).unwrap();
-        }
-        nodes
-    }
-
-    fn dir(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn config(&self, name: &str) -> String {
-        self.dir(name).join("party.toml").to_str().unwrap().to_owned()
-    }
-
-    fn parties(&self) -> &[String] {
-        &self.names[..self.names.len() - 1]
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
-        command
-            .args(["--config", &self.config(name), "--json"])
-            .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "3")
-            .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if name == DEALER {
-            command.args(["dealer", "--once"]);
-        } else {
-            let path = |file: &str| self.dir(name).join(file);
-            command.arg("train").arg(path("study.toml")).arg("--data").arg(path("rows.csv"));
-        }
-        command
-    }
-
-    fn start(&self, name: &str) -> Running {
-        let child = self.command(name).spawn().unwrap();
-        Running { name: name.to_owned(), child: Some(child), begin: Instant::now() }
-    }
-
-    fn start_all(&self) -> Vec<Running> {
-        self.names.iter().map(|name| self.start(name)).collect()
-    }
-
-    /// The only study folder of a party.
-    fn results(&self, name: &str) -> PathBuf {
-        let state = self.dir(name).join("state");
-        fs::read_dir(state).unwrap().next().unwrap().unwrap().path()
-    }
-}
-
-impl Running {
-    fn signal(&self, signal: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    }
-
-    /// Waits for the end, at most 60 s.
-    fn end(mut self) -> Ended {
-        let mut child = self.child.take().unwrap();
-        // The pipes hold far more than a node says.
-        while child.try_wait().unwrap().is_none() {
-            if self.begin.elapsed() > Duration::from_secs(60) {
-                child.kill().unwrap();
-                let output = child.wait_with_output().unwrap();
-                panic!("{} hangs: {}", self.name, String::from_utf8_lossy(&output.stderr));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let after = self.begin.elapsed();
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended {
-            name: std::mem::take(&mut self.name),
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            after,
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Ended {
-    #[track_caller]
-    fn expect(&self, code: i32, words: &[&str]) {
-        let all = format!("{}: {}\n{}", self.name, self.stdout, self.stderr);
-        assert_eq!(self.code, Some(code), "{all}");
-        for word in words {
-            assert!(all.contains(word), "no {word:?} in {all}");
-        }
-    }
+fn nodes(parties: usize, epochs: usize) -> Nodes {
+    let names: Vec<String> = (0..parties).map(|i| format!("clinic-{i}")).collect();
+    let rows: Vec<String> = (0..parties).map(|i| rows(i, 60 + 40 * i)).collect();
+    let text = study(&names, epochs);
+    Nodes::new(&names.iter().map(String::as_str).collect::<Vec<_>>(), &text, &rows)
 }
 
 /// Rows with a plain dependence and a missing cell now and then.
@@ -268,7 +97,7 @@ fn model(folder: &Path) -> Model {
 #[test]
 fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
     for parties in [2, 3] {
-        let nodes = Nodes::new(parties, |names| study(names, 4));
+        let nodes = nodes(parties, 4);
         // Nodes start in any order, and wait for each other.
         let mut running = Vec::new();
         for name in nodes.names.iter().rev() {
@@ -316,7 +145,7 @@ fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
 
 #[test]
 fn another_study_is_named_within_five_seconds() {
-    let nodes = Nodes::new(2, |names| study(names, 4));
+    let nodes = nodes(2, 4);
     let path = nodes.dir("clinic-1").join("study.toml");
     let text = fs::read_to_string(&path).unwrap().replace("seed = 3", "seed = 4");
     fs::write(&path, text).unwrap();
@@ -329,9 +158,40 @@ fn another_study_is_named_within_five_seconds() {
     }
 }
 
+/// Settings that cannot be met, and a column that says nothing: all parties see it from what is
+/// public or revealed, and none takes the end of another for a loss.
+#[test]
+fn what_all_parties_see_is_refused_by_all_with_the_reason() {
+    let change = |nodes: &Nodes, file: &str, from: &str, to: &str| {
+        for name in nodes.parties() {
+            let path = nodes.dir(name).join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from));
+            fs::write(&path, text.replace(from, to)).unwrap();
+        }
+    };
+    let steep = nodes(3, 4);
+    change(&steep, "study.toml", "l2 = 0.01", "l2 = 500.0");
+    let constant = nodes(3, 4);
+    for name in constant.parties() {
+        let path = constant.dir(name).join("rows.csv");
+        let mut text = String::from("id,age,dose,sex,ill\n");
+        (0..50).for_each(|i| writeln!(text, "{i},40,{i},f,no").unwrap());
+        fs::write(path, text).unwrap();
+    }
+    for (nodes, reason) in [(steep, "would overshoot"), (constant, "column age is constant")] {
+        for ended in nodes.start_all().into_iter().map(Running::end) {
+            if ended.name != DEALER {
+                ended.expect(4, &[reason]);
+            }
+        }
+        assert!(!nodes.results("clinic-0").join("model.json").exists());
+    }
+}
+
 #[test]
 fn a_wrong_key_is_named_within_five_seconds() {
-    let nodes = Nodes::new(2, |names| study(names, 4));
+    let nodes = nodes(2, 4);
     // clinic-0 pins a key for clinic-1 that is not the one clinic-1 has.
     let other = tempfile::tempdir().unwrap();
     let dir = other.path().join("x");
@@ -370,7 +230,7 @@ fn in_training(nodes: &Nodes) -> Vec<Running> {
 
 #[test]
 fn a_killed_node_is_named_by_the_others() {
-    let nodes = Nodes::new(3, |names| study(names, 20_000));
+    let nodes = nodes(3, 20_000);
     let mut running = in_training(&nodes);
     let victim = running.remove(1);
     victim.signal("-KILL");
@@ -387,7 +247,7 @@ fn a_killed_node_is_named_by_the_others() {
 
 #[test]
 fn a_stopped_node_tells_the_others() {
-    let nodes = Nodes::new(2, |names| study(names, 20_000));
+    let nodes = nodes(2, 20_000);
     let mut running = in_training(&nodes);
     let stopped = running.remove(0);
     stopped.signal("-TERM");
@@ -399,7 +259,7 @@ fn a_stopped_node_tells_the_others() {
 
 #[test]
 fn a_silent_node_is_named_after_the_time_out() {
-    let nodes = Nodes::new(2, |names| study(names, 20_000));
+    let nodes = nodes(2, 20_000);
     let mut running = in_training(&nodes);
     let frozen = running.remove(1);
     frozen.signal("-STOP");
@@ -413,7 +273,7 @@ fn a_silent_node_is_named_after_the_time_out() {
 
 #[test]
 fn bad_rows_are_refused_before_anybody_is_met() {
-    let nodes = Nodes::new(2, |names| study(names, 4));
+    let nodes = nodes(2, 4);
     let path = nodes.dir("clinic-0").join("rows.csv");
     let text = fs::read_to_string(&path).unwrap().replacen("m,no", "x,no", 1);
     fs::write(&path, text).unwrap();

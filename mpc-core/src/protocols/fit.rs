@@ -121,7 +121,7 @@ pub fn fit(
 }
 
 /// The solution of a symmetric positive definite system, by Cholesky.
-fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
+pub(super) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for j in 0..n {
         for k in 0..j {

@@ -2,6 +2,8 @@
 
 pub mod fit;
 pub mod owned;
+pub mod periodic;
 pub mod product;
 pub mod series;
+pub mod solve;
 pub mod truncate;

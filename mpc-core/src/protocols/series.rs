@@ -45,6 +45,21 @@ impl Series {
         self.terms.iter().map(|term| term.k).collect()
     }
 
+    /// The same series as one over these multiples, so that one set of phasors serves several
+    /// functions of the same delta; `None` when a multiple of the series is not among them.
+    #[must_use]
+    pub fn over(&self, harmonics: &[u32]) -> Option<Self> {
+        let known = |term: &Term| harmonics.contains(&term.k);
+        let term = |&k: &u32| {
+            let own = self.terms.iter().find(|term| term.k == k).copied();
+            own.unwrap_or(Term { k, sine: 0, cosine: 0 })
+        };
+        self.terms
+            .iter()
+            .all(known)
+            .then(|| Self { terms: harmonics.iter().map(term).collect(), ..*self })
+    }
+
     /// What one evaluation at `count` arguments needs from a dealer. Where the parties make
     /// phasors themselves, see [`PhasorPlan`](crate::correlations::pairwise::PhasorPlan).
     #[must_use]

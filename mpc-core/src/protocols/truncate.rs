@@ -3,10 +3,12 @@
 //! There is no local truncation of a general share that carries on in the same ring: for two
 //! parties it fails with large values, for three always (see the negative test below).
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::rand::MaskSite;
+use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
 use crate::session::{Batch, Kind, Recipients, Session, Slot};
 use crate::share::Shared;
@@ -133,6 +135,131 @@ impl BoundedOpening {
     #[must_use]
     pub fn bytes(&self, len: usize) -> u64 {
         (len * wire::element_bytes(self.ring)) as u64
+    }
+}
+
+/// Values that were opened under this party's own masks, to be divided by 2^drop.
+pub struct Bounded {
+    spec: BoundedOpening,
+    opened: Zeroizing<Vec<Z128>>,
+    rho: Zeroizing<Vec<Z128>>,
+}
+
+impl Bounded {
+    /// This party's share of the values over 2^`drop`, mod 2^128: party 0 holds the public part.
+    /// One opening may be rounded in several ways: all of them are local.
+    ///
+    /// # Panics
+    /// When more is dropped than the magnitude allows.
+    #[must_use]
+    pub fn part(&self, drop: u32, me: usize) -> Zeroizing<Vec<Z128>> {
+        assert!(drop <= self.spec.magnitude, "no more is dropped than there is");
+        let spec = BoundedOpening { drop, ..self.spec };
+        let own = spec.own_part(&self.rho);
+        let mut part: Vec<_> = own.iter().map(|&rho| Z128::from_i128(-rho)).collect();
+        if me == 0 {
+            for (part, &public) in part.iter_mut().zip(spec.public_part(&self.opened).iter()) {
+                *part += Z128::from_i128(public);
+            }
+        }
+        Zeroizing::new(part)
+    }
+}
+
+impl fmt::Debug for Bounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bounded").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// A stream of bounded masks of this party alone.
+///
+/// # Errors
+/// When the operating system has no randomness to give.
+pub fn own_masks() -> Result<Prg, Error> {
+    Ok(Prg::new(&Seed::fresh()?, MaskSite::BoundedMask))
+}
+
+/// Opens all `items` to all parties, each under a fresh mask of every party from `masks`
+/// ([`own_masks`]). One round; [`BoundedOpening::bytes`] of each item to each peer.
+///
+/// # Security
+/// The magnitude of every item must be proven from public bounds. MaskSites: `BoundedMask`,
+/// `ZeroShareBounded`.
+///
+/// # Errors
+/// When a spec does not count every party as a masker, or the network fails.
+pub async fn open_bounded(
+    label: &'static str,
+    items: &[(BoundedOpening, &Shared<Z128>)],
+    masks: &mut Prg,
+    session: &mut Session,
+) -> Result<Vec<Bounded>, Error> {
+    let mut batch = Batch::new(label);
+    let mut pending = Vec::with_capacity(items.len());
+    for &(spec, share) in items {
+        if spec.maskers as usize != session.parties() {
+            return Err(Error::internal("every party masks what is opened to all"));
+        }
+        #[cfg(test)]
+        watch::record(session.me(), spec, share);
+        let rho = masks.elements::<Z128>(share.len(), spec.mask_bits());
+        let slot = spec.push(share, &rho, Recipients::All, &mut batch, session)?;
+        pending.push((spec, slot, rho));
+    }
+    let opened = session.open(batch).await?;
+    Ok(pending
+        .into_iter()
+        .map(|(spec, slot, rho)| {
+            let opened = Zeroizing::new(opened.at(slot).to_vec());
+            Bounded { spec, opened, rho }
+        })
+        .collect())
+}
+
+/// What the tests of a protocol look at: the values that were opened, before any mask.
+#[cfg(test)]
+pub(crate) mod watch {
+    use std::cell::RefCell;
+
+    use super::BoundedOpening;
+    use crate::ring::{Ring, Z128};
+    use crate::share::Shared;
+
+    type Seen = Vec<(BoundedOpening, Vec<Z128>)>;
+
+    thread_local! {
+        static SEEN: RefCell<Vec<Seen>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn record(me: usize, spec: BoundedOpening, share: &Shared<Z128>) {
+        SEEN.with_borrow_mut(|seen| {
+            seen.resize_with(seen.len().max(me + 1), Vec::new);
+            seen[me].push((spec, share.as_slice().to_vec()));
+        });
+    }
+
+    /// Forgets what was seen on this thread.
+    pub(crate) fn forget() {
+        SEEN.take();
+    }
+
+    /// For each opening of this thread's world since the last call: E, and the bits of the
+    /// largest value.
+    pub(crate) fn magnitudes() -> Vec<(u32, f64)> {
+        let seen = SEEN.take();
+        (0..seen[0].len())
+            .map(|at| {
+                let spec = seen[0][at].0;
+                let largest = (0..seen[0][at].1.len())
+                    .map(|i| {
+                        let sum = seen.iter().fold(Z128::ZERO, |sum, one| sum + one[at].1[i]);
+                        sum.to_signed(spec.ring).unsigned_abs()
+                    })
+                    .max();
+                (spec.magnitude, (largest.unwrap_or(0) as f64).log2())
+            })
+            .collect()
     }
 }
 

@@ -14,6 +14,7 @@ use mpc_core::correlations::{
 };
 use mpc_core::protocols::product;
 use mpc_core::protocols::series::{Series, Term};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Z64, Z128};
 use mpc_core::{Batch, Error, Outputs, Recipients, Session, SessionOptions, Shared};
@@ -120,6 +121,23 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
     let tall = Shared::new([x.as_slice(), &z.as_slice()[..2]].concat(), 3, 2);
     let (left, right) = (source.take().await?.left64()?, source.take().await?.right64()?);
     let result = product::multiply(&wide, &tall, left, right, session).await?;
+
+    // A small inverse, of G = 1/2.
+    let plan = InversePlan::new(InverseSettings {
+        order: 2,
+        parties: PARTIES as u32,
+        sigma: 57,
+        diagonal: 0.5,
+        least: 0.5,
+        start: StartBound::Identity,
+        reuse: false,
+    })?;
+    source.demand(plan.requests(1))?;
+    let half = Z128(1 << (plan.fraction() - 1));
+    let g = (me == 2).then_some([half, Z128(0), Z128(0), half]);
+    let g = session.share_input(2, g.as_ref().map(<[_; 4]>::as_slice), 4)?;
+    let g = Shared::new(g.as_slice().to_vec(), 2, 2);
+    inverse(&plan, &g, Start::Identity, &mut source, session).await?;
 
     // A result, of which 61 bits are left: 3 bits of the last byte are never set.
     session.reveal("result", &result, 64, 3).await?;

@@ -9,25 +9,29 @@
 //! ```
 //!
 //! with numeric values as in the file (an empty cell takes its feature's value for missing cells),
-//! 0/1 for levels and indicators, and for a logistic model `1 / (1 + exp(-score))`.
+//! 0/1 for levels and indicators. The score is the prediction of a linear model, that of a logistic
+//! model is `1 / (1 + exp(-score))`, and that of a Poisson model `exp(score + offset)`.
 
+mod file;
+mod fit;
+mod inference;
+mod laws;
 mod named;
 mod record;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    Encoded, EncodingError, Feature, FeatureKind, Schema, SchemaError, Standardisation, Table,
-    Target, encode, scale,
+    Encoded, EncodingError, FeatureKind, Schema, SchemaError, Standardisation, Table, encode, scale,
 };
+use file::{FORMAT, ModelFile, VERSION};
+pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
+pub use inference::{CoefficientTest, Inference, InferenceParts, StandardErrors};
 pub use named::NamedValues;
-pub use record::{SecurityRecord, SigmoidRecord, TrainingRecord};
-
-/// What stands in the file's `format`.
-const FORMAT: &str = "mpc-model";
-
-/// The version of the format that this program writes and reads.
-const VERSION: u32 = 1;
+pub use record::{
+    CheckRecord, ExactRecord, OptimumRecord, RateRecord, SecurityRecord, SgdRecord, SigmoidRecord,
+    SolverRecord, TrainingRecord,
+};
 
 /// The kind of a model: how a score becomes a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub enum ModelKind {
     Logistic,
     /// The score itself is the prediction.
     Linear,
+    /// The exponential of the score is the expected count.
+    Poisson,
 }
 
 /// An intercept and one coefficient for each encoded column.
@@ -47,16 +53,6 @@ pub struct Coefficients {
     /// The intercept; 0 on the standardised scale when the model has none.
     pub intercept: f64,
     /// One value for each encoded column, in the schema's order.
-    pub coefficients: NamedValues,
-}
-
-/// Standard errors on the scale of the data files, from methods that compute them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StandardErrors {
-    /// Of the intercept.
-    pub intercept: Option<f64>,
-    /// One value for each encoded column.
     pub coefficients: NamedValues,
 }
 
@@ -79,8 +75,8 @@ pub struct ModelParts {
     pub coefficients: Vec<f64>,
     /// The weight of the squared coefficients in the objective.
     pub l2: f64,
-    /// Standard errors, where they were computed.
-    pub std_errors: Option<StandardErrors>,
+    /// How sure the coefficients are, where that was computed.
+    pub inference: Option<InferenceParts>,
     /// How the model was trained.
     pub training: TrainingRecord,
 }
@@ -107,11 +103,17 @@ pub enum ModelError {
     },
     /// A format of the future.
     #[error(
-        "the model file has version {got}, and this program reads version {VERSION}; use the program that wrote it, or a later one"
+        "the model file has version {got}, and this program reads versions up to {VERSION}; use the program that wrote it, or a later one"
     )]
     OtherVersion {
         /// The version that the file names.
         got: u32,
+    },
+    /// A method that this program does not know.
+    #[error("the model file names the method {got:?}, which this program does not know")]
+    UnknownSolver {
+        /// The method that the file names.
+        got: String,
     },
     /// The features or the target are not valid.
     #[error("the columns of the model are not valid: {0}")]
@@ -133,39 +135,20 @@ pub enum ModelError {
         /// Which list.
         what: &'static str,
     },
+    /// A standard error is no positive number.
+    #[error(
+        "the standard error of {name:?} is not above 0; the model was released with too few digits, or the file was changed"
+    )]
+    StandardError {
+        /// The column, or `(intercept)`.
+        name: String,
+    },
     /// The two scales contradict each other.
     #[error("the coefficients on the two scales do not agree; the file was changed")]
     Inconsistent,
     /// The table was read by other columns than the model's.
     #[error("the rows were read with other columns than the model's")]
     OtherSchema,
-}
-
-/// The file, field by field, in the order in which it is written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelFile {
-    format: String,
-    version: u32,
-    kind: ModelKind,
-    title: String,
-    study: String,
-    target: Target,
-    features: Vec<Feature>,
-    standardisation: Vec<Standardisation>,
-    fit_intercept: bool,
-    intercept: f64,
-    coefficients: NamedValues,
-    standardised: Coefficients,
-    l2: f64,
-    std_errors: Option<StandardErrors>,
-    training: TrainingRecord,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
 }
 
 impl Model {
@@ -182,7 +165,12 @@ impl Model {
             intercept: parts.intercept.unwrap_or(0.0),
             coefficients: columns.into_iter().zip(parts.coefficients).collect(),
         };
-        let original = original_scale(&parts.schema, &parts.standardisation, &standardised)?;
+        let (schema, scales) = (&parts.schema, &parts.standardisation);
+        let original = original_scale(schema, scales, &standardised)?;
+        let inference = match parts.inference {
+            Some(inference) => Some(both_scales(schema, scales, inference)?),
+            None => None,
+        };
         let file = ModelFile {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -190,6 +178,7 @@ impl Model {
             title: parts.title,
             study: parts.study,
             target: parts.schema.target().clone(),
+            offset: parts.schema.offset().cloned(),
             features: parts.schema.features().to_vec(),
             standardisation: parts.standardisation,
             fit_intercept: parts.intercept.is_some(),
@@ -197,7 +186,7 @@ impl Model {
             coefficients: original.coefficients,
             standardised,
             l2: parts.l2,
-            std_errors: parts.std_errors,
+            inference,
             training: parts.training,
         };
         Self::from_file(file)
@@ -209,15 +198,7 @@ impl Model {
     /// When the bytes are not a model of a version that this program knows, or contradict
     /// themselves.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ModelError> {
-        // The header first, so that a later version is named and not called malformed.
-        let header: Header = serde_json::from_slice(bytes)?;
-        if header.format != FORMAT {
-            return Err(ModelError::OtherFormat { got: header.format });
-        }
-        if header.version != VERSION {
-            return Err(ModelError::OtherVersion { got: header.version });
-        }
-        Self::from_file(serde_json::from_slice(bytes)?)
+        Self::from_file(ModelFile::read(bytes)?)
     }
 
     /// The text of `model.json`.
@@ -230,7 +211,8 @@ impl Model {
         Ok(text)
     }
 
-    /// The probability of the positive class (logistic) or the expected value (linear) of each row.
+    /// The probability of the positive class (logistic), the expected value (linear) or the expected
+    /// count (Poisson) of each row.
     ///
     /// No value is cut to the study's bound: the prediction is the one that the coefficients in
     /// the file give.
@@ -253,14 +235,44 @@ impl Model {
         if !coefficients.names().eq(encoded.columns.iter().map(String::as_str)) {
             return Err(ModelError::OtherSchema);
         }
-        let rows = encoded.x.rows().into_iter();
-        let scores = rows.map(|row| {
-            intercept + row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum::<f64>()
+        if encoded.offset.len() != self.file.offset.as_ref().map_or(0, |_| encoded.x.nrows()) {
+            return Err(ModelError::OtherSchema);
+        }
+        let rows = encoded.x.rows().into_iter().enumerate();
+        let scores = rows.map(|(index, row)| {
+            let offset = encoded.offset.get(index).copied().unwrap_or_default();
+            let score: f64 = row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum();
+            intercept + offset + score
         });
         Ok(match self.file.kind {
             ModelKind::Logistic => scores.map(logistic).collect(),
             ModelKind::Linear => scores.collect(),
+            ModelKind::Poisson => scores.map(f64::exp).collect(),
         })
+    }
+
+    /// The table of coefficients with tests and intervals of this confidence (for example 0.95), on
+    /// the scale of the data files; `None` for a model without inference.
+    ///
+    /// Where the standard error of the intercept is known on the standardised scale alone, its row
+    /// is of that scale and called `(intercept, standardised)`.
+    #[must_use]
+    pub fn tests(&self, confidence: f64) -> Option<Vec<CoefficientTest>> {
+        let Inference { std_errors, standardised_std_errors, fit } = self.inference()?;
+        let test = |name: &str, estimate, error| {
+            CoefficientTest::new(name, estimate, error, fit, confidence)
+        };
+        let standardised = &self.file.standardised;
+        let intercept = match (std_errors.intercept, standardised_std_errors.intercept) {
+            (Some(error), _) => Some(test("(intercept)", self.file.intercept, error)),
+            (None, Some(error)) => {
+                Some(test("(intercept, standardised)", standardised.intercept, error))
+            }
+            (None, None) => None,
+        };
+        let slopes = self.file.coefficients.iter().zip(std_errors.coefficients.values());
+        let slopes = slopes.map(|((name, estimate), error)| test(name, estimate, error));
+        Some(intercept.into_iter().chain(slopes).collect())
     }
 
     /// The kind of model.
@@ -308,6 +320,18 @@ impl Model {
         &self.file.standardised
     }
 
+    /// How sure the coefficients are and how well the model fits, where that was computed.
+    #[must_use]
+    pub fn inference(&self) -> Option<&Inference> {
+        self.file.inference.as_ref()
+    }
+
+    /// Whether the model has an intercept.
+    #[must_use]
+    pub fn has_intercept(&self) -> bool {
+        self.file.fit_intercept
+    }
+
     /// How the model was trained.
     #[must_use]
     pub fn training(&self) -> &TrainingRecord {
@@ -315,7 +339,8 @@ impl Model {
     }
 
     fn from_file(file: ModelFile) -> Result<Self, ModelError> {
-        let schema = Schema::new(file.features.clone(), file.target.clone())?;
+        let (features, target) = (file.features.clone(), file.target.clone());
+        let schema = Schema::with_offset(features, target, file.offset.clone())?;
         let columns = schema.columns();
         let list = |what, values: &NamedValues| {
             if !values.names().eq(columns.iter().map(String::as_str)) {
@@ -328,8 +353,21 @@ impl Model {
         };
         list("coefficients", &file.coefficients)?;
         list("standardised coefficients", &file.standardised.coefficients)?;
-        if let Some(errors) = &file.std_errors {
-            list("standard errors", &errors.coefficients)?;
+        if let Some(inference) = &file.inference {
+            list("standard errors", &inference.std_errors.coefficients)?;
+            let standardised = &inference.standardised_std_errors;
+            list("standardised standard errors", &standardised.coefficients)?;
+            let intercepts = standardised.intercept.iter().chain(&inference.std_errors.intercept);
+            let mut errors = intercepts
+                .map(|&error| ("(intercept)", error))
+                .chain(standardised.coefficients.iter())
+                .chain(inference.std_errors.coefficients.iter());
+            if let Some((name, _)) = errors.find(|(_, e)| !(e.is_finite() && *e > 0.0)) {
+                return Err(ModelError::StandardError { name: name.to_owned() });
+            }
+            if !inference.fit.values().into_iter().all(f64::is_finite) {
+                return Err(ModelError::NotFinite { what: "statistics of the fit" });
+            }
         }
         if !(file.intercept.is_finite() && file.standardised.intercept.is_finite()) {
             return Err(ModelError::NotFinite { what: "intercepts" });
@@ -348,8 +386,43 @@ impl Model {
         if !pairs.chain([(expected.intercept, file.intercept)]).all(close) {
             return Err(ModelError::Inconsistent);
         }
+        if let Some(inference) = &file.inference {
+            let standardised = &inference.standardised_std_errors;
+            let parts = InferenceParts {
+                coefficients: standardised.coefficients.values().collect(),
+                intercept: standardised.intercept,
+                fit: inference.fit.clone(),
+            };
+            let expected = both_scales(&schema, &file.standardisation, parts)?.std_errors;
+            let own = &inference.std_errors;
+            let mut pairs = expected.coefficients.values().zip(own.coefficients.values());
+            let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * a.abs();
+            if !pairs.all(near) || expected.intercept != own.intercept {
+                return Err(ModelError::Inconsistent);
+            }
+        }
         Ok(Self { schema, file })
     }
+}
+
+/// The mean and the standard deviation that each encoded column was scaled by, in order.
+fn column_scales(
+    schema: &Schema,
+    standardisation: &[Standardisation],
+) -> Result<Vec<(f64, f64)>, EncodingError> {
+    let mut scales = Vec::new();
+    for feature in schema.features() {
+        for index in 0..feature.columns().len() {
+            scales.push(match &feature.kind {
+                // The column after the first is the indicator, which is not scaled.
+                FeatureKind::Numeric(numeric) if index == 0 => {
+                    scale(&feature.name, numeric.scale, standardisation)?
+                }
+                _ => (0.0, 1.0),
+            });
+        }
+    }
+    Ok(scales)
 }
 
 /// Undoes the standardisation: `w (x - mean) / std = (w / std) x - w mean / std`.
@@ -358,24 +431,42 @@ fn original_scale(
     standardisation: &[Standardisation],
     standardised: &Coefficients,
 ) -> Result<Coefficients, EncodingError> {
-    let mut values = standardised.coefficients.values();
+    let scales = column_scales(schema, standardisation)?;
+    let weights = standardised.coefficients.values().zip(&scales);
     let mut intercept = standardised.intercept;
-    let mut coefficients = Vec::new();
-    for feature in schema.features() {
-        let columns = feature.columns().into_iter().zip(values.by_ref());
-        for (index, (column, weight)) in columns.enumerate() {
-            let (mean, std) = match &feature.kind {
-                // The column after the first is the indicator, which is not scaled.
-                FeatureKind::Numeric(numeric) if index == 0 => {
-                    scale(&feature.name, numeric.scale, standardisation)?
-                }
-                _ => (0.0, 1.0),
-            };
-            intercept -= weight * mean / std;
-            coefficients.push((column, weight / std));
-        }
+    let mut coefficients = Vec::with_capacity(scales.len());
+    for (column, (weight, (mean, std))) in schema.columns().into_iter().zip(weights) {
+        intercept -= weight * mean / std;
+        coefficients.push((column, weight / std));
     }
     Ok(Coefficients { intercept, coefficients: coefficients.into_iter().collect() })
+}
+
+/// Standard errors on both scales; see [`Inference`] for the intercept.
+fn both_scales(
+    schema: &Schema,
+    standardisation: &[Standardisation],
+    parts: InferenceParts,
+) -> Result<Inference, ModelError> {
+    let columns = schema.columns();
+    if columns.len() != parts.coefficients.len() {
+        return Err(ModelError::Columns { what: "standard errors" });
+    }
+    let scales = column_scales(schema, standardisation)?;
+    let centred = scales.iter().all(|(mean, _)| *mean == 0.0);
+    let named = |values: Vec<f64>| columns.iter().cloned().zip(values).collect();
+    let original = parts.coefficients.iter().zip(&scales).map(|(error, (_, std))| error / std);
+    Ok(Inference {
+        std_errors: StandardErrors {
+            intercept: parts.intercept.filter(|_| centred),
+            coefficients: named(original.collect()),
+        },
+        standardised_std_errors: StandardErrors {
+            intercept: parts.intercept,
+            coefficients: named(parts.coefficients),
+        },
+        fit: parts.fit,
+    })
 }
 
 fn logistic(score: f64) -> f64 {

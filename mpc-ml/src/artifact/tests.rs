@@ -2,22 +2,24 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::testing::{categorical, numeric, schema};
-use crate::data::{NumericMissing, Scaling};
+use crate::data::{CountTarget, NumericMissing, Offset, Scaling, Target};
 
 fn record() -> TrainingRecord {
     TrainingRecord {
-        solver: "sgd".into(),
-        epochs: 5,
-        batch: 128,
+        solver: SolverRecord::Sgd(SgdRecord {
+            epochs: 5,
+            batch: 128,
+            learning_rate: 0.5,
+            decay: 0.0,
+            momentum: 0.0,
+            seed: 1,
+            sigmoid: Some(SigmoidRecord { window: 128, terms: 12, fit: "weighted".into() }),
+        }),
         iterations: 50,
         rows_used: 1280,
         rows_dropped: 3,
-        learning_rate: 0.5,
-        decay: 0.0,
-        momentum: 0.0,
-        seed: 1,
         clip: 32.0,
-        sigmoid: Some(SigmoidRecord { window: 128, terms: 12, fit: "weighted".into() }),
+        checks: Vec::new(),
         security: SecurityRecord {
             parties: vec!["a".into(), "b".into()],
             correlations: "dealer".into(),
@@ -26,14 +28,14 @@ fn record() -> TrainingRecord {
     }
 }
 
-fn model() -> Model {
+fn parts() -> ModelParts {
     let features = vec![
         numeric("Age", NumericMissing::Mean, Scaling::Joint),
         numeric("Debt", NumericMissing::Value(1.0), Scaling::Constants { mean: 3.0, std: 0.1 }),
         categorical("Home", &["own", "rent"], "own"),
     ];
     let age = Standardisation { name: "Age".into(), mean: 37.1, std: 10.9, present: 99 };
-    Model::new(ModelParts {
+    ModelParts {
         kind: ModelKind::Logistic,
         title: "A study".into(),
         study: "study:00".into(),
@@ -42,10 +44,21 @@ fn model() -> Model {
         intercept: Some(-1.25),
         coefficients: vec![0.3, -0.7, 0.1],
         l2: 0.01,
-        std_errors: None,
+        inference: None,
         training: record(),
-    })
-    .unwrap()
+    }
+}
+
+fn inference() -> InferenceParts {
+    InferenceParts {
+        coefficients: vec![0.2, 0.1, 0.4],
+        intercept: Some(0.25),
+        fit: FitStatistics::Likelihood(Likelihood::new(1280, 3, true, 800.0, 900.0).unwrap()),
+    }
+}
+
+fn model() -> Model {
+    Model::new(parts()).unwrap()
 }
 
 #[test]
@@ -53,7 +66,106 @@ fn a_model_survives_its_file() {
     let model = model();
     let text = model.to_json().unwrap();
     assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
-    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 1,"));
+    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 2,"));
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read() {
+    let text = include_str!("version1.json");
+    let model = Model::from_json(text.as_bytes()).unwrap();
+    assert_eq!(model.original().coefficients.names().count(), 3);
+    assert_eq!(model, self::model());
+    // It is written again in the present version.
+    let again = model.to_json().unwrap();
+    assert!(again.contains("\"version\": 2") && again.contains("\"sgd\": {"), "{again}");
+    assert_eq!(Model::from_json(again.as_bytes()).unwrap(), model);
+    let other = text.replace("\"solver\": \"sgd\"", "\"solver\": \"adam\"");
+    let error = Model::from_json(other.as_bytes()).unwrap_err();
+    assert!(matches!(error, ModelError::UnknownSolver { .. }), "{error}");
+}
+
+#[test]
+fn standard_errors_are_known_on_both_scales_where_they_follow() {
+    let model = Model::new(ModelParts { inference: Some(inference()), ..parts() }).unwrap();
+    let text = model.to_json().unwrap();
+    assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
+    let errors = &model.inference().unwrap().std_errors;
+    assert_eq!(errors.coefficients.value("Age"), Some(0.2 / 10.9));
+    assert_eq!(errors.coefficients.value("Home=rent"), Some(0.4));
+    // The intercept of the files is a sum over coefficients whose covariances nobody knows.
+    assert_eq!(errors.intercept, None);
+
+    let tests = model.tests(0.95).unwrap();
+    assert_eq!(tests[0].name, "(intercept, standardised)");
+    assert_eq!((tests[0].estimate, tests[0].statistic), (-1.25, -5.0));
+    assert!((tests[0].p_value / 5.733_031e-7 - 1.0).abs() < 1e-6);
+    let (rent, z) = (&tests[3], 1.959_963_984_540_054);
+    assert_eq!(rent.name, "Home=rent");
+    assert!((rent.low - (0.1 - 0.4 * z)).abs() < 1e-9, "{rent:?}");
+    assert!((rent.high - (0.1 + 0.4 * z)).abs() < 1e-9, "{rent:?}");
+    // A test does not depend on the scale.
+    assert!((tests[1].statistic - 0.3 / 0.2).abs() < 1e-12);
+    assert!(self::model().tests(0.95).is_none());
+
+    // Without a mean that is taken off the intercept is the same on both scales.
+    let schema = schema(vec![categorical("Home", &["own", "rent"], "own")]).unwrap();
+    let inference = InferenceParts { coefficients: vec![0.4], ..inference() };
+    let plain = Model::new(ModelParts {
+        schema,
+        standardisation: Vec::new(),
+        coefficients: vec![0.1],
+        inference: Some(inference),
+        ..parts()
+    });
+    assert_eq!(plain.unwrap().tests(0.95).unwrap()[0].name, "(intercept)");
+}
+
+#[test]
+fn standard_errors_that_cannot_be_are_refused() {
+    let with = |change: &dyn Fn(&mut InferenceParts)| {
+        let mut inference = inference();
+        change(&mut inference);
+        Model::new(ModelParts { inference: Some(inference), ..parts() })
+    };
+    for wrong in [0.0, -0.1, f64::INFINITY] {
+        let error = with(&|parts| parts.coefficients[1] = wrong).unwrap_err();
+        assert!(error.to_string().contains("Debt") || wrong.is_infinite(), "{error}");
+    }
+    let error = with(&|parts| parts.intercept = Some(0.0)).unwrap_err();
+    assert!(matches!(error, ModelError::StandardError { .. }), "{error}");
+    let error = with(&|parts| parts.coefficients = vec![0.1]).unwrap_err();
+    assert!(matches!(error, ModelError::Columns { .. }), "{error}");
+    let text = with(&|_| {}).unwrap().to_json().unwrap();
+    let changed = text.replacen("\"Home=rent\": 0.4", "\"Home=rent\": 0.5", 1);
+    assert!(matches!(Model::from_json(changed.as_bytes()), Err(ModelError::Inconsistent)));
+}
+
+#[test]
+fn counts_are_predicted_with_their_offset() {
+    let feature = numeric("a", NumericMissing::Refuse, Scaling::None);
+    let target = Target::Count(CountTarget { column: "y".into(), range: (0.0, 99.0) });
+    let offset = Offset { column: "exposure".into(), range: (-5.0, 5.0) };
+    let schema = Schema::with_offset(vec![feature], target, Some(offset)).unwrap();
+    let model = Model::new(ModelParts {
+        kind: ModelKind::Poisson,
+        schema: schema.clone(),
+        standardisation: Vec::new(),
+        coefficients: vec![0.5],
+        intercept: Some(1.0),
+        ..parts()
+    })
+    .unwrap();
+    let model = Model::from_json(model.to_json().unwrap().as_bytes()).unwrap();
+    let mut builder = Table::builder_without_target(schema);
+    builder.push_row(&["2", "-1.5"]).unwrap();
+    builder.push_row(&["-1", "0"]).unwrap();
+    let table = builder.finish();
+    let predicted = model.predict(&table).unwrap();
+    assert!((predicted[0] - 0.5_f64.exp()).abs() < 1e-15, "{predicted:?}");
+    assert!((predicted[1] - 0.5_f64.exp()).abs() < 1e-15, "{predicted:?}");
+    let mut encoded = encode(&table, &[], 9.0).unwrap();
+    encoded.offset.clear();
+    assert!(matches!(model.predict_encoded(&encoded), Err(ModelError::OtherSchema)));
 }
 
 #[test]
@@ -87,8 +199,8 @@ fn files_that_do_not_fit_are_refused_by_name() {
         Model::from_json(text.replacen(from, to, 1).as_bytes())
     };
     assert!(matches!(
-        changed("\"version\": 1", "\"version\": 2"),
-        Err(ModelError::OtherVersion { got: 2 })
+        changed("\"version\": 2", "\"version\": 3"),
+        Err(ModelError::OtherVersion { got: 3 })
     ));
     assert!(matches!(changed("mpc-model", "mpc-receipt"), Err(ModelError::OtherFormat { .. })));
     assert!(matches!(changed("\"title\"", "\"titel\""), Err(ModelError::Malformed(_))));
@@ -111,7 +223,7 @@ fn coefficients_must_be_as_many_as_columns() {
         intercept: None,
         coefficients,
         l2: 0.0,
-        std_errors: None,
+        inference: None,
         training: record(),
     };
     assert!(Model::new(parts(vec![1.0])).is_ok());

@@ -79,6 +79,8 @@ pub struct Encoded {
     pub x: Array2<f64>,
     /// The target: 0 or 1, or a number. Empty when the table has no target.
     pub y: Vec<f64>,
+    /// What is added to the score of each row. Empty when the schema has no offset.
+    pub offset: Vec<f64>,
     /// How many cells of `x` were cut to the bound. Private; it stays with the party.
     pub clipped: usize,
 }
@@ -210,7 +212,8 @@ pub fn encode(
     }
     let clipped = clip_to(&mut x, clip);
     let y = table.target().map(<[f64]>::to_vec).unwrap_or_default();
-    Ok(Encoded { columns, x, y, clipped })
+    let offset = table.offset().map(<[f64]>::to_vec).unwrap_or_default();
+    Ok(Encoded { columns, x, y, offset, clipped })
 }
 
 /// The mean and the standard deviation that `scale` stands for.

@@ -20,8 +20,9 @@ pub use encoding::{
     Encoded, EncodingError, JointColumn, Standardisation, encode, joint_statistics,
 };
 pub use schema::{
-    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Scaling, Schema,
+    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
+    Scaling, Schema,
 };
 pub use table::{BadCell, CellError, Column, Table, TableBuilder};
-pub use target::{BinaryTarget, NumericTarget, Target};
+pub use target::{BinaryTarget, CountTarget, NumericTarget, Target};
 pub use validate::SchemaError;

@@ -19,6 +19,18 @@ pub(super) const MISSING_LEVEL: &str = "__missing__";
 pub struct Schema {
     features: Vec<Feature>,
     target: Target,
+    offset: Option<Offset>,
+}
+
+/// A column of numbers that is added to the score of each row as it stands, with no coefficient:
+/// in a model of counts the logarithm of the exposure. It has no missing cells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offset {
+    /// The name of the column in the header of the data file.
+    pub column: String,
+    /// Both ends inclusive; a cell outside is refused.
+    pub range: (f64, f64),
 }
 
 /// One input column as the files have it.
@@ -117,7 +129,19 @@ impl Schema {
     /// When a name is empty or used twice, a level list or range is not one, a constant is not
     /// finite, or two features would give an encoded column the same name.
     pub fn new(features: Vec<Feature>, target: Target) -> Result<Self, SchemaError> {
-        let schema = Self { features, target };
+        Self::with_offset(features, target, None)
+    }
+
+    /// The same with a column that is added to the score.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the offset is also a feature or the target.
+    pub fn with_offset(
+        features: Vec<Feature>,
+        target: Target,
+        offset: Option<Offset>,
+    ) -> Result<Self, SchemaError> {
+        let schema = Self { features, target, offset };
         validate::schema(&schema)?;
         Ok(schema)
     }
@@ -132,6 +156,12 @@ impl Schema {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The column that is added to the score, where there is one.
+    #[must_use]
+    pub fn offset(&self) -> Option<&Offset> {
+        self.offset.as_ref()
     }
 
     /// The names of the encoded columns, in order.
@@ -174,6 +204,20 @@ impl Feature {
     #[must_use]
     pub fn is_joint(&self) -> bool {
         matches!(&self.kind, FeatureKind::Numeric(Numeric { scale: Scaling::Joint, .. }))
+    }
+}
+
+impl Offset {
+    /// Reads a cell.
+    ///
+    /// # Errors
+    /// The rule that the cell breaks. The error never holds the cell's value.
+    pub fn parse(&self, cell: &str) -> Result<f64, CellError> {
+        let cell = cell.trim();
+        if cell.is_empty() {
+            return Err(CellError::MissingOffset);
+        }
+        parse_number(cell, Some(self.range))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{FeatureKind, Schema};
 pub struct Table {
     schema: Schema,
     columns: Vec<Column>,
+    offset: Option<Vec<f64>>,
     target: Option<Vec<f64>>,
     rows: usize,
 }
@@ -34,6 +35,16 @@ pub enum CellError {
         "the cell is empty, and the target may not be missing; fill the cell or leave the row out"
     )]
     MissingTarget,
+    /// An empty offset.
+    #[error(
+        "the cell is empty, and the offset may not be missing; fill the cell or leave the row out"
+    )]
+    MissingOffset,
+    /// A count with a fraction.
+    #[error(
+        "the number is not whole, and the target counts how often something happened; correct the cell or leave the row out"
+    )]
+    NotACount,
     /// Not a number.
     #[error(
         "the cell is not a number; write it with a decimal point and without thousands separators, and leave a missing cell empty"
@@ -76,7 +87,7 @@ pub struct BadCell {
     /// The column's name.
     pub column: String,
     /// The position of the cell among those given to [`TableBuilder::push_row`]: an index into
-    /// the features, or their number for the target.
+    /// the features, and after them the offset and the target.
     pub position: usize,
     /// The rule.
     pub rule: CellError,
@@ -117,6 +128,12 @@ impl Table {
     #[must_use]
     pub fn target(&self) -> Option<&[f64]> {
         self.target.as_deref()
+    }
+
+    /// The offset of each row, where the schema has one.
+    #[must_use]
+    pub fn offset(&self) -> Option<&[f64]> {
+        self.offset.as_deref()
     }
 
     /// How many cells of each feature are missing, in the order of the features. Private.
@@ -167,17 +184,23 @@ impl TableBuilder {
             FeatureKind::Categorical(_) => Column::Categorical(Vec::new()),
         };
         let columns = schema.features().iter().map(|feature| empty(&feature.kind)).collect();
+        let offset = schema.offset().map(|_| Vec::new());
         let target = with_target.then(Vec::new);
-        Self { table: Table { schema, columns, target, rows: 0 } }
+        Self { table: Table { schema, columns, offset, target, rows: 0 } }
     }
 
-    /// How many cells a row has: one for each feature, then the target where there is one.
+    /// How many cells a row has: one for each feature, then the offset and the target where they
+    /// are there.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.table.columns.len() + usize::from(self.table.target.is_some())
+        let table = &self.table;
+        table.columns.len()
+            + usize::from(table.offset.is_some())
+            + usize::from(table.target.is_some())
     }
 
-    /// Reads one row: the cells of the features in the schema's order, then the target's.
+    /// Reads one row: the cells of the features in the schema's order, then that of the offset and
+    /// of the target.
     ///
     /// # Errors
     /// Every cell that breaks a rule; the table is then of no further use except to find more of
@@ -204,15 +227,21 @@ impl TableBuilder {
                 bad.push(BadCell { column: feature.name.clone(), position, rule });
             }
         }
-        if let (Some(values), Some(cell)) = (&mut table.target, cells.get(table.columns.len())) {
-            let target = table.schema.target();
-            match target.parse(cell) {
+        let mut position = table.columns.len();
+        if let (Some(values), Some(offset)) = (&mut table.offset, table.schema.offset()) {
+            match offset.parse(cells[position]) {
                 Ok(value) => values.push(value),
-                Err(rule) => bad.push(BadCell {
-                    column: target.column().to_owned(),
-                    position: table.columns.len(),
-                    rule,
-                }),
+                Err(rule) => bad.push(BadCell { column: offset.column.clone(), position, rule }),
+            }
+            position += 1;
+        }
+        if let Some(values) = &mut table.target {
+            let target = table.schema.target();
+            match target.parse(cells[position]) {
+                Ok(value) => values.push(value),
+                Err(rule) => {
+                    bad.push(BadCell { column: target.column().to_owned(), position, rule });
+                }
             }
         }
         table.rows += 1;
@@ -230,7 +259,8 @@ impl TableBuilder {
             Column::Numeric(values) => values.len() == table.rows,
             Column::Categorical(values) => values.len() == table.rows,
         });
-        let whole = whole && table.target.as_ref().is_none_or(|target| target.len() == table.rows);
+        let mut others = table.target.iter().chain(&table.offset);
+        let whole = whole && others.all(|values| values.len() == table.rows);
         assert!(whole, "a table is finished only when no row was refused");
         table
     }
@@ -240,7 +270,7 @@ impl TableBuilder {
 mod tests {
     use super::*;
     use crate::data::testing::{categorical, numeric, schema};
-    use crate::data::{NumericMissing, Scaling};
+    use crate::data::{CountTarget, NumericMissing, Offset, Scaling, Target};
 
     fn builder() -> TableBuilder {
         let features = vec![
@@ -269,6 +299,25 @@ mod tests {
         // The rule is told, the value is not.
         let text = format!("{bad:?} {}", bad[1].rule);
         assert!(text.contains("own, rent") && !text.contains("tent"));
+    }
+
+    #[test]
+    fn the_offset_stands_between_features_and_target() {
+        let age = numeric("Age", NumericMissing::Mean, Scaling::Joint);
+        let target = Target::Count(CountTarget { column: "visits".into(), range: (0.0, 9.0) });
+        let offset = Offset { column: "exposure".into(), range: (-5.0, 5.0) };
+        let schema = Schema::with_offset(vec![age], target, Some(offset)).unwrap();
+        let mut builder = Table::builder(schema.clone());
+        builder.push_row(&["31", "-0.5", "2"]).unwrap();
+        let bad = builder.push_row(&["31", "", "2.5"]).unwrap_err();
+        let rules: Vec<_> = bad.into_iter().map(|cell| (cell.position, cell.rule)).collect();
+        assert_eq!(rules, [(1, CellError::MissingOffset), (2, CellError::NotACount)]);
+
+        // Rows that are to be predicted have an offset and no target.
+        let mut builder = Table::builder_without_target(schema);
+        builder.push_row(&["31", "-0.5"]).unwrap();
+        let bad = builder.push_row(&["31", "6"]).unwrap_err();
+        assert_eq!((bad[0].column.as_str(), bad[0].position), ("exposure", 1));
     }
 
     #[test]

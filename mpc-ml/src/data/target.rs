@@ -13,6 +13,8 @@ pub enum Target {
     Binary(BinaryTarget),
     /// A number, not scaled.
     Numeric(NumericTarget),
+    /// How often something happened: a whole number from 0, not scaled.
+    Count(CountTarget),
 }
 
 /// A target of two classes.
@@ -37,6 +39,16 @@ pub struct NumericTarget {
     pub range: Option<(f64, f64)>,
 }
 
+/// A target of counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountTarget {
+    /// The name of the column in the header of the data file.
+    pub column: String,
+    /// Both ends inclusive, the lower one not below 0; a cell outside is refused.
+    pub range: (f64, f64),
+}
+
 impl Target {
     /// The name of the column in the header of the data file.
     #[must_use]
@@ -44,6 +56,7 @@ impl Target {
         match self {
             Self::Binary(binary) => &binary.column,
             Self::Numeric(numeric) => &numeric.column,
+            Self::Count(count) => &count.column,
         }
     }
 
@@ -64,6 +77,10 @@ impl Target {
                 negative: binary.negative.clone(),
             }),
             Self::Numeric(numeric) => parse_number(cell, numeric.range),
+            Self::Count(count) => {
+                let value = parse_number(cell, Some(count.range))?;
+                if value.fract() == 0.0 { Ok(value) } else { Err(CellError::NotACount) }
+            }
         }
     }
 }
@@ -91,5 +108,14 @@ mod tests {
             Target::Numeric(NumericTarget { column: "y".into(), range: Some((0.0, 10.0)) });
         assert_eq!(target.parse("2.5"), Ok(2.5));
         assert_eq!(target.parse("11"), Err(CellError::OutsideRange { low: 0.0, high: 10.0 }));
+    }
+    #[test]
+    fn counts_are_whole_numbers() {
+        let target = Target::Count(CountTarget { column: "visits".into(), range: (0.0, 80.0) });
+        assert_eq!(target.parse(" 3"), Ok(3.0));
+        assert_eq!(target.parse("3.0"), Ok(3.0));
+        assert_eq!(target.parse("2.5"), Err(CellError::NotACount));
+        assert_eq!(target.parse("-1"), Err(CellError::OutsideRange { low: 0.0, high: 80.0 }));
+        assert_eq!(target.parse(""), Err(CellError::MissingTarget));
     }
 }

@@ -27,8 +27,10 @@ pub enum SchemaError {
         /// The name.
         name: String,
     },
-    /// Two features, or a feature and the target, are the same column.
-    #[error("the column {column:?} is named twice; each column is a feature or the target once")]
+    /// Two of the features, the target and the offset are the same column.
+    #[error(
+        "the column {column:?} is named twice; each column is a feature, the target or the offset once"
+    )]
     DuplicateColumn {
         /// The column.
         column: String,
@@ -78,6 +80,12 @@ pub enum SchemaError {
     /// The two ends are not finite or the wrong way round.
     #[error("the range of the column {column:?} must be two finite numbers, the lower first")]
     BadRange {
+        /// The column.
+        column: String,
+    },
+    /// A count cannot be negative.
+    #[error("the range of the counts in the column {column:?} must not begin below 0")]
+    NegativeCounts {
         /// The column.
         column: String,
     },
@@ -133,7 +141,9 @@ impl SchemaError {
                 None
             }
             Self::BadName { name } => Some(name),
-            Self::DuplicateColumn { column } | Self::BadRange { column } => Some(column),
+            Self::DuplicateColumn { column }
+            | Self::BadRange { column }
+            | Self::NegativeCounts { column } => Some(column),
             Self::LevelCount { feature, .. }
             | Self::DuplicateLevel { feature, .. }
             | Self::ReservedLevel { feature }
@@ -152,6 +162,13 @@ pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
     }
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
+    if let Some(offset) = schema.offset() {
+        name(&offset.column)?;
+        range(&offset.column, Some(offset.range))?;
+        if !columns.insert(&offset.column) {
+            return Err(SchemaError::DuplicateColumn { column: offset.column.clone() });
+        }
+    }
     for each in schema.features() {
         feature(each)?;
         if !columns.insert(&each.name) {
@@ -179,6 +196,10 @@ fn target(target: &Target) -> Result<(), SchemaError> {
             Ok(())
         }
         Target::Numeric(numeric) => range(&numeric.column, numeric.range),
+        Target::Count(count) if count.range.0 < 0.0 => {
+            Err(SchemaError::NegativeCounts { column: count.column.clone() })
+        }
+        Target::Count(count) => range(&count.column, Some(count.range)),
     }
 }
 
@@ -266,6 +287,7 @@ fn name(name: &str) -> Result<(), SchemaError> {
 mod tests {
     use super::*;
     use crate::data::testing::{categorical, numeric, schema};
+    use crate::data::{CountTarget, Offset};
 
     #[test]
     fn each_rule_has_its_error() {
@@ -309,6 +331,28 @@ mod tests {
             schema(vec![numeric("a", NumericMissing::Value(f64::NAN), Scaling::None)]),
             Err(SchemaError::BadConstant { positive: false, .. })
         ));
+    }
+
+    #[test]
+    fn target_and_offset_have_ranges_and_names_of_their_own() {
+        let new = |low: f64, offset: &str, range| {
+            let feature = numeric("a", NumericMissing::Mean, Scaling::Joint);
+            let target = Target::Count(CountTarget { column: "y".into(), range: (low, 9.0) });
+            let offset = Offset { column: offset.into(), range };
+            Schema::with_offset(vec![feature], target, Some(offset)).map(drop)
+        };
+        assert_eq!(new(0.0, "b", (-1.0, 1.0)), Ok(()));
+        assert_eq!(
+            new(-1.0, "b", (-1.0, 1.0)),
+            Err(SchemaError::NegativeCounts { column: "y".into() })
+        );
+        assert!(matches!(new(9.0, "b", (-1.0, 1.0)), Err(SchemaError::BadRange { .. })));
+        assert!(matches!(new(0.0, "b", (1.0, 1.0)), Err(SchemaError::BadRange { .. })));
+        for column in ["a", "y"] {
+            let duplicate = SchemaError::DuplicateColumn { column: column.into() };
+            assert_eq!(new(0.0, column, (-1.0, 1.0)), Err(duplicate));
+        }
+        assert!(matches!(new(0.0, " b", (-1.0, 1.0)), Err(SchemaError::BadName { .. })));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The plan of a training: every scale, ring and bound, chosen from public facts before a share
 //! is sent, and refused with the numbers where something could wrap.
 
+pub mod linear;
+pub mod optimum;
 mod steps;
 
 use mpc_core::Cost;
@@ -9,6 +11,7 @@ use mpc_core::protocols::fit::{Fit, Symmetry, Weighting, fit};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::wire::element_bytes;
 
+use crate::agreed::Plan;
 use crate::error::Error;
 use crate::schedule::Schedule;
 pub use steps::Steps;
@@ -322,11 +325,11 @@ impl SgdPlan {
     pub fn release_drop(&self) -> u32 {
         self.wide_fraction() - self.settings.release_fraction
     }
+}
 
-    /// A canonical text of everything that the parties must agree on: settings, scales, rings,
-    /// and every public coefficient that multiplies a share.
-    #[must_use]
-    pub fn canonical(&self) -> String {
+impl Plan for SgdPlan {
+    /// Settings, scales, rings, and every public coefficient that multiplies a share.
+    fn canonical(&self) -> String {
         format!(
             "arithmetic {ARITHMETIC} scales {X_FRACTION} {W_FRACTION} {E_FRACTION} \
              {COEFFICIENT_FRACTION} {:?} phasors={:?} sigma={} weights={:?} residuals={:?} \

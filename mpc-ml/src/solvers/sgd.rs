@@ -13,6 +13,7 @@ use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
+use crate::agreed::Agreed;
 use crate::error::Error;
 use crate::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::rows::Rows;
@@ -35,13 +36,13 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Checks that all parties planned the same training, and registers the own rows (in the
-    /// order of the schedule, clipped) with the source. One round, and those of the registration.
+    /// Registers the own rows (in the order of the schedule, clipped) with the source. The rounds
+    /// of the registration.
     ///
     /// # Errors
     /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
     pub async fn begin(
-        plan: &'a SgdPlan,
+        plan: &'a Agreed<SgdPlan>,
         rows: &Rows,
         source: &'a mut dyn CorrelationSource,
         session: &mut Session,
@@ -65,7 +66,6 @@ impl<'a> Training<'a> {
             entries.push(fixed::encode(x, X_FRACTION, settings.entry_bits())? as i32);
         }
         let own = Arc::new(OwnRows::new(entries));
-        session.agree("plan", plan.canonical().as_bytes()).await?;
         let shape = plan.matrix_shape();
         let matrix = source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
         let zero = Shared::zero(settings.weights(), 1);

@@ -1,7 +1,6 @@
 //! `party dealer`
 
 use std::path::Path;
-use std::time::Duration;
 
 use mpc_core::correlations::dealer::serve;
 use mpc_core::{Outputs, Session, SessionOptions};
@@ -12,12 +11,9 @@ use serde_json::json;
 use crate::cli::Dealer;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::node::{abort_for, link_settings, observer, pinned, say, until_stopped};
+use crate::node::{give_up, link_settings, observer, pinned, say, until_stopped};
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
-
-/// How long the last packets may take to reach the parties after a failure.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) fn run(config: &Path, options: &Dealer) -> Result<Report, Failure> {
     let overrides = Overrides { listen: options.listen, ..Overrides::default() };
@@ -64,13 +60,11 @@ async fn serve_all(
 
 async fn one_study(dealer: &mut quic::Dealer) -> Result<(), Failure> {
     let (transport, context) = dealer.next_study(&observer()).await?;
-    let linger = transport.linger();
     let name: String = context[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     say(&format!("dealing for the study {name}"));
     let result = deal(transport, context).await;
-    match &result {
-        Ok(()) => say(&format!("the study {name} is complete")),
-        Err(_) => linger.wait(LAST_WORDS).await,
+    if result.is_ok() {
+        say(&format!("the study {name} is complete"));
     }
     result
 }
@@ -78,13 +72,25 @@ async fn one_study(dealer: &mut quic::Dealer) -> Result<(), Failure> {
 async fn deal(transport: QuicTransport, context: [u8; 32]) -> Result<(), Failure> {
     let parties = transport.nodes() - 1;
     let options = SessionOptions { parties, context, outputs: Outputs::none() };
-    let mut session = Session::establish(Box::new(transport), options).await?;
+    let linger = transport.linger();
+    let mut session = match Session::establish(Box::new(transport), options).await {
+        Ok(session) => session,
+        Err(error) => {
+            let failure = error.into();
+            give_up(None, linger, &failure).await;
+            return Err(failure);
+        }
+    };
     if let Err(error) = serve(&mut session).await {
-        let failure = Failure::from(error);
-        session.abort(abort_for(&failure));
+        let failure = error.into();
+        give_up(Some(&session), linger, &failure).await;
         return Err(failure);
     }
-    Ok(session.finish().await?)
+    let finished = session.finish().await.map_err(Failure::from);
+    if let Err(failure) = &finished {
+        give_up(None, linger, failure).await;
+    }
+    finished
 }
 
 fn report(served: u64) -> Report {

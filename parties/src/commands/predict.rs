@@ -3,7 +3,7 @@
 use std::fs;
 
 use mpc_ml::artifact::{Model, ModelKind};
-use mpc_ml::metrics::Scores;
+use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
 
 use crate::cli::Predict;
@@ -57,22 +57,53 @@ fn evaluate(
     options: &Predict,
     written: &str,
 ) -> Result<Report, Failure> {
-    if model.kind() != ModelKind::Logistic {
-        return Err(Failure::new(Exit::Usage, "--evaluate knows logistic models only so far"));
-    }
-    let scores = Scores::new(predictions, outcomes).map_err(|error| {
+    let failed = |error: MetricError| {
         Failure::new(Exit::LocalInput, error.to_string()).in_file(&options.data)
-    })?;
-    let auc = scores
-        .auc
-        .map_or("not defined: all outcomes are the same".to_owned(), |auc| format!("{auc:.4}"));
+    };
+    let (text, scores) = match model.kind() {
+        ModelKind::Logistic => {
+            let scores = Scores::new(predictions, outcomes).map_err(failed)?;
+            let text = format!(
+                "Rows:     {} ({} positive)\nAccuracy: {:.4}\nAUC:      {}\nLog-loss: {:.4}\nBrier:    {:.4}\n",
+                scores.rows,
+                scores.positives,
+                scores.accuracy,
+                defined(scores.auc),
+                scores.log_loss,
+                scores.brier
+            );
+            (text, json!(scores))
+        }
+        ModelKind::Linear => {
+            let scores = NumberScores::new(predictions, outcomes).map_err(failed)?;
+            let text = format!(
+                "Rows: {}\nR2:   {}\nRMSE: {:.6}\nMAE:  {:.6}\n",
+                scores.rows,
+                defined(scores.r2),
+                scores.rmse,
+                scores.mae
+            );
+            (text, json!(scores))
+        }
+        ModelKind::Poisson => {
+            let scores = CountScores::new(predictions, outcomes).map_err(failed)?;
+            let text = format!(
+                "Rows:          {}\nMean deviance: {:.6} (of the mean count: {:.6})\n",
+                scores.rows, scores.mean_deviance, scores.null_mean_deviance
+            );
+            (text, json!(scores))
+        }
+        _ => return Err(Failure::new(Exit::Usage, "--evaluate does not know this kind of model")),
+    };
     Ok(Report {
-        text: format!(
-            "{written}Rows:     {} ({} positive)\nAccuracy: {:.4}\nAUC:      {auc}\nLog-loss: {:.4}\nBrier:    {:.4}\n",
-            scores.rows, scores.positives, scores.accuracy, scores.log_loss, scores.brier
-        ),
-        json: json!({ "rows": scores.rows, "out": options.out, "scores": scores }),
+        text: format!("{written}{text}"),
+        json: json!({ "rows": predictions.len(), "out": options.out, "scores": scores }),
     })
+}
+
+/// A score that some outcomes do not define.
+fn defined(score: Option<f64>) -> String {
+    score.map_or("not defined: all outcomes are the same".to_owned(), |score| format!("{score:.4}"))
 }
 
 fn csv(
@@ -82,8 +113,9 @@ fn csv(
     predictions: &[f64],
 ) -> Result<String, Failure> {
     let column = match model.kind() {
-        ModelKind::Linear => "prediction",
-        _ => "probability",
+        ModelKind::Logistic => "probability",
+        ModelKind::Poisson => "expected_count",
+        _ => "prediction",
     };
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());

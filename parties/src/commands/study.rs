@@ -3,59 +3,89 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::StudyCheck;
-use crate::data_file::{DataFile, ReadOptions, read};
+use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
+use crate::node::{Account, OwnSide, plan_alone};
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
 use crate::study::{Correlations, Study};
 
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
-    let study = Study::read(&options.study)
-        .map_err(|error| Failure::from(error).in_file(&options.study))?;
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
-    let settings =
-        Settings::read(config, &overrides).map_err(|error| Failure::from(error).in_file(config))?;
-    let own = &settings.identity.name;
-    if study.position(own).is_none() {
-        let what = format!("this node is {own}, who is not among the parties of the study");
-        return Err(Failure::new(Exit::Configuration, what)
-            .in_file(&options.study)
-            .advise("use the same name in the study and in party.toml"));
-    }
-    let data = settings.data.as_ref().ok_or_else(|| {
-        Failure::new(Exit::Configuration, "party.toml names no data")
-            .in_file(config)
-            .advise("add [data] with a path, or give --data FILE")
-    })?;
-    let options = ReadOptions {
-        id_column: data.id_column.clone(),
-        with_target: true,
-        show_values: options.show_values,
-    };
-    let file = read(&data.path, study.schema(), &options)?;
-    let to_do = to_do(&study, &settings);
+    let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
+    let OwnSide { study, settings, source, data: file, .. } = &side;
+    let to_do = to_do(study, settings);
+    let plan = Plan::new(&side, options)?;
     Ok(Report {
-        text: text(&study, &data.path, &file, &to_do),
+        text: text(&side, &plan, &to_do),
         json: json!({
             "study": study.digest().to_string(),
             "title": study.title(),
             "parties": study.parties(),
-            "this_party": own,
+            "this_party": settings.identity.name,
             "disclosure": study.disclosure(),
             "encoded_columns": study.schema().columns(),
             "data": {
-                "path": data.path,
+                "path": source.path,
                 "rows": file.table.rows(),
                 "unused_columns": file.unused_columns,
-                "missing": missing(&study, &file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+                "missing": missing(study, file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
+            "plan": plan,
             "to_do": to_do,
         }),
     })
+}
+
+/// What can be said of the computation without the other parties.
+#[derive(Serialize)]
+struct Plan {
+    rows: Vec<u64>,
+    /// Whether the numbers of rows were given, and not taken from this party's own.
+    rows_given: bool,
+    #[serde(flatten)]
+    account: Account,
+}
+
+impl Plan {
+    fn new(side: &OwnSide, options: &StudyCheck) -> Result<Self, Failure> {
+        let (study, own) = (&side.study, side.data.table.rows() as u64);
+        let parties = study.parties().len();
+        let usage = |what: String| Err(Failure::new(Exit::Usage, what));
+        let rows = match &options.rows {
+            Some(rows) if rows.len() != parties => {
+                return usage(format!(
+                    "--rows has {} numbers, and the study has {parties} parties",
+                    rows.len()
+                ));
+            }
+            Some(rows) if rows[side.place] != own => {
+                return usage(format!(
+                    "--rows gives this party {} rows, and its data have {own}",
+                    rows[side.place]
+                ));
+            }
+            Some(rows) => rows.clone(),
+            None => vec![own; parties],
+        };
+        let rows_given = options.rows.is_some();
+        let account = plan_alone(study, side.place, rows.clone()).map_err(|failure| {
+            let failure = failure.in_file(&options.study);
+            if rows_given {
+                return failure;
+            }
+            failure.advise(format!(
+                "this was planned as if every party had {own} rows, as this one; where you know \
+                 better, give --rows N,N,.. in the order of the study"
+            ))
+        })?;
+        Ok(Self { rows, rows_given, account })
+    }
 }
 
 /// What this node still lacks before it can take part.
@@ -77,7 +107,8 @@ fn missing<'a>(study: &'a Study, file: &DataFile) -> Vec<(&'a str, usize)> {
     names.zip(file.table.missing()).filter(|(_, count)| *count > 0).collect()
 }
 
-fn text(study: &Study, path: &Path, file: &DataFile, to_do: &[String]) -> String {
+fn text(side: &OwnSide, plan: &Plan, to_do: &[String]) -> String {
+    let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
     // Writing to a string does not fail.
     let mut line = |line: std::fmt::Arguments<'_>| {
@@ -99,7 +130,7 @@ fn text(study: &Study, path: &Path, file: &DataFile, to_do: &[String]) -> String
     ));
 
     line(format_args!("My data (these lines stay on this machine)"));
-    line(format_args!("  {}: {} rows", path.display(), file.table.rows()));
+    line(format_args!("  {}: {} rows", source.path.display(), file.table.rows()));
     let missing: Vec<String> =
         missing(study, file).iter().map(|(name, count)| format!("{name} {count}")).collect();
     let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
@@ -112,6 +143,21 @@ fn text(study: &Study, path: &Path, file: &DataFile, to_do: &[String]) -> String
     }
     let columns = study.schema().columns();
     line(format_args!("  Encoded as {} columns: {}\n", columns.len(), columns.join(", ")));
+
+    let rows: Vec<String> = plan.rows.iter().map(u64::to_string).collect();
+    let assumed =
+        if plan.rows_given { "" } else { " (as many as here at each; --rows gives others)" };
+    line(format_args!("The computation, planned for {} rows{assumed}", rows.join(" + ")));
+    let account = &plan.account;
+    line(format_args!(
+        "  {} steps, {} rounds; this node sends {:.2} MB beside the making of correlations",
+        account.iterations,
+        account.rounds,
+        account.bytes_sent as f64 / 1e6
+    ));
+    line(format_args!("  Openings are masked by {} bits", account.sigma));
+    account.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
+    line(format_args!(""));
 
     if to_do.is_empty() {
         line(format_args!("Everything fits; the nodes of all parties are known."));

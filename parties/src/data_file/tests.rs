@@ -3,8 +3,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mpc_ml::data::{
-    BinaryTarget, Categorical, CategoricalMissing, Column, Feature, FeatureKind, Numeric,
-    NumericMissing, Scaling, Target,
+    BinaryTarget, Categorical, CategoricalMissing, Column, CountTarget, Feature, FeatureKind,
+    Numeric, NumericMissing, NumericTarget, Offset, Scaling, Target,
 };
 use proptest::prelude::*;
 
@@ -153,4 +153,61 @@ proptest! {
     fn any_rows_are_read_or_refused(rows in "[a-z0-9.,\"\r\n-]{0,200}") {
         let _ = parse(format!("Age,Home,Status\n{rows}").as_bytes(), &options());
     }
+}
+
+/// Numbers to be predicted, counts, and offsets: bad cells are named by line, column and rule.
+#[test]
+fn targets_and_offsets_outside_their_range_are_named() {
+    let feature = |name: &str| Feature {
+        name: name.into(),
+        kind: FeatureKind::Numeric(Numeric {
+            range: None,
+            missing: NumericMissing::Refuse,
+            indicator: false,
+            scale: Scaling::None,
+        }),
+    };
+    let number = NumericTarget { column: "strength".into(), range: Some((0.0, 120.0)) };
+    let count = CountTarget { column: "visits".into(), range: (0.0, 9.0) };
+    let offset = Offset { column: "exposure".into(), range: (-5.0, 5.0) };
+    let linear = Schema::new(vec![feature("a")], Target::Numeric(number)).unwrap();
+    let poisson =
+        Schema::with_offset(vec![feature("a")], Target::Count(count), Some(offset)).unwrap();
+    let read = |schema: &Schema, text: &str, options: &ReadOptions| {
+        read_csv(text.as_bytes(), Path::new("rows.csv"), schema, options)
+    };
+    let message =
+        |schema: &Schema, text: &str| read(schema, text, &options()).unwrap_err().to_string();
+
+    let text = message(&linear, "a,strength\n1,119.5\n1,120.5\n1,\n");
+    assert!(text.starts_with("the data file rows.csv has 2 places"), "{text}");
+    for place in [
+        "line 3, column \"strength\": the number lies outside the study's range, 0 to 120",
+        "line 4, column \"strength\": the cell is empty, and the target may not be missing",
+    ] {
+        assert!(text.contains(place), "{place}: {text}");
+    }
+    assert!(!text.contains("120.5"), "{text}");
+
+    let text = message(&poisson, "visits,exposure,a\n2.5,0,1\n-1,0,1\n3,5.5,1\n3,,1\n3,x,1\n");
+    for place in [
+        "line 2, column \"visits\": the number is not whole",
+        "line 3, column \"visits\": the number lies outside the study's range, 0 to 9",
+        "line 4, column \"exposure\": the number lies outside the study's range, -5 to 5",
+        "line 5, column \"exposure\": the cell is empty, and the offset may not be missing",
+        "line 6, column \"exposure\": the cell is not a number",
+    ] {
+        assert!(text.contains(place), "{place}: {text}");
+    }
+    let file = read(&poisson, "note,visits,exposure,a\nx,3,-0.5,1\n", &options()).unwrap();
+    assert_eq!(file.table.offset(), Some(&[-0.5][..]));
+    assert_eq!(file.unused_columns, ["note"]);
+    // Predictions need the offset and not the target.
+    let without = ReadOptions::default();
+    assert!(read(&poisson, "exposure,a\n1,1\n", &without).is_ok());
+    let error = read(&poisson, "visits,a\n1,1\n", &without).unwrap_err();
+    assert!(matches!(error, DataError::MissingColumn { column, .. } if column == "exposure"));
+    let id = ReadOptions { id_column: Some("exposure".into()), ..options() };
+    let error = read(&poisson, "visits,exposure,a\n1,1,1\n", &id).unwrap_err();
+    assert!(matches!(error, DataError::IdIsUsed { .. }), "{error}");
 }

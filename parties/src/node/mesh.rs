@@ -5,6 +5,7 @@ use std::path::Path;
 use mpc_net::PartyId;
 use mpc_net::quic::{LinkSettings, Mtu, Peer, Roster};
 
+use super::OwnSide;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::settings::{self, LinkProfile, Settings};
@@ -32,26 +33,19 @@ pub fn link_settings(settings: &Settings) -> LinkSettings {
 
 /// The nodes of a study in its order, a dealer last.
 pub(super) fn roster(
-    study: &Study,
-    settings: &Settings,
+    side: &OwnSide,
     identity: &Identity,
     config: &Path,
 ) -> Result<Roster, Failure> {
+    let OwnSide { study, settings, place: me, .. } = side;
     let unknown = |who: &str, command: String| {
         Failure::new(Exit::Configuration, format!("{who} is not known to this node"))
             .in_file(config)
             .advise(command)
     };
-    let own = &settings.identity.name;
-    let me = study.position(own).ok_or_else(|| {
-        let what = format!("this node is {own}, who is not among the parties of the study");
-        Failure::new(Exit::Configuration, what)
-            .in_file(config)
-            .advise("use the same name in the study and in party.toml")
-    })?;
     let mut nodes = Vec::with_capacity(study.parties().len() + 1);
-    for name in study.parties() {
-        if name == own {
+    for (index, name) in study.parties().iter().enumerate() {
+        if index == *me {
             let key = identity.fingerprint();
             nodes.push(Peer { name: name.to_string(), address: None, key });
             continue;
@@ -69,7 +63,7 @@ pub(super) fn roster(
         })?;
         nodes.push(pinned(peer));
     }
-    Ok(Roster { me: PartyId::from_index(me), nodes, dealer })
+    Ok(Roster { me: PartyId::from_index(*me), nodes, dealer })
 }
 
 /// The digest that all nodes must agree on: the study, and every node's key in its place.

@@ -84,6 +84,7 @@ impl Progress {
         }
     }
 
+    /// How far the training is, and the preparation of what it needs.
     pub(super) fn at(&mut self, done: u64, production: Production) {
         self.steps.set_position(done);
         self.made.set_length(production.ordered);

@@ -36,8 +36,8 @@ pub struct Receipt {
     /// sigma: bits of statistical masking of each opening, chosen so that all openings of the study
     /// together are within 2^-40 of revealing nothing.
     pub statistical_security_bits: u32,
-    /// The largest error of the sigmoid in use near zero and in its window.
-    pub sigmoid_error: (f64, f64),
+    /// The largest error of the sigmoid near zero and in its window, for methods that use one.
+    pub sigmoid_error: Option<(f64, f64)>,
     /// What was revealed, to whom.
     pub revealed: Vec<Revealed>,
     /// Seconds since 1970 when the nodes had met.

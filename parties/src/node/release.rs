@@ -23,13 +23,13 @@ impl StudyFolder {
         Self(state.join(name))
     }
 
-    /// Makes the folder, and sees to it that the study was not released before.
+    /// Makes the folder, and sees to it that none of these outputs of the study was released
+    /// before.
     ///
     /// # Errors
     /// [`Exit::Exists`] when this node has already sent its part of the result.
-    pub fn open(&self) -> Result<(), Failure> {
-        let released = self.message(mpc_ml::solvers::sgd::COEFFICIENTS);
-        if released.exists() {
+    pub fn open(&self, outputs: &[&str]) -> Result<(), Failure> {
+        if outputs.iter().any(|label| self.has_released(label)) {
             return Err(Failure::new(
                 Exit::Exists,
                 "this study was released before, and a study is released once: a second run would \
@@ -76,6 +76,12 @@ impl StudyFolder {
             let _ = fs::remove_file(self.message(label));
         }
         Ok(())
+    }
+
+    /// Whether this node has sent its part of an output.
+    #[must_use]
+    pub fn has_released(&self, label: &str) -> bool {
+        self.message(label).exists()
     }
 
     /// Where `model.json` goes.

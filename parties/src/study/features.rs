@@ -1,32 +1,41 @@
 //! `[[features]]`: the input columns.
 
 use mpc_ml::data::{
-    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Scaling,
-    Schema, SchemaError, Target,
+    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
+    Scaling, Schema, SchemaError, Target,
 };
 
 use super::StudyError;
 use super::place::Field;
 use super::raw::{RawFeature, RawMissing, RawScale};
 
-pub(super) fn check(raw: Vec<RawFeature>, target: Target) -> Result<Schema, StudyError> {
+pub(super) fn check(
+    raw: Vec<RawFeature>,
+    target: Target,
+    offset: Option<Offset>,
+) -> Result<Schema, StudyError> {
+    let added = offset.as_ref().map(|offset| offset.column.clone());
     let features = raw
         .into_iter()
         .enumerate()
         .map(|(index, raw)| feature(&Field::from("features").item(index), raw))
         .collect::<Result<Vec<Feature>, StudyError>>()?;
     let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
-    Schema::new(features, target).map_err(|source| located(&names, source))
+    Schema::with_offset(features, target, offset)
+        .map_err(|source| located(&names, added.as_deref(), source))
 }
 
 /// Puts the feature's field to an error of the schema; of two features of one name, the second.
-fn located(names: &[String], source: SchemaError) -> StudyError {
+fn located(names: &[String], offset: Option<&str>, source: SchemaError) -> StudyError {
     let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
     let field = match (&source, at) {
         (SchemaError::NoFeatures | SchemaError::DuplicateEncodedColumn { .. }, _) => {
             Field::from("features")
         }
         (_, Some(index)) => Field::from("features").item(index).key("name"),
+        (_, None) if source.column().is_some() && source.column() == offset => {
+            Field::from("model.offset")
+        }
         (_, None) => Field::from("model.target"),
     };
     StudyError::Schema { line: None, field, source }

@@ -28,7 +28,7 @@ pub use output::Output;
 use place::Field;
 use raw::RawStudy;
 pub use security::{Correlations, Security};
-pub use training::{Sigmoid, SigmoidFit, Training};
+pub use training::{Exact, Link, Optimum, Rate, Series, Sgd, Sigmoid, SigmoidFit, Training};
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -91,11 +91,15 @@ impl Study {
                 ));
             }
         }
-        let (model, target) = model::check(raw.model)?;
-        let schema = features::check(raw.features, target)?;
-        let training = training::check(&raw.training)?;
+        let (model, target, offset) = model::check(raw.model)?;
+        let schema = features::check(raw.features, target, offset)?;
+        let training = training::check(&raw.training, model.kind)?;
         let security = security::check(&raw.security)?;
         let output = output::check(raw.output, &parties)?;
+        if output.inference {
+            let to_all = output.model.len() == parties.len();
+            output::inference_makes_sense(&model, &training, to_all)?;
+        }
         Ok(Self { digest, title, parties, model, schema, training, security, output })
     }
 

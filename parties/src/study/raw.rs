@@ -25,6 +25,7 @@ pub(super) struct RawStudy {
 pub(super) struct RawModel {
     pub kind: String,
     pub target: RawTarget,
+    pub offset: Option<RawOffset>,
     pub intercept: bool,
     pub l2: f64,
     pub clip: f64,
@@ -37,6 +38,20 @@ pub(super) struct RawTarget {
     pub positive: Option<String>,
     pub negative: Option<String>,
     pub range: Option<(f64, f64)>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected { column = .., range = [.., ..] } for `offset`")]
+pub(super) enum RawOffset {
+    Column(String),
+    Ranged(RawRanged),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRanged {
+    pub column: String,
+    pub range: (f64, f64),
 }
 
 /// Both types of feature in one, so that a field of the wrong type is named with its feature.
@@ -78,17 +93,23 @@ pub(super) struct RawConstants {
     pub std: f64,
 }
 
+/// The fields of all solvers in one, so that a field of another solver is named as such.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTraining {
     pub solver: String,
-    pub epochs: i64,
-    pub batch: i64,
-    pub learning_rate: f64,
-    pub decay: f64,
-    pub momentum: f64,
-    pub seed: i64,
-    pub sigmoid: RawSigmoid,
+    pub epochs: Option<i64>,
+    pub batch: Option<i64>,
+    pub learning_rate: Option<f64>,
+    pub decay: Option<f64>,
+    pub momentum: Option<f64>,
+    pub seed: Option<i64>,
+    pub sigmoid: Option<RawSigmoid>,
+    pub condition: Option<f64>,
+    pub tolerance: Option<f64>,
+    pub prevalence: Option<f64>,
+    pub rate: Option<RawRate>,
+    pub largest_eigenvalue: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +117,16 @@ pub(super) struct RawTraining {
 pub(super) struct RawSigmoid {
     pub window: i64,
     pub terms: i64,
-    pub fit: String,
+    pub fit: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRate {
+    pub mean: f64,
+    pub centre: Option<f64>,
+    pub halfwidth: f64,
+    pub terms: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +140,8 @@ pub(super) struct RawSecurity {
 pub(super) struct RawOutput {
     pub model: RawRecipients,
     pub release_bits: i64,
+    #[serde(default)]
+    pub inference: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use mpc_ml::artifact::ModelKind;
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../scripts/data/credit_status/study.toml");
@@ -24,7 +26,9 @@ fn the_example_is_the_study_of_the_reference() {
     assert_eq!(study.parties().len(), 3);
     assert_eq!(study.position(&"bank-c".parse().unwrap()), Some(2));
     assert_eq!(study.output().model.len(), 3);
-    assert_eq!(study.training().step_length(10), 0.25);
+    let Training::Sgd(sgd) = study.training() else { panic!("{:?}", study.training()) };
+    assert_eq!(sgd.step_length(10), 0.25);
+    assert!(!study.output().inference);
 }
 
 #[test]
@@ -57,7 +61,9 @@ fn errors_name_line_field_and_rule() {
     let text = message("epochs = 20", "epochs = 20\nepoch = 3");
     assert!(text.starts_with("line ") && text.contains("unknown field `epoch`"), "{text}");
     let text = message("epochs = 20", "");
-    assert!(text.contains("missing field `epochs`"), "{text}");
+    let line = EXAMPLE.lines().position(|line| line == "[training]").unwrap() + 1;
+    let expected = format!("line {line}: training.epochs is missing: the solver \"sgd\" needs it");
+    assert_eq!(text, expected);
     let text = message("window = 64", "window = 100");
     assert!(text.contains("training.sigmoid.window must be a power of two, for example 128"));
     assert!(message("[security]", "[security").starts_with("line "));
@@ -65,10 +71,7 @@ fn errors_name_line_field_and_rule() {
 
 #[test]
 fn what_comes_later_is_named() {
-    for (from, to) in [
-        ("partition = \"horizontal\"", "partition = \"vertical\""),
-        ("kind = \"logistic\"", "kind = \"linear\""),
-    ] {
+    for (from, to) in [("partition = \"horizontal\"", "partition = \"vertical\"")] {
         let error = changed(from, to).unwrap_err();
         assert!(matches!(error, StudyError::NotYet { line: Some(_), .. }), "{error}");
         assert!(error.to_string().contains("not supported yet"), "{error}");
@@ -116,6 +119,203 @@ fn values_that_break_a_rule_are_refused() {
     }
 }
 
+/// A study with the words of another model and solver.
+fn with(model: &str, training: &str, output: &str) -> Result<Study, StudyError> {
+    let (before, rest) = EXAMPLE.split_once("[model]").unwrap();
+    let (_, rest) = rest.split_once("clip = 32.0").unwrap();
+    let (features, rest) = rest.split_once("[training]").unwrap();
+    let (_, rest) = rest.split_once("[security]").unwrap();
+    let text = format!(
+        "{before}[model]\nintercept = true\nl2 = 0.0\nclip = 32.0\n{model}\n#{features}[training]\n{training}\n\
+         [security]{rest}\n{output}\n"
+    );
+    Study::from_bytes(text.as_bytes())
+}
+
+const CLASSES: &str =
+    "kind = \"logistic\"\ntarget = { column = \"y\", positive = \"a\", negative = \"b\" }";
+const NUMBERS: &str = "kind = \"linear\"\ntarget = { column = \"y\", range = [-10, 100] }";
+const COUNTS: &str = "kind = \"poisson\"\ntarget = { column = \"y\", range = [0, 100] }\n\
+                      offset = { column = \"exposure\", range = [-5, 5] }";
+const EXACT: &str = "solver = \"exact\"\ncondition = 1000";
+const OPTIMUM: &str = "solver = \"optimum\"\ncondition = 100.0\ntolerance = 0.001";
+const RATE: &str = "solver = \"optimum\"\ncondition = 100.0\n\
+                    rate = { mean = 3.0, halfwidth = 4.0, terms = 20 }";
+
+#[test]
+fn each_model_has_its_solver() {
+    let linear = with(NUMBERS, EXACT, "inference = true").unwrap();
+    assert_eq!(linear.model().kind, ModelKind::Linear);
+    assert_eq!(*linear.training(), Training::Exact(Exact { condition: 1000.0 }));
+    assert!(linear.output().inference);
+
+    let logistic = with(CLASSES, OPTIMUM, "").unwrap();
+    let Training::Optimum(optimum) = logistic.training() else { panic!() };
+    assert_eq!((optimum.condition, optimum.tolerance), (100.0, 0.001));
+    let sigmoid = Series { window: 64, terms: 16 };
+    assert_eq!(optimum.link, Link::Logistic { prevalence: 0.5, sigmoid });
+
+    let poisson = with(COUNTS, RATE, "inference = true").unwrap();
+    let Training::Optimum(optimum) = poisson.training() else { panic!() };
+    let centre = libm::log(3.0);
+    assert_eq!(optimum.link, Link::Poisson(Rate { mean: 3.0, centre, halfwidth: 4.0, terms: 20 }));
+    assert_eq!(optimum.tolerance, 0.01);
+    assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
+    // The offset is no feature.
+    assert_eq!(poisson.schema().columns().len(), 24);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_with_the_reason() {
+    let sgd = "solver = \"sgd\"";
+    let plus = |text: &str, more: &str| format!("{text}\n{more}");
+    let no_range = "kind = \"linear\"\ntarget = { column = \"y\" }";
+    let negative = "kind = \"poisson\"\ntarget = { column = \"y\", range = [-1, 5] }";
+    for (model, training, output, reason) in [
+        (NUMBERS, sgd, "", "training.solver must be \"exact\" for a linear model"),
+        (NUMBERS, OPTIMUM, "", "training.solver must be \"exact\" for a linear model"),
+        (COUNTS, sgd, "", "training.solver must be \"optimum\" for a Poisson model"),
+        (COUNTS, EXACT, "", "solves linear models alone"),
+        (CLASSES, EXACT, "", "solves linear models alone"),
+        (CLASSES, "solver = \"newton\"", "", "\"sgd\", \"exact\" or \"optimum\""),
+        (
+            &plus(NUMBERS, "offset = { column = \"e\", range = [0, 1] }"),
+            EXACT,
+            "",
+            "model.offset belongs",
+        ),
+        (
+            &COUNTS.replace("{ column = \"exposure\", range = [-5, 5] }", "\"exposure\""),
+            RATE,
+            "",
+            "model.offset needs a range",
+        ),
+        (&COUNTS.replace("exposure", "Age"), RATE, "", "named twice"),
+        (&COUNTS.replace("exposure", "y"), RATE, "", "named twice"),
+        (&COUNTS.replace("[-5, 5]", "[5, -5]"), RATE, "", "the range of the column \"exposure\""),
+        (no_range, EXACT, "", "model.target.range is missing"),
+        (negative, RATE, "", "must not begin below 0"),
+        (&NUMBERS.replace("[-10, 100]", "[1, 1]"), EXACT, "", "two finite numbers"),
+        (
+            &NUMBERS.replace("range", "positive = \"a\", range"),
+            EXACT,
+            "",
+            "model.target.positive has no place",
+        ),
+        (
+            &CLASSES.replace("positive", "range = [0, 1], positive"),
+            OPTIMUM,
+            "",
+            "model.target.range has no place",
+        ),
+        (NUMBERS, "solver = \"exact\"", "", "training.condition is missing"),
+        (NUMBERS, "solver = \"exact\"\ncondition = 0.5", "", "training.condition must be"),
+        (NUMBERS, "solver = \"exact\"\ncondition = 1e9", "", "training.condition must be"),
+        (NUMBERS, "solver = \"exact\"\ncondition = nan", "", "training.condition must be"),
+        (NUMBERS, &plus(EXACT, "batch = 64"), "", "training.batch belongs to the solver \"sgd\""),
+        (
+            NUMBERS,
+            &plus(EXACT, "tolerance = 0.1"),
+            "",
+            "training.tolerance belongs to the solver \"optimum\"",
+        ),
+        (
+            NUMBERS,
+            &plus(EXACT, "sigmoid = { window = 64, terms = 16 }"),
+            "",
+            "\"sgd\" or \"optimum\"",
+        ),
+        (CLASSES, &plus(OPTIMUM, "seed = 1"), "", "training.seed belongs"),
+        (CLASSES, &OPTIMUM.replace("0.001", "0"), "", "training.tolerance must be"),
+        (CLASSES, &plus(OPTIMUM, "prevalence = 0.6"), "", "training.prevalence must be"),
+        (CLASSES, &plus(OPTIMUM, "prevalence = 0.0"), "", "training.prevalence must be"),
+        (CLASSES, &plus(OPTIMUM, "sigmoid = { window = 60, terms = 16 }"), "", "a power of two"),
+        (
+            CLASSES,
+            &plus(OPTIMUM, "sigmoid = { window = 64, terms = 16, fit = \"plain\" }"),
+            "",
+            "training.sigmoid.fit",
+        ),
+        (
+            CLASSES,
+            &plus(OPTIMUM, "rate = { mean = 1, halfwidth = 4 }"),
+            "",
+            "belongs to a Poisson model",
+        ),
+        (
+            CLASSES,
+            &plus(OPTIMUM, "largest_eigenvalue = -1"),
+            "",
+            "training.largest_eigenvalue must be",
+        ),
+        (COUNTS, OPTIMUM, "", "training.rate is missing"),
+        (COUNTS, &plus(RATE, "prevalence = 0.1"), "", "belongs to a logistic model"),
+        (
+            COUNTS,
+            &plus(RATE, "sigmoid = { window = 64, terms = 16 }"),
+            "",
+            "belongs to a logistic model",
+        ),
+        (COUNTS, &RATE.replace("mean = 3.0", "mean = 0.0"), "", "training.rate.mean must be"),
+        (
+            COUNTS,
+            &RATE.replace("halfwidth = 4.0", "halfwidth = 40.0"),
+            "",
+            "training.rate.halfwidth must be",
+        ),
+        (
+            COUNTS,
+            &RATE.replace("mean = 3.0", "mean = 3.0, centre = 99"),
+            "",
+            "training.rate.centre must be",
+        ),
+        (COUNTS, &RATE.replace("halfwidth", "width"), "", "unknown field `width`"),
+        (&NUMBERS.replace("kind", "kinds"), EXACT, "", "unknown field `kinds`"),
+        (NUMBERS, EXACT, "inference = \"yes\"", "invalid type"),
+    ] {
+        let error = with(model, training, output).expect_err(reason).to_string();
+        assert!(error.starts_with("line ") && error.contains(reason), "{reason}: {error}");
+    }
+    let error = message("release_bits = 16", "inference = true\nrelease_bits = 16");
+    assert!(error.contains("output.inference") && error.contains("\"optimum\""), "{error}");
+}
+
+#[test]
+fn a_penalty_leaves_no_standard_errors() {
+    assert!(EXAMPLE.contains("l2 = 0.01"));
+    let text = EXAMPLE
+        .replace("release_bits = 16", "release_bits = 16\ninference = true")
+        .split_once("[training]")
+        .map(|(head, tail)| {
+            let security = tail.split_once("[security]").unwrap().1;
+            format!("{head}[training]\n{OPTIMUM}\n[security]{security}")
+        })
+        .unwrap();
+    let error = Study::from_bytes(text.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("output.inference is not possible with a penalty"), "{error}");
+    let free = text.replace("l2 = 0.01", "l2 = 0.0");
+    assert!(Study::from_bytes(free.as_bytes()).is_ok());
+}
+
+#[test]
+fn every_solver_says_what_it_reveals() {
+    let texts = |study: &Study| {
+        let all = study.disclosure().into_iter();
+        all.map(|each| format!("{} {} {}", each.what, each.to_whom, each.why)).collect::<String>()
+    };
+    let linear = texts(&with(NUMBERS, EXACT, "inference = true").unwrap());
+    for words in ["largest condition number 1000", "diagonal of the inverse", "squared residuals"] {
+        assert!(linear.contains(words), "{words}: {linear}");
+    }
+    assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
+    let poisson = texts(&with(COUNTS, RATE, "inference = true").unwrap());
+    for words in ["deviance", "typical count 3", "without features", "the last one was"] {
+        assert!(poisson.contains(words), "{words}: {poisson}");
+    }
+    let plain = texts(&with(CLASSES, OPTIMUM, "").unwrap());
+    assert!(!plain.contains("deviance") && plain.contains("share 0.5"), "{plain}");
+}
+
 #[test]
 fn recipients_may_be_all_or_some() {
     let list = "model = [\"bank-a\", \"bank-b\", \"bank-c\"]";
@@ -135,7 +335,22 @@ fn two_parties_are_warned() {
     assert!(warned(&two));
     let three = Study::from_bytes(EXAMPLE.as_bytes()).unwrap();
     assert!(!warned(&three));
-    assert!(three.disclosure().iter().any(|each| each.to_whom == "the dealer"));
+    // Sums of inference are the other's by subtraction.
+    let two = |inference: &str| {
+        let text = |each: &Study| each.disclosure().into_iter().map(|d| d.why).collect::<String>();
+        let (model, training) = (NUMBERS, EXACT);
+        let study = with(model, training, inference).unwrap();
+        let study = Study { parties: study.parties[..2].to_vec(), ..study };
+        text(&study).matches("WARNING").count()
+    };
+    assert_eq!((two("inference = true"), two("")), (2, 1));
+}
+
+#[test]
+fn a_dealer_is_named_where_there_is_one() {
+    let named = |study: &Study| study.disclosure().iter().any(|each| each.to_whom == "the dealer");
+    assert!(!named(&Study::from_bytes(EXAMPLE.as_bytes()).unwrap()));
+    assert!(named(&changed("correlations = \"pairwise\"", "correlations = \"dealer\"").unwrap()));
 }
 
 proptest! {

@@ -1,13 +1,7 @@
-//! The demo's last step: sets the joint model beside what could have been had otherwise.
-//!
-//! It reads the rows of *all* parties, which only a demo may do: it trains the same model on the
-//! same schedule in the clear (the coefficients' difference is the price of computing on shares),
-//! takes the reference solution of the data set, and lets each party train alone.
-//!
-//! Usage: compare STUDY REFERENCE TEST SUMMARY (RUN ROWS)... with, for each party, the `--json`
-//! output of `party train` and its rows. Prints tables and writes SUMMARY as JSON.
-
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+//! A model that was trained by gradient descent on shares, beside what could have been had
+//! otherwise: the same training on the same schedule in the clear (the difference of the
+//! coefficients is the price of computing on shares), the reference solution of the data set, and
+//! each party alone.
 
 use std::fs;
 use std::path::Path;
@@ -18,49 +12,36 @@ use mpc_ml::metrics::Scores;
 use mpc_ml::{Rows, SgdPlan, plaintext};
 use parties::data_file::{ReadOptions, read};
 use parties::node::{rows_of, sgd_settings};
-use parties::study::Study;
+use parties::study::{Study, Training};
 use serde_json::{Value, json};
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+use crate::Outcome;
+use crate::run::{self, Run};
 
-fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, count] = arguments.as_slice()
-        && flag == "--free-ports"
-    {
-        println!("{}", free_ports(count.parse()?)?.join(" "));
-        return Ok(());
-    }
-    let [study, reference, test, summary, parties @ ..] = arguments.as_slice() else {
-        return Err("usage: compare STUDY REFERENCE TEST SUMMARY (RUN ROWS)...".into());
-    };
+/// Prints the comparison and writes it to `summary`; `parties` holds for each party the `--json`
+/// output of `party train` and its rows.
+pub fn compare(
+    study: &str,
+    reference: &str,
+    test: &str,
+    summary: &str,
+    parties: &[&str],
+) -> Outcome<()> {
     let (runs, rows): (Vec<_>, Vec<_>) =
-        parties.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).unzip();
+        parties.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
     let comparison = Comparison::new(study, reference, test, &runs, &rows)?;
     comparison.print();
     fs::write(summary, format!("{:#}\n", comparison.summary()))?;
     Ok(())
 }
 
-/// UDP ports of this machine that nobody uses just now.
-fn free_ports(count: usize) -> std::io::Result<Vec<String>> {
-    // All are held at the same time, so that no port comes twice.
-    let sockets = (0..count)
-        .map(|_| std::net::UdpSocket::bind("127.0.0.1:0"))
-        .collect::<Result<Vec<_>, _>>()?;
-    sockets.iter().map(|socket| Ok(socket.local_addr()?.port().to_string())).collect()
-}
-
 struct Comparison {
     name: String,
-    run: Value,
-    receipt: Value,
-    bytes_sent_max: u64,
+    run: Run,
     joint: Scores,
     float64: Scores,
     reference: Value,
     alone: Vec<(String, Scores)>,
-    joint_model: Model,
     float64_model: Model,
     max_coef_diff: f64,
     max_prediction_diff: f64,
@@ -71,21 +52,12 @@ impl Comparison {
         study: &str,
         reference: &str,
         test: &str,
-        runs: &[String],
-        parties: &[String],
+        runs: &[&str],
+        parties: &[&str],
     ) -> Outcome<Self> {
         let study = Study::read(Path::new(study))?;
-        let runs = runs
-            .iter()
-            .map(|path| Ok(serde_json::from_slice(&fs::read(path)?)?))
-            .collect::<Outcome<Vec<Value>>>()?;
-        let run = runs.first().ok_or("there is no run")?.clone();
-        let path = |field: &str| run[field].as_str().unwrap_or_default().to_owned();
-        let joint_model = Model::from_json(&fs::read(path("model"))?)?;
-        let receipt: Value = serde_json::from_slice(&fs::read(path("receipt"))?)?;
-        let sent = |run: &Value| run["phases"]["total"]["bytes_sent"].as_u64();
-        let bytes_sent_max = runs.iter().filter_map(sent).max().unwrap_or(0);
-        let standardisation = joint_model.standardisation().to_vec();
+        let run = Run::read(runs)?;
+        let standardisation = run.model.standardisation().to_vec();
 
         let options = ReadOptions { with_target: true, ..ReadOptions::default() };
         let table = |path: &str| read(Path::new(path), study.schema(), &options);
@@ -99,18 +71,18 @@ impl Comparison {
             .collect::<Outcome<Vec<Rows>>>()?;
 
         let counts = rows.iter().map(|rows| rows.len() as u64).collect();
-        let float64_model = trained(&study, &joint_model, &standardisation, &rows, counts)?;
+        let float64_model = trained(&study, &run.model, &standardisation, &rows, counts)?;
         let mut alone = Vec::new();
         for (party, own) in study.parties().iter().zip(&rows) {
             // A training knows at least two parties; the other has no rows.
             let nobody = Rows::new(Vec::new(), Vec::new(), own.columns());
             let both = [own.clone(), nobody];
             let model =
-                trained(&study, &joint_model, &standardisation, &both, vec![own.len() as u64, 0])?;
+                trained(&study, &run.model, &standardisation, &both, vec![own.len() as u64, 0])?;
             alone.push((party.to_string(), scores(&model, &test)?));
         }
 
-        let reference: Value = serde_json::from_slice(&fs::read(reference)?)?;
+        let reference = run::json(Path::new(reference))?;
         let task = reference["tasks"].as_object().and_then(|tasks| tasks.values().next());
         let l2 = task.map_or(Value::Null, |task| task["l2"]["test"].clone());
         let differences = |a: Vec<f64>, b: Vec<f64>| {
@@ -122,19 +94,16 @@ impl Comparison {
         };
         Ok(Self {
             name: reference["name"].as_str().unwrap_or("study").to_owned(),
-            joint: scores(&joint_model, &test)?,
+            joint: scores(&run.model, &test)?,
             float64: scores(&float64_model, &test)?,
             reference: l2,
             alone,
-            max_coef_diff: differences(coefficients(&joint_model), coefficients(&float64_model)),
+            max_coef_diff: differences(coefficients(&run.model), coefficients(&float64_model)),
             max_prediction_diff: differences(
-                joint_model.predict(&test)?,
+                run.model.predict(&test)?,
                 float64_model.predict(&test)?,
             ),
             run,
-            receipt,
-            bytes_sent_max,
-            joint_model,
             float64_model,
         })
     }
@@ -145,7 +114,7 @@ impl Comparison {
             "\n  {:<20} {:>12} {:>12} {:>12}",
             "coefficient", "joint", "float64", "difference"
         ));
-        let (joint, float64) = (self.joint_model.standardised(), self.float64_model.standardised());
+        let (joint, float64) = (self.run.model.standardised(), self.float64_model.standardised());
         let intercepts = [("(intercept)", joint.intercept, float64.intercept)];
         let others = joint
             .coefficients
@@ -182,7 +151,7 @@ impl Comparison {
             self.max_coef_diff, self.max_prediction_diff
         ));
         say(format!("\n  {:<20} {:>9} {:>8} {:>12}", "phase", "seconds", "rounds", "MB sent"));
-        if let Some(phases) = self.run["phases"].as_object() {
+        if let Some(phases) = self.run.output["phases"].as_object() {
             for (name, phase) in phases {
                 say(format!(
                     "  {name:<20} {:>9.3} {:>8} {:>12.3}",
@@ -203,18 +172,18 @@ impl Comparison {
                 "log_loss": scores.log_loss,
             })
         };
-        let phases = &self.run["phases"];
-        let receipt = &self.receipt;
+        let phases = &self.run.output["phases"];
+        let receipt = &self.run.receipt;
         json!({ "studies": [{
             "name": self.name,
             "kind": "logistic",
             "correlations": receipt["correlations"],
             "parties": receipt["rows"].as_array().map_or(0, Vec::len),
-            "iterations": self.run["iterations"],
+            "iterations": self.run.output["iterations"],
             "rounds": phases["total"]["rounds"],
             "seconds_total": phases["total"]["seconds"],
             "seconds_online": phases["training"]["seconds"],
-            "bytes_sent_max": self.bytes_sent_max,
+            "bytes_sent_max": self.run.bytes_sent_max,
             "joint": scores(&self.joint),
             "float64": scores(&self.float64),
             "reference": {
@@ -241,7 +210,10 @@ fn trained(
     rows: &[Rows],
     counts: Vec<u64>,
 ) -> Outcome<Model> {
-    let plan = SgdPlan::new(sgd_settings(study, counts)?)?;
+    let Training::Sgd(training) = study.training() else {
+        return Err("only a training by sgd is made again in the clear".into());
+    };
+    let plan = SgdPlan::new(sgd_settings(study, training, counts)?)?;
     let ordered: Vec<Rows> = rows
         .iter()
         .enumerate()
@@ -258,7 +230,7 @@ fn trained(
         intercept: coefficients.get(columns).copied(),
         coefficients: coefficients[..columns].to_vec(),
         l2: study.model().l2,
-        std_errors: None,
+        inference: None,
         training: joint.training().clone(),
     })?)
 }

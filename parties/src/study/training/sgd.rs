@@ -1,13 +1,14 @@
-//! `[training]`: how the model is fitted.
+//! `solver = "sgd"`.
 
 use std::fmt;
 
-use super::StudyError;
-use super::raw::{RawSigmoid, RawTraining};
+use super::{needed, number, whole, window};
+use crate::study::StudyError;
+use crate::study::raw::{RawSigmoid, RawTraining};
 
-/// How the model is fitted: stochastic gradient descent on batches of all parties' rows.
+/// Stochastic gradient descent on batches of all parties' rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Training {
+pub struct Sgd {
     /// Passes over the rows.
     pub epochs: u32,
     /// Rows per step, over all parties.
@@ -53,7 +54,7 @@ impl fmt::Display for SigmoidFit {
     }
 }
 
-impl Training {
+impl Sgd {
     /// The step length in `epoch`, counted from 0.
     #[must_use]
     pub fn step_length(&self, epoch: u32) -> f64 {
@@ -61,17 +62,18 @@ impl Training {
     }
 }
 
-pub(super) fn check(raw: &RawTraining) -> Result<Training, StudyError> {
-    if raw.solver != "sgd" {
-        return Err(StudyError::rule("training.solver", "must be \"sgd\", the only one so far"));
-    }
-    let number = |field: &str, value: f64, fits: bool, range: &str| {
-        if fits { Ok(value) } else { Err(StudyError::rule(field, format!("must be {range}"))) }
-    };
-    let rate = raw.learning_rate;
-    Ok(Training {
-        epochs: whole("training.epochs", raw.epochs, 1, 100_000)?,
-        batch: whole("training.batch", raw.batch, 1, 1_000_000)?,
+pub(super) fn check(raw: &RawTraining) -> Result<Sgd, StudyError> {
+    let solver = "sgd";
+    let epochs = needed("training.epochs", raw.epochs, solver)?;
+    let batch = needed("training.batch", raw.batch, solver)?;
+    let rate = needed("training.learning_rate", raw.learning_rate, solver)?;
+    let decay = needed("training.decay", raw.decay, solver)?;
+    let momentum = needed("training.momentum", raw.momentum, solver)?;
+    let seed = needed("training.seed", raw.seed, solver)?;
+    let series = needed("training.sigmoid", raw.sigmoid.as_ref(), solver)?;
+    Ok(Sgd {
+        epochs: whole("training.epochs", epochs, 1, 100_000)?,
+        batch: whole("training.batch", batch, 1, 1_000_000)?,
         learning_rate: number(
             "training.learning_rate",
             rate,
@@ -80,46 +82,29 @@ pub(super) fn check(raw: &RawTraining) -> Result<Training, StudyError> {
         )?,
         decay: number(
             "training.decay",
-            raw.decay,
-            (0.0..=1000.0).contains(&raw.decay),
+            decay,
+            (0.0..=1000.0).contains(&decay),
             "a number from 0 to 1000",
         )?,
         momentum: number(
             "training.momentum",
-            raw.momentum,
-            (0.0..1.0).contains(&raw.momentum),
+            momentum,
+            (0.0..1.0).contains(&momentum),
             "a number from 0 to below 1",
         )?,
-        seed: u64::try_from(raw.seed)
+        seed: u64::try_from(seed)
             .map_err(|_| StudyError::rule("training.seed", "must be a whole number from 0"))?,
-        sigmoid: sigmoid(&raw.sigmoid)?,
+        sigmoid: sigmoid(series)?,
     })
 }
 
 fn sigmoid(raw: &RawSigmoid) -> Result<Sigmoid, StudyError> {
-    let window = whole("training.sigmoid.window", raw.window, 8, 65_536)?;
-    if !window.is_power_of_two() {
-        let rule = format!(
-            "must be a power of two, for example {}",
-            window.checked_next_power_of_two().unwrap_or(65_536)
-        );
-        return Err(StudyError::rule("training.sigmoid.window", rule));
-    }
-    let fit = match raw.fit.as_str() {
+    let field = "training.sigmoid.fit";
+    let fit = match needed(field, raw.fit.as_deref(), "sgd")? {
         "weighted" => SigmoidFit::Weighted,
         "plain" => SigmoidFit::Plain,
-        _ => {
-            let rule = "must be \"weighted\" or \"plain\"";
-            return Err(StudyError::rule("training.sigmoid.fit", rule));
-        }
+        _ => return Err(StudyError::rule(field, "must be \"weighted\" or \"plain\"")),
     };
-    Ok(Sigmoid { window, terms: whole("training.sigmoid.terms", raw.terms, 1, 64)?, fit })
-}
-
-/// A whole number in a range.
-pub(super) fn whole(field: &str, value: i64, low: u32, high: u32) -> Result<u32, StudyError> {
-    match u32::try_from(value) {
-        Ok(value) if (low..=high).contains(&value) => Ok(value),
-        _ => Err(StudyError::rule(field, format!("must be a whole number from {low} to {high}"))),
-    }
+    let terms = whole("training.sigmoid.terms", raw.terms, 1, 64)?;
+    Ok(Sigmoid { window: window(raw.window)?, terms, fit })
 }

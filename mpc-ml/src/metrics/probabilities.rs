@@ -1,32 +1,8 @@
-//! How good predictions are: accuracy, area under the ROC curve, log-loss and Brier score.
-//!
-//! Every function takes predicted probabilities of the positive class and outcomes, 0 or 1, in
-//! the same order.
+//! Scores of predicted probabilities.
 
 use serde::{Deserialize, Serialize};
 
-/// Why predictions cannot be scored.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MetricError {
-    /// There is nothing to score.
-    #[error("there are no predictions to score")]
-    Empty,
-    /// Two lists that do not belong together.
-    #[error("there are {predictions} predictions for {outcomes} outcomes")]
-    Length {
-        /// How many predictions there are.
-        predictions: usize,
-        /// How many outcomes there are.
-        outcomes: usize,
-    },
-    /// A prediction is no probability.
-    #[error("a prediction is not a number between 0 and 1")]
-    NotAProbability,
-    /// An outcome is neither 0 nor 1.
-    #[error("an outcome is neither 0 nor 1")]
-    NotAnOutcome,
-}
+use super::{MetricError, mean, paired};
 
 /// The scores of one list of predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,15 +49,7 @@ impl Scores {
 }
 
 fn check(probabilities: &[f64], outcomes: &[f64]) -> Result<(), MetricError> {
-    if probabilities.len() != outcomes.len() {
-        return Err(MetricError::Length {
-            predictions: probabilities.len(),
-            outcomes: outcomes.len(),
-        });
-    }
-    if outcomes.is_empty() {
-        return Err(MetricError::Empty);
-    }
+    paired(probabilities, outcomes)?;
     if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
         return Err(MetricError::NotAProbability);
     }
@@ -89,11 +57,6 @@ fn check(probabilities: &[f64], outcomes: &[f64]) -> Result<(), MetricError> {
         return Err(MetricError::NotAnOutcome);
     }
     Ok(())
-}
-
-fn mean(probabilities: &[f64], outcomes: &[f64], score: impl Fn(f64, f64) -> f64) -> f64 {
-    let scores = probabilities.iter().zip(outcomes).map(|(&p, &y)| score(p, y));
-    scores.sum::<f64>() / outcomes.len() as f64
 }
 
 /// The area under the ROC curve from ranks: tied predictions share the mean of their ranks.

@@ -1,0 +1,146 @@
+//! The file, field by field, and the versions of it that are read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CheckRecord, Coefficients, Inference, ModelError, ModelKind, NamedValues, SecurityRecord,
+    SgdRecord, SigmoidRecord, SolverRecord, TrainingRecord,
+};
+use crate::data::{Feature, Offset, Standardisation, Target};
+
+/// What stands in the file's `format`.
+pub(super) const FORMAT: &str = "mpc-model";
+
+/// The version of the format that this program writes.
+pub(super) const VERSION: u32 = 2;
+
+/// The file, in the order in which it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    pub format: String,
+    pub version: u32,
+    pub kind: ModelKind,
+    pub title: String,
+    pub study: String,
+    pub target: Target,
+    pub offset: Option<Offset>,
+    pub features: Vec<Feature>,
+    pub standardisation: Vec<Standardisation>,
+    pub fit_intercept: bool,
+    pub intercept: f64,
+    pub coefficients: NamedValues,
+    pub standardised: Coefficients,
+    pub l2: f64,
+    pub inference: Option<Inference>,
+    pub training: TrainingRecord,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+}
+
+impl ModelFile {
+    /// Reads a file of any version that this program knows.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, ModelError> {
+        // The header first, so that a later version is named and not called malformed.
+        let header: Header = serde_json::from_slice(bytes)?;
+        if header.format != FORMAT {
+            return Err(ModelError::OtherFormat { got: header.format });
+        }
+        match header.version {
+            1 => serde_json::from_slice::<Version1>(bytes)?.current(),
+            VERSION => Ok(serde_json::from_slice(bytes)?),
+            got => Err(ModelError::OtherVersion { got }),
+        }
+    }
+}
+
+/// The first version: models by gradient descent, without inference.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version1 {
+    format: String,
+    #[serde(rename = "version")]
+    _version: u32,
+    kind: ModelKind,
+    title: String,
+    study: String,
+    target: Target,
+    features: Vec<Feature>,
+    standardisation: Vec<Standardisation>,
+    fit_intercept: bool,
+    intercept: f64,
+    coefficients: NamedValues,
+    standardised: Coefficients,
+    l2: f64,
+    /// Was kept free and never written.
+    #[serde(rename = "std_errors")]
+    _std_errors: Option<()>,
+    training: Training1,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Training1 {
+    solver: String,
+    epochs: u32,
+    batch: u32,
+    iterations: u64,
+    rows_used: u64,
+    rows_dropped: u64,
+    learning_rate: f64,
+    decay: f64,
+    momentum: f64,
+    seed: u64,
+    clip: f64,
+    sigmoid: Option<SigmoidRecord>,
+    security: SecurityRecord,
+    release_bits: u32,
+}
+
+impl Version1 {
+    fn current(self) -> Result<ModelFile, ModelError> {
+        let training = self.training;
+        if training.solver != "sgd" {
+            return Err(ModelError::UnknownSolver { got: training.solver });
+        }
+        Ok(ModelFile {
+            format: self.format,
+            version: VERSION,
+            kind: self.kind,
+            title: self.title,
+            study: self.study,
+            target: self.target,
+            offset: None,
+            features: self.features,
+            standardisation: self.standardisation,
+            fit_intercept: self.fit_intercept,
+            intercept: self.intercept,
+            coefficients: self.coefficients,
+            standardised: self.standardised,
+            l2: self.l2,
+            inference: None,
+            training: TrainingRecord {
+                solver: SolverRecord::Sgd(SgdRecord {
+                    epochs: training.epochs,
+                    batch: training.batch,
+                    learning_rate: training.learning_rate,
+                    decay: training.decay,
+                    momentum: training.momentum,
+                    seed: training.seed,
+                    sigmoid: training.sigmoid,
+                }),
+                iterations: training.iterations,
+                rows_used: training.rows_used,
+                rows_dropped: training.rows_dropped,
+                clip: training.clip,
+                checks: Vec::<CheckRecord>::new(),
+                security: training.security,
+                release_bits: training.release_bits,
+            },
+        })
+    }
+}

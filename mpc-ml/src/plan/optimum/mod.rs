@@ -1,0 +1,627 @@
+//! The plan of a fit to the optimum: every scale, ring, bound and step, chosen from public facts
+//! before a share is sent (docs/protocols.md 8).
+
+mod cost;
+mod link;
+mod method;
+mod precision;
+mod settings;
+
+use std::ops::Range;
+
+use mpc_core::correlations::{
+    MatrixShape, OwnedProductRequest, PhasorRequest, Request, RightRequest,
+};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::truncate::BoundedOpening;
+
+use super::{E_FRACTION, LEAST_SIGMA, W_FRACTION, refuse};
+use crate::agreed::Plan;
+use crate::error::Error;
+pub use link::{Curve, Link};
+pub use method::Method;
+pub use precision::Precision;
+pub use settings::{Family, GlmSettings, PhasorOrigin};
+
+/// The version of the arithmetic: to be raised when a rounding or a table changes.
+const ARITHMETIC: u32 = 1;
+/// Fractional bits of the design matrix, at most.
+const MOST_X_FRACTION: u32 = 16;
+/// Fractional bits of the coarse copy of the design matrix, at least.
+const LEAST_COARSE_FRACTION: u32 = 6;
+/// Scores whose phasors are one item on order.
+const BLOCK: u64 = 4096;
+/// Scores whose angles are opened in one round: what bounds the memory of a pass.
+const GROUP: u64 = 1 << 16;
+/// Fractional bits of the largest weight, where it is a public factor.
+pub(crate) const WEIGHT_FRACTION: u32 = 20;
+/// Fractional bits of gradient and step in the measure of how far the optimum is.
+pub(crate) const DISTANCE_FRACTION: (u32, u32) = (14, 20);
+
+/// The Hessians of a fit: scales, bounds, and how they are inverted.
+#[derive(Clone, Debug)]
+pub(crate) struct Hessian {
+    /// Fractional bits of the coarse copy X' of the design matrix, whose Gram matrix they are.
+    pub(crate) coarse_fraction: u32,
+    /// Matrices are divided by 2^scale, so that no eigenvalue is above 15/16.
+    pub(crate) scale: u32,
+    /// How the bound of all Hessians is inverted, from the identity.
+    pub(crate) bound: InversePlan,
+    /// How the Hessians of the passes are made; none where their bound does for all of them.
+    pub(crate) refresh: Option<Refresh>,
+}
+
+/// How the Hessian of a pass is made and inverted.
+#[derive(Clone, Debug)]
+pub(crate) struct Refresh {
+    /// How it is inverted, from the inverse of the bound.
+    pub(crate) inverse: InversePlan,
+    /// How it is lifted into Z128 at the scale of its inverse; none where it is a shift up.
+    pub(crate) lift: Option<BoundedOpening>,
+    /// How the weights of the rows are opened to their owners.
+    pub(crate) weights: BoundedOpening,
+    /// Fractional bits at which it is made, over 2^scale.
+    pub(crate) made_fraction: u32,
+}
+
+/// A fit, planned to the last bit.
+#[derive(Clone, Debug)]
+pub struct OptimumPlan {
+    settings: GlmSettings,
+    link: Link,
+    method: Method,
+    passes: usize,
+    sigma: u32,
+    x_fraction: u32,
+    residuals: BoundedOpening,
+    /// How the penalty's part of the gradient is lifted; none without a penalty.
+    penalty: Option<BoundedOpening>,
+    hessian: Option<Hessian>,
+    /// The public factors of the gradients (or steps) that are 1, 2, .. passes old, in the weights
+    /// that the next pass is made at, and in those that are revealed.
+    factors: (Vec<i64>, Vec<i64>),
+    /// Fractional bits of the weights between passes.
+    wide_fraction: u32,
+}
+
+impl OptimumPlan {
+    /// Plans a fit.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with the rule and the numbers when something does not fit.
+    pub fn new(settings: GlmSettings, origin: PhasorOrigin) -> Result<Self, Error> {
+        settings.check()?;
+        match origin {
+            PhasorOrigin::Dealer => Self::with(settings, origin, 0),
+            // As exact as 128 bits allow.
+            PhasorOrigin::Pairwise => {
+                let plans = (6..=11).rev().map(|top| Self::with(settings.clone(), origin, top));
+                let mut first = None;
+                for plan in plans {
+                    match plan {
+                        Ok(plan) => return Ok(plan),
+                        Err(error) => first = first.or(Some(error)),
+                    }
+                }
+                Err(first.unwrap_or_else(|| Error::Settings("no phasors fit".to_owned())))
+            }
+        }
+    }
+
+    fn with(settings: GlmSettings, origin: PhasorOrigin, top: u32) -> Result<Self, Error> {
+        let parties = settings.rows.len() as u32;
+        let link = Link::new(&settings.family, origin, parties as usize, top)?;
+        let (method, passes) = method::choose(&settings, link.weight.largest)?;
+        let sigma = sigma(&settings, &link, &method, passes)?;
+
+        // The design matrix, as fine as an entry of D and the ring of the scores allow.
+        let period = link.mean.series.period.max(link.penalty.series.period);
+        let entry = (94 - sigma).min(30);
+        let x_fraction = MOST_X_FRACTION
+            .min(entry.saturating_sub(settings.clip_bits() + 1))
+            .min((64 - W_FRACTION).saturating_sub(period));
+        if x_fraction < 8 {
+            return refuse(format!(
+                "a clip of {} with {sigma} bits of masking leaves {x_fraction} fractional bits for \
+                 the data; at least 8 are needed",
+                settings.clip
+            ));
+        }
+
+        let bits = |bound: f64| E_FRACTION + libm::ceil(libm::log2(bound).max(0.0)) as u32;
+        let most = settings.family.most();
+        let residual = link.mean.largest.max(most - link.mean.least);
+        let residuals = BoundedOpening::new(bits(residual), sigma, 0, parties - 1)?;
+        let reach = link.penalty.largest.max(-link.penalty.least);
+        let penalty = (settings.l2 > 0.0)
+            .then(|| BoundedOpening::new(bits(reach), sigma, 0, parties))
+            .transpose()?;
+        let hessian = match method {
+            Method::Gradient { .. } => None,
+            _ => Some(Hessian::new(&settings, &link, &method, sigma)?),
+        };
+
+        // Large studies have no room for the finest data.
+        let wide = |fraction| steps(&settings, &method, passes, &hessian, fraction);
+        let most = 64 + W_FRACTION;
+        let excess = wide(x_fraction).1.saturating_sub(most);
+        let x_fraction = x_fraction.saturating_sub(excess.min(x_fraction.saturating_sub(11)));
+        let (factors, wide_fraction) = wide(x_fraction);
+        let plan = Self {
+            settings,
+            link,
+            method,
+            passes,
+            sigma,
+            x_fraction,
+            residuals,
+            penalty,
+            hessian,
+            factors,
+            wide_fraction,
+        };
+        plan.fits()?;
+        plan.precise()?;
+        Ok(plan)
+    }
+
+    /// What could not be said before all scales were known.
+    fn fits(&self) -> Result<(), Error> {
+        if self.wide_fraction > 64 + W_FRACTION {
+            return refuse(format!(
+                "the coefficients would need {} fractional bits between steps; at most {} are \
+                 possible: reduce the rows, columns or condition of the study",
+                self.wide_fraction,
+                64 + W_FRACTION
+            ));
+        }
+        for weight in [false, true] {
+            let request = self.phasors(weight, 1);
+            if request.ring > 128 {
+                return refuse(format!(
+                    "with {} bits of masking the functions of the score need a ring of {} bits; at \
+                     most 128 are possible: reduce the rows or columns, or the target's range",
+                    self.sigma, request.ring
+                ));
+            }
+            if !self.refreshes() {
+                break;
+            }
+        }
+        if self.settings.inference {
+            let scores =
+                self.link.centre.abs() + libm::ldexp(1.0, self.link.mean.series.period as i32);
+            let sum =
+                self.settings.total_rows() as f64 * (self.settings.family.most() * scores + 1.0);
+            let needed = self.loss_fraction() + libm::ceil(libm::log2(sum)) as u32 + 2;
+            if needed > self.loss_ring() {
+                return refuse(format!(
+                    "the deviance needs {needed} bits, and {} are left: reduce the rows, or set \
+                     output.inference to false",
+                    self.loss_ring()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the study says.
+    #[must_use]
+    pub fn settings(&self) -> &GlmSettings {
+        &self.settings
+    }
+
+    /// The functions of the score.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// How the fit gets to its optimum.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Passes over the data.
+    #[must_use]
+    pub fn passes(&self) -> usize {
+        self.passes
+    }
+
+    /// Bits of statistical masking.
+    #[must_use]
+    pub fn sigma(&self) -> u32 {
+        self.sigma
+    }
+
+    /// Fractional bits of the design matrix.
+    #[must_use]
+    pub fn x_fraction(&self) -> u32 {
+        self.x_fraction
+    }
+
+    /// The number of parties.
+    #[must_use]
+    pub fn parties(&self) -> usize {
+        self.settings.rows.len()
+    }
+
+    /// Fractional bits of the weights between passes.
+    #[must_use]
+    pub fn wide_fraction(&self) -> u32 {
+        self.wide_fraction
+    }
+
+    /// How the residuals are opened under masks.
+    #[must_use]
+    pub fn residuals_opened(&self) -> &BoundedOpening {
+        &self.residuals
+    }
+
+    pub(crate) fn penalty(&self) -> Option<BoundedOpening> {
+        self.penalty
+    }
+
+    pub(crate) fn hessian(&self) -> Option<&Hessian> {
+        self.hessian.as_ref()
+    }
+
+    pub(crate) fn refresh(&self) -> Option<&Refresh> {
+        self.hessian.as_ref()?.refresh.as_ref()
+    }
+
+    /// By how much more the steps of the intercept are multiplied.
+    pub(crate) fn intercept_factor(&self) -> i64 {
+        match self.method {
+            Method::Gradient { intercept, .. } => intercept,
+            _ => 1,
+        }
+    }
+
+    pub(crate) fn factors(&self) -> &(Vec<i64>, Vec<i64>) {
+        &self.factors
+    }
+
+    /// Whether every pass makes a Hessian of its own.
+    #[must_use]
+    pub fn refreshes(&self) -> bool {
+        self.method == Method::Newton
+    }
+
+    /// n l2, as the public factor of the penalty's part of the gradient.
+    pub(crate) fn penalty_factor(&self) -> i128 {
+        let factor = self.settings.total_rows() as f64 * self.settings.l2;
+        libm::rint(libm::ldexp(factor, self.x_fraction as i32)) as i128
+    }
+
+    /// Entries of the design matrix are below 2^entry_bits.
+    pub(crate) fn entry_bits(&self) -> u32 {
+        self.x_fraction + self.settings.clip_bits() + 1
+    }
+
+    /// The shape of the design matrix, for a source of correlations.
+    #[must_use]
+    pub fn matrix_shape(&self) -> MatrixShape {
+        MatrixShape {
+            rows: self.settings.rows.clone(),
+            columns: self.settings.columns,
+            entry_bits: self.entry_bits(),
+            sigma: self.sigma,
+        }
+    }
+
+    /// The shape of the matrix of outer products, where Hessians are made.
+    #[must_use]
+    pub fn outer_shape(&self) -> Option<MatrixShape> {
+        let hessian = self.hessian.as_ref().filter(|hessian| hessian.refresh.is_some())?;
+        let order = self.settings.weights();
+        Some(MatrixShape {
+            rows: self.settings.rows.clone(),
+            columns: (order * (order + 1) / 2) as u32,
+            entry_bits: 2 * (hessian.coarse_fraction + self.settings.clip_bits()) + 1,
+            sigma: self.sigma,
+        })
+    }
+
+    /// The part of each party's rows in a block of phasors.
+    pub(crate) fn block(&self, block: u64) -> Vec<(u64, u64)> {
+        let blocks = self.blocks();
+        self.settings
+            .rows
+            .iter()
+            .map(|&rows| (rows * block / blocks, rows * (block + 1) / blocks))
+            .collect()
+    }
+
+    pub(crate) fn blocks(&self) -> u64 {
+        self.settings.total_rows().div_ceil(BLOCK)
+    }
+
+    /// Blocks whose angles are opened in one round.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let (blocks, size) = (self.blocks(), GROUP / BLOCK);
+        (0..blocks).step_by(size as usize).map(move |from| from..(from + size).min(blocks))
+    }
+
+    /// The phasors of `count` scores, for a pass with or without the weights of the Hessian.
+    pub(crate) fn phasors(&self, weight: bool, count: u32) -> PhasorRequest {
+        self.link.phasors(&self.link.multiples(weight), count, self.headroom(weight))
+    }
+
+    /// The phasors of the penalised coefficients.
+    pub(crate) fn penalty_phasors(&self) -> Option<PhasorRequest> {
+        let ring = self.penalty?.ring;
+        let harmonics = self.link.penalty.series.harmonics();
+        let headroom = ring + self.link.coefficient_fraction - E_FRACTION;
+        Some(self.link.phasors(&harmonics, self.settings.columns, headroom))
+    }
+
+    /// Bits of a value of a series above the scale of the phasors.
+    fn headroom(&self, weight: bool) -> u32 {
+        let weights = self.refresh().filter(|_| weight).map_or(0, |refresh| refresh.weights.ring);
+        self.residuals.ring.max(weights) + self.link.coefficient_fraction - E_FRACTION
+    }
+
+    /// The scale of the sums of the deviance.
+    pub(crate) fn loss_fraction(&self) -> u32 {
+        self.x_fraction + 1 + W_FRACTION
+    }
+
+    /// The ring in which the deviance is summed.
+    pub(crate) fn loss_ring(&self) -> u32 {
+        let series = self.phasors(true, 1);
+        let fraction = self.link.coefficient_fraction + series.fraction;
+        let summed = series.ring - fraction.saturating_sub(self.loss_fraction());
+        summed.min(128 + W_FRACTION - self.wide_fraction)
+    }
+
+    /// The correlations of the inverse that a fit begins with; `lefts` counts the left factors.
+    pub(crate) fn first_requests(&self, lefts: &mut u32) -> Vec<Request> {
+        let Some(hessian) = &self.hessian else { return Vec::new() };
+        let requests = hessian.bound.requests(*lefts);
+        *lefts += hessian.bound.lefts();
+        requests
+    }
+
+    /// The correlations of one pass, in order, for the registered matrices.
+    pub(crate) fn requests(
+        &self,
+        pass: usize,
+        matrix: u32,
+        outer: Option<u32>,
+        lefts: &mut u32,
+    ) -> Vec<Request> {
+        let (settings, last) = (&self.settings, pass + 1 == self.passes);
+        let all: Vec<(u64, u64)> = settings.rows.iter().map(|&rows| (0, rows)).collect();
+        let mut requests = vec![Request::OwnedProduct(OwnedProductRequest {
+            matrix,
+            rows: all.clone(),
+            transposed: false,
+            ring: 64,
+            // mu is uniform mod 2^64: the opening of the weights is a masked one.
+            mask_bits: 128,
+            drop: 64,
+            public_columns: u32::from(settings.intercept),
+        })];
+        for block in 0..self.blocks() {
+            let count = self.block(block).iter().map(|(from, to)| to - from).sum::<u64>();
+            requests.push(Request::Phasors(self.phasors(outer.is_some(), count as u32)));
+        }
+        requests.extend(self.penalty_phasors().map(Request::Phasors));
+        let transposed = |matrix: u32, opening: &BoundedOpening| {
+            Request::OwnedProduct(OwnedProductRequest {
+                matrix,
+                rows: all.clone(),
+                transposed: true,
+                ring: 128,
+                mask_bits: opening.mask_bits(),
+                drop: 0,
+                public_columns: 0,
+            })
+        };
+        requests.push(transposed(matrix, &self.residuals));
+        let d = settings.weights() as u32;
+        if self.hessian.is_some() {
+            if let (Some(outer), Some(refresh)) = (outer, self.refresh()) {
+                requests.push(transposed(outer, &refresh.weights));
+                requests.extend(refresh.inverse.requests(*lefts));
+                *lefts += refresh.inverse.lefts();
+            }
+            if outer.is_some() || pass == 0 {
+                requests.push(Request::Left { m: d, k: d, ring: 128 });
+                *lefts += 1;
+            }
+            let done = last || outer.is_some();
+            requests.push(Request::Right(RightRequest { left: *lefts - 1, n: 1, last: done }));
+        }
+        if last {
+            // How far the optimum is, and the scores' part of the deviance.
+            for _ in 0..1 + u32::from(settings.inference) {
+                requests.push(Request::Left { m: 1, k: d, ring: 128 });
+                requests.push(Request::Right(RightRequest { left: *lefts, n: 1, last: true }));
+                *lefts += 1;
+            }
+        }
+        requests
+    }
+}
+
+impl Plan for OptimumPlan {
+    fn canonical(&self) -> String {
+        format!("optimum {ARITHMETIC} scales {W_FRACTION} {E_FRACTION} {self:?}")
+    }
+}
+
+impl Hessian {
+    fn new(
+        settings: &GlmSettings,
+        link: &Link,
+        method: &Method,
+        sigma: u32,
+    ) -> Result<Self, Error> {
+        let parties = settings.rows.len() as u32;
+        let rows = settings.total_rows() as f64;
+        // Outer products of the coarse copy are exact integers: so the Hessian is exactly positive
+        // semidefinite, and at most its bound.
+        let entry = (94 - sigma).min(30);
+        let coarse_fraction = ((entry - 1) / 2).saturating_sub(settings.clip_bits()).min(14);
+        if coarse_fraction < LEAST_COARSE_FRACTION {
+            return refuse(format!(
+                "a clip of {} with {sigma} bits of masking leaves {coarse_fraction} fractional bits \
+                 for the Hessian; at least {LEAST_COARSE_FRACTION} are needed: use a smaller clip",
+                settings.clip
+            ));
+        }
+        // What rounding an entry by up to half a unit may add to mean squares (Cauchy-Schwarz).
+        let unit = libm::ldexp(1.0, -(coarse_fraction as i32) - 1);
+        let (columns, one) = (f64::from(settings.columns), f64::from(u8::from(settings.intercept)));
+        let root = libm::sqrt(settings.mean_square) + unit;
+        let square = (root * root).max(one);
+        let root = libm::sqrt(settings.trace) + unit * libm::sqrt(columns);
+        let squares = root * root + one;
+        let largest = link.weight.largest;
+        let order = settings.weights();
+        let diagonal = rows * (largest * square + settings.l2) * 1.001;
+        let trace = rows * (largest * squares + settings.l2 * columns) * 1.001;
+        let scale = libm::ceil(libm::log2(trace * 16.0 / 15.0)) as u32;
+        let scaled = |v: f64| libm::ldexp(v, -(scale as i32));
+        // Some eigenvalue is at least that of the intercept.
+        let least = largest / (settings.condition * settings.condition) + settings.l2 / 8.0;
+        let bound = InverseSettings {
+            order,
+            parties,
+            sigma,
+            diagonal: scaled(diagonal),
+            least: scaled(rows * least).min(0.5),
+            start: StartBound::Identity,
+            reuse: false,
+        };
+        let bound = InversePlan::new(bound)?;
+        let refresh = match method {
+            Method::Newton => {
+                let start = StartBound::Warm {
+                    bound: bound.bound_once_converged(),
+                    fraction: bound.inverse_fraction(),
+                };
+                let ratio = method::least_weight(&settings.family) / largest;
+                let inverse =
+                    InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
+                Some(Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)?)
+            }
+            _ => None,
+        };
+        Ok(Self { coarse_fraction, scale, bound, refresh })
+    }
+
+    /// What is added to the diagonal of the bound: as much as rounding may have taken, and what
+    /// rounding and slack may have put on a Hessian.
+    pub(crate) fn bound_slack(&self) -> i128 {
+        let settings = self.bound.settings();
+        let own = settings.order as i128 * i128::from(settings.parties) / 2 + 1;
+        let Some(refresh) = &self.refresh else { return own };
+        let shift = self.bound.fraction() as i32 - refresh.inverse.fraction() as i32;
+        let theirs = libm::ldexp(2.0 * refresh.slack() as f64 + 2.0, shift);
+        own + libm::ceil(theirs) as i128 + 1
+    }
+}
+
+impl Refresh {
+    /// `squares` is the largest sum of squares of a column, `largest` the largest weight of a row.
+    fn new(
+        inverse: InverseSettings,
+        coarse_fraction: u32,
+        scale: u32,
+        squares: f64,
+        largest: f64,
+    ) -> Result<Self, Error> {
+        let (parties, sigma) = (inverse.parties, inverse.sigma);
+        let inverse = InversePlan::new(inverse)?;
+        let bits = |bound: f64| libm::ceil(libm::log2(bound).max(0.0)) as u32;
+        let weights = BoundedOpening::new(E_FRACTION + bits(largest), sigma, 0, parties - 1)?;
+        let own = 2 * coarse_fraction + E_FRACTION;
+        let made_fraction = own + scale;
+        let lift = match made_fraction.checked_sub(inverse.fraction()) {
+            Some(drop) if drop > 0 => {
+                // No entry is above the largest on the diagonal.
+                let magnitude = bits(libm::ldexp(squares * largest, own as i32)).max(drop);
+                Some(BoundedOpening::new(magnitude, sigma, drop, parties)?)
+            }
+            _ => None,
+        };
+        Ok(Self { inverse, lift, weights, made_fraction })
+    }
+
+    /// What is added to the diagonal of a Hessian, in units at the scale of its inverse: as much
+    /// as rounding may have taken from its spectrum.
+    pub(crate) fn slack(&self) -> i128 {
+        let settings = self.inverse.settings();
+        settings.order as i128 * i128::from(settings.parties + 1) / 2 + 1
+    }
+}
+
+/// One sigma for the study: the union over all elements that are opened under a statistical mask.
+fn sigma(
+    settings: &GlmSettings,
+    link: &Link,
+    method: &Method,
+    passes: usize,
+) -> Result<u32, Error> {
+    let rows = settings.total_rows() as f64;
+    let (order, columns) = (settings.weights(), f64::from(settings.columns));
+    let triangle = (order * (order + 1) / 2) as f64;
+    let mut masked = rows * columns + passes as f64 * rows;
+    if settings.l2 > 0.0 {
+        masked += passes as f64 * columns;
+    }
+    if !matches!(method, Method::Gradient { .. }) {
+        // Only the steps are counted here, and they do not depend on sigma.
+        let plan = Hessian::new(settings, link, method, LEAST_SIGMA)?;
+        masked += InversePlan::masked_elements(plan.bound.settings()) as f64;
+        if let Some(refresh) = &plan.refresh {
+            let refresh = InversePlan::masked_elements(refresh.inverse.settings()) as f64;
+            masked += rows * triangle + passes as f64 * (rows + triangle + refresh);
+        }
+    }
+    Ok((41 + libm::ceil(libm::log2(masked)) as u32).max(LEAST_SIGMA))
+}
+
+/// The public factors of the gradients, and the scale of the weights that follows.
+fn steps(
+    settings: &GlmSettings,
+    method: &Method,
+    passes: usize,
+    hessian: &Option<Hessian>,
+    x_fraction: u32,
+) -> ((Vec<i64>, Vec<i64>), u32) {
+    let gradient = x_fraction + E_FRACTION;
+    let integers = |answers: &[f64], unit: f64| {
+        answers.iter().map(|answer| libm::rint(answer * unit) as i64).collect::<Vec<_>>()
+    };
+    match (method, hessian) {
+        (Method::Newton, Some(hessian)) => {
+            let ones = vec![1; passes];
+            let inverse = hessian.refresh.as_ref().map_or(0, |it| it.inverse.inverse_fraction());
+            let fraction = hessian.scale + inverse + gradient;
+            ((ones.clone(), ones), fraction)
+        }
+        (Method::FixedHessian { momentum }, Some(hessian)) => {
+            let (queries, iterates) = method::answers(*momentum, passes);
+            let unit = libm::ldexp(1.0, method::FACTOR_FRACTION as i32);
+            let fraction = hessian.scale
+                + hessian.bound.inverse_fraction()
+                + gradient
+                + method::FACTOR_FRACTION;
+            ((integers(&queries, unit), integers(&iterates, unit)), fraction)
+        }
+        (Method::Gradient { momentum, curvature, .. }, _) => {
+            let (queries, iterates) = method::answers(*momentum, passes);
+            let n = settings.total_rows() as f64 * curvature;
+            let bits = method::FACTOR_FRACTION + libm::ceil(libm::log2(n)).max(0.0) as u32;
+            let unit = libm::ldexp(1.0, bits as i32) / n;
+            ((integers(&queries, unit), integers(&iterates, unit)), gradient + bits)
+        }
+        // A method other than the gradient's has a Hessian.
+        (_, None) => ((Vec::new(), Vec::new()), u32::MAX),
+    }
+}

@@ -1,0 +1,58 @@
+//! What each approximation of a fit may do to its coefficients, in standard errors.
+
+use super::cost::too_coarse;
+use super::{E_FRACTION, OptimumPlan, method};
+use crate::error::Error;
+use crate::plan::W_FRACTION;
+
+/// How much each approximation may move a coefficient, in standard errors, at the declared
+/// prevalence or rate. Estimates: the standard error of a coefficient is that of noise with the
+/// variance of a row's residual, so an error of e in every residual, all of one sign, moves the
+/// fit by at most e sqrt(n / v) of it, and independent errors of size e by e / sqrt(v).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Precision {
+    /// The fit of the mean: its error averaged over neighbouring scores, where that is worst.
+    pub fit: f64,
+    /// Fixed point: data, weights and residuals.
+    pub fixed_point: f64,
+    /// Noise of the phasors.
+    pub phasors: f64,
+    /// The number of passes over the data.
+    pub passes: usize,
+}
+
+impl OptimumPlan {
+    /// What each approximation contributes.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        let n = self.settings.total_rows() as f64;
+        let v = method::typical_weight(&self.settings.family);
+        let unit = |bits: u32| libm::ldexp(1.0, -(bits as i32));
+        let mean = &self.link.mean;
+        let slack = libm::sqrt(n / v);
+        let weights = unit(W_FRACTION) * f64::from(self.parties() as u32 + 1);
+        Precision {
+            fit: self.link.bias * slack,
+            fixed_point: (unit(E_FRACTION) * self.parties() as f64 + unit(self.x_fraction))
+                / v.sqrt()
+                + weights * slack,
+            phasors: mean.noise / v.sqrt(),
+            passes: self.passes,
+        }
+    }
+
+    /// Refuses a plan whose precision is below what the study asks for.
+    pub(super) fn precise(&self) -> Result<(), Error> {
+        let (precision, allowed) = (self.precision(), self.settings.tolerance.max(0.0));
+        for (what, got) in [
+            ("the fit of the functions of the score", precision.fit),
+            ("fixed point", precision.fixed_point),
+            ("the noise of the phasors", precision.phasors),
+        ] {
+            if got > 2.0 * allowed {
+                return too_coarse(what, got, allowed);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The deviance of a fit, and that of the model without features.
+
+use mpc_core::protocols::product;
+use mpc_core::protocols::truncate::truncate_reduce;
+use mpc_core::ring::{Ring, Z128};
+use mpc_core::{Session, Shared, fixed};
+
+use super::{DEVIANCE, Fitting, NULL_DEVIANCE, SUM_FRACTION, TARGETS};
+use crate::error::Error;
+use crate::plan::W_FRACTION;
+use crate::plan::optimum::Family;
+
+/// y log y, which is 0 at 0.
+fn y_log_y(y: f64) -> f64 {
+    if y > 0.0 { y * libm::log(y) } else { 0.0 }
+}
+
+impl Fitting<'_> {
+    /// Half the deviance at the weights of the last pass, from the sum of its losses: logistic
+    /// sum log(2 cosh(z/2)) - (y - 1/2) z, Poisson sum mu - y z + y log y - y. The products of
+    /// targets and scores are one inner product of X^T y and w. One round.
+    pub(super) async fn half_deviance(
+        &mut self,
+        weights: &Shared<Z128>,
+        losses: Z128,
+        session: &mut Session,
+    ) -> Result<Shared<Z128>, Error> {
+        let (plan, settings) = (self.plan, self.plan.settings());
+        let left = self.source.take().await?.left128()?;
+        let right = self.source.take().await?.right128()?;
+        let logistic = matches!(settings.family, Family::Logistic { .. });
+        let centre = if logistic { 0.5 } else { 0.0 };
+        let columns = settings.columns as usize;
+        let mut sums = vec![0.0; settings.weights()];
+        for (row, y) in self.own.entries().chunks_exact(columns).zip(self.labels.iter()) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += f64::from(x) * (y - centre);
+            }
+        }
+        if settings.intercept {
+            let sum: f64 = self.labels.iter().map(|y| y - centre).sum();
+            sums[columns] = libm::ldexp(sum, plan.x_fraction() as i32);
+        }
+        // One bit more than the entries have, for the halves.
+        let integer = |sum: &f64| Z128::from_i128(libm::rint(2.0 * sum) as i128);
+        let row = Shared::new(sums.iter().map(integer).collect(), 1, sums.len());
+        let mut narrow = weights.clone();
+        let (me, parties) = (session.me(), session.parties());
+        truncate_reduce(&mut narrow, 128, plan.wide_fraction() - W_FRACTION, me, parties);
+        let product = product::multiply(&row, &narrow, left, right, session).await?;
+
+        let mut half = losses - product.as_slice()[0];
+        if !logistic {
+            let own = |(i, &y): (usize, &f64)| {
+                y_log_y(y) - y - y * self.offsets.get(i).copied().unwrap_or(0.0)
+            };
+            let own: f64 = self.labels.iter().enumerate().map(own).sum();
+            let own = libm::rint(libm::ldexp(own, plan.loss_fraction() as i32));
+            half += Z128::from_i128(own as i128);
+        }
+        Ok(Shared::column(vec![half]))
+    }
+
+    /// Reveals the deviance and that of the model without features. One round an output.
+    pub(super) async fn deviances(
+        &self,
+        half: &Shared<Z128>,
+        session: &mut Session,
+    ) -> Result<(Option<f64>, Option<f64>), Error> {
+        let (plan, settings) = (self.plan, self.plan.settings());
+        let drop = plan.loss_fraction() - SUM_FRACTION;
+        let revealed = session.reveal(DEVIANCE, half, plan.loss_ring(), drop).await?;
+        let first = |values: Option<Vec<i128>>| {
+            values.and_then(|v| v.first().copied()).map(|v| fixed::decode(v, SUM_FRACTION))
+        };
+        let deviance = first(revealed).map(|half| 2.0 * half);
+
+        let integer =
+            |sum: f64| Z128::from_i128(libm::rint(libm::ldexp(sum, SUM_FRACTION as i32)) as i128);
+        let offset = |i: usize| self.offsets.get(i).copied().unwrap_or(0.0);
+        let exposure: f64 = (0..self.labels.len()).map(|i| libm::exp(offset(i))).sum();
+        let own = vec![integer(self.labels.iter().sum()), integer(exposure)];
+        let revealed = session.reveal(TARGETS, &Shared::column(own), 128, 0).await?;
+        let totals = revealed.map(|v| v.into_iter().map(|v| fixed::decode(v, SUM_FRACTION)));
+        let totals: Option<Vec<f64>> = totals.map(Iterator::collect);
+        let n = settings.total_rows() as f64;
+        if matches!(settings.family, Family::Logistic { .. }) {
+            let null = totals.map(|totals| {
+                let share = if settings.intercept { totals[0] / n } else { 0.5 };
+                let log = |part: f64, count: f64| if count > 0.0 { count * part.ln() } else { 0.0 };
+                -2.0 * (log(share, totals[0]) + log(1.0 - share, n - totals[0]))
+            });
+            return Ok((deviance, null));
+        }
+        // sum y log y - y offset, which says no more than the deviance itself: released as that.
+        let own = |(i, &y): (usize, &f64)| y_log_y(y) - y * offset(i);
+        let own: f64 = self.labels.iter().enumerate().map(own).sum();
+        let share = Shared::column(vec![integer(own)]);
+        let saturated = first(session.reveal(NULL_DEVIANCE, &share, 128, 0).await?);
+        let null = saturated.zip(totals).map(|(saturated, totals)| {
+            let (y, exposure) = (totals[0], totals[1]);
+            if settings.intercept {
+                let log = if y > 0.0 { y * (y / exposure).ln() } else { 0.0 };
+                return 2.0 * (saturated - log);
+            }
+            2.0 * (saturated - y + exposure)
+        });
+        Ok((deviance, null))
+    }
+}

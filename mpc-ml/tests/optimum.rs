@@ -1,0 +1,217 @@
+//! Joint fits to the optimum against the same optimum in the clear.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use mpc_core::correlations::CorrelationSource;
+use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::testing::World;
+use mpc_core::{Outputs, Recipients};
+use mpc_ml::plaintext::optimum::{self as clear, Optimum};
+use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan, PhasorOrigin};
+use mpc_ml::solvers::optimum::{self, GlmFit};
+use mpc_ml::{Agreed, Error, Rows, plaintext, synthetic};
+
+fn settings(data: &[Rows], family: Family) -> GlmSettings {
+    GlmSettings {
+        family,
+        rows: data.iter().map(|rows| rows.len() as u64).collect(),
+        columns: data[0].columns() as u32,
+        intercept: true,
+        offset: false,
+        l2: 0.0,
+        clip: 8.0,
+        mean_square: 1.2,
+        trace: 1.2 * data[0].columns() as f64,
+        condition: 20.0,
+        tolerance: 0.01,
+        largest_eigenvalue: None,
+        inference: true,
+        release_fraction: 24,
+    }
+}
+
+fn plan(settings: &GlmSettings) -> OptimumPlan {
+    OptimumPlan::new(settings.clone(), PhasorOrigin::Dealer).expect("the plan fits")
+}
+
+/// Fits jointly, checks rounds and bytes against the plan.
+fn joint(
+    plan: &OptimumPlan,
+    data: &[Rows],
+    offsets: &[Vec<f64>],
+) -> Vec<Result<Option<GlmFit>, Error>> {
+    let outputs = optimum::outputs(plan, Outputs::none(), Recipients::All);
+    let world =
+        World::new(data.len()).with_dealer().outputs(outputs).deadline(Duration::from_secs(600));
+    world.run(async |mut session| {
+        let me = session.me();
+        let mut source = DealerSource::start(&mut session)?;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        session.meter().enter("fit");
+        let none = Vec::new();
+        let offsets = offsets.get(me).unwrap_or(&none);
+        let mut passes = 0;
+        let fit =
+            optimum::run(&plan, &data[me], offsets, &mut source, &mut session, |p, _| passes = p)
+                .await?;
+        let phase = session.meter().phase("fit");
+        let cost = plan.cost(me);
+        assert_eq!(phase.rounds, cost.rounds);
+        for peer in 0..data.len() {
+            assert_eq!(phase.peers[peer].sent, cost.bytes[peer], "bytes to {peer}");
+        }
+        assert_eq!(passes, plan.passes() as u64);
+        source.finish().await?;
+        Ok::<_, Error>(fit)
+    })
+}
+
+fn fitted(plan: &OptimumPlan, data: &[Rows], offsets: &[Vec<f64>]) -> GlmFit {
+    let fits: Vec<_> =
+        joint(plan, data, offsets).into_iter().map(|fit| fit.unwrap().unwrap()).collect();
+    assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same model");
+    fits[0].clone()
+}
+
+/// The largest difference of a coefficient in standard errors.
+fn distance(fit: &GlmFit, exact: &Optimum) -> f64 {
+    fit.coefficients
+        .iter()
+        .zip(&exact.coefficients)
+        .zip(&exact.std_errors)
+        .map(|((a, b), se)| (a - b).abs() / se)
+        .fold(0.0, f64::max)
+}
+
+fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
+    let got = distance(fit, exact);
+    println!("distance {got:.2e} {:?}", fit.checks);
+    assert!(got <= in_std_errors, "{got} standard errors");
+    assert!(fit.checks.converged, "{:?}", fit.checks);
+    if let Some(std_errors) = &fit.std_errors {
+        for (got, exact) in std_errors.iter().zip(&exact.std_errors) {
+            assert!((got / exact - 1.0).abs() < 0.01, "{got} instead of {exact}");
+        }
+        let deviance = fit.deviance.unwrap();
+        println!("deviance {deviance} {} null {:?}", exact.deviance, fit.null_deviance);
+        assert!((deviance / exact.deviance - 1.0).abs() < 1e-3, "{deviance} {}", exact.deviance);
+    }
+}
+
+#[test]
+fn a_logistic_fit_is_the_maximum_likelihood_fit() {
+    for parties in [2, 3, 5] {
+        let data = synthetic::logistic(1500, 6, parties, 1);
+        let settings = settings(&data, Family::logistic(0.5));
+        let plan = plan(&settings);
+        assert_eq!(*plan.method(), Method::Newton);
+        let fit = fitted(&plan, &data, &[]);
+        compare(&fit, &clear::fit(&settings, &data, &[]).unwrap(), 2e-3);
+    }
+}
+
+/// Counts whose rate follows the first columns of normal data; offsets where `offset`.
+fn counts(rows: usize, parties: usize, offset: bool) -> (Vec<Rows>, Vec<Vec<f64>>) {
+    let data = synthetic::logistic(rows, 4, parties, 7);
+    let mut state = 1u64;
+    let mut uniform = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut offsets = Vec::new();
+    let data = data
+        .iter()
+        .map(|rows| {
+            let own: Vec<f64> =
+                (0..rows.len()).map(|i| if offset { (i % 5) as f64 * 0.2 } else { 0.0 }).collect();
+            let y = (0..rows.len())
+                .map(|i| {
+                    let row = rows.row(i);
+                    let rate = (0.8 + 0.4 * row[0] - 0.2 * row[1] + own[i]).exp();
+                    // Arrivals until the time is over.
+                    let (mut left, mut count) = (1.0f64, -1.0);
+                    while left > (-rate).exp() {
+                        left *= uniform();
+                        count += 1.0;
+                    }
+                    count
+                })
+                .collect();
+            offsets.push(own);
+            Rows::new(rows.x().to_vec(), y, rows.columns())
+        })
+        .collect();
+    if !offset {
+        offsets.clear();
+    }
+    (data, offsets)
+}
+
+#[test]
+fn a_poisson_fit_is_the_maximum_likelihood_fit() {
+    for (parties, offset) in [(2, false), (3, true)] {
+        let (data, offsets) = counts(2000, parties, offset);
+        let settings = GlmSettings { offset, ..settings(&data, Family::poisson(3.0, 64.0)) };
+        let plan = plan(&settings);
+        let fit = fitted(&plan, &data, &offsets);
+        compare(&fit, &clear::fit(&settings, &data, &offsets).unwrap(), 1e-2);
+    }
+}
+
+#[test]
+fn a_penalised_fit_is_the_penalised_optimum() {
+    let data = synthetic::logistic(600, 6, 3, 2);
+    for l2 in [0.01, 0.3] {
+        let settings =
+            GlmSettings { l2, inference: false, ..settings(&data, Family::logistic(0.4)) };
+        let fit = fitted(&plan(&settings), &data, &[]);
+        compare(&fit, &clear::fit(&settings, &data, &[]).unwrap(), 2e-3);
+    }
+}
+
+#[test]
+fn wide_data_are_fitted_by_accelerated_gradient_steps() {
+    let data = synthetic::logistic(500, 260, 2, 3);
+    let settings = GlmSettings {
+        l2: 0.05,
+        inference: false,
+        largest_eigenvalue: Some(4.0),
+        ..settings(&data, Family::logistic(0.5))
+    };
+    let plan = plan(&settings);
+    assert!(matches!(plan.method(), Method::Gradient { .. }));
+    let fit = fitted(&plan, &data, &[]);
+    let exact = clear::fit(&settings, &data, &[]).unwrap();
+    let largest = exact.coefficients.iter().fold(0.0f64, |m, w| m.max(w.abs()));
+    println!("{} passes {:?}", plan.passes(), fit.checks);
+    for (got, exact) in fit.coefficients.iter().zip(&exact.coefficients) {
+        assert!((got - exact).abs() < 1e-3 * largest, "{got} instead of {exact}");
+    }
+    assert!(fit.checks.converged);
+}
+
+/// 10,000 x 100: the fixed Hessian, since the products of all entries would be many.
+#[test]
+fn the_study_of_the_design() {
+    let data = synthetic::logistic(10_000, 100, 3, 1);
+    let settings = GlmSettings { inference: false, ..settings(&data, Family::logistic(0.5)) };
+    let plan = plan(&settings);
+    assert!(matches!(plan.method(), Method::FixedHessian { .. }));
+    let rounds = plan.cost(0).rounds;
+    println!("{rounds} rounds, {} passes, {:?}", plan.passes(), plan.precision());
+    assert!(rounds <= 290, "{rounds}");
+    let fit = fitted(&plan, &data, &[]);
+    let exact = clear::fit(&settings, &data, &[]).unwrap();
+    compare(&fit, &exact, 0.02);
+    let log_loss = |w: &[f64]| -> f64 {
+        let rows = data.iter().flat_map(|rows| (0..rows.len()).map(move |i| (rows, i)));
+        let loss = |(rows, i): (&Rows, usize)| {
+            let z = plaintext::score(w, rows.row(i));
+            (1.0 + z.exp()).ln() - rows.y()[i] * z
+        };
+        rows.map(loss).sum::<f64>() / 10_000.0
+    };
+    assert!((log_loss(&fit.coefficients) - log_loss(&exact.coefficients)).abs() < 1e-4);
+}

@@ -1,0 +1,57 @@
+//! This organisation's side of a study: what a node can check before it meets the others.
+
+use std::path::Path;
+
+use crate::data_file::{DataFile, ReadOptions, read};
+use crate::exit::{Exit, Failure};
+use crate::settings::{DataSettings, Overrides, Settings};
+use crate::study::Study;
+
+/// A study, the settings of this node, and the rows it would take part with.
+#[derive(Debug)]
+pub struct OwnSide {
+    /// The study.
+    pub study: Study,
+    /// The settings of this node.
+    pub settings: Settings,
+    /// The place of this node among the parties of the study.
+    pub place: usize,
+    /// Where the rows are.
+    pub source: DataSettings,
+    /// The rows. Private.
+    pub data: DataFile,
+}
+
+impl OwnSide {
+    /// Reads study, settings and rows, and sees to it that they belong together. Sends nothing.
+    ///
+    /// # Errors
+    /// What does not fit, for a person.
+    pub fn read(
+        study_path: &Path,
+        config: &Path,
+        overrides: &Overrides,
+        show_values: bool,
+    ) -> Result<Self, Failure> {
+        let study =
+            Study::read(study_path).map_err(|error| Failure::from(error).in_file(study_path))?;
+        let settings = Settings::read(config, overrides)
+            .map_err(|error| Failure::from(error).in_file(config))?;
+        let own = &settings.identity.name;
+        let place = study.position(own).ok_or_else(|| {
+            let what = format!("this node is {own}, who is not among the parties of the study");
+            Failure::new(Exit::Configuration, what)
+                .in_file(study_path)
+                .advise("use the same name in the study and in party.toml")
+        })?;
+        let source = settings.data.clone().ok_or_else(|| {
+            Failure::new(Exit::Configuration, "party.toml names no data")
+                .in_file(config)
+                .advise("add [data] with a path, or give --data FILE")
+        })?;
+        let id_column = source.id_column.clone();
+        let options = ReadOptions { id_column, with_target: true, show_values };
+        let data = read(&source.path, study.schema(), &options)?;
+        Ok(Self { study, settings, place, source, data })
+    }
+}

@@ -1,0 +1,57 @@
+//! The phases of a run, with the seconds that each took.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use mpc_core::Session;
+
+use super::PhaseReceipt;
+
+/// A stopwatch that is moved from phase to phase together with the meter of the session.
+pub(super) struct Phases {
+    begun: Instant,
+    current: Option<(&'static str, Instant)>,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+impl Phases {
+    pub(super) fn begin() -> Self {
+        Self { begun: Instant::now(), current: None, seconds: BTreeMap::new() }
+    }
+
+    /// Ends the phase that runs and begins another.
+    pub(super) fn enter(&mut self, name: &'static str, session: &Session) {
+        self.close();
+        session.meter().enter(name);
+        self.current = Some((name, Instant::now()));
+    }
+
+    /// Ends the phase that runs.
+    pub(super) fn close(&mut self) {
+        if let Some((name, since)) = self.current.take() {
+            *self.seconds.entry(name).or_default() += since.elapsed().as_secs_f64();
+        }
+    }
+
+    /// What the meter counted in each phase and in all together.
+    pub(super) fn receipts(&self, session: &Session) -> BTreeMap<String, PhaseReceipt> {
+        let mut phases: BTreeMap<String, PhaseReceipt> = session
+            .meter()
+            .totals()
+            .iter()
+            .map(|(name, totals)| {
+                let seconds = self.seconds.get(name.as_str()).copied().unwrap_or_default();
+                (name.clone(), PhaseReceipt::new(totals, seconds))
+            })
+            .collect();
+        let mut total =
+            PhaseReceipt { seconds: self.begun.elapsed().as_secs_f64(), ..Default::default() };
+        for phase in phases.values() {
+            total.rounds += phase.rounds;
+            total.bytes_sent += phase.bytes_sent;
+            total.bytes_received += phase.bytes_received;
+        }
+        phases.insert("total".to_owned(), total);
+        phases
+    }
+}

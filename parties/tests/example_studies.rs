@@ -1,0 +1,137 @@
+//! The example studies in `scripts/data`: each can be read, fits its data sets, and encodes rows as
+//! its reference does. The pages in `docs` show them as they are.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mpc_ml::data::{Table, encode, joint_statistics};
+use parties::data_file::{ReadOptions, read};
+use parties::study::Study;
+use serde_json::{Value, json};
+
+/// Every study file and the task of the reference that it is.
+const STUDIES: [(&str, &str); 11] = [
+    ("concrete_strength/study.toml", "strength"),
+    ("credit_status/optimum.toml", "bad"),
+    ("credit_status/study.toml", "bad"),
+    ("diabetes_progression/study.toml", "progression"),
+    ("doctor_visits_count/study.toml", "mdvis"),
+    ("flights_large/delay.toml", "arr_delay"),
+    ("flights_large/late.toml", "late"),
+    ("hospital_pancreatitis/small.toml", "pancreatitis_small"),
+    ("hospital_pancreatitis/study.toml", "pancreatitis"),
+    ("longley_collinear/study.toml", "employment"),
+    ("mnist_wide/study.toml", "odd"),
+];
+
+/// Which page shows which study whole.
+const PAGES: [(&str, &str); 3] = [
+    ("study-linear.md", "concrete_strength/study.toml"),
+    ("study-logistic.md", "hospital_pancreatitis/small.toml"),
+    ("study-poisson.md", "doctor_visits_count/study.toml"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn data() -> PathBuf {
+    root().join("scripts/data")
+}
+
+fn task(path: &str, task: &str) -> Value {
+    let file = data().join(path).with_file_name("reference.json");
+    let mut all: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    all["tasks"][task].take()
+}
+
+fn rows(study: &Study, path: &str, name: &str) -> Table {
+    let mut file = data().join(path).with_file_name(name);
+    if !file.exists() {
+        file.set_extension("csv.gz");
+    }
+    let options = ReadOptions { with_target: true, ..ReadOptions::default() };
+    let read = read(&file, study.schema(), &options);
+    read.unwrap_or_else(|error| panic!("{}: {error}", file.display())).table
+}
+
+#[test]
+fn no_study_is_forgotten() {
+    let mut found = BTreeSet::new();
+    for folder in fs::read_dir(data()).unwrap() {
+        let folder = folder.unwrap().path();
+        for file in fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap().path();
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                found.insert(file.strip_prefix(data()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+        for file in ["LICENSE", "README.md", "reference.json"] {
+            assert!(folder.join(file).exists(), "{} lacks {file}", folder.display());
+        }
+    }
+    assert_eq!(found, STUDIES.iter().map(|(path, _)| (*path).to_owned()).collect());
+}
+
+#[test]
+fn studies_have_the_columns_of_their_references() {
+    for (path, name) in STUDIES {
+        let study =
+            Study::read(&data().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let task = task(path, name);
+        assert_eq!(json!(study.schema().columns()), task["encoding"]["order_of_columns"], "{path}");
+        assert_eq!(task["kind"], json!(study.model().kind), "{path}");
+        assert_eq!(study.parties().len(), 3, "{path}");
+    }
+}
+
+#[test]
+fn rows_become_what_the_references_were_fitted_to() {
+    for (path, name) in STUDIES {
+        let study = Study::read(&data().join(path)).unwrap();
+        let task = task(path, name);
+        let tables = ["party1.csv", "party2.csv", "party3.csv"].map(|n| rows(&study, path, n));
+        let count: usize = tables.iter().map(Table::rows).sum();
+        assert_eq!(json!(count), task["train"]["rows"], "{path}");
+
+        let statistics = joint_statistics(&tables.each_ref()).unwrap();
+        for each in &statistics {
+            let expected = &task["encoding"]["numeric"][&each.name];
+            let near = |own: f64, field: &str| {
+                let expected = expected[field].as_f64().unwrap();
+                assert!(
+                    (own - expected).abs() <= 1e-9 * each.std,
+                    "{path}: {field} of {}",
+                    each.name
+                );
+            };
+            near(each.mean, "mean");
+            near(each.std, "std_ddof0");
+        }
+        // Nothing is cut, the bound is not wider than it has to be, and the target is the same.
+        let clip = study.model().clip;
+        let encoded = tables.map(|table| encode(&table, &statistics, f64::INFINITY).unwrap());
+        let values = encoded.iter().flat_map(|each| each.x.iter());
+        let largest = values.fold(0.0, |max: f64, value| max.max(value.abs()));
+        let expected = task["train"]["largest_abs_encoded_value"].as_f64().unwrap();
+        assert!((largest - expected).abs() < 1e-9 * expected, "{path}: {largest}");
+        assert!(largest <= clip && clip <= 1.4 * largest, "{path}: {largest} against {clip}");
+        let target = encoded.iter().flat_map(|each| &each.y).sum::<f64>() / count as f64;
+        let expected = task["train"]["target_mean"].as_f64().unwrap();
+        assert!((target - expected).abs() < 1e-9 * expected.abs(), "{path}: {target}");
+        // The test rows fit the study too.
+        let _ = rows(&study, path, "test.csv");
+    }
+}
+
+#[test]
+fn the_pages_show_the_studies_as_they_are() {
+    for (page, path) in PAGES {
+        let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
+        let study = fs::read_to_string(data().join(path)).unwrap();
+        assert!(text.contains(&format!("```toml\n{study}```")), "{page} shows another {path}");
+    }
+}

@@ -1,0 +1,222 @@
+//! Whole studies of the other kinds of models, as processes over QUIC, against their references.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mpc_ml::artifact::{FitStatistics, Model};
+use serde_json::Value;
+use support::{DEALER, Ended, Nodes, Running, party};
+
+fn data(set: &str, file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data").join(set).join(file)
+}
+
+const DEALT: &str = "correlations = \"dealer\"";
+const PAIRWISE: &str = "correlations = \"pairwise\"";
+
+/// A study with its data, run to its end.
+struct Run {
+    nodes: Nodes,
+    ended: Vec<Ended>,
+    reference: Value,
+}
+
+impl Run {
+    /// Runs the study of a data set; `change` edits its text.
+    fn new(set: &str, study: &str, task: &str, change: impl Fn(String) -> String) -> Self {
+        let text = fs::read_to_string(data(set, study)).unwrap();
+        let text = change(text);
+        let study = parties::study::Study::from_bytes(text.as_bytes()).unwrap();
+        let names: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+        let rows: Vec<String> = (1..=names.len())
+            .map(|i| fs::read_to_string(data(set, &format!("party{i}.csv"))).unwrap())
+            .collect();
+        let nodes = Nodes::new(&names, &text, &rows);
+        let started = if text.contains(DEALT) { &nodes.names[..] } else { nodes.parties() };
+        let running: Vec<Running> = started.iter().map(|name| nodes.start(name)).collect();
+        let ended = running.into_iter().map(Running::end).collect();
+        let reference = fs::read(data(set, "reference.json")).unwrap();
+        let reference: Value = serde_json::from_slice(&reference).unwrap();
+        Self { nodes, ended, reference: reference["tasks"][task].clone() }
+    }
+
+    /// Expects that all nodes ended well with the same model, and gives it.
+    fn model(&self) -> Model {
+        self.ended.iter().for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+        let read = |name: &String| {
+            Model::from_json(&fs::read(self.nodes.results(name).join("model.json")).unwrap())
+        };
+        let models: Vec<Model> =
+            self.nodes.parties().iter().map(|name| read(name).unwrap()).collect();
+        assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+        models[0].clone()
+    }
+
+    fn receipt(&self) -> Value {
+        let folder = self.nodes.results(&self.nodes.names[0]);
+        serde_json::from_slice(&fs::read(folder.join("receipt.json")).unwrap()).unwrap()
+    }
+
+    /// The labels of what was revealed.
+    fn revealed(&self) -> Vec<String> {
+        let receipt = self.receipt();
+        let all = receipt["revealed"].as_array().unwrap().iter();
+        all.map(|each| each["what"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Scores the model on the rows of `test.csv`.
+    fn scores(&self, set: &str) -> Value {
+        let model = self.nodes.results(&self.nodes.names[0]).join("model.json");
+        let test = data(set, "test.csv");
+        let command =
+            ["--json", "predict", "--evaluate", "--model", model.to_str().unwrap(), "--data"];
+        let output = party(&[&command[..], &[test.to_str().unwrap()]].concat());
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["scores"].clone()
+    }
+}
+
+/// Compares with a reference fit: coefficients to a share of their standard errors, standard errors
+/// to a share of themselves.
+fn compare(model: &Model, fit: &Value, coefficient: f64, std_error: f64) {
+    let standardised = model.standardised();
+    let inference = model.inference().unwrap();
+    let own = &inference.standardised_std_errors;
+    let reference = |list: &str, name: &str| fit[list][name].as_f64().unwrap();
+    for ((name, value), error) in standardised.coefficients.iter().zip(own.coefficients.values()) {
+        let (expected, se) = (reference("coef", name), reference("se", name));
+        let off = (value - expected) / se;
+        assert!(
+            off.abs() < coefficient,
+            "{name}: {value} instead of {expected}, {off} std. errors"
+        );
+        assert!((error / se - 1.0).abs() < std_error, "{name}: std. error {error}, expected {se}");
+    }
+    let (expected, se) =
+        (fit["intercept"].as_f64().unwrap(), fit["se_intercept"].as_f64().unwrap());
+    assert!((standardised.intercept - expected).abs() < coefficient * se);
+    assert!((own.intercept.unwrap() / se - 1.0).abs() < std_error);
+}
+
+#[track_caller]
+fn close(got: f64, expected: &Value, tolerance: f64) {
+    let expected = expected.as_f64().unwrap();
+    assert!((got / expected - 1.0).abs() < tolerance, "{got} instead of {expected}");
+}
+
+/// The same study with a dealer.
+fn dealt(text: String) -> String {
+    assert!(text.contains(PAIRWISE));
+    text.replace(PAIRWISE, DEALT)
+}
+
+/// Without a dealer: three nodes and nobody else.
+#[test]
+fn a_linear_study_finds_the_least_squares_of_all_rows() {
+    let run = Run::new("concrete_strength", "study.toml", "strength", |text| text);
+    let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    compare(&model, fit, 0.01, 1e-3);
+    let Some(FitStatistics::LeastSquares(statistics)) = model.inference().map(|it| &it.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    assert_eq!((statistics.rows, statistics.degrees_of_freedom), (824, 815));
+    close(statistics.r2.unwrap(), &fit["train_r2"], 1e-4);
+    close(statistics.residual_variance, &fit["residual_variance"], 1e-4);
+
+    let scores = run.scores("concrete_strength");
+    for score in ["r2", "rmse", "mae"] {
+        close(scores[score].as_f64().unwrap(), &fit["test"][score], 1e-4);
+    }
+
+    // The receipt names each output, the operator sees the table, and nothing was left out.
+    assert_eq!(
+        run.revealed(),
+        [
+            "column counts and means",
+            "column standard deviations",
+            "convergence check",
+            "coefficients",
+            "diagonal of the inverse",
+            "sums of squares"
+        ]
+    );
+    let report: Value = serde_json::from_str(&run.ended[0].stdout).unwrap();
+    let table = report["coefficients"].as_array().unwrap();
+    assert_eq!(table.len(), 9);
+    assert_eq!(table[0]["name"], "(intercept, standardised)");
+    let cement = &table[1];
+    assert_eq!(cement["name"], "cement");
+    assert!(cement["p_value"].as_f64().unwrap() < 1e-30, "{cement}");
+    let (low, high) = (cement["low"].as_f64().unwrap(), cement["high"].as_f64().unwrap());
+    let estimate = cement["estimate"].as_f64().unwrap();
+    close((low + high) / 2.0, &estimate.into(), 1e-9);
+    close((high - low) / 2.0 / 1.962_879, &cement["std_error"], 1e-5);
+    let checks = &model.training().checks;
+    assert!(checks.len() == 1 && checks[0].value.abs() <= checks[0].bound, "{checks:?}");
+}
+
+/// The certified data set of collinear columns, with fewer rows at each party than columns.
+#[test]
+fn longley_is_solved_where_its_condition_is_supported_and_refused_where_not() {
+    let run = Run::new("longley_collinear", "study.toml", "employment", dealt);
+    compare(&run.model(), &run.reference["unpenalised"], 0.02, 1e-2);
+
+    let run = Run::new("longley_collinear", "study.toml", "employment", |text| {
+        assert!(text.contains("condition = 500"));
+        dealt(text).replace("condition = 500", "condition = 5")
+    });
+    for ended in &run.ended {
+        if ended.name == DEALER {
+            assert_eq!(ended.code, Some(6), "{}{}", ended.stdout, ended.stderr);
+            continue;
+        }
+        // All parties see the same, and none takes it for a fault of another.
+        ended.expect(4, &["configuration", "training.condition 5", "linearly dependent"]);
+        let folder = run.nodes.results(&ended.name);
+        assert!(folder.join("released-convergence-check.bin").exists());
+        assert!(!folder.join("released-coefficients.bin").exists());
+        assert!(!folder.join("model.json").exists() && !folder.join("receipt.json").exists());
+    }
+}
+
+#[test]
+fn a_logistic_study_finds_the_optimum_with_its_standard_errors() {
+    let run = Run::new("credit_status", "optimum.toml", "bad", dealt);
+    let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    compare(&model, fit, 0.05, 0.01);
+    let Some(FitStatistics::Likelihood(statistics)) = model.inference().map(|it| &it.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    let rows: u64 =
+        run.receipt()["rows"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!(statistics.rows, rows);
+    close(statistics.deviance, &fit["train_deviance"], 1e-4);
+    assert!(statistics.null_deviance > statistics.deviance);
+    let scores = run.scores("credit_status");
+    for score in ["auc", "log_loss"] {
+        close(scores[score].as_f64().unwrap(), &fit["test"][score], 1e-4);
+    }
+    let revealed = run.revealed();
+    for label in ["inverse check", "convergence", "coefficients", "information", "deviance"] {
+        assert!(revealed.iter().any(|each| each == label), "{label}: {revealed:?}");
+    }
+    assert!(!revealed.contains(&"null deviance".to_owned()), "{revealed:?}");
+}
+
+#[test]
+fn a_poisson_study_finds_the_optimum_with_its_standard_errors() {
+    let run = Run::new("doctor_visits_count", "study.toml", "mdvis", dealt);
+    let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    compare(&model, fit, 0.05, 0.01);
+    let Some(FitStatistics::Likelihood(statistics)) = model.inference().map(|it| &it.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    close(statistics.deviance, &fit["train_deviance"], 1e-4);
+    let scores = run.scores("doctor_visits_count");
+    close(scores["mean_deviance"].as_f64().unwrap(), &fit["test"]["mean_deviance"], 1e-4);
+    assert!(run.revealed().contains(&"null deviance".to_owned()));
+}

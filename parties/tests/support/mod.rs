@@ -1,0 +1,190 @@
+//! Nodes as real processes that meet over real QUIC on loopback.
+
+#![allow(dead_code, reason = "each of the tests needs another part of it")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub const DEALER: &str = "dealer";
+
+/// The nodes of a study, each with its own folder, key and settings.
+pub struct Nodes {
+    folder: TempDir,
+    pub names: Vec<String>,
+}
+
+/// A node at work; killed when the test ends early.
+pub struct Running {
+    name: String,
+    child: Option<Child>,
+    begin: Instant,
+}
+
+pub struct Ended {
+    pub name: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub after: Duration,
+}
+
+/// An address that nobody uses. Tests run side by side, and a port is free again until its node
+/// listens, so none is given twice.
+fn free_address() -> String {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address.port()) {
+            return address.to_string();
+        }
+    }
+}
+
+pub fn party(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_party")).args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "party {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+impl Nodes {
+    /// Makes parties of these names and a dealer who know each other, and gives all the study and
+    /// each its rows.
+    pub fn new(parties: &[&str], study: &str, rows: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut names: Vec<String> = parties.iter().map(ToString::to_string).collect();
+        names.push(DEALER.to_owned());
+        let addresses: Vec<String> = names.iter().map(|_| free_address()).collect();
+        let nodes = Self { folder, names };
+        let mut keys = Vec::new();
+        for (name, address) in nodes.names.iter().zip(&addresses) {
+            let dir = nodes.dir(name);
+            party(&["init", "--dir", dir.to_str().unwrap(), "--name", name, "--listen", address]);
+            let key = party(&["--config", &nodes.config(name), "fingerprint"]).stdout;
+            keys.push(String::from_utf8(key).unwrap().trim().to_owned());
+        }
+        for own in &nodes.names {
+            for ((name, address), key) in nodes.names.iter().zip(&addresses).zip(&keys) {
+                if name != own {
+                    let config = nodes.config(own);
+                    let mut command = vec!["--config", &config, "peer", "add", name, address, key];
+                    if name == DEALER {
+                        command.push("--dealer");
+                    }
+                    party(&command);
+                }
+            }
+        }
+        for (name, rows) in parties.iter().zip(rows) {
+            fs::write(nodes.dir(name).join("study.toml"), study).unwrap();
+            fs::write(nodes.dir(name).join("rows.csv"), rows).unwrap();
+        }
+        nodes
+    }
+
+    pub fn dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn config(&self, name: &str) -> String {
+        self.dir(name).join("party.toml").to_str().unwrap().to_owned()
+    }
+
+    pub fn parties(&self) -> &[String] {
+        &self.names[..self.names.len() - 1]
+    }
+
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+        command
+            .args(["--config", &self.config(name), "--json"])
+            .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "3")
+            .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if name == DEALER {
+            command.args(["dealer", "--once"]);
+        } else {
+            let path = |file: &str| self.dir(name).join(file);
+            command.arg("train").arg(path("study.toml")).arg("--data").arg(path("rows.csv"));
+        }
+        command
+    }
+
+    pub fn start(&self, name: &str) -> Running {
+        let child = self.command(name).spawn().unwrap();
+        Running { name: name.to_owned(), child: Some(child), begin: Instant::now() }
+    }
+
+    pub fn start_all(&self) -> Vec<Running> {
+        self.names.iter().map(|name| self.start(name)).collect()
+    }
+
+    /// The only study folder of a party.
+    pub fn results(&self, name: &str) -> PathBuf {
+        let state = self.dir(name).join("state");
+        fs::read_dir(state).unwrap().next().unwrap().unwrap().path()
+    }
+}
+
+impl Running {
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end, at most 60 s.
+    pub fn end(mut self) -> Ended {
+        let mut child = self.child.take().unwrap();
+        // The pipes hold far more than a node says.
+        while child.try_wait().unwrap().is_none() {
+            if self.begin.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                let output = child.wait_with_output().unwrap();
+                panic!("{} hangs: {}", self.name, String::from_utf8_lossy(&output.stderr));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let after = self.begin.elapsed();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended {
+            name: std::mem::take(&mut self.name),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            after,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn expect(&self, code: i32, words: &[&str]) {
+        let all = format!("{}: {}\n{}", self.name, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{all}");
+        for word in words {
+            assert!(all.contains(word), "no {word:?} in {all}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+# What scripts share that run whole studies as processes of this machine. To be sourced by a script
+# that is in the root of the repository and under `set -euo pipefail`.
+
+target=${CARGO_TARGET_DIR:-target}
+party=$target/release/party
+compare=$target/release/examples/compare
+# The processes that run now, all of them started here.
+pids=()
+
+# build: the node, and the program that sets results beside their references.
+build() {
+    if ! command -v cargo >/dev/null; then
+        echo "cargo is not here: install a Rust toolchain from https://rustup.rs first" >&2
+        return 1
+    fi
+    cargo build --release --locked -p parties --bin party --example compare
+}
+
+# end_processes: ends what was started here and still runs.
+end_processes() {
+    local pid
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+    pids=()
+}
+
+# on_end FUNCTION: calls FUNCTION with the exit code at the end, however it comes about, when no
+# process is left.
+on_end() {
+    # shellcheck disable=SC2064 # the name is to be put in now
+    trap "code=\$?; trap - EXIT INT TERM; end_processes; $1 \$code; exit \$code" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+# make_nodes FOLDER NAME...: a folder, a key and settings for each node, which know each other on
+# free ports. A node called dealer is the dealer.
+make_nodes() {
+    local folder=$1 i j as
+    shift
+    local nodes=("$@") ports fingerprints=()
+    read -r -a ports < <("$compare" ports $#)
+    mkdir -p "$folder"
+    for i in "${!nodes[@]}"; do
+        "$party" init --dir "$folder/${nodes[$i]}" --name "${nodes[$i]}" \
+            --listen "127.0.0.1:${ports[$i]}" >"$folder/init.txt"
+        mv "$folder/init.txt" "$folder/${nodes[$i]}/"
+        fingerprints+=("$("$party" --config "$folder/${nodes[$i]}/party.toml" fingerprint)")
+    done
+    for i in "${!nodes[@]}"; do
+        for j in "${!nodes[@]}"; do
+            [ "$i" = "$j" ] && continue
+            as=()
+            [ "${nodes[$j]}" = dealer ] && as=(--dealer)
+            "$party" --config "$folder/${nodes[$i]}/party.toml" peer add "${as[@]}" \
+                "${nodes[$j]}" "127.0.0.1:${ports[$j]}" "${fingerprints[$j]}" >/dev/null
+        done
+    done
+}
+
+# run_study FOLDER STUDY PARTY=ROWS...: trains, a process for each party, and one for the dealer
+# when there is a folder for it. Leaves run.json and log.txt in each folder. Fails when a node does.
+run_study() {
+    local folder=$1 study=$2 each name began
+    shift 2
+    export PARTY__NETWORK__LINK=loopback
+    if [ -d "$folder/dealer" ]; then
+        "$party" --config "$folder/dealer/party.toml" dealer --once \
+            </dev/null >"$folder/dealer/log.txt" 2>&1 &
+        pids+=($!)
+    fi
+    for each in "$@"; do
+        name=${each%%=*}
+        "$party" --config "$folder/$name/party.toml" --json train "$study" --data "${each#*=}" \
+            </dev/null >"$folder/$name/run.json" 2>"$folder/$name/log.txt" &
+        pids+=($!)
+    done
+    for each in "${pids[@]}"; do
+        # The next one to end, whichever it is.
+        if ! wait -n; then
+            # The others have been told why; they need a moment to say so in their logs.
+            began=$SECONDS
+            while ((SECONDS - began < 5)) && [ -n "$(jobs -rp)" ]; do sleep 0.2; done
+            end_processes
+            return 1
+        fi
+    done
+    pids=()
+}
+
+# show_logs FOLDER: what the nodes in FOLDER, or in folders of it, said.
+show_logs() {
+    find "$1" -name log.txt -exec tail -v -n 20 {} + >&2 || true
+    # Why a node gave up is in its result.
+    find "$1" -name run.json -exec grep -h '"what":' {} + >&2 || true
+}
+
+# with_source STUDY SOURCE COPY: the same study with `correlations = "SOURCE"`.
+with_source() {
+    sed "s/^correlations = \"[a-z]*\"/correlations = \"$2\"/" "$1" >"$3"
+    grep -q "^correlations = \"$2\"" "$3"
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Runs the studies of scripts/data as real processes over QUIC on this machine, and sets each result
+# beside its reference: pooled rows, double precision, scikit-learn and statsmodels. Prints a table,
+# writes target/studies/summary.json, and fails when a limit is missed (the limits are in
+# parties/examples/compare/cases.rs).
+#
+#   scripts/studies.sh                   what takes seconds to minutes
+#   scripts/studies.sh --large           flights_large and mnist_wide as well
+#   scripts/studies.sh --smoke           two small ones: that everything still works
+#   scripts/studies.sh --only SET        one data set, however large, or one study (SET/FILE)
+#
+#   --correlations pairwise|dealer|both  where the correlated randomness comes from; the parties
+#                                        themselves unless told otherwise
+#   --json FILE                          a summary elsewhere
+set -euo pipefail
+
+usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; }
+
+filters=()
+sources=(pairwise)
+summary=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --large | --smoke) filters+=("$1"); shift ;;
+        --only) filters+=("$1" "${2:?--only needs the name of a set}"); shift 2 ;;
+        --json) summary=$(realpath -m "${2:?--json needs a file}"); shift 2 ;;
+        --correlations)
+            case ${2-} in
+                pairwise | dealer) sources=("$2") ;;
+                both) sources=(pairwise dealer) ;;
+                *) usage >&2; exit 2 ;;
+            esac
+            shift 2 ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+folder=$target/studies
+summary=${summary:-$folder/summary.json}
+
+finish() {
+    if [ "$1" -ne 0 ]; then echo "The studies failed; everything is in $folder" >&2; fi
+}
+on_end finish
+
+build
+rm -rf "$folder"
+mkdir -p "$folder"
+"$compare" list "${filters[@]}" >"$folder/list.txt"
+
+runs=()
+while read -r -a fields; do
+    name=${fields[0]} study=${fields[1]} rows=("${fields[@]:2}")
+    for source in "${sources[@]}"; do
+        dir=$folder/${name/\//.}.$source
+        nodes=("${rows[@]%%=*}")
+        [ "$source" = dealer ] && nodes+=(dealer)
+        make_nodes "$dir" "${nodes[@]}"
+        with_source "$study" "$source" "$dir/study.toml"
+        began=$SECONDS
+        if run_study "$dir" "$dir/study.toml" "${rows[@]}"; then
+            echo "$name, $source: done in $((SECONDS - began)) s"
+        else
+            # The report names it; the other studies are run all the same.
+            echo "$name, $source: FAILED" >&2
+            show_logs "$dir"
+        fi
+        runs+=("$name" "$source" "$dir")
+    done
+done <"$folder/list.txt"
+
+echo
+"$compare" report "$summary" "${runs[@]}"
