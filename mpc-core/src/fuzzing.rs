@@ -1,6 +1,7 @@
 //! The decoders of bytes from peers, for fuzzing. None of them may panic, whatever the bytes.
 
 use crate::correlations::dealer;
+use crate::correlations::pairwise::rlwe;
 use crate::ring::wire::{decode, encode};
 use crate::ring::{Ring, Z64, Z128};
 
@@ -17,6 +18,12 @@ pub fn ring_wire(bytes: &[u8]) {
     if bits <= 64 {
         both_ways::<Z64>(rest, bits);
     }
+}
+
+/// Decodes `bytes`, but the first, as what an owner or another party gets in a product by RLWE; the
+/// first says which of them.
+pub fn rlwe(bytes: &[u8]) {
+    rlwe::views::decode(bytes);
 }
 
 /// There is one way to write a value, so what is decoded encodes to the same bytes.
@@ -37,6 +44,7 @@ mod tests {
         fn no_bytes_make_a_decoder_panic(bytes: Vec<u8>) {
             super::command(&bytes);
             super::ring_wire(&bytes);
+            super::rlwe(&bytes);
         }
     }
 }

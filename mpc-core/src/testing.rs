@@ -115,3 +115,6 @@ impl World {
 pub fn stream_with(session: &Session, peer: usize, site: MaskSite) -> Result<Prg, Error> {
     session.new_stream(peer, site)
 }
+
+#[cfg(feature = "test-util")]
+pub use crate::rand::drawn::{Drawn, record as record_drawn, take as take_drawn};

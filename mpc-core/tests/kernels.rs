@@ -1,5 +1,6 @@
 //! Every level of the kernels against the definition and against the portable loops.
 
+use mpc_core::ring::kernels::ntt::{Ntt, SMALLEST_DEGREE};
 use mpc_core::ring::kernels::{self, Level};
 use mpc_core::ring::{Ring, Z64, Z128};
 use proptest::collection::vec;
@@ -231,4 +232,113 @@ fn a_row_that_breaks_off_is_refused() {
 #[should_panic(expected = "B is k x n")]
 fn a_factor_of_another_shape_is_refused() {
     kernels::add_product(&[Z64(1); 2], &[Z64(1); 3], &mut [Z64(0)], 2, 1);
+}
+
+/// Two primes that are 1 mod 2^14, and the least above 2^49.
+const PRIMES: [u64; 3] = [0x3_ffff_ffff_c001, 0x3_ffff_ffe9_4001, 0x2_0000_000a_4001];
+
+fn degree() -> impl Strategy<Value = usize> {
+    prop_oneof![(5u32..=10).prop_map(|bits| 1 << bits), Just(4096), Just(8192)]
+}
+
+/// Residues, the extreme ones as often as others.
+fn residues(q: u64, count: usize, seed: u64) -> Vec<u64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        state >> 12
+    };
+    (0..count)
+        .map(|_| match next() % 4 {
+            0 => 0,
+            1 => q - 1,
+            _ => next() % q,
+        })
+        .collect()
+}
+
+/// x y mod (X^n + 1, q) by definition.
+fn negacyclic(q: u64, x: &[u64], y: &[u64]) -> Vec<u64> {
+    let (n, q) = (x.len(), u128::from(q));
+    let mut out = vec![0u128; n];
+    for (i, &x) in x.iter().enumerate() {
+        for (j, &y) in y.iter().enumerate() {
+            let product = u128::from(x) * u128::from(y) % q;
+            let to = &mut out[(i + j) % n];
+            *to = if i + j < n { *to + product } else { *to + q - product } % q;
+        }
+    }
+    out.into_iter().map(|x| x as u64).collect()
+}
+
+#[test]
+fn transforms_multiply_polynomials() {
+    for q in PRIMES {
+        for degree in [SMALLEST_DEGREE, 64, 256] {
+            let ntt = Ntt::new(q, degree);
+            let (x, y) = (residues(q, degree, 1), residues(q, degree, 2));
+            let due = negacyclic(q, &x, &y);
+            for level in Level::available() {
+                let (mut x, mut y) = (x.clone(), y.clone());
+                ntt.forward(level, &mut x);
+                ntt.forward(level, &mut y);
+                let mut product = vec![0; degree];
+                ntt.add_products(level, &x, &y, &mut product);
+                ntt.inverse(level, &mut product);
+                assert!(product == due, "{q} {degree} {}", level.name());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn transforms_agree_bit_for_bit(degree in degree(), prime in 0usize..3, seed: u64) {
+        let ntt = Ntt::new(PRIMES[prime], degree);
+        let x = residues(PRIMES[prime], degree, seed);
+        let mut due = x.clone();
+        ntt.forward(Level::Portable, &mut due);
+        prop_assert!(due.iter().all(|&x| x < PRIMES[prime]));
+        for level in Level::available() {
+            let mut values = x.clone();
+            ntt.forward(level, &mut values);
+            prop_assert!(values == due, "{} {}", degree, level.name());
+            ntt.inverse(level, &mut values);
+            prop_assert!(values == x, "{} {}", degree, level.name());
+        }
+    }
+
+    #[test]
+    fn products_of_values_are_those_of_the_definition(
+        prime in 0usize..3,
+        // Both sides of where a sum is reduced in between.
+        count in prop_oneof![0usize..5, 60usize..70, 1022usize..1027, Just(2100)],
+        extreme: bool,
+        seed: u64,
+    ) {
+        let (q, degree) = (PRIMES[prime], SMALLEST_DEGREE);
+        let ntt = Ntt::new(q, degree);
+        let values = |seed| {
+            if extreme { vec![q - 1; count * degree] } else { residues(q, count * degree, seed) }
+        };
+        let (x, y) = (values(seed), values(!seed));
+        let start = residues(q, degree, seed ^ 7);
+        let due: Vec<u64> = (0..degree)
+            .map(|at| {
+                let products = (0..count).map(|i| {
+                    u128::from(x[i * degree + at]) * u128::from(y[i * degree + at])
+                });
+                (products.fold(u128::from(start[at]), |sum, product| {
+                    (sum + product) % u128::from(q)
+                })) as u64
+            })
+            .collect();
+        for level in Level::available() {
+            let mut out = start.clone();
+            ntt.add_products(level, &x, &y, &mut out);
+            prop_assert!(out == due, "{} {}", count, level.name());
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Every mask of the correlations from oblivious transfer, switched off in turn: what the other
-//! side sees must then stop looking random. The switch is one for the whole process, so there is
+//! Every mask of the correlations from oblivious transfer and from RLWE, switched off in turn: what
+//! the other side sees must then stop looking random, or give way to an attack. The switch is one for the whole process, so there is
 //! one test in this file.
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 
@@ -68,4 +68,22 @@ fn every_mask_is_missed() {
         }
     }
     insecure_switch_off(None);
+    lattice_masks_are_missed();
+}
+
+/// Without its mask each message gives up its secret; with it the same attack fails and the bytes
+/// are uniform.
+fn lattice_masks_are_missed() {
+    use pairwise::rlwe::views::{Look, input, key, output};
+    let attacks: [(MaskSite, fn() -> Look); 3] =
+        [(MaskSite::RlweKey, key), (MaskSite::RlweInput, input), (MaskSite::RlweOutput, output)];
+    for (site, attack) in attacks {
+        let with = attack();
+        assert!(!with.found, "{site:?}: the attack succeeds against the mask");
+        let usual = surprise(&with.bytes);
+        assert!(usual.abs() < 6.0, "{site:?}: {usual} with the mask");
+        insecure_switch_off(Some(site));
+        assert!(attack().found, "{site:?}: the attack fails without the mask");
+        insecure_switch_off(None);
+    }
 }

@@ -1,7 +1,8 @@
 //! Joint training against the same training in the clear.
 
-use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
@@ -10,6 +11,7 @@ use mpc_ml::{Error, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
 
 fn settings(data: &[Rows]) -> SgdSettings {
     SgdSettings {
+        origin: Origin::Dealer,
         rows: data.iter().map(|rows| rows.len() as u64).collect(),
         columns: data[0].columns() as u32,
         intercept: true,
@@ -30,16 +32,20 @@ fn settings(data: &[Rows]) -> SgdSettings {
 
 /// Trains jointly, checks rounds and bytes against the plan, and gives the coefficients.
 fn train(plan: &SgdPlan, data: &[Rows]) -> Vec<f64> {
-    let world = World::new(data.len())
-        .with_dealer()
-        .outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let origin = plan.settings().origin;
+    let world =
+        World::new(data.len()).outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let results = world.run(async |mut session| {
         let me = session.me();
         let rows = data[me].ordered(&plan.schedule().own_order(me));
-        let mut source = DealerSource::start(&mut session)?;
-        let training = Training::begin(plan, &rows, &mut source, &mut session).await?;
+        let mut source: Box<dyn CorrelationSource> = match origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
+        let training = Training::begin(plan, &rows, &mut *source, &mut session).await?;
         session.meter().enter("training");
-        let weights = training.run(&mut session, |_| {}).await?;
+        let weights = training.run(&mut session, |_, _| {}).await?;
         let phase = session.meter().phase("training");
         let cost = plan.training_cost(me);
         assert_eq!(phase.rounds, 3 * plan.iterations());
@@ -105,6 +111,20 @@ fn the_study_of_the_design_with_an_accurate_sigmoid() {
     }
 }
 
+/// Without a dealer the phasors have a few bits, and noise without a mean in place of the others.
+#[test]
+fn the_study_of_the_design_without_a_dealer() {
+    let pairwise = |data: &[Rows]| SgdSettings { origin: Origin::Pairwise, ..settings(data) };
+    let data = synthetic::logistic(10_000, 100, 3, 1);
+    compare(pairwise(&data), &data, 4e-3);
+    for parties in [2, 5] {
+        let data = synthetic::logistic(2_000, 20, parties, 1);
+        let (window, terms, weighting) = (6, 16, Weighting::Plain);
+        let accurate = SgdSettings { window, terms, weighting, l2: 0.01, ..pairwise(&data) };
+        compare(accurate, &data, 4e-3);
+    }
+}
+
 #[test]
 fn momentum_decay_and_uneven_owners() {
     // The second owner has fewer rows than there are batches.
@@ -122,7 +142,10 @@ fn momentum_decay_and_uneven_owners() {
     };
     compare(SgdSettings { momentum: 0.9, l2: 0.01, ..base.clone() }, &data, 1e-3);
     compare(SgdSettings { decay: 0.3, learning_rate: 0.7, ..base.clone() }, &data, 1e-3);
-    compare(SgdSettings { intercept: false, ..base }, &data, 1e-3);
+    compare(SgdSettings { intercept: false, ..base.clone() }, &data, 1e-3);
+    let pairwise = SgdSettings { origin: Origin::Pairwise, ..base };
+    compare(SgdSettings { momentum: 0.9, l2: 0.01, ..pairwise.clone() }, &data, 2e-2);
+    compare(SgdSettings { decay: 0.3, learning_rate: 0.7, ..pairwise }, &data, 1e-2);
 }
 
 #[test]

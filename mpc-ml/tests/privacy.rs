@@ -8,8 +8,8 @@ mod law;
 use std::collections::{BTreeMap, BTreeSet};
 
 use law::{Runs, uniform, words};
-use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
@@ -26,6 +26,7 @@ const COLUMNS: usize = 15;
 
 fn plan() -> SgdPlan {
     SgdPlan::new(SgdSettings {
+        origin: Origin::Dealer,
         rows: vec![(ROWS / PARTIES) as u64; PARTIES],
         columns: COLUMNS as u32,
         intercept: true,
@@ -68,7 +69,7 @@ fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
         let rows = data[me].ordered(&plan.schedule().own_order(me));
         let mut source = DealerSource::start(&mut session)?;
         let training = Training::begin(plan, &rows, &mut source, &mut session).await?;
-        let weights = training.run(&mut session, |_| {}).await?;
+        let weights = training.run(&mut session, |_, _| {}).await?;
         sgd::release(plan, &weights, &mut session).await?;
         source.finish().await?;
         Ok::<_, Error>(())

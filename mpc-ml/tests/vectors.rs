@@ -4,6 +4,7 @@
 #[path = "../../mpc-core/tests/support/golden.rs"]
 mod golden;
 
+use mpc_core::correlations::Origin;
 use mpc_core::protocols::fit::Weighting;
 use mpc_ml::schedule::Schedule;
 use mpc_ml::{Rows, SgdPlan, SgdSettings, plaintext};
@@ -15,6 +16,7 @@ fn check(name: &str, now: &Value) {
 
 fn settings() -> SgdSettings {
     SgdSettings {
+        origin: Origin::Dealer,
         rows: vec![4, 3, 5],
         columns: 3,
         intercept: true,

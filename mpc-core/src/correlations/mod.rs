@@ -6,8 +6,10 @@
 //! it comes from.
 
 pub mod dealer;
+mod form;
 mod material;
 pub mod pairwise;
+mod production;
 mod request;
 
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use std::sync::Arc;
 use mpc_net::BoxFuture;
 use zeroize::Zeroizing;
 
+pub use form::{Origin, PhasorForm};
 pub use material::{Correlation, LeftFactor, OwnedProduct, Phasors, RightFactor};
+pub use production::Production;
 pub use request::{
     MatrixShape, OwnedProductRequest, PhasorMethod, PhasorRequest, PhasorRounding, Request,
     RightRequest,
@@ -75,6 +79,9 @@ pub trait CorrelationSource: Send {
     /// # Errors
     /// What stopped production, or [`Error::Internal`] when nothing is on order.
     fn take(&mut self) -> BoxFuture<'_, Result<Correlation, Error>>;
+
+    /// How far production is.
+    fn production(&self) -> Production;
 
     /// Ends production; nothing can be ordered after it. To be called when the last correlation
     /// was taken, before the session is finished.

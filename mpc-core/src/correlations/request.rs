@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::OwnRows;
 use crate::error::Error;
 use crate::ring::wire::element_bytes;
 use crate::trig;
@@ -54,15 +55,41 @@ impl MatrixShape {
         rows * u64::from(self.columns) * element_bytes(self.wire_bits()) as u64
     }
 
-    pub(crate) fn check(&self, parties: usize) -> Result<(), Error> {
-        // The high part of D is kept in 32 bits beside a low part of 64.
-        if self.entry_bits > 30 || !(66..=96).contains(&self.wire_bits()) {
+    /// Whether the own entries can be masked for a dealer: the high part of D is kept in 32 bits
+    /// beside a low part of 64.
+    pub(crate) fn check_masked(&self) -> Result<(), Error> {
+        if (66..=96).contains(&self.wire_bits()) {
+            return Ok(());
+        }
+        Err(Error::Range(format!(
+            "a matrix of {}-bit entries with {} bits of masking needs {} bits; 66 to 96 are possible",
+            self.entry_bits,
+            self.sigma,
+            self.wire_bits()
+        )))
+    }
+
+    /// Whether these can be the own rows of party `me`.
+    pub(crate) fn check_own(&self, me: usize, own: &OwnRows) -> Result<(), Error> {
+        let due = self.rows[me].checked_mul(u64::from(self.columns));
+        if due != Some(own.entries().len() as u64) {
+            return Err(Error::internal("an owner's rows do not fit the shape of the matrix"));
+        }
+        let bound = 1i64 << self.entry_bits;
+        if own.entries().iter().any(|&x| i64::from(x).abs() >= bound) {
             return Err(Error::Range(format!(
-                "a matrix of {}-bit entries with {} bits of masking needs {} bits; \
-                 66 to 96 are possible",
-                self.entry_bits,
-                self.sigma,
-                self.wire_bits()
+                "an entry of the own matrix is not below 2^{}",
+                self.entry_bits
+            )));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check(&self, parties: usize) -> Result<(), Error> {
+        if self.entry_bits > 30 {
+            return Err(Error::Range(format!(
+                "a matrix of {}-bit entries; at most 30 bits are possible",
+                self.entry_bits
             )));
         }
         if self.rows.len() != parties || self.columns == 0 {
@@ -78,7 +105,7 @@ impl MatrixShape {
 }
 
 /// Shares of X mu for fresh masks mu that every party draws for itself (docs/protocols.md 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OwnedProductRequest {
     /// The number of the registered matrix.
     pub matrix: u32,
@@ -105,10 +132,9 @@ impl OwnedProductRequest {
         self.rows.iter().map(|&(from, to)| to.saturating_sub(from) as usize).sum()
     }
 
-    fn check(&self, matrices: &[MatrixShape]) -> Result<(), Error> {
-        let shape = matrices
-            .get(self.matrix as usize)
-            .ok_or_else(|| Error::internal("a product names a registered matrix"))?;
+    /// Whether this can be asked of the matrix that it names.
+    pub(crate) fn check(&self, shape: Option<&MatrixShape>) -> Result<(), Error> {
+        let shape = shape.ok_or_else(|| Error::internal("a product names a registered matrix"))?;
         let rows_fit = self.rows.len() == shape.rows.len()
             && self.rows.iter().zip(&shape.rows).all(|(&(a, b), &n)| a <= b && b <= n);
         let ring_fits =
@@ -159,6 +185,17 @@ pub enum PhasorMethod {
     OneHot,
 }
 
+impl PhasorMethod {
+    /// Factors 2^ft in the product of all parties' phasors.
+    #[must_use]
+    pub fn factors(self, parties: usize) -> u32 {
+        match self {
+            Self::Bits => parties as u32,
+            Self::OneHot => 2 * parties as u32 - 1,
+        }
+    }
+}
+
 impl PhasorRequest {
     /// The number of cosines, which is also the number of sines.
     #[must_use]
@@ -206,7 +243,7 @@ impl Request {
         lefts: &[(u32, u32, u32)],
     ) -> Result<(), Error> {
         match self {
-            Self::OwnedProduct(request) => request.check(matrices),
+            Self::OwnedProduct(request) => request.check(matrices.get(request.matrix as usize)),
             Self::Phasors(request) => {
                 let fits = request.fraction <= trig::FRACTION_BITS
                     && request.angle_bits == trig::ANGLE_BITS
@@ -217,6 +254,13 @@ impl Request {
                 let terms = u64::from(request.count).saturating_mul(2);
                 fits_a_frame(&[[terms, request.harmonics.len() as u64]])
             }
+            _ => self.check_factor(lefts),
+        }
+    }
+
+    /// Checks the order of a factor; what is no factor passes.
+    pub(crate) fn check_factor(&self, lefts: &[(u32, u32, u32)]) -> Result<(), Error> {
+        match self {
             Self::Left { ring, m, k } => {
                 if !matches!(ring, 64 | 128) || *m == 0 || *k == 0 {
                     return Err(Error::internal("a left factor lives mod 2^64 or 2^128"));
@@ -232,6 +276,7 @@ impl Request {
                 let n = u64::from(request.n);
                 fits_a_frame(&[[u64::from(m), n], [u64::from(k), n]])
             }
+            Self::OwnedProduct(_) | Self::Phasors(_) => Ok(()),
         }
     }
 }

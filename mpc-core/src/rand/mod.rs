@@ -1,5 +1,6 @@
 //! Randomness: every mask has a name, every stream a domain.
 
+pub(crate) mod drawn;
 mod prg;
 mod seed;
 mod site;

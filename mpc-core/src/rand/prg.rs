@@ -6,8 +6,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::Seed;
 use super::site::{MaskSite, is_off};
+use super::{Seed, drawn};
 use crate::ring::Ring;
 use crate::ring::wire::mask;
 
@@ -25,6 +25,7 @@ impl Prg {
     #[must_use]
     pub fn new(seed: &Seed, site: MaskSite) -> Self {
         let seed = seed.derive(site.domain());
+        drawn::note("stream", seed.bytes());
         Self { rng: ChaCha20Rng::from_seed(*seed.bytes()), site }
     }
 

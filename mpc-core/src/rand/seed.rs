@@ -31,6 +31,7 @@ impl Seed {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bytes)
             .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
+        super::drawn::note("seed", &*bytes);
         Ok(Self(bytes))
     }
 

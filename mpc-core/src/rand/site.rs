@@ -39,11 +39,17 @@ pub enum MaskSite {
     LevelPad = 13,
     /// The leaves of a punctured tree, which mask a share that enters a one-hot product (6.3).
     OneHotLeaf = 14,
+    /// The error that hides a secret key in its public key (6.4).
+    RlweKey = 15,
+    /// a s + e, which hides an input of a product with an owner's matrix (6.4).
+    RlweInput = 16,
+    /// u p + e1, which hides the owner's matrix in an output of such a product (6.4).
+    RlweOutput = 17,
 }
 
 impl MaskSite {
     /// All sites.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -59,6 +65,9 @@ impl MaskSite {
         Self::RingPad,
         Self::LevelPad,
         Self::OneHotLeaf,
+        Self::RlweKey,
+        Self::RlweInput,
+        Self::RlweOutput,
     ];
 
     /// The domain of the site's streams.
@@ -80,6 +89,9 @@ impl MaskSite {
             Self::RingPad => "ring pad",
             Self::LevelPad => "level pad",
             Self::OneHotLeaf => "one-hot leaf",
+            Self::RlweKey => "rlwe key",
+            Self::RlweInput => "rlwe input",
+            Self::RlweOutput => "rlwe output",
         }
     }
 }
@@ -133,7 +145,10 @@ mod tests {
                 | MaskSite::OtChoice
                 | MaskSite::RingPad
                 | MaskSite::LevelPad
-                | MaskSite::OneHotLeaf => {}
+                | MaskSite::OneHotLeaf
+                | MaskSite::RlweKey
+                | MaskSite::RlweInput
+                | MaskSite::RlweOutput => {}
             }
         }
         let domains: BTreeSet<_> = MaskSite::ALL.iter().map(|site| site.domain()).collect();

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::rand::{Seed, hash};
+use crate::rand::{Seed, drawn, hash};
 
 const OFFER: Tag = Tag::new("session/offer");
 const CONFIRM: Tag = Tag::new("session/confirm");
@@ -28,6 +28,9 @@ pub(super) async fn agree(transport: &dyn Transport, context: &[u8; 32]) -> Resu
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce)
         .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
+
+    drawn::note("nonce", &nonce);
+    drawn::note("secret scalar", secret.as_bytes());
 
     // Round 1: nonce and public point of everybody to everybody.
     let offers = all_to_all(transport, OFFER, &[nonce, point].concat()).await?;

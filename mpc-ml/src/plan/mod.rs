@@ -4,7 +4,7 @@
 mod steps;
 
 use mpc_core::Cost;
-use mpc_core::correlations::{MatrixShape, OwnedProductRequest, Request};
+use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, PhasorForm, Request};
 use mpc_core::protocols::fit::{Fit, Symmetry, Weighting, fit};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::wire::element_bytes;
@@ -21,12 +21,18 @@ pub const W_FRACTION: u32 = 24;
 pub const E_FRACTION: u32 = 16;
 /// Fractional bits of the public coefficients of the sigmoid.
 pub const COEFFICIENT_FRACTION: u32 = 18;
-/// Fractional bits of the phasors.
-pub const PHASOR_FRACTION: u32 = 18;
+/// Bits of the parties' own phasors at the most, where they make them.
+const PHASOR_BITS: u32 = 9;
+/// Residuals are below 2^this: more than 1 is needed where many parties' roundings add up.
+const MOST_RESIDUAL_BITS: u32 = 3;
+
+/// Owned products that may wait to be used, in bytes at each party.
+const ORDERED_BYTES: u64 = 128 << 20;
+const MOST_ORDERED_EPOCHS: u64 = 128;
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes, so that nodes
 /// that would compute something else refuse each other.
-const ARITHMETIC: u32 = 1;
+const ARITHMETIC: u32 = 2;
 /// Masks have a place in the streams that is made for more than 64 bits; small studies are masked
 /// by a few bits more than they need.
 const LEAST_SIGMA: u32 = 53;
@@ -34,6 +40,8 @@ const LEAST_SIGMA: u32 = 53;
 /// What a study says about a logistic training by mini-batch gradient descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SgdSettings {
+    /// Where the correlated randomness comes from.
+    pub origin: Origin,
     /// Rows of each party; public.
     pub rows: Vec<u64>,
     /// Columns of the design matrix, without the intercept.
@@ -79,6 +87,8 @@ pub struct SgdPlan {
     weights: BoundedOpening,
     /// How the residuals are opened: k_e.
     residuals: BoundedOpening,
+    /// In which form the phasors come.
+    phasors: PhasorForm,
 }
 
 /// sigma(z) - 1/2, which is odd.
@@ -125,27 +135,13 @@ impl SgdPlan {
             + settings.rows.iter().sum::<u64>() as f64 * f64::from(settings.columns);
         let sigma = (41 + libm::ceil(libm::log2(masked)) as u32).max(LEAST_SIGMA);
 
-        let residual_bound = residual_bound(&sigmoid, parties);
-        if residual_bound >= 2.0 {
-            return refuse(format!(
-                "the fitted sigmoid is off by too much: residuals reach {residual_bound:.2}, and \
-                 must stay below 2; use more terms or a smaller window"
-            ));
-        }
+        let (residual_bound, residuals, phasors) = residuals_opening(&settings, &sigmoid, sigma)?;
         let bound = steps::weight_bound(&settings, schedule.batches() as u64, residual_bound);
         let opening = |h| weights_opening(bound, h, sigma, parties);
         let steps = Steps::new(&settings, |h| opening(h).ok())?;
         let weights = opening(steps.exponent())?;
-        let residuals = BoundedOpening::new(E_FRACTION + 1, sigma, 0, parties - 1)?;
-        let series_ring = residuals.ring + COEFFICIENT_FRACTION + PHASOR_FRACTION - E_FRACTION;
-        if series_ring > 128 {
-            return refuse(format!(
-                "with {sigma} bits of masking the sigmoid needs a ring of {series_ring} bits; at \
-                 most 128 are possible: reduce the rows, columns or epochs of the study"
-            ));
-        }
-        let plan = Self { settings, schedule, sigmoid, steps, sigma, weights, residuals };
-        if plan.matrix_shape().wire_bits() > 96 {
+        let plan = Self { settings, schedule, sigmoid, steps, sigma, weights, residuals, phasors };
+        if plan.settings.origin == Origin::Dealer && plan.matrix_shape().wire_bits() > 96 {
             return refuse(format!(
                 "a clip of {} with {sigma} bits of masking needs {} bits an entry; at most 96 are \
                  possible",
@@ -216,10 +212,21 @@ impl SgdPlan {
         W_FRACTION + self.weights.drop
     }
 
+    /// In which form the phasors come.
+    #[must_use]
+    pub fn phasors(&self) -> &PhasorForm {
+        &self.phasors
+    }
+
     /// The ring in which the sigmoid is evaluated.
     #[must_use]
     pub fn series_ring(&self) -> u32 {
-        self.residuals.ring + COEFFICIENT_FRACTION + PHASOR_FRACTION - E_FRACTION
+        self.headroom() + self.phasors.fraction
+    }
+
+    /// Bits of that ring beside the fraction of the phasors.
+    fn headroom(&self) -> u32 {
+        headroom(&self.residuals)
     }
 
     /// The shape of the design matrix, for a source of correlations.
@@ -256,12 +263,22 @@ impl SgdPlan {
             public_columns: 0,
         };
         let count = u32::try_from(self.settings.batch).unwrap_or(u32::MAX);
-        let phasors = self.sigmoid.series.demand(count, PHASOR_FRACTION, self.series_ring());
+        let phasors = self.phasors.request(&self.sigmoid.series, count, self.headroom());
         [
             Request::OwnedProduct(forward),
             Request::Phasors(phasors),
             Request::OwnedProduct(transposed),
         ]
+    }
+
+    /// For how many epochs correlations are ordered at once: as many as fit the memory, since
+    /// products for the same rows are cheaper together.
+    #[must_use]
+    pub fn epochs_an_order(&self) -> u64 {
+        let (weights, batch) = (self.settings.weights() as u64, self.settings.batch);
+        let batches = self.schedule.batches() as u64;
+        let bytes = batches.saturating_mul(2 * 16 * weights + (8 + 16) * batch);
+        (ORDERED_BYTES / bytes.max(1)).clamp(1, MOST_ORDERED_EPOCHS).min(self.settings.epochs)
     }
 
     /// What one iteration on `batch` costs `me`: three rounds, and the bytes of the table of
@@ -276,7 +293,7 @@ impl SgdPlan {
                 }
                 let own_rows = (parts[to].1 - parts[to].0) as usize;
                 self.weights.bytes(self.settings.weights())
-                    + 3 * self.settings.batch
+                    + element_bytes(self.phasors.angle_bits) as u64 * self.settings.batch
                     + self.residuals.bytes(own_rows)
             })
             .collect();
@@ -312,8 +329,10 @@ impl SgdPlan {
     pub fn canonical(&self) -> String {
         format!(
             "arithmetic {ARITHMETIC} scales {X_FRACTION} {W_FRACTION} {E_FRACTION} \
-             {COEFFICIENT_FRACTION} {PHASOR_FRACTION} {:?} sigma={} weights={:?} residuals={:?} steps={:?} series={:?}",
+             {COEFFICIENT_FRACTION} {:?} phasors={:?} sigma={} weights={:?} residuals={:?} \
+             steps={:?} series={:?}",
             self.settings,
+            self.phasors,
             self.sigma,
             self.weights,
             self.residuals,
@@ -336,21 +355,44 @@ fn weights_opening(bound: f64, h: u32, sigma: u32, parties: u32) -> Result<Bound
     })
 }
 
-/// The largest magnitude a residual can have: the label's distance from 1/2, the series, and the
-/// worst rounding on the way.
-fn residual_bound(sigmoid: &Fit, parties: u32) -> f64 {
+/// How residuals are opened, with the largest magnitude that one can have: the label's distance
+/// from 1/2, the series, and the worst rounding on the way.
+fn residuals_opening(
+    settings: &SgdSettings,
+    sigmoid: &Fit,
+    sigma: u32,
+) -> Result<(f64, BoundedOpening, PhasorForm), Error> {
+    let parties = settings.rows.len();
     let unit = |bits: u32| libm::ldexp(1.0, -(bits as i32));
-    let coefficients: f64 = sigmoid
-        .series
-        .terms
-        .iter()
-        .map(|term| (term.sine.abs() + term.cosine.abs()) as f64 * unit(COEFFICIENT_FRACTION))
-        .sum();
     let terms = sigmoid.series.terms.len() as f64;
-    0.5 + sigmoid.largest
-        + 2.0 * coefficients * unit(PHASOR_FRACTION)
+    let exact = 0.5
+        + sigmoid.largest
         + 2.0 * terms * unit(COEFFICIENT_FRACTION)
-        + f64::from(parties) * unit(E_FRACTION)
+        + parties as f64 * unit(E_FRACTION);
+    for bits in 1..=MOST_RESIDUAL_BITS {
+        let opening = BoundedOpening::new(E_FRACTION + bits, sigma, 0, parties as u32 - 1)?;
+        let phasors = PhasorForm::new(
+            settings.origin,
+            &sigmoid.series,
+            parties,
+            headroom(&opening),
+            PHASOR_BITS,
+        )?;
+        let bound = exact + phasors.error;
+        if bound < f64::from(1 << bits) {
+            return Ok((bound, opening, phasors));
+        }
+    }
+    refuse(format!(
+        "with {parties} parties the roundings of the sigmoid may add up to more than {}: use fewer \
+         terms or a smaller window",
+        1 << MOST_RESIDUAL_BITS
+    ))
+}
+
+/// Bits of the ring of the series beside the fraction of the phasors.
+fn headroom(residuals: &BoundedOpening) -> u32 {
+    residuals.ring + COEFFICIENT_FRACTION - E_FRACTION
 }
 
 impl SgdSettings {

@@ -2,6 +2,7 @@ use super::*;
 
 pub(crate) fn settings() -> SgdSettings {
     SgdSettings {
+        origin: Origin::Dealer,
         rows: vec![4000, 3500, 2500],
         columns: 100,
         intercept: true,

@@ -1,9 +1,12 @@
 //! Logistic regression by mini-batch gradient descent: three rounds an iteration
 //! (docs/protocols.md 5).
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, OwnedProduct, Phasors};
+use mpc_core::correlations::{
+    CorrelationSource, OwnRows, OwnedMatrix, OwnedProduct, Phasors, Production,
+};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
@@ -11,9 +14,7 @@ use mpc_core::{Batch, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::plan::{
-    COEFFICIENT_FRACTION, E_FRACTION, PHASOR_FRACTION, SgdPlan, W_FRACTION, X_FRACTION,
-};
+use crate::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::rows::Rows;
 
 /// The output that reveals the coefficients.
@@ -80,36 +81,37 @@ impl<'a> Training<'a> {
     }
 
     /// Trains to the end and gives this party's share of w~. Three rounds an iteration;
-    /// [`SgdPlan::training_cost`]. `progress` hears the number of iterations done.
+    /// [`SgdPlan::training_cost`]. `progress` hears the number of iterations done, and how far the
+    /// production of correlations is.
     ///
     /// # Errors
     /// Network errors.
     pub async fn run(
         mut self,
         session: &mut Session,
-        mut progress: impl FnMut(u64),
+        mut progress: impl FnMut(u64, Production),
     ) -> Result<Shared<Z128>, Error> {
         let epochs = self.plan.settings().epochs;
+        let stretch = self.plan.epochs_an_order();
         let mut done = 0;
-        self.order(0)?;
+        self.order(0..stretch.min(epochs))?;
         for epoch in 0..epochs {
-            // What the next epoch needs is made while this one runs.
-            if epoch + 1 < epochs {
-                self.order(epoch + 1)?;
+            // What the next epochs need is made while these run.
+            if epoch % stretch == 0 && epoch + stretch < epochs {
+                self.order(epoch + stretch..epochs.min(epoch + 2 * stretch))?;
             }
             for batch in self.plan.schedule().order(epoch) {
                 self.iterate(epoch, batch, session).await?;
                 done += 1;
-                progress(done);
+                progress(done, self.source.production());
             }
         }
         Ok(self.weights)
     }
 
-    fn order(&mut self, epoch: u64) -> Result<(), Error> {
-        let batches = self.plan.schedule().order(epoch);
-        let requests =
-            batches.into_iter().flat_map(|batch| self.plan.requests(self.matrix, batch)).collect();
+    fn order(&mut self, epochs: Range<u64>) -> Result<(), Error> {
+        let batches = epochs.flat_map(|epoch| self.plan.schedule().order(epoch));
+        let requests = batches.flat_map(|batch| self.plan.requests(self.matrix, batch)).collect();
         Ok(self.source.demand(requests)?)
     }
 
@@ -182,7 +184,7 @@ impl<'a> Training<'a> {
         let opened = session.open(round).await?;
         let mut e = series.evaluate(opened.at(slot), &phasors);
         let (me, parties) = (session.me(), session.parties());
-        let scale = COEFFICIENT_FRACTION + PHASOR_FRACTION;
+        let scale = COEFFICIENT_FRACTION + phasors.fraction;
         if me == 0 {
             e.as_mut_slice().iter_mut().for_each(|e| *e += Z128(1 << (scale - 1)));
         }
@@ -254,7 +256,7 @@ impl<'a> Training<'a> {
     }
 
     /// The place of the own rows in a batch, and their entries.
-    fn own_part(&self, batch: usize, me: usize) -> (std::ops::Range<usize>, &[i32]) {
+    fn own_part(&self, batch: usize, me: usize) -> (Range<usize>, &[i32]) {
         let parts = self.plan.schedule().parts(batch);
         let size = |&(from, to): &(u64, u64)| (to - from) as usize;
         let start = parts[..me].iter().map(size).sum::<usize>();

@@ -120,7 +120,7 @@ async fn train(
     session.agree("beginning of the measurement", &[]).await?;
     session.meter().enter("training");
     let online = Instant::now();
-    let weights = training.run(&mut session, |_| {}).await?;
+    let weights = training.run(&mut session, |_, _| {}).await?;
     let online = online.elapsed();
     session.meter().enter("release");
     let model = sgd::release(plan, &weights, &mut session).await?;

@@ -1,5 +1,6 @@
 //! The trainings that are measured.
 
+use mpc_core::correlations::Origin;
 use mpc_core::protocols::fit::Weighting;
 use mpc_ml::{Rows, SgdPlan, SgdSettings, synthetic};
 
@@ -58,6 +59,7 @@ impl Shape {
 
     pub fn plan(&self, data: &[Rows]) -> Outcome<SgdPlan> {
         Ok(SgdPlan::new(SgdSettings {
+            origin: Origin::Dealer,
             rows: data.iter().map(|rows| rows.len() as u64).collect(),
             columns: u32::try_from(self.columns)?,
             intercept: true,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Request};
+use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
 use mpc_ml::SgdPlan;
 use mpc_net::BoxFuture;
 
@@ -42,6 +42,10 @@ impl CorrelationSource for Stock<'_> {
             Some(correlation) => Box::pin(std::future::ready(Ok(correlation))),
             None => self.source.take(),
         }
+    }
+
+    fn production(&self) -> Production {
+        self.source.production()
     }
 
     fn finish(&mut self) -> BoxFuture<'_, Result<(), mpc_core::Error>> {

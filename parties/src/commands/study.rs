@@ -65,8 +65,7 @@ fn to_do(study: &Study, settings: &Settings) -> Vec<String> {
         .filter(|name| settings.peer(name).is_none())
         .map(|name| format!("{name} is not known yet: party peer add {name} ADDRESS FINGERPRINT"))
         .collect();
-    let Correlations::Dealer = study.security().correlations;
-    if settings.dealer.is_none() {
+    if study.security().correlations == Correlations::Dealer && settings.dealer.is_none() {
         let line = "the dealer is not known yet: party peer add --dealer NAME ADDRESS FINGERPRINT";
         to_do.push(line.to_owned());
     }

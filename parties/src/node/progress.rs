@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mpc_core::correlations::Production;
 use mpc_net::quic::{JoinEvent, Observer};
 
 /// Prints one line to standard error.
@@ -48,9 +49,10 @@ pub fn observer() -> Observer {
     })
 }
 
-/// A bar on a terminal, a line now and then elsewhere.
+/// Two bars on a terminal (preparation runs ahead of the training), a line now and then elsewhere.
 pub(super) struct Progress {
-    bar: ProgressBar,
+    steps: ProgressBar,
+    made: ProgressBar,
     total: u64,
     lines: bool,
     next_line: u64,
@@ -61,25 +63,43 @@ impl Progress {
         let terminal = io::stderr().is_terminal();
         let target =
             if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        if let Ok(style) = ProgressStyle::with_template(
-            "{msg} {bar:40} {pos}/{len} steps, {elapsed} gone, {eta} to go",
-        ) {
-            bar.set_style(style);
+        let bars = MultiProgress::with_draw_target(target);
+        let bar = |length, what: &'static str, template| {
+            let bar = bars.add(ProgressBar::new(length));
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.with_message(what)
+        };
+        Self {
+            made: bar(0, "preparation", "{msg:11} {bar:40} {pos}/{len} correlations"),
+            steps: bar(
+                total,
+                what,
+                "{msg:11} {bar:40} {pos}/{len} steps, {elapsed} gone, {eta} to go",
+            ),
+            total,
+            lines: !terminal,
+            next_line: total.div_ceil(4),
         }
-        bar.set_message(what);
-        Self { bar, total, lines: !terminal, next_line: total.div_ceil(4) }
     }
 
-    pub(super) fn at(&mut self, done: u64) {
-        self.bar.set_position(done);
+    pub(super) fn at(&mut self, done: u64, production: Production) {
+        self.steps.set_position(done);
+        self.made.set_length(production.ordered);
+        self.made.set_position(production.made);
         if self.lines && done >= self.next_line {
-            say(&format!("training: {done} of {} steps", self.total));
+            let Production { made, ordered } = production;
+            say(&format!(
+                "training: {done} of {} steps; preparation: {made} of {ordered} correlations ordered",
+                self.total
+            ));
             self.next_line += self.total.div_ceil(4);
         }
     }
 
     pub(super) fn finish(self) {
-        self.bar.finish_and_clear();
+        self.made.finish_and_clear();
+        self.steps.finish_and_clear();
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::{Outputs, Recipients, Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, SigmoidRecord, TrainingRecord};
@@ -26,7 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::{Report, create};
 use crate::settings::{Overrides, Settings};
-use crate::study::{SigmoidFit, Study};
+use crate::study::{Correlations, SigmoidFit, Study};
 
 const ROWS: Tag = Tag::new("study/rows");
 
@@ -186,14 +187,15 @@ impl Participant {
         let me = session.me();
         let mut own_warnings = clip_warning(&encoded, clip);
         let own = rows_of(&encoded).ordered(&plan.schedule().own_order(me));
-        let mut source = DealerSource::start(session)?;
-        let training = Training::begin(&plan, &own, &mut source, session).await?;
+        let mut source = start_source(self.study.security().correlations, session)?;
+        let training = Training::begin(&plan, &own, &mut *source, session).await?;
         clock.insert("preparation", begin.elapsed().as_secs_f64());
 
         session.meter().enter("training");
         let begin = Instant::now();
         let mut progress = Progress::new(plan.iterations(), "training");
-        let weights = training.run(session, |done| progress.at(done)).await?;
+        let weights =
+            training.run(session, |done, production| progress.at(done, production)).await?;
         progress.finish();
         source.finish().await?;
         clock.insert("training", begin.elapsed().as_secs_f64());
@@ -336,6 +338,17 @@ impl Participant {
     }
 }
 
+/// Starts the making of correlations where the study says.
+fn start_source(
+    correlations: Correlations,
+    session: &mut Session,
+) -> Result<Box<dyn CorrelationSource>, Failure> {
+    Ok(match correlations {
+        Correlations::Pairwise => Box::new(PairwiseSource::start(session, Expansion::Fast)?),
+        Correlations::Dealer => Box::new(DealerSource::start(session)?),
+    })
+}
+
 /// The settings of the training that a study describes, for parties with these numbers of rows.
 ///
 /// # Errors
@@ -346,6 +359,7 @@ pub fn sgd_settings(study: &Study, rows: Vec<u64>) -> Result<SgdSettings, Failur
     let columns = u32::try_from(columns)
         .map_err(|_| Failure::new(Exit::Configuration, "the study has too many columns"))?;
     Ok(SgdSettings {
+        origin: study.security().correlations.origin(),
         rows,
         columns,
         intercept: model.intercept,

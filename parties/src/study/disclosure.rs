@@ -120,6 +120,7 @@ fn traffic(study: &Study) -> Disclosure {
 
 fn dealer(study: &Study) -> Option<Disclosure> {
     match study.security().correlations {
+        Correlations::Pairwise => None,
         Correlations::Dealer => Some(Disclosure {
             what:
                 "the digest of the study and the sizes of the computation; no data and no results"

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mpc_core::correlations::Origin;
+
 use super::StudyError;
 use super::raw::RawSecurity;
 
@@ -16,13 +18,27 @@ pub struct Security {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Correlations {
+    /// From the parties themselves, pair by pair: all but one of them may pool what they see.
+    Pairwise,
     /// From a dealer, a further node that sees no data and must not collude with any party.
     Dealer,
+}
+
+impl Correlations {
+    /// The same, as a model's plan takes it.
+    #[must_use]
+    pub fn origin(self) -> Origin {
+        match self {
+            Self::Pairwise => Origin::Pairwise,
+            Self::Dealer => Origin::Dealer,
+        }
+    }
 }
 
 impl fmt::Display for Correlations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Pairwise => "pairwise",
             Self::Dealer => "dealer",
         })
     }
@@ -32,9 +48,7 @@ pub(super) fn check(raw: &RawSecurity) -> Result<Security, StudyError> {
     let field = "security.correlations";
     match raw.correlations.as_str() {
         "dealer" => Ok(Security { correlations: Correlations::Dealer }),
-        "pairwise" => {
-            Err(StudyError::not_yet(field, "correlated randomness made by the parties alone"))
-        }
-        _ => Err(StudyError::rule(field, "must be \"dealer\" or \"pairwise\"")),
+        "pairwise" => Ok(Security { correlations: Correlations::Pairwise }),
+        _ => Err(StudyError::rule(field, "must be \"pairwise\" or \"dealer\"")),
     }
 }

@@ -68,7 +68,6 @@ fn what_comes_later_is_named() {
     for (from, to) in [
         ("partition = \"horizontal\"", "partition = \"vertical\""),
         ("kind = \"logistic\"", "kind = \"linear\""),
-        ("correlations = \"dealer\"", "correlations = \"pairwise\""),
     ] {
         let error = changed(from, to).unwrap_err();
         assert!(matches!(error, StudyError::NotYet { line: Some(_), .. }), "{error}");

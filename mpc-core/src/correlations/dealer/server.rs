@@ -31,6 +31,7 @@ pub async fn serve(session: &mut Session) -> Result<(), Error> {
         match next_command(&session).await? {
             Command::Register(shape) => {
                 shape.check(parties)?;
+                shape.check_masked()?;
                 for (party, streams) in dealer.streams.iter_mut().enumerate() {
                     streams.register(&shape, party);
                 }

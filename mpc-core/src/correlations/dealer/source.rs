@@ -1,6 +1,7 @@
 //! The source at a party: a task that produces ahead, on a channel of its own.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use mpc_net::{BoxFuture, Due};
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +11,8 @@ use zeroize::Zeroizing;
 use super::command::{CHANNEL, CORRECTION, Command, MASKED_MATRIX, REQUESTS_A_COMMAND};
 use super::party::{MaskedRows, PartyState, Registered};
 use super::streams::Streams;
-use crate::correlations::{Correlation, CorrelationSource, OwnedMatrix, Request};
+use crate::correlations::production::Counts;
+use crate::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
 use crate::error::Error;
 use crate::offload::offload;
 use crate::ring::wire::{decode, element_bytes, encode};
@@ -37,6 +39,7 @@ pub struct DealerSource {
     orders: mpsc::UnboundedSender<Order>,
     ready: mpsc::Receiver<Result<Correlation, Error>>,
     task: JoinHandle<()>,
+    counts: Arc<Counts>,
 }
 
 impl DealerSource {
@@ -56,8 +59,9 @@ impl DealerSource {
         };
         let (orders, queue) = mpsc::unbounded_channel();
         let (done, ready) = mpsc::channel(AHEAD);
-        let producer = Producer { session, state: Some(state), done };
-        Ok(Self { orders, ready, task: tokio::spawn(producer.run(queue)) })
+        let counts = Arc::new(Counts::default());
+        let producer = Producer { session, state: Some(state), done, counts: Arc::clone(&counts) };
+        Ok(Self { orders, ready, task: tokio::spawn(producer.run(queue)), counts })
     }
 
     fn order(&self, order: Order) -> Result<(), Error> {
@@ -88,11 +92,16 @@ impl CorrelationSource for DealerSource {
     }
 
     fn demand(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        self.counts.ordered(requests.len());
         self.order(Order::Produce(requests))
     }
 
     fn take(&mut self) -> BoxFuture<'_, Result<Correlation, Error>> {
         Box::pin(async move { self.ready.recv().await.unwrap_or_else(|| Err(stopped())) })
+    }
+
+    fn production(&self) -> Production {
+        self.counts.so_far()
     }
 
     fn finish(&mut self) -> BoxFuture<'_, Result<(), Error>> {
@@ -121,6 +130,7 @@ struct Producer {
     session: Session,
     state: Option<PartyState>,
     done: mpsc::Sender<Result<Correlation, Error>>,
+    counts: Arc<Counts>,
 }
 
 impl Producer {
@@ -162,6 +172,7 @@ impl Producer {
             let Command::Produce(some) = command else { return Err(stopped()) };
             for request in some {
                 let correlation = self.one(request).await?;
+                self.counts.made(1);
                 if self.done.send(Ok(correlation)).await.is_err() {
                     return Ok(()); // The source was dropped; nobody waits any more.
                 }
@@ -198,18 +209,10 @@ impl Producer {
         let OwnedMatrix { shape, own } = matrix;
         let me = self.session.me();
         shape.check(self.session.parties())?;
+        shape.check_masked()?;
         let columns = shape.columns as usize;
         let entries: Vec<usize> = shape.rows.iter().map(|&rows| rows as usize * columns).collect();
-        if own.entries().len() != entries[me] {
-            return Err(Error::internal("an owner's rows do not fit the shape of the matrix"));
-        }
-        let bound = 1i64 << shape.entry_bits;
-        if own.entries().iter().any(|&x| i64::from(x).abs() >= bound) {
-            return Err(Error::Range(format!(
-                "an entry of the own matrix is not below 2^{}",
-                shape.entry_bits
-            )));
-        }
+        shape.check_own(me, &own)?;
         self.tell(&Command::Register(shape.clone())).await?;
 
         let bits = shape.wire_bits();

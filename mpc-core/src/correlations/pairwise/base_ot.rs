@@ -28,7 +28,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::block::Block;
 use crate::error::Error;
-use crate::rand::hash;
+use crate::rand::{drawn, hash};
 
 const POINT: usize = 32;
 
@@ -84,6 +84,7 @@ fn random_wide() -> Result<Zeroizing<[u8; 64]>, Error> {
     let mut wide = Zeroizing::new([0; 64]);
     getrandom::fill(&mut *wide)
         .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
+    drawn::note("base OT", &*wide);
     Ok(wide)
 }
 

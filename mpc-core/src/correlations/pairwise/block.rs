@@ -155,6 +155,7 @@ pub(super) fn fresh(count: usize) -> Result<Zeroizing<Vec<Block>>, crate::error:
     let mut blocks = Zeroizing::new(vec![[0; 16]; count]);
     getrandom::fill(blocks.as_flattened_mut())
         .map_err(|error| crate::error::Error::internal(format!("no randomness: {error}")))?;
+    blocks.iter().for_each(|block| crate::rand::drawn::note("block", block));
     Ok(blocks)
 }
 

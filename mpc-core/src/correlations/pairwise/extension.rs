@@ -20,7 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::block::{Bits, Block, Cipher, CrHash, fresh, xor, xor_into};
 use super::ggm;
 use crate::error::Error;
-use crate::rand::{MaskSite, hash, is_off};
+use crate::rand::{MaskSite, drawn, hash, is_off};
 
 /// Base OTs for each direction of a pair.
 pub(super) const BASE: usize = 128;
@@ -84,6 +84,8 @@ impl Keys {
             ];
             let mut key = [0; 16];
             key.copy_from_slice(&hash(domain, &parts)[..16]);
+            // Under a key no tweak is used twice, so a tweak recurs only if a key does.
+            drawn::note("key of tweaks", &key);
             key
         };
         Self {

@@ -53,6 +53,8 @@ mod ole;
 mod one_hot;
 mod phasors;
 mod plan;
+pub mod rlwe;
+mod source;
 mod triples;
 
 use crate::error::Error;
@@ -65,6 +67,7 @@ pub use extension::measure_extension;
 #[cfg(feature = "test-util")]
 pub use one_hot::level_sums_are_hidden;
 pub use plan::PhasorPlan;
+pub use source::PairwiseSource;
 pub use triples::ProductShape;
 
 /// The label of the channel between the parties.
@@ -76,12 +79,11 @@ pub struct PairwiseOt {
     expansion: Expansion,
     links: Option<link::Links>,
     own: Own,
-    lefts: Vec<triples::Left>,
+    lefts: triples::Lefts,
 }
 
 /// Streams of this party alone, from a seed that was drawn at the start.
 struct Own {
-    left: Prg,
     right: Prg,
     angle: Prg,
     rounding: Prg,
@@ -95,19 +97,23 @@ impl PairwiseOt {
     /// When this was done before in this session, a peer sends what is no point, or the network
     /// fails.
     pub async fn establish(session: &mut Session, expansion: Expansion) -> Result<Self, Error> {
-        let mut session = session.fork(CHANNEL)?;
+        let session = session.fork(CHANNEL)?;
         session.meter().enter("preparation");
+        Self::on(session, expansion).await
+    }
+
+    /// [`establish`](Self::establish) on a session that is this one's alone.
+    async fn on(mut session: Session, expansion: Expansion) -> Result<Self, Error> {
         let links = link::establish(&mut session, expansion).await?;
         let seed = Seed::fresh()?;
         let stream = |site| Prg::new(&seed, site);
         let own = Own {
-            left: stream(MaskSite::TripleLeft),
             right: stream(MaskSite::TripleRight),
             angle: stream(MaskSite::AngleMask),
             rounding: Prg::new(&seed.derive("rounding"), MaskSite::AngleMask),
             roots: stream(MaskSite::OneHotLeaf),
         };
-        Ok(Self { session, expansion, links: Some(links), own, lefts: Vec::new() })
+        Ok(Self { session, expansion, links: Some(links), own, lefts: triples::Lefts::new(&seed) })
     }
 
     /// What [`establish`](Self::establish) costs.
@@ -115,6 +121,10 @@ impl PairwiseOt {
     pub fn establish_cost(session: &Session) -> Cost {
         let bytes = link::BASE_BYTES + extension::SETUP_BYTES;
         Cost::to_all(session.me(), session.parties(), 2, bytes as u64)
+    }
+
+    fn parties(&self) -> usize {
+        self.session.parties()
     }
 
     /// What this channel counts.

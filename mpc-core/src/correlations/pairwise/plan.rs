@@ -62,7 +62,7 @@ impl PhasorPlan {
         let bits = (0..series.terms.len())
             .map(|k| (3.min(top)..top).find(|&t| largest << t >= size(k) << top).unwrap_or(top))
             .collect();
-        let fraction = factors(parties, method) * top;
+        let fraction = method.factors(parties) * top;
         PhasorRequest {
             count,
             harmonics: series.harmonics(),
@@ -87,7 +87,7 @@ impl PhasorPlan {
         let (bits, method) = (rounding.bits.clone(), rounding.method);
         let a = request.angle_bits;
         let digits = [a.div_ceil(2), a / 2];
-        let factors = factors(parties, method);
+        let factors = method.factors(parties);
         let most = bits.iter().copied().max().unwrap_or(0);
         let least = bits.iter().copied().min().unwrap_or(0);
         if request.ring > 128
@@ -183,6 +183,25 @@ impl PhasorPlan {
             multiply(along(sum, count));
         }
         ((1i128 << (30 + Q)) / amplitude.max(1)) as u64
+    }
+
+    /// How far the shared phasor of harmonic k, times its gain, can be from the exact one: a bound
+    /// on the distance in the plane.
+    #[must_use]
+    pub fn error(&self, k: usize) -> f64 {
+        let unit = libm::ldexp(1.0, -(self.bits[k] as i32));
+        let gain = self.gains[k] as f64 * libm::ldexp(1.0, -30);
+        // Each factor is the exact phasor times 1 - 2^-ft, off by a rounding in each coordinate:
+        // to the nearest in a table, at random where bits are choices.
+        let (most, factors) = match self.method {
+            PhasorMethod::Bits => (std::f64::consts::SQRT_2 * unit, self.parties),
+            PhasorMethod::OneHot => (std::f64::consts::SQRT_2 * unit / 2.0, 2 * self.parties - 1),
+        };
+        let (ratio, mean) = ((1.0 - unit + most), 1.0 - unit);
+        let power = |base: f64| libm::pow(base, factors as f64);
+        // |prod (mean + error) - mean^n| grows to at most (mean + most)^n - mean^n, and the gain is
+        // not exactly mean^-n. The last term covers the tables' own 30 bits.
+        gain * (power(ratio) - power(mean)) + (gain * power(mean) - 1.0).abs() + 1e-6
     }
 
     /// The request that this is the plan for.
@@ -305,13 +324,6 @@ impl PhasorPlan {
             }
         }
         cost
-    }
-}
-
-fn factors(parties: usize, method: PhasorMethod) -> u32 {
-    match method {
-        PhasorMethod::Bits => parties as u32,
-        PhasorMethod::OneHot => 2 * parties as u32 - 1,
     }
 }
 

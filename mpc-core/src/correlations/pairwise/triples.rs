@@ -5,13 +5,15 @@
 //! a Gilboa product between p and q: p keeps one share of it and q the other. A left factor stays
 //! here until its last right factor was made; each right factor takes fresh products with it.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
-use super::PairwiseOt;
 use super::ole::{Shape, Task};
+use super::{Expansion, PairwiseOt};
 use crate::correlations::{Correlation, LeftFactor, RightFactor, RightRequest};
 use crate::error::Error;
-use crate::rand::Prg;
+use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z64, Z128, kernels};
 use crate::session::Cost;
 use crate::share::Shared;
@@ -19,13 +21,66 @@ use crate::share::Shared;
 /// Ring elements that are multiplied in one pass: what bounds the memory.
 const PASS: usize = 1 << 20;
 
-/// A left factor that further right factors may still name.
-pub(super) struct Left {
+/// The own share of a left factor, row by row.
+pub(super) type OwnLeft = Arc<Zeroizing<Vec<u128>>>;
+
+/// The left factors of this party, which further right factors may name.
+pub(super) struct Lefts {
+    stream: Prg,
+    all: Vec<Left>,
+}
+
+struct Left {
     m: usize,
     k: usize,
     ring: u32,
-    /// Empty after its last use.
-    a: Zeroizing<Vec<u128>>,
+    /// None after its last use.
+    a: Option<OwnLeft>,
+}
+
+impl Lefts {
+    pub(super) fn new(seed: &Seed) -> Self {
+        Self { stream: Prg::new(seed, MaskSite::TripleLeft), all: Vec::new() }
+    }
+
+    /// Draws the own share of A (m x k); its number is the next one. MaskSite: `TripleLeft`.
+    pub(super) fn draw(&mut self, m: u32, k: u32, ring: u32) -> Result<Correlation, Error> {
+        fn share<R: Ring>(stream: &mut Prg, m: usize, k: usize) -> Shared<R> {
+            Shared::new(stream.elements(m * k, R::BITS).to_vec(), m, k)
+        }
+        let (m, k) = (m as usize, k as usize);
+        if m == 0 || k == 0 {
+            return Err(Error::internal("a left factor has elements"));
+        }
+        let (a, correlation) = match ring {
+            64 => {
+                let a: Shared<Z64> = share(&mut self.stream, m, k);
+                (words(a.as_slice()), Correlation::Left64(LeftFactor { a }))
+            }
+            128 => {
+                let a: Shared<Z128> = share(&mut self.stream, m, k);
+                (words(a.as_slice()), Correlation::Left128(LeftFactor { a }))
+            }
+            _ => return Err(Error::internal("a left factor lives mod 2^64 or 2^128")),
+        };
+        self.all.push(Left { m, k, ring, a: Some(Arc::new(a)) });
+        Ok(correlation)
+    }
+
+    /// The shape of the product that a right factor makes, and the own share of A.
+    pub(super) fn of(&mut self, request: &RightRequest) -> Result<(ProductShape, OwnLeft), Error> {
+        let shape = self.shape(request)?;
+        let left = &mut self.all[request.left as usize];
+        let a = if request.last { left.a.take() } else { left.a.clone() };
+        let a = a.ok_or_else(|| Error::internal("a left factor was used after its last use"))?;
+        Ok((shape, a))
+    }
+
+    fn shape(&self, request: &RightRequest) -> Result<ProductShape, Error> {
+        let left = self.all.get(request.left as usize);
+        let left = left.ok_or_else(|| Error::internal("a right factor names a left factor"))?;
+        Ok(ProductShape { m: left.m, k: left.k, n: request.n as usize, ring: left.ring })
+    }
 }
 
 /// The shape of A B: m x k times k x n.
@@ -67,10 +122,34 @@ impl ProductShape {
         })
     }
 
+    /// Rounds of making it with transfers.
+    pub(super) fn transfer_rounds(&self) -> u64 {
+        2 * self.passes().count() as u64
+    }
+
+    /// Bytes to each peer when it is made with transfers between all ordered pairs.
+    pub(super) fn transfer_bytes(&self, expansion: Expansion) -> u64 {
+        self.passes().map(|pass| expansion.bytes(pass.ots() as u64) + pass.bytes() as u64).sum()
+    }
+
     fn check(&self) -> Result<(), Error> {
         let fits = self.m > 0 && self.k > 0 && self.n > 0 && (1..=128).contains(&self.ring);
         fits.then_some(()).ok_or_else(|| Error::internal("a product of matrices without elements"))
     }
+}
+
+/// The factor from the own shares of A and B and the share of the cross terms.
+pub(super) fn right_factor<R: Ring>(
+    shape: ProductShape,
+    a: &[u128],
+    b: Shared<R>,
+    cross: &[u128],
+) -> RightFactor<R> {
+    let ProductShape { m, k, n, .. } = shape;
+    let mut ab = Shared::new(cross.iter().map(|&v| R::from_u128(v)).collect(), m, n);
+    let own: Zeroizing<Vec<R>> = Zeroizing::new(a.iter().map(|&v| R::from_u128(v)).collect());
+    kernels::add_product(&own, b.as_slice(), ab.as_mut_slice(), k, n);
+    RightFactor { b, ab }
 }
 
 fn transposed(values: &[u128], rows: usize, columns: usize) -> Zeroizing<Vec<u128>> {
@@ -81,7 +160,7 @@ fn transposed(values: &[u128], rows: usize, columns: usize) -> Zeroizing<Vec<u12
     out
 }
 
-fn words<R: Ring>(values: &[R]) -> Zeroizing<Vec<u128>> {
+pub(super) fn words<R: Ring>(values: &[R]) -> Zeroizing<Vec<u128>> {
     Zeroizing::new(values.iter().map(|v| v.to_u128()).collect())
 }
 
@@ -166,26 +245,7 @@ impl PairwiseOt {
     /// # Errors
     /// When the ring is another one.
     pub fn left(&mut self, m: u32, k: u32, ring: u32) -> Result<Correlation, Error> {
-        fn draw<R: Ring>(stream: &mut Prg, m: usize, k: usize) -> Shared<R> {
-            Shared::new(stream.elements(m * k, R::BITS).to_vec(), m, k)
-        }
-        let (m, k) = (m as usize, k as usize);
-        if m == 0 || k == 0 {
-            return Err(Error::internal("a left factor has elements"));
-        }
-        let (a, correlation) = match ring {
-            64 => {
-                let a: Shared<Z64> = draw(&mut self.own.left, m, k);
-                (words(a.as_slice()), Correlation::Left64(LeftFactor { a }))
-            }
-            128 => {
-                let a: Shared<Z128> = draw(&mut self.own.left, m, k);
-                (words(a.as_slice()), Correlation::Left128(LeftFactor { a }))
-            }
-            _ => return Err(Error::internal("a left factor lives mod 2^64 or 2^128")),
-        };
-        self.lefts.push(Left { m, k, ring, a });
-        Ok(correlation)
+        self.lefts.draw(m, k, ring)
     }
 
     /// Shares of a fresh B and of A B, for the left factor that the request names.
@@ -194,12 +254,8 @@ impl PairwiseOt {
     /// # Errors
     /// When the left factor does not exist or was given up, or the network fails.
     pub async fn right(&mut self, request: &RightRequest) -> Result<Correlation, Error> {
-        let shape = self.shape_of(request)?;
-        if self.lefts[request.left as usize].ring == 64 {
-            Ok(Correlation::Right64(self.right_in(request, shape).await?))
-        } else {
-            Ok(Correlation::Right128(self.right_in(request, shape).await?))
-        }
+        let (shape, a) = self.lefts.of(request)?;
+        self.factor(shape, &a).await
     }
 
     /// What [`right`](Self::right) costs this party: two rounds a pass, and the same bytes to each
@@ -209,44 +265,36 @@ impl PairwiseOt {
     /// When the left factor does not exist.
     pub fn right_cost(&self, request: &RightRequest) -> Result<Cost, Error> {
         let (me, parties) = (self.session.me(), self.session.parties());
-        let (mut rounds, mut bytes) = (0, 0);
-        for pass in self.shape_of(request)?.passes() {
-            rounds += 2;
-            bytes += self.expansion.bytes(pass.ots() as u64) + pass.bytes() as u64;
-        }
-        Ok(Cost::to_all(me, parties, rounds, bytes))
+        let shape = self.lefts.shape(request)?;
+        Ok(Cost::to_all(me, parties, shape.transfer_rounds(), shape.transfer_bytes(self.expansion)))
     }
 
-    fn shape_of(&self, request: &RightRequest) -> Result<ProductShape, Error> {
-        let left = self
-            .lefts
-            .get(request.left as usize)
-            .ok_or_else(|| Error::internal("a right factor names a left factor"))?;
-        Ok(ProductShape { m: left.m, k: left.k, n: request.n as usize, ring: left.ring })
-    }
-
-    async fn right_in<R: Ring>(
+    /// Shares of a fresh B and of A B mod 2^64 or 2^128, for the own share `a` of A.
+    pub(super) async fn factor(
         &mut self,
-        request: &RightRequest,
         shape: ProductShape,
+        a: &[u128],
+    ) -> Result<Correlation, Error> {
+        if shape.ring == 64 {
+            Ok(Correlation::Right64(self.factor_in(shape, a).await?))
+        } else {
+            Ok(Correlation::Right128(self.factor_in(shape, a).await?))
+        }
+    }
+
+    async fn factor_in<R: Ring>(
+        &mut self,
+        shape: ProductShape,
+        a: &[u128],
     ) -> Result<RightFactor<R>, Error> {
         shape.check()?;
-        let ProductShape { m, k, n, .. } = shape;
-        let left = &mut self.lefts[request.left as usize];
-        let a = if request.last { std::mem::take(&mut left.a) } else { left.a.clone() };
-        if a.len() != m * k {
-            return Err(Error::internal("a left factor was used after its last use"));
-        }
+        let ProductShape { k, n, .. } = shape;
         let b = Shared::<R>::new(self.own.right.elements(k * n, R::BITS).to_vec(), k, n);
         let peers: Vec<_> =
             (0..self.session.parties()).filter(|&p| p != self.session.me()).collect();
         let wide = words(b.as_slice());
-        let cross =
-            self.cross_terms(shape, Some((&a, peers.clone())), Some((&wide, peers))).await?;
-        let mut ab = Shared::new(cross.iter().map(|&v| R::from_u128(v)).collect(), m, n);
-        let own: Zeroizing<Vec<R>> = Zeroizing::new(a.iter().map(|&v| R::from_u128(v)).collect());
-        kernels::add_product(&own, b.as_slice(), ab.as_mut_slice(), k, n);
-        Ok(RightFactor { b, ab })
+        let cross = self.cross_terms(shape, Some((a, peers.clone())), Some((&wide, peers))).await?;
+        Ok(right_factor(shape, a, b, &cross))
     }
 
     /// This party's shares of A B', B' of each peer in `left`, and of A' B, A' of each peer in

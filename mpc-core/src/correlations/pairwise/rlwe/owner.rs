@@ -1,0 +1,245 @@
+//! The party that knows the matrix.
+
+use zeroize::Zeroizing;
+
+use super::params::Params;
+use super::plan::Plan;
+use super::sample::{Common, Stream};
+use super::sender::{low, put_output};
+use super::wire::{add_limb, add_poly};
+use super::words::Words;
+use crate::error::Error;
+use crate::rand::MaskSite;
+
+/// An owner for one session, label and parameter set: the keys of all others, and fresh
+/// randomness for every output.
+pub struct Owner {
+    common: Common,
+    /// p, and the sum of the others' p s + e. In the domain of the transform.
+    p: Words,
+    p0: Words,
+    keys: usize,
+    masks: Stream,
+}
+
+impl Owner {
+    /// An owner that has no keys yet.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness.
+    pub fn new(params: Params, session: &[u8], label: &str) -> Result<Self, Error> {
+        let common = Common::new(params, session, label);
+        let (p, p0) = (common.key(), params.rns().poly());
+        Ok(Self { common, p, p0, keys: 0, masks: Stream::fresh(MaskSite::RlweOutput)? })
+    }
+
+    /// Takes the public key of one of the other parties.
+    ///
+    /// `None`, and the owner is of no use any more, unless these are the bytes of a key.
+    #[must_use]
+    pub fn add_key(&mut self, bytes: &[u8]) -> Option<()> {
+        add_poly(self.common.params(), bytes, &mut self.p0)?;
+        self.keys += 1;
+        Some(())
+    }
+
+    /// The start of a product: the public polynomials of its inputs.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a plan with other parameters.
+    pub fn begin(&self, plan: &Plan, index: u64) -> Result<Inputs, Error> {
+        if plan.params() != self.common.params() {
+            return Err(Error::internal("a product with other parameters"));
+        }
+        let mut inputs = Inputs::new(*plan);
+        for number in 0..plan.inputs() {
+            self.common.ciphertext(index, number, |limb, residues| {
+                inputs.a[limb_place(plan, number, limb)..][..residues.len()]
+                    .copy_from_slice(residues);
+            });
+        }
+        Ok(inputs)
+    }
+
+    /// Multiplies a block of rows: appends the message for all others to `message`, and the own
+    /// share of these rows, row by row, to `share`.
+    ///
+    /// # Security
+    /// Each output is masked with u p + e1 of its own, so one block may be multiplied any number
+    /// of times. MaskSite: `RlweOutput`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] while keys or inputs are missing, or for rows of another plan.
+    pub fn multiply(
+        &mut self,
+        inputs: &Inputs,
+        rows: &Rows,
+        message: &mut Vec<u8>,
+        share: &mut Vec<u128>,
+    ) -> Result<(), Error> {
+        let plan = &inputs.plan;
+        let shape = plan.shape();
+        if self.keys != shape.parties - 1 || inputs.count != self.keys {
+            return Err(Error::internal("keys or inputs are missing"));
+        }
+        if rows.plan.inputs_of() != plan.inputs_of() {
+            return Err(Error::internal("rows of another product"));
+        }
+        let plan = &rows.plan;
+        let (degree, rns) = (plan.params().degree(), plan.params().rns());
+        let from = share.len();
+        share.resize(from + plan.rows_of(rows.block).len() * shape.vectors, 0);
+        message.reserve(plan.block_bytes());
+        let polys = plan.column_blocks() * rns.limbs() * degree;
+        let (mut c0, mut c1, mut u) = (rns.poly(), rns.poly(), rns.poly());
+        for vectors in 0..plan.vector_blocks() {
+            c0.fill(0);
+            c1.fill(0);
+            u.fill(0);
+            rns.add_signed(&self.masks.ternary(degree), &mut u);
+            rns.forward(&mut u);
+            let group = vectors * polys..(vectors + 1) * polys;
+            rns.add_products(&rows.polys, &inputs.b[group.clone()], &mut c0);
+            rns.add_products(&u, &self.p0, &mut c0);
+            rns.add_products(&rows.polys, &inputs.a[group], &mut c1);
+            rns.add_products(&u, &self.p, &mut c1);
+            rns.inverse(&mut c0);
+            rns.inverse(&mut c1);
+            rns.add_signed(&self.masks.errors(degree), &mut c1);
+            put_output(plan, &c1, message);
+            for (at, i, k) in plan.output_places(rows.block, vectors) {
+                share[from + i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a limb of an input stands: by vectors, prime, and columns.
+fn limb_place(plan: &Plan, number: usize, limb: usize) -> usize {
+    let (columns, vectors) = (number / plan.vector_blocks(), number % plan.vector_blocks());
+    let polys = vectors * plan.params().limbs() + limb;
+    (polys * plan.column_blocks() + columns) * plan.params().degree()
+}
+
+/// The inputs of a product, added up. In the domain of the transform.
+pub struct Inputs {
+    plan: Plan,
+    a: Words,
+    b: Words,
+    count: usize,
+}
+
+impl Inputs {
+    fn new(plan: Plan) -> Self {
+        let len = plan.inputs() * plan.params().limbs() * plan.params().degree();
+        Self { plan, a: Words::zero(len), b: Words::zero(len), count: 0 }
+    }
+
+    /// Adds the input of one of the other parties.
+    ///
+    /// `None`, and the product is of no use any more, unless these are the bytes of an input.
+    #[must_use]
+    pub fn add(&mut self, bytes: &[u8]) -> Option<()> {
+        if bytes.len() != self.plan.input_bytes() {
+            return None;
+        }
+        let params = self.plan.params();
+        for (number, bytes) in bytes.chunks_exact(params.poly_bytes()).enumerate() {
+            for (limb, bytes) in bytes.chunks_exact(bytes.len() / params.limbs()).enumerate() {
+                let at = limb_place(&self.plan, number, limb);
+                add_limb(params, limb, bytes, &mut self.b[at..at + params.degree()])?;
+            }
+        }
+        self.count += 1;
+        Some(())
+    }
+}
+
+/// The entries of some rows: small, or any mod 2^ring.
+#[derive(Clone, Copy)]
+pub enum Entries<'a> {
+    /// For `entry_limbs` = 1.
+    Small(&'a [i32]),
+    /// For more.
+    Wide(&'a [u128]),
+}
+
+/// A block of rows as polynomials in the domain of the transform; 8 bytes for each coefficient
+/// and prime, and good for any number of products.
+pub struct Rows {
+    plan: Plan,
+    block: usize,
+    /// By prime, then by columns.
+    polys: Words,
+}
+
+impl Rows {
+    /// Takes the rows `plan.rows_of(block)`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for another number or kind of entries.
+    pub fn new(plan: &Plan, block: usize, entries: Entries<'_>) -> Result<Self, Error> {
+        let shape = plan.shape();
+        let (len, wide) = match entries {
+            Entries::Small(entries) => (entries.len(), false),
+            Entries::Wide(entries) => (entries.len(), true),
+        };
+        if len == 0
+            || len != plan.rows_of(block).len() * shape.columns
+            || wide != (shape.entry_limbs > 1)
+        {
+            return Err(Error::internal("rows of another shape"));
+        }
+        let (degree, rns) = (plan.params().degree(), plan.params().rns());
+        let mut polys = Words::zero(plan.column_blocks() * rns.limbs() * degree);
+        let mut small = Zeroizing::new(vec![0i64; degree]);
+        for columns in 0..plan.column_blocks() {
+            small.fill(0);
+            for (at, i, j) in plan.entry_places(block, columns) {
+                let entry = i * shape.columns + j % shape.columns;
+                small[at] = match entries {
+                    Entries::Small(entries) => entries[entry].into(),
+                    Entries::Wide(entries) => limb_of(entries[entry], j / shape.columns),
+                };
+            }
+            for limb in 0..rns.limbs() {
+                let q = rns.modulus(limb);
+                let at = (limb * plan.column_blocks() + columns) * degree;
+                let poly = &mut polys[at..at + degree];
+                for (to, &value) in poly.iter_mut().zip(small.iter()) {
+                    *to = q.signed(value);
+                }
+                rns.forward_limb(limb, poly);
+            }
+        }
+        Ok(Self { plan: *plan, block, polys })
+    }
+}
+
+/// Digit number `limb` of x to the base 2^32, in -2^31 .. 2^31. The digits add up to x mod 2^128.
+fn limb_of(x: u128, limb: usize) -> i64 {
+    // Adding 2^31 to each lower digit makes the carries that signed digits cause.
+    const HALVES: u128 = 0x8000_0000_8000_0000_8000_0000_8000_0000;
+    let carries = HALVES & ((1 << (32 * limb)) - 1);
+    let digit = (x.wrapping_add(carries) >> (32 * limb)) as u32;
+    i64::from(digit as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signed_digits_add_up() {
+        for x in [0, 1, u128::MAX, 1 << 127, 0x8000_0000, 0x7fff_ffff_8000_0000, 0xdead_beef << 61]
+        {
+            let sum = (0..4).fold(0u128, |sum, limb| {
+                let digit = limb_of(x, limb);
+                assert!(digit.abs() <= 1 << 31);
+                sum.wrapping_add((i128::from(digit) as u128) << (32 * limb))
+            });
+            assert_eq!(sum, x);
+        }
+    }
+}

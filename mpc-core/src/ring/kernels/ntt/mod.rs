@@ -1,0 +1,139 @@
+//! The number-theoretic transform of polynomials mod (x^n + 1, q), and products in its domain.
+//!
+//! The transform turns the n coefficients of a polynomial into its values at the n odd powers of
+//! psi, psi^n = -1, in bit-reversed order; products of polynomials are then products of values.
+//! Butterflies and multiplication by constants as Harvey ("Faster arithmetic for
+//! number-theoretic transforms", 2014): numbers stay below 4q or 2q in between, and every result
+//! is the one below q, so that all levels agree bit for bit. Nothing depends on the data but the
+//! data: a subtraction of q that may be due is taken as the smaller of two unsigned numbers.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod modulus;
+mod portable;
+
+pub use modulus::{Modulus, Multiplier};
+
+use super::Level;
+
+/// The smallest degree: what the vector loops take at a time.
+pub const SMALLEST_DEGREE: usize = 32;
+
+/// Products that are added up before a sum is reduced: 2^10 products below 2^100 leave room at
+/// every level.
+const BLOCKS: usize = 1 << 10;
+
+/// The tables of one prime q below 2^50 and one degree n, q = 1 mod 2n.
+pub struct Ntt {
+    modulus: Modulus,
+    degree: usize,
+    /// psi to the power of the bit-reversed index.
+    forward: Roots,
+    /// Its inverses.
+    inverse: Roots,
+    /// 1 / n.
+    scale: Multiplier,
+}
+
+/// Constants in the order of their use, and floor(2^64 root / q) of each.
+struct Roots {
+    values: Vec<u64>,
+    quotients: Vec<u64>,
+}
+
+impl Roots {
+    fn new(modulus: Modulus, degree: usize, psi: u64) -> Self {
+        let bits = degree.trailing_zeros();
+        let mut powers = vec![1u64; degree];
+        for i in 1..degree {
+            powers[i] = modulus.product(powers[i - 1], psi);
+        }
+        let reversed = |i: usize| i.reverse_bits() >> (usize::BITS - bits);
+        let values: Vec<u64> = (0..degree).map(|i| powers[reversed(i)]).collect();
+        let quotients = values.iter().map(|&root| modulus.multiplier(root).quotient).collect();
+        Self { values, quotients }
+    }
+}
+
+impl Ntt {
+    /// The tables for the prime `q` and the power of two `degree`.
+    ///
+    /// # Panics
+    /// Unless 2^49 < q < 2^50, q = 1 mod 2 `degree`, and the degree is a power of two of at least
+    /// [`SMALLEST_DEGREE`]; or when q is no prime and no root is found.
+    #[must_use]
+    pub fn new(q: u64, degree: usize) -> Self {
+        assert!(degree.is_power_of_two() && degree >= SMALLEST_DEGREE);
+        let order = 2 * degree as u64;
+        assert_eq!(q % order, 1, "q = 1 mod 2n");
+        let modulus = Modulus::new(q);
+        let psi = (2..1000)
+            .map(|base| modulus.power(base, (q - 1) / order))
+            .find(|&psi| modulus.power(psi, degree as u64) == q - 1);
+        let psi = psi.expect("half of all numbers are no squares mod a prime");
+        Self {
+            modulus,
+            degree,
+            forward: Roots::new(modulus, degree, psi),
+            inverse: Roots::new(modulus, degree, modulus.inverse(psi)),
+            scale: modulus.multiplier(modulus.inverse(degree as u64)),
+        }
+    }
+
+    /// The prime.
+    #[must_use]
+    pub fn modulus(&self) -> Modulus {
+        self.modulus
+    }
+
+    /// The degree n.
+    #[must_use]
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// Coefficients below q become values below q, in place.
+    ///
+    /// # Panics
+    /// Unless there are n of them.
+    pub fn forward(&self, level: Level, x: &mut [u64]) {
+        assert_eq!(x.len(), self.degree);
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(level) => level.ntt_forward(self, x),
+            _ => portable::forward(self, x),
+        }
+    }
+
+    /// Values below q become coefficients below q, in place.
+    ///
+    /// # Panics
+    /// Unless there are n of them.
+    pub fn inverse(&self, level: Level, x: &mut [u64]) {
+        assert_eq!(x.len(), self.degree);
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(level) => level.ntt_inverse(self, x),
+            _ => portable::inverse(self, x),
+        }
+    }
+
+    /// out += sum over i of x_i y_i mod q, value by value, for polynomials x_0, x_1, .. and y_0,
+    /// y_1, .. that stand one after the other; everything below q.
+    ///
+    /// # Panics
+    /// Unless `out` is one polynomial and `x` and `y` are equally many.
+    pub fn add_products(&self, level: Level, x: &[u64], y: &[u64], out: &mut [u64]) {
+        assert_eq!(out.len(), self.degree);
+        assert_eq!(x.len(), y.len());
+        assert!(x.len().is_multiple_of(self.degree));
+        let most = BLOCKS * self.degree;
+        for (x, y) in x.chunks(most).zip(y.chunks(most)) {
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512(level) => level.ntt_add_products(self, x, y, out),
+                _ => portable::add_products(self, x, y, out),
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Plain loops for every processor, and the reference that the vector loops equal bit for bit.
+
+use super::{Modulus, Multiplier, Ntt, Roots};
+
+impl Roots {
+    fn at(&self, index: usize) -> Multiplier {
+        Multiplier { value: self.values[index], quotient: self.quotients[index] }
+    }
+}
+
+/// The residue of a number below 4q.
+#[inline(always)]
+fn canonical(q: Modulus, x: u64) -> u64 {
+    q.once(x.min(x.wrapping_sub(2 * q.value())))
+}
+
+pub fn forward(ntt: &Ntt, x: &mut [u64]) {
+    let q = ntt.modulus;
+    let two = 2 * q.value();
+    let mut half = ntt.degree / 2;
+    let mut groups = 1;
+    while half > 0 {
+        for (group, block) in x.chunks_exact_mut(2 * half).enumerate() {
+            let root = ntt.forward.at(groups + group);
+            let (front, back) = block.split_at_mut(half);
+            for (a, b) in front.iter_mut().zip(back) {
+                let (u, v) = ((*a).min(a.wrapping_sub(two)), q.lazy(*b, root));
+                *a = u + v;
+                *b = u + two - v;
+            }
+        }
+        groups *= 2;
+        half /= 2;
+    }
+    for x in x {
+        *x = canonical(q, *x);
+    }
+}
+
+pub fn inverse(ntt: &Ntt, x: &mut [u64]) {
+    let q = ntt.modulus;
+    let two = 2 * q.value();
+    let mut half = 1;
+    while half < ntt.degree {
+        let groups = ntt.degree / (2 * half);
+        for (group, block) in x.chunks_exact_mut(2 * half).enumerate() {
+            let root = ntt.inverse.at(groups + group);
+            let (front, back) = block.split_at_mut(half);
+            for (a, b) in front.iter_mut().zip(back) {
+                let sum = *a + *b;
+                *b = q.lazy(*a + two - *b, root);
+                *a = sum.min(sum.wrapping_sub(two));
+            }
+        }
+        half *= 2;
+    }
+    for x in x {
+        *x = q.times(*x, ntt.scale);
+    }
+}
+
+/// At most 2^28 polynomials, since products are below 2^100.
+pub fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
+    const LANES: usize = 8;
+    let q = ntt.modulus;
+    let high = q.multiplier(((1u128 << 64) % u128::from(q.value())) as u64);
+    let one = q.multiplier(1);
+    for (part, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let mut sums = out.map(u128::from);
+        for (x, y) in x.chunks_exact(ntt.degree).zip(y.chunks_exact(ntt.degree)) {
+            let (x, y) = (&x.as_chunks::<LANES>().0[part], &y.as_chunks::<LANES>().0[part]);
+            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                *sum += u128::from(x) * u128::from(y);
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let sum = q.lazy((sum >> 64) as u64, high) + q.lazy(sum as u64, one);
+            *out = canonical(q, sum);
+        }
+    }
+}
