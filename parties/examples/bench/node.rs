@@ -1,181 +1,155 @@
-//! One node: it joins the others, trains, and tells what it measured.
+//! One node: it joins the others, goes through the steps of a training, and tells what it used.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
+use std::path::Path;
 
-use mpc_core::correlations::CorrelationSource;
+use futures_util::future::try_join_all;
 use mpc_core::correlations::dealer::{DealerSource, serve};
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Rows, SgdPlan, plaintext};
-use mpc_net::quic::{Identity, JoinOptions, Mtu, Peer, Roster, join};
-use mpc_net::{PartyId, Transport};
-use serde_json::{Value, json};
+use mpc_ml::{Rows, SgdPlan};
+use mpc_net::{Due, PartyId, Tag, Transport};
+use serde::{Deserialize, Serialize};
 
+use crate::Outcome;
+use crate::mesh::meet;
 use crate::replay::replay;
-use crate::shapes::shapes;
-use crate::stock::Stock;
-use crate::{NODES, Outcome, PARTIES};
+use crate::shapes::{REQUESTS, Shape, Step};
+use crate::stock::{Ahead, Stock};
+use crate::usage::{Since, Used, forget_memory, memory_mb};
 
-pub fn key_path(folder: &Path, node: usize) -> PathBuf {
-    folder.join(format!("{node}.key"))
+const BARRIER: Tag = Tag::new("bench/barrier");
+
+/// What a node has to tell.
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    pub records: Vec<Record>,
+    pub memory_mb: Option<f64>,
+    /// The revealed coefficients.
+    pub model: Option<Vec<f64>>,
 }
 
-pub fn port_path(folder: &Path, node: usize) -> PathBuf {
-    folder.join(format!("{node}.port"))
+/// One thing that was measured.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    pub what: String,
+    pub run: usize,
+    pub used: Used,
 }
 
-pub async fn be_a_node(me: usize, folder: &Path, smoke: bool) -> Outcome<()> {
-    let mut keys = Vec::new();
-    let mut nodes = Vec::new();
-    for node in 0..NODES {
-        let key = Arc::new(Identity::from_pkcs8_pem(&fs::read_to_string(key_path(folder, node))?)?);
-        let port = fs::read_to_string(port_path(folder, node))?;
-        nodes.push(Peer {
-            name: format!("node {node}"),
-            address: Some(format!("127.0.0.1:{port}")),
-            key: key.public_key(),
-        });
-        keys.push(key);
-    }
-    let listen = nodes[me].address.clone().unwrap_or_default().parse()?;
-    let roster = Roster { me: PartyId::from_index(me), nodes, dealer: true };
-    let mut options = JoinOptions::new(listen, [1; 32]);
-    options.link.mtu = Mtu::Loopback;
-    let quiet: mpc_net::quic::Observer = Arc::new(|_| {});
-    let root = join(&keys[me], &roster, &options, &quiet).await?;
-    let mut results = Vec::new();
-    for (i, shape) in shapes(smoke).into_iter().enumerate() {
-        let data = shape.data();
-        let plan = shape.plan(&data)?;
-        let mut measured = Vec::new();
-        for run in 0..shape.runs {
-            for (what, ahead) in [("ahead", true), ("along", false)] {
-                let channel = root.fork(&format!("{i} {run} {what}"))?;
-                if me == PARTIES {
-                    let mut session = Session::establish(channel, session_options()).await?;
-                    serve(&mut session).await?;
-                } else {
-                    measured.push(train(&plan, &data[me], channel, ahead).await?);
-                }
-            }
-            let channel = root.fork(&format!("{i} {run} replay"))?;
-            if me != PARTIES {
-                let begin = Instant::now();
-                replay(&plan, me, &*channel).await?;
-                let seconds = begin.elapsed().as_secs_f64();
-                if let Some(last) = measured.last_mut() {
-                    last.replay = seconds;
-                }
-            }
-        }
-        if me != PARTIES {
-            results.push(summary(&plan, &data, &measured, me == 0));
+pub async fn run(shape: &Shape, me: usize, folder: &Path) -> Outcome<()> {
+    let plan = shape.plan()?;
+    let own = shape.data().into_iter().nth(me);
+    let own = own.map(|rows| rows.ordered(&plan.schedule().own_order(me)));
+    let root = meet(shape, me, folder).await?;
+    forget_memory();
+    let mut node = Node { shape, plan: &plan, own, me, records: Vec::new(), model: None };
+    for run in 0..shape.runs {
+        for &step in shape.steps {
+            let name = format!("{step:?} {run}");
+            barrier(&*root.fork(&format!("barrier {name}"))?).await?;
+            node.step(step, run, root.fork(&name)?).await?;
         }
     }
+    let Node { records, model, .. } = node;
+    let report = Report { records, memory_mb: memory_mb(), model };
     root.finish().await?;
-    println!("{}", json!({ "shapes": results, "memory_mb": memory_mb() }));
+    println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
 
-fn session_options() -> SessionOptions {
-    let outputs = Outputs::none().allow(COEFFICIENTS, Recipients::All);
-    SessionOptions { parties: PARTIES, context: [1; 32], outputs }
+struct Node<'a> {
+    shape: &'a Shape,
+    plan: &'a SgdPlan,
+    /// The dealer has none.
+    own: Option<Rows>,
+    me: usize,
+    records: Vec<Record>,
+    model: Option<Vec<f64>>,
 }
 
-struct Measured {
-    ahead: bool,
-    online: f64,
-    total: f64,
-    replay: f64,
-    sent_online: u64,
-    sent_preparation: u64,
-    rounds: u64,
-}
-
-async fn train(
-    plan: &SgdPlan,
-    rows: &Rows,
-    channel: Box<dyn Transport>,
-    ahead: bool,
-) -> Outcome<Measured> {
-    let mut session = Session::establish(channel, session_options()).await?;
-    let own = rows.ordered(&plan.schedule().own_order(session.me()));
-    let source = DealerSource::start(&mut session)?;
-    let mut source = Stock { source, plan, ahead, stock: VecDeque::new() };
-    session.meter().enter("preparation");
-    // All channels of a mesh count together, so what was there before is taken off.
-    let so_far = |session: &Session, phase| {
-        let totals = session.meter().phase(phase);
-        (totals.sent_framed(), totals.rounds)
-    };
-    let (preparation, training_before) =
-        (so_far(&session, "preparation"), so_far(&session, "training"));
-    let begin = Instant::now();
-    let training = Training::begin(plan, &own, &mut source, &mut session).await?;
-    // Everybody begins together.
-    session.agree("beginning of the measurement", &[]).await?;
-    session.meter().enter("training");
-    let online = Instant::now();
-    let weights = training.run(&mut session, |_, _| {}).await?;
-    let online = online.elapsed();
-    session.meter().enter("release");
-    let model = sgd::release(plan, &weights, &mut session).await?;
-    let total = begin.elapsed();
-    source.finish().await?;
-    if !model.is_some_and(|model| model.iter().any(|w| w.abs() > 0.01)) {
-        return Err("the model has learned nothing".into());
+impl Node<'_> {
+    async fn step(&mut self, step: Step, run: usize, channel: Box<dyn Transport>) -> Outcome<()> {
+        match step {
+            Step::Replay => {
+                let since = Since::now(channel.meter())?;
+                if self.own.is_some() {
+                    replay(self.plan, self.me, &*channel).await?;
+                }
+                self.record("replay", run, since.used(channel.meter())?);
+            }
+            Step::Whole => self.train(Ahead::Nothing, run, channel).await?,
+            Step::Apart => self.train(Ahead::Everything, run, channel).await?,
+            Step::Only(kind) => self.train(Ahead::Only(kind), run, channel).await?,
+        }
+        Ok(())
     }
-    let training_after = so_far(&session, "training");
-    Ok(Measured {
-        ahead,
-        online: online.as_secs_f64(),
-        total: total.as_secs_f64(),
-        replay: 0.0,
-        sent_online: training_after.0 - training_before.0,
-        sent_preparation: so_far(&session, "preparation").0 - preparation.0,
-        rounds: training_after.1 - training_before.1,
-    })
+
+    fn record(&mut self, what: &str, run: usize, used: Used) {
+        self.records.push(Record { what: what.to_owned(), run, used });
+    }
+
+    async fn train(
+        &mut self,
+        ahead: Ahead,
+        run: usize,
+        channel: Box<dyn Transport>,
+    ) -> Outcome<()> {
+        let first = match ahead {
+            Ahead::Nothing => "whole",
+            Ahead::Everything => "preparation",
+            Ahead::Only(kind) => REQUESTS[kind],
+        };
+        let mut since = Since::now(channel.meter())?;
+        let outputs = Outputs::none().allow(COEFFICIENTS, Recipients::All);
+        let options = SessionOptions { parties: self.shape.parties, context: [1; 32], outputs };
+        let mut session = Session::establish(channel, options).await?;
+        let Some(own) = self.own.take() else {
+            serve(&mut session).await?;
+            self.record(first, run, since.used(session.meter())?);
+            return Ok(());
+        };
+        let source: Box<dyn CorrelationSource> = match self.shape.origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
+        let mut source = Stock::new(source, self.plan, ahead);
+        session.meter().enter("preparation");
+        let training = Training::begin(self.plan, &own, &mut source, &mut session).await?;
+        if ahead != Ahead::Nothing {
+            self.record(first, run, since.used(session.meter())?);
+            // Everybody begins together.
+            session.agree("beginning of the measurement", &[]).await?;
+            since = Since::now(session.meter())?;
+        }
+        if let Ahead::Only(_) = ahead {
+            drop(training);
+        } else {
+            session.meter().enter("training");
+            let weights = training.run(&mut session, |_, _| {}).await?;
+            session.meter().enter("release");
+            let model = sgd::release(self.plan, &weights, &mut session).await?;
+            let what = if ahead == Ahead::Nothing { first } else { "online" };
+            self.record(what, run, since.used(session.meter())?);
+            if !model.iter().flatten().any(|w| w.abs() > 0.01) {
+                return Err("the model has learned nothing".into());
+            }
+            self.model = model;
+        }
+        source.finish().await?;
+        self.own = Some(own);
+        Ok(())
+    }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn summary(plan: &SgdPlan, data: &[Rows], measured: &[Measured], with_plaintext: bool) -> Value {
-    let of = |ahead: bool| measured.iter().filter(move |m| m.ahead == ahead);
-    // The replay of a run comes after both its trainings and is noted with the second.
-    let replays: Vec<f64> = of(false).map(|m| m.replay).collect();
-    let ratios = of(true).zip(&replays).map(|(m, replay)| m.online / replay).collect();
-    let plaintext = with_plaintext.then(|| {
-        let ordered: Vec<Rows> = data
-            .iter()
-            .enumerate()
-            .map(|(party, rows)| rows.ordered(&plan.schedule().own_order(party)))
-            .collect();
-        let begin = Instant::now();
-        std::hint::black_box(plaintext::train(plan, &ordered));
-        begin.elapsed().as_secs_f64()
-    });
-    json!({
-        "online_s": median(of(true).map(|m| m.online).collect()),
-        "replay_s": median(replays.clone()),
-        "online_over_replay": median(ratios),
-        "total_s": median(of(false).map(|m| m.total).collect()),
-        "plaintext_s": plaintext,
-        "sent_online_mb": measured[0].sent_online as f64 / 1e6,
-        "sent_preparation_mb": measured[0].sent_preparation as f64 / 1e6,
-        "rounds": measured[0].rounds,
-    })
-}
-
-/// The largest resident memory of this process so far.
-fn memory_mb() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+/// Everybody begins together.
+async fn barrier(channel: &dyn Transport) -> Outcome<()> {
+    let peers =
+        || (0..channel.nodes()).map(PartyId::from_index).filter(|&peer| peer != channel.id());
+    let sends = try_join_all(peers().map(|peer| channel.send(peer, BARRIER, &[])));
+    let receives =
+        try_join_all(peers().map(|peer| channel.recv(peer, Due::exactly(BARRIER, 0).patiently())));
+    tokio::try_join!(sends, receives)?;
+    Ok(())
 }

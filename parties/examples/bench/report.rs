@@ -1,84 +1,85 @@
-//! What is printed.
+//! What is printed. docs/cost.md has the same rows in the same order.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use serde_json::Value;
 
-use serde_json::{Value, json};
-
-use crate::{Outcome, PARTIES};
-
-/// The medians of the kernel benches, each beside the time of reading the same bytes once.
-pub fn kernels(folder: &Path) -> Outcome<Value> {
-    let mut medians = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.is_dir() && path.file_name().is_some_and(|name| name == "new") {
-                let read = |file: &str| -> Outcome<Value> {
-                    Ok(serde_json::from_slice(&fs::read(path.join(file))?)?)
-                };
-                let median = read("estimates.json")?["median"]["point_estimate"].as_f64();
-                let about = read("benchmark.json")?;
-                let text = |field: &str| about[field].as_str().unwrap_or_default().to_owned();
-                medians.insert((text("group_id"), text("function_id")), median.unwrap_or(f64::NAN));
-            } else if path.is_dir() {
-                folders.push(path);
-            }
-        }
-    }
-    Ok(medians
-        .iter()
-        .filter(|((_, level), _)| level != "floor")
-        .map(|((kernel, level), &ns)| {
-            let floor = medians.get(&(kernel.clone(), "floor".to_owned())).copied();
-            json!({
-                "kernel": kernel,
-                "level": level,
-                "median_us": ns / 1e3,
-                "floor_us": floor.map(|floor| floor / 1e3),
-                "over_floor": floor.map(|floor| ns / floor),
-            })
-        })
-        .collect())
-}
-
-pub fn processor() -> Option<String> {
-    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-pub fn print(results: &Value) {
+/// The machine, and what others measured on it.
+pub fn head(results: &Value) {
     println!("{} cores, {}", results["cores"], results["processor"].as_str().unwrap_or("unknown"));
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     for kernel in results["kernels"].as_array().into_iter().flatten() {
-        println!(
-            "  {:<44} {:<9} {:>10.1} us, reading the bytes once {:>9.1} us, ratio {:>6.2}",
+        print!(
+            "  {:<44} {:<9} {:>10.1} us",
             kernel["kernel"].as_str().unwrap_or(""),
             kernel["level"].as_str().unwrap_or(""),
             number(&kernel["median_us"]),
-            number(&kernel["floor_us"]),
-            number(&kernel["over_floor"])
         );
+        if let Some(ns) = kernel["element_ns"].as_f64() {
+            print!(", {ns:.3} ns an element");
+        }
+        if let Some(floor) = kernel["floor_us"].as_f64() {
+            let ratio = number(&kernel["over_floor"]);
+            print!(", reading the bytes once {floor:.1} us, ratio {ratio:.2}");
+        }
+        println!();
     }
-    for link in results["network"].as_array().into_iter().flatten() {
-        println!("  link: {link}");
+    for (name, what) in [("transfers", "transfers"), ("network", "link")] {
+        for line in results[name].as_array().into_iter().flatten() {
+            println!("  {what}: {line}");
+        }
     }
-    for shape in results["training"].as_array().into_iter().flatten() {
-        println!("{} ({} parties and a dealer)", shape["name"].as_str().unwrap_or(""), PARTIES);
-        let row = |what: &str, field: &str, unit: &str| {
-            println!("  {what:<58} {:>9.3} {unit}", shape[field].as_f64().unwrap_or(f64::NAN));
-        };
-        row("online, correlations made before", "online_s", "s");
-        row("replay of the same messages, no computation (the floor)", "replay_s", "s");
-        row("ratio of the two, median of the runs' ratios", "online_over_replay", "");
-        row("with preparation, from registration to the model", "total_s", "s");
-        row("the same training in the clear, one thread", "plaintext_s", "s");
-        row("sent by a party, online", "sent_online_mb", "MB");
-        row("sent by a party, preparation", "sent_preparation_mb", "MB");
-        row("rounds", "rounds", "");
+}
+
+/// The rows of a step: what is printed, and the name under which its figures are.
+const STEPS: [(&str, &str); 7] = [
+    ("from key agreement to the model", "whole"),
+    ("preparation alone", "preparation"),
+    ("  forward products alone (RLWE)", "forward"),
+    ("  transposed products alone (RLWE)", "transposed"),
+    ("  phasors alone (transfers)", "phasors"),
+    ("online, correlations made before", "online"),
+    ("replay of its messages, no computation (the floor)", "replay"),
+];
+
+/// The figures of one training.
+pub fn training(figures: &Value) {
+    let number = |name: &str| figures[name].as_f64();
+    println!("{}", figures["title"].as_str().unwrap_or(""));
+    if let Some(line) = figures["line"].as_str() {
+        println!("  line: {line}");
     }
-    println!("  largest resident memory of the nodes, dealer last (MB): {}", results["memory_mb"]);
+    println!("  {:<52} {:>9} {:>9} {:>10}", "", "s", "CPU s", "MB a party");
+    for (what, step) in STEPS {
+        let Some(seconds) = number(&format!("{step}_s")) else { continue };
+        let cpu = number(&format!("{step}_cpu_s")).unwrap_or(f64::NAN);
+        let sent = number(&format!("{step}_mb")).unwrap_or(f64::NAN);
+        println!("  {what:<52} {seconds:>9.3} {cpu:>9.2} {sent:>10.2}");
+    }
+    let aim = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value}"));
+    if number("aim_s").is_some() {
+        let (seconds, sent) = (aim(number("aim_s")), aim(number("aim_mb")));
+        println!("  {:<52} {seconds:>9} {:>9} {sent:>10}", "aim of the first row, below", "");
+    }
+    for (what, name, unit) in [
+        ("online over replay, median of the runs' ratios", "online_over_replay", ""),
+        ("share of the line that preparation alone fills", "preparation_share_of_line", ""),
+        ("online over rounds x one-way delay", "online_over_delays", ""),
+        ("datagrams that the line lost", "lost_datagrams", ""),
+        ("the same training in the clear, one thread", "plaintext_s", "s"),
+        ("rounds online", "rounds", ""),
+    ] {
+        if let Some(value) = number(name) {
+            println!("  {what:<52} {value:>9.3} {unit}");
+        }
+    }
+    if let Some(difference) = number("largest_difference") {
+        let what = "largest difference of a coefficient to it";
+        println!("  {what:<52} {difference:>9.1e}");
+    }
+    let memory: Vec<f64> =
+        figures["memory_mb"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let (sum, largest) = (memory.iter().sum::<f64>(), memory.iter().copied().fold(0.0, f64::max));
+    println!(
+        "  {:<52} {sum:>9.0} MB, of one node {largest:.0} MB",
+        "largest resident memory, all nodes together"
+    );
 }
