@@ -44,7 +44,10 @@ pub fn of(shape: &Shape) -> Outcome<Value> {
         put(&format!("{what}_mb"), json!(median_of(what, |run| run.sent / 1e6)));
     }
     put("whole_online_mb", json!(median_of("whole", |run| run.sent_online / 1e6)));
-    put("rounds", json!(median_of("whole", |run| run.rounds)));
+    put(
+        "rounds",
+        json!(median_of("whole", |run| run.rounds).or(median_of("online", |run| run.rounds))),
+    );
     if let (Some(online), Some(replay)) = (steps.get("online"), steps.get("replay")) {
         let ratios = online.iter().zip(replay).map(|(run, floor)| run.seconds / floor.seconds);
         put("online_over_replay", json!(median(ratios.collect())));

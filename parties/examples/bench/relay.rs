@@ -35,6 +35,9 @@ impl Line {
     /// 40 ms there and back and 100 Mbit/s, with a queue of one such round trip.
     pub const SLOW: Self =
         Self { delay: Duration::from_millis(20), rate: 100_000_000, queue: 500_000, loss: 0.0 };
+    /// The same with a fifth of the rate: where the nodes share a few cores, this line and not
+    /// their computation is what a preparation waits for.
+    pub const SLOWER: Self = Self { rate: 20_000_000, queue: 100_000, ..Self::SLOW };
 }
 
 /// The relay between all pairs of some nodes. Ends when it is dropped.

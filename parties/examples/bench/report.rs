@@ -22,10 +22,15 @@ pub fn head(results: &Value) {
         }
         println!();
     }
-    for (name, what) in [("transfers", "transfers"), ("network", "link")] {
-        for line in results[name].as_array().into_iter().flatten() {
-            println!("  {what}: {line}");
+    for line in results["transfers"].as_array().into_iter().flatten() {
+        print!("  {}:", line["what"].as_str().unwrap_or(""));
+        for (name, value) in line.as_object().into_iter().flatten().filter(|(n, _)| *n != "what") {
+            print!(" {name} {:.1}", number(value));
         }
+        println!();
+    }
+    for line in results["network"].as_array().into_iter().flatten() {
+        println!("  link: {line}");
     }
 }
 

@@ -152,6 +152,13 @@ const SLOW: Shape = Shape {
     ..PAIRWISE
 };
 
+const SLOWER: Shape = Shape {
+    name: "slower link, P = 128, K = 12",
+    steps: &[Step::Apart],
+    line: Some(Line::SLOWER),
+    ..SLOW
+};
+
 const SLOW_DEALER: Shape =
     Shape { name: "slow link, with a dealer, P = 128, K = 12", origin: Origin::Dealer, ..SLOW };
 
@@ -178,6 +185,7 @@ const ALL: &[Shape] = &[
     WIDE,
     LARGE,
     SLOW,
+    SLOWER,
     SLOW_DEALER,
 ];
 
