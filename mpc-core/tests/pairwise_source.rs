@@ -266,6 +266,7 @@ fn a_party_that_is_lost_ends_production_with_its_name() {
     });
     for result in &results[..2] {
         let error = result.as_ref().expect_err("the third is gone").to_string();
-        assert!(error.contains('2') || error.contains("party"), "{error}");
+        // The one that notices second may have lost the first to notice.
+        assert!(error.contains("node ") && error.contains("lost"), "{error}");
     }
 }

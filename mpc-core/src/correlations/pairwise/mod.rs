@@ -1,9 +1,14 @@
 //! Correlations that the parties make themselves, pair by pair (docs/protocols.md 6).
 //!
-//! [`PairwiseOt::establish`] agrees on oblivious transfer (OT) between every two parties, in both
-//! directions. On it stand products of an integer that one party knows with one that another
-//! knows ([`PairwiseOt::product`]), Beaver factors ([`PairwiseOt::left`],
-//! [`PairwiseOt::right`]), and phasors ([`PairwiseOt::phasors`]).
+//! [`PairwiseSource`] is what studies use: it takes orders as any source does, and makes them in
+//! production lines beside the protocol. Underneath, and for protocols of one's own:
+//!
+//! * [`PairwiseOt::establish`] agrees on oblivious transfer (OT) between every two parties, in both
+//!   directions. On it stand products of an integer that one party knows with one that another
+//!   knows ([`PairwiseOt::product`]), Beaver factors ([`PairwiseOt::left`],
+//!   [`PairwiseOt::right`]), and phasors ([`PairwiseOt::phasors`]).
+//! * [`rlwe`] multiplies a matrix that one party knows with vectors that the others know: owned
+//!   products, and factors too large for transfers.
 //!
 //! # Rounds and bytes
 //!
@@ -14,6 +19,7 @@
 //! | `right`, `product` | 2 a pass | 4 (or 2) bytes an OT one way; ceil((m - i) / 8) a correction of bit i the other |
 //! | `phasors`, one-hot | N a pass of 4,096 | see `PhasorPlan::cost` |
 //! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096 | see `PhasorPlan::cost` |
+//! | products by RLWE | 2 a job, and 1 for each new set of parameters | see `rlwe::Plan` |
 //!
 //! All sizes follow from public shapes. In every round a party sends to all while it receives from
 //! all.
@@ -31,10 +37,13 @@
 //! | `ot/corrections` | h0 - h1 + x mod 2^(m - i) | `MaskSite::RingPad`: the pad not chosen; tweakable correlation-robust hash from AES |
 //! | `ot/one-hot-stage`, level sums | sums + h0, h1 | `MaskSite::LevelPad`: the same hash |
 //! | `ot/one-hot-stage`, corrections | x - U mod 2^ring_k | `MaskSite::OneHotLeaf`: the leaf that the receiver lacks |
+//! | `rlwe/keys` | p s + e | `MaskSite::RlweKey`: RLWE under s |
+//! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweInput`: RLWE under s, every a used once |
+//! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`: RLWE under a fresh u |
 //!
 //! Nothing is opened here. What a party draws for itself (`TripleLeft`, `TripleRight`,
-//! `AngleMask`, the dice of stochastic rounding) comes from a seed drawn in `establish` and never leaves the party but
-//! as its share of an opening (docs/protocols.md 2 and 5).
+//! `BoundedMask`, `AngleMask`, the dice of stochastic rounding) comes from a fresh seed and never
+//! leaves the party but as its share of an opening (docs/protocols.md 2 to 5).
 //!
 //! *Tweaks.* Each ordered pair has a Delta and an AES key of its own, the key bound to the session
 //! id, the direction, and all messages of the base OTs, which are fresh at every start (also in a

@@ -150,17 +150,20 @@ impl Work {
         }
         let entries = self.product.entries(me);
         let columns = plan.shape().columns;
-        let (mut share, mut message) = (Share::default(), Zeroizing::new(Vec::new()));
+        let vectors = plan.shape().vectors;
+        let mut share = Share::new(vec![0; plan.shape().rows * vectors]);
+        let mut message = Zeroizing::new(Vec::new());
         message.reserve_exact(plan.output_bytes());
         for block in 0..plan.row_blocks() {
             let rows = plan.rows_of(block);
             let range = rows.start * columns..rows.end * columns;
+            let share = &mut share[rows.start * vectors..rows.end * vectors];
             let entries = match &entries {
                 Entries::Small(all) => rlwe::Entries::Small(&all[range]),
                 Entries::Wide(all) => rlwe::Entries::Wide(&all[range]),
             };
             let rows = Rows::new(plan, block, entries)?;
-            owner.multiply(&sum, &rows, &mut message, &mut share)?;
+            owner.multiply(&sum, &rows, &mut message, share)?;
         }
         drop(owner);
         self.product.add_own(me, &mut share);
