@@ -1,29 +1,54 @@
 #!/usr/bin/env bash
-# Measures kernels, network and training on this machine, each figure with its floor beside it:
+# Measures kernels, network and trainings on this machine, each figure with its floor beside it:
 # for a kernel the time of reading its bytes once, for a training a replay of its messages without
-# any computation. Medians of one run; absolute figures of a busy machine mean little, ratios do.
+# any computation, for a slow line its rate and delay. Medians of one run; absolute figures of a
+# busy machine mean little, ratios do.
 #
-# scripts/bench.sh [--json FILE]    some minutes
-# scripts/bench.sh --smoke          that everything still runs
+# scripts/bench.sh [--json FILE] [--only PART,..]    a quarter of an hour
+# scripts/bench.sh --smoke                           that everything still runs
+#
+# Parts, in the order of docs/cost.md; without --only all of them:
+#   kernels     matrix products, number-theoretic transforms, transfers, the loopback link
+#   training    10,000 x 100 without and with a dealer, with two, three and five parties
+#   wide        full batches, 12,800 x 784, 60,000 x 784
+#   slow        40 ms and 100 Mbit/s between the parties
 set -euo pipefail
+
+usage() {
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
 
 smoke=
 json=()
+parts=kernels,training,wide,slow
 while [ $# -gt 0 ]; do
     case $1 in
         --smoke) smoke=1; shift ;;
-        --json) json=(--json "$(realpath -m "$2")"); shift 2 ;;
-        *) echo "usage: scripts/bench.sh [--smoke] [--json FILE]" >&2; exit 2 ;;
+        --json) [ $# -gt 1 ] || usage; json=(--json "$(realpath -m "$2")"); shift 2 ;;
+        --only) [ $# -gt 1 ] || usage; parts=$2; shift 2 ;;
+        *) usage ;;
     esac
 done
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-target}
 
 cargo build --release --locked -p parties --example bench
 if [ -n "$smoke" ]; then
     exec "$target/release/examples/bench" --smoke
 fi
-cargo bench --locked -p mpc-core --bench kernels -- --quiet
-mkdir -p "$target/bench"
-cargo run --quiet --release --locked -p mpc-net --features quic --example link >"$target/bench/link.jsonl"
-"$target/release/examples/bench" --criterion "$target/criterion" --link "$target/bench/link.jsonl" "${json[@]}"
+
+measured=()
+case ,$parts, in
+    *,kernels,*)
+        mkdir -p "$target/bench"
+        cargo bench --locked -p mpc-core --bench kernels -- --quiet
+        cargo run --quiet --release --locked -p mpc-core --features test-util --example pairwise_ot \
+            >"$target/bench/transfers.jsonl"
+        cargo run --quiet --release --locked -p mpc-net --features quic --example link \
+            >"$target/bench/link.jsonl"
+        measured=(--criterion "$target/criterion" --transfers "$target/bench/transfers.jsonl"
+            --link "$target/bench/link.jsonl")
+        ;;
+esac
+exec "$target/release/examples/bench" --only "$parts" "${measured[@]}" "${json[@]}"

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use mpc_core::correlations::pairwise::rlwe::{Entries, Owner, Plan, Rows, Sender, Shape};
 use mpc_core::ring::kernels::Level;
+use mpc_core::ring::kernels::ntt::Ntt;
 use mpc_core::ring::{Ring, Z64, Z128};
 
 const SHAPES: [(usize, usize); 2] = [(12_800, 784), (43, 100)];
@@ -152,12 +154,102 @@ fn product<R: Ring>(
     group.finish();
 }
 
+/// Polynomials mod one prime: the transforms, and products of values in sums of few and of many
+/// blocks, by the number of products.
+fn transforms(c: &mut Criterion) {
+    const Q: u64 = 0x3_ffff_ffff_c001;
+    for degree in [4096, 8192] {
+        let ntt = Ntt::new(Q, degree);
+        let mut x = random(degree, |x| x % Q);
+        let mut group = c.benchmark_group(format!("ntt/forward/{degree}"));
+        for level in Level::available() {
+            group
+                .bench_function(level.name(), |b| b.iter(|| ntt.forward(level, black_box(&mut x))));
+        }
+        group.finish();
+        let mut group = c.benchmark_group(format!("ntt/inverse/{degree}"));
+        for level in Level::available() {
+            group
+                .bench_function(level.name(), |b| b.iter(|| ntt.inverse(level, black_box(&mut x))));
+        }
+        group.finish();
+        for blocks in [1, 4, 64] {
+            let (x, y) = (random(blocks * degree, |x| x % Q), random(blocks * degree, |x| x % Q));
+            let mut sums = vec![0; degree];
+            let mut group = c.benchmark_group(format!("ntt/add_products/{degree}x{blocks}"));
+            group.throughput(Throughput::Elements((blocks * degree) as u64));
+            for level in Level::available() {
+                group.bench_function(level.name(), |b| {
+                    b.iter(|| ntt.add_products(level, black_box(&x), &y, &mut sums));
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+/// One product of a batch part with the masks of five epochs, among three parties.
+fn lattices(c: &mut Criterion) {
+    for (name, rows, columns, ring) in [("forward", 43, 100, 64), ("backward", 100, 43, 120)] {
+        let shape =
+            Shape { rows, columns, vectors: 5, entry_bits: 16, entry_limbs: 1, ring, parties: 3 };
+        let plan = Plan::new(shape).expect("fits");
+        let set_up = || Sender::generate(plan.params(), b"bench", "bench").expect("randomness");
+        let (mut senders, mut owner) =
+            (Vec::new(), Owner::new(plan.params(), b"bench", "bench").expect("randomness"));
+        let mut inputs = owner.begin(&plan, 0).expect("fits");
+        let v: Vec<u128> = huges(columns * 5).iter().map(|v| v >> (128 - ring)).collect();
+        for _ in 0..2 {
+            let (mut sender, key) = set_up();
+            owner.add_key(&key).expect("a key");
+            inputs.add(&sender.encrypt(&plan, 0, &v).expect("new")).expect("an input");
+            senders.push(sender);
+        }
+        let matrix = random(rows * columns, |x| (x as i32) >> 16);
+        let mut group = c.benchmark_group(format!("rlwe/{name}/{rows}x{columns}x5"));
+        let mut index = 0;
+        group.bench_function("encrypt", |b| {
+            b.iter(|| {
+                index += 1;
+                senders[0].encrypt(&plan, index, black_box(&v)).expect("new")
+            });
+        });
+        let input = senders[0].encrypt(&plan, index + 1, &v).expect("new");
+        group.bench_function("public and inputs", |b| {
+            b.iter(|| {
+                let mut inputs = owner.begin(&plan, 1).expect("fits");
+                inputs.add(&input).expect("an input");
+                inputs.add(&input).expect("an input");
+                inputs
+            });
+        });
+        let mut multiply = |message: &mut Vec<u8>| {
+            let mut share = vec![0; rows * 5];
+            message.clear();
+            for block in 0..plan.row_blocks() {
+                let range = plan.rows_of(block);
+                let entries = &matrix[range.start * columns..range.end * columns];
+                let rows = Rows::new(&plan, block, Entries::Small(entries)).expect("fits");
+                let share = &mut share[range.start * 5..range.end * 5];
+                owner.multiply(&inputs, &rows, message, share).expect("complete");
+            }
+        };
+        let mut message = Vec::new();
+        multiply(&mut message);
+        group.bench_function("rows and multiply", |b| b.iter(|| multiply(&mut message)));
+        group.bench_function("finish", |b| {
+            b.iter(|| senders[0].finish(&plan, 0..plan.row_blocks(), black_box(&message)));
+        });
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1));
-    targets = small, wide, products
+    targets = small, wide, products, transforms, lattices
 }
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! Every level of the kernels against the definition and against the portable loops.
 
-use mpc_core::ring::kernels::ntt::{Ntt, SMALLEST_DEGREE};
+use mpc_core::ring::kernels::ntt::{Ntt, SMALLEST_DEGREE, panels_mut};
 use mpc_core::ring::kernels::{self, Level};
 use mpc_core::ring::{Ring, Z64, Z128};
 use proptest::collection::vec;
@@ -291,6 +291,30 @@ fn transforms_multiply_polynomials() {
     }
 }
 
+#[test]
+fn panels_of_several_polynomials_meet_their_own() {
+    let (q, degree, count) = (PRIMES[0], 128, 3);
+    let ntt = Ntt::new(q, degree);
+    let (x, y) = (residues(q, count * degree, 3), residues(q, count * degree, 4));
+    let by_panel = |x: &[u64]| {
+        let mut out = vec![0; x.len()];
+        for (which, poly) in x.chunks_exact(degree).enumerate() {
+            for (to, from) in panels_mut(&mut out, count, which).zip(poly.as_chunks().0) {
+                *to = *from;
+            }
+        }
+        out
+    };
+    for level in Level::available() {
+        let (mut one_by_one, mut together) = (vec![0; degree], vec![0; degree]);
+        for (x, y) in x.chunks_exact(degree).zip(y.chunks_exact(degree)) {
+            ntt.add_products(level, x, y, &mut one_by_one);
+        }
+        ntt.add_products(level, &by_panel(&x), &by_panel(&y), &mut together);
+        assert!(one_by_one == together, "{}", level.name());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -327,6 +351,7 @@ proptest! {
         let start = residues(q, degree, seed ^ 7);
         let due: Vec<u64> = (0..degree)
             .map(|at| {
+                // The degree is one panel.
                 let products = (0..count).map(|i| {
                     u128::from(x[i * degree + at]) * u128::from(y[i * degree + at])
                 });
@@ -339,6 +364,54 @@ proptest! {
             let mut out = start.clone();
             ntt.add_products(level, &x, &y, &mut out);
             prop_assert!(out == due, "{} {}", count, level.name());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn limb_sums_are_those_of_the_definition(
+        pairs in 1usize..20,
+        blocks in 1usize..8,
+        seed: u64,
+        extreme: bool,
+    ) {
+        use mpc_core::ring::kernels::limbs::{LANES, Sums, Tables};
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 40) as i16
+        };
+        let leaves = 2 * pairs;
+        let mut table = || -> Vec<[i16; LANES]> {
+            (0..leaves * blocks).map(|_| [(); LANES].map(|()| next() % 512)).collect()
+        };
+        let (f, g) = (table(), table());
+        let limbs: Vec<[i16; LANES]> = (0..leaves * blocks)
+            .map(|_| [(); LANES].map(|()| if extreme { i16::MIN } else { next() }))
+            .collect();
+        let streams: Vec<[u8; 16]> = limbs
+            .iter()
+            .map(|limbs| {
+                let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+                bytes.try_into().expect("eight limbs")
+            })
+            .collect();
+        let mut due = vec![[[0i32; LANES]; 3]; blocks];
+        for place in 0..leaves * blocks {
+            for lane in 0..LANES {
+                let s = i32::from(limbs[place][lane]);
+                let due = &mut due[place % blocks];
+                due[0][lane] += s;
+                due[1][lane] += s * i32::from(f[place][lane]);
+                due[2][lane] += s * i32::from(g[place][lane]);
+            }
+        }
+        let tables = Tables::new(blocks, [&f, &g]);
+        for level in Level::available() {
+            let mut out: Vec<Sums> = Vec::new();
+            tables.sums(level, &streams, &mut out);
+            prop_assert_eq!(&out, &due, "{}", level.name());
         }
     }
 }

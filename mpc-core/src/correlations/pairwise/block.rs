@@ -66,11 +66,13 @@ impl Cipher {
     /// (Guo, Katz, Wang, Weng, Yu, CRYPTO 2020, who also show why each tree needs a key of its own
     /// for security over many instances; every tree here has one).
     pub(super) fn expand(&self, seeds: &[Block], count: usize, out: &mut Vec<Block>) {
-        out.clear();
-        out.reserve(seeds.len() * count);
-        for &seed in seeds {
+        // Every block is written, so what a buffer held before does not matter.
+        out.resize(seeds.len() * count, [0; 16]);
+        for (out, &seed) in out.chunks_exact_mut(count).zip(seeds) {
             let seed = u128::from_le_bytes(seed);
-            out.extend((0..count as u128).map(|j| (seed ^ j).to_le_bytes()));
+            for (block, j) in out.iter_mut().zip(0u128..) {
+                *block = (seed ^ j).to_le_bytes();
+            }
         }
         self.encrypt(out);
         for (out, &seed) in out.chunks_exact_mut(count).zip(seeds) {

@@ -23,11 +23,9 @@ use super::ggm;
 use super::ole::{read, reduce};
 use super::plan::PhasorPlan;
 use crate::rand::{MaskSite, is_off};
+use crate::ring::kernels::Level;
+use crate::ring::kernels::limbs::{LANES, Sums, Tables};
 use crate::ring::wire::{element_bytes, mask};
-
-const LANES: usize = 8;
-
-type Lanes = [i16; LANES];
 
 /// Where the limbs of each harmonic stand in the stream of a leaf, and the tables laid out in the
 /// same way.
@@ -36,8 +34,8 @@ pub(super) struct Layout {
     places: Vec<(usize, usize)>,
     /// Blocks of stream of each leaf.
     blocks: usize,
-    /// For each digit: cosines and sines, leaf by leaf, repeated for each limb.
-    tables: [[Vec<Lanes>; 2]; 2],
+    /// For each digit: cosines and sines, repeated for each limb.
+    tables: [Tables; 2],
 }
 
 impl Layout {
@@ -60,48 +58,37 @@ impl Layout {
                     spread[1][at..at + 2 * limbs].fill(s);
                 }
                 for (out, spread) in out.iter_mut().zip(&spread) {
-                    out.extend_from_slice(spread.as_chunks::<LANES>().0);
+                    out.extend_from_slice(spread.as_chunks().0);
                 }
             }
-            out
+            Tables::new(blocks, [&out[0], &out[1]])
         });
         Self { places, blocks, tables }
     }
 
     /// The sums over all leaves of s, f_c s and f_s s, limb by limb.
-    fn sums(&self, digit: usize, streams: &[Block], out: &mut Vec<[[i32; LANES]; 3]>) {
-        let [cosines, sines] = &self.tables[digit];
-        out.clear();
-        for block in 0..self.blocks {
-            let mut sums = [[0i32; LANES]; 3];
-            let columns = streams.iter().zip(cosines.iter().zip(sines));
-            for (stream, (cosine, sine)) in columns.skip(block).step_by(self.blocks) {
-                for lane in 0..LANES {
-                    let s = i16::from_le_bytes([stream[2 * lane], stream[2 * lane + 1]]);
-                    let s = i32::from(s);
-                    sums[0][lane] = sums[0][lane].wrapping_add(s);
-                    sums[1][lane] =
-                        sums[1][lane].wrapping_add(s.wrapping_mul(i32::from(cosine[lane])));
-                    sums[2][lane] =
-                        sums[2][lane].wrapping_add(s.wrapping_mul(i32::from(sine[lane])));
-                }
-            }
-            out.push(sums);
-        }
+    fn sums(&self, digit: usize, streams: &[Block], out: &mut Vec<Sums>) {
+        self.tables[digit].sums(Level::of_processor(), streams, out);
     }
 
     /// The elements of harmonic k: for C and for S, the sums of s, f_c s and f_s s.
-    fn elements(&self, k: usize, sums: &[[[i32; LANES]; 3]]) -> [[u128; 3]; 2] {
+    fn elements(&self, k: usize, sums: &[Sums]) -> [[u128; 3]; 2] {
         let (at, limbs) = self.places[k];
-        [at, at + limbs].map(|at| {
-            [0, 1, 2].map(|which: usize| {
-                (0..limbs).fold(0u128, |sum, limb| {
+        let mut out = [[0; 3]; 2];
+        for (out, at) in out.iter_mut().zip([at, at + limbs]) {
+            for (which, out) in out.iter_mut().enumerate() {
+                // Three limbs at a time, whose sums of 31 bits and a sign do not leave 64 bits.
+                let mut parts = [0i64; 3];
+                for limb in 0..limbs {
                     let lane = at + limb;
-                    let part = i128::from(sums[lane / LANES][which][lane % LANES]);
-                    sum.wrapping_add((part as u128) << (16 * limb))
-                })
-            })
-        })
+                    let part = i64::from(sums[lane / LANES][which][lane % LANES]);
+                    parts[limb / 3] += part << (16 * (limb % 3));
+                }
+                let [low, middle, high] = parts.map(|part| i128::from(part) as u128);
+                *out = low.wrapping_add(middle << 48).wrapping_add(high << 96);
+            }
+        }
+        out
     }
 }
 
@@ -110,7 +97,7 @@ impl Layout {
 pub(super) struct Scratch {
     leaves: Zeroizing<Vec<Block>>,
     streams: Zeroizing<Vec<Block>>,
-    sums: Zeroizing<Vec<[[i32; LANES]; 3]>>,
+    sums: Zeroizing<Vec<Sums>>,
 }
 
 impl Scratch {

@@ -21,7 +21,7 @@ use super::blocks::{array, rows_of};
 use super::{Avx2, portable};
 use crate::ring::{Z64, Z128};
 
-/// A processor with AVX-512 F, DQ, VL and IFMA. Exists only where one was detected.
+/// A processor with AVX-512 F, BW, DQ, VL and IFMA. Exists only where one was detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512 {
     avx2: Avx2,
@@ -32,6 +32,7 @@ impl Avx512 {
     #[must_use]
     pub fn detect() -> Option<Self> {
         let all = std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
             && std::arch::is_x86_feature_detected!("avx512dq")
             && std::arch::is_x86_feature_detected!("avx512vl")
             && std::arch::is_x86_feature_detected!("avx512ifma");

@@ -17,6 +17,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocks;
 mod level;
+pub mod limbs;
 pub mod ntt;
 mod portable;
 

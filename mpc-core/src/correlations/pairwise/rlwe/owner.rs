@@ -1,5 +1,7 @@
 //! The party that knows the matrix.
 
+use std::ops::Range;
+
 use zeroize::Zeroizing;
 
 use super::params::Params;
@@ -10,6 +12,7 @@ use super::wire::{add_limb, add_poly};
 use super::words::Words;
 use crate::error::Error;
 use crate::rand::MaskSite;
+use crate::ring::kernels::ntt::{PANEL, panels_mut};
 
 /// An owner for one session, label and parameter set: the keys of all others, and fresh
 /// randomness for every output.
@@ -54,28 +57,32 @@ impl Owner {
         let mut inputs = Inputs::new(*plan);
         for number in 0..plan.inputs() {
             self.common.ciphertext(index, number, |limb, residues| {
-                inputs.a[limb_place(plan, number, limb)..][..residues.len()]
-                    .copy_from_slice(residues);
+                let (of, which) = place(plan, number, limb);
+                let panels = panels_mut(&mut inputs.a[of], plan.column_blocks(), which);
+                for (to, from) in panels.zip(residues.as_chunks().0) {
+                    *to = *from;
+                }
             });
         }
         Ok(inputs)
     }
 
-    /// Multiplies a block of rows: appends the message for all others to `message`, and the own
-    /// share of these rows, row by row, to `share`.
+    /// Multiplies a block of rows: appends the message for all others to `message`, and puts the
+    /// own share of these rows, row by row, into `share`.
     ///
     /// # Security
     /// Each output is masked with u p + e1 of its own, so one block may be multiplied any number
     /// of times. MaskSite: `RlweOutput`.
     ///
     /// # Errors
-    /// [`Error::Internal`] while keys or inputs are missing, or for rows of another plan.
+    /// [`Error::Internal`] while keys or inputs are missing, for rows of another plan, or a share
+    /// of another length.
     pub fn multiply(
         &mut self,
         inputs: &Inputs,
         rows: &Rows,
         message: &mut Vec<u8>,
-        share: &mut Vec<u128>,
+        share: &mut [u128],
     ) -> Result<(), Error> {
         let plan = &inputs.plan;
         let shape = plan.shape();
@@ -87,8 +94,9 @@ impl Owner {
         }
         let plan = &rows.plan;
         let (degree, rns) = (plan.params().degree(), plan.params().rns());
-        let from = share.len();
-        share.resize(from + plan.rows_of(rows.block).len() * shape.vectors, 0);
+        if share.len() != plan.rows_of(rows.block).len() * shape.vectors {
+            return Err(Error::internal("a share of another length"));
+        }
         message.reserve(plan.block_bytes());
         let polys = plan.column_blocks() * rns.limbs() * degree;
         let (mut c0, mut c1, mut u) = (rns.poly(), rns.poly(), rns.poly());
@@ -108,21 +116,23 @@ impl Owner {
             rns.add_signed(&self.masks.errors(degree), &mut c1);
             put_output(plan, &c1, message);
             for (at, i, k) in plan.output_places(rows.block, vectors) {
-                share[from + i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
+                share[i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
             }
         }
         Ok(())
     }
 }
 
-/// Where a limb of an input stands: by vectors, prime, and columns.
-fn limb_place(plan: &Plan, number: usize, limb: usize) -> usize {
+/// Where a limb of an input stands: by vectors and prime, and among which of the columns.
+fn place(plan: &Plan, number: usize, limb: usize) -> (Range<usize>, usize) {
     let (columns, vectors) = (number / plan.vector_blocks(), number % plan.vector_blocks());
-    let polys = vectors * plan.params().limbs() + limb;
-    (polys * plan.column_blocks() + columns) * plan.params().degree()
+    let len = plan.column_blocks() * plan.params().degree();
+    let at = (vectors * plan.params().limbs() + limb) * len;
+    (at..at + len, columns)
 }
 
-/// The inputs of a product, added up. In the domain of the transform.
+/// The inputs of a product, added up. In the domain of the transform; by vectors, then by prime,
+/// the columns panel by panel.
 pub struct Inputs {
     plan: Plan,
     a: Words,
@@ -144,11 +154,18 @@ impl Inputs {
         if bytes.len() != self.plan.input_bytes() {
             return None;
         }
-        let params = self.plan.params();
+        let (params, count) = (self.plan.params(), self.plan.column_blocks());
+        let mut summand = Words::zero(params.degree());
         for (number, bytes) in bytes.chunks_exact(params.poly_bytes()).enumerate() {
             for (limb, bytes) in bytes.chunks_exact(bytes.len() / params.limbs()).enumerate() {
-                let at = limb_place(&self.plan, number, limb);
-                add_limb(params, limb, bytes, &mut self.b[at..at + params.degree()])?;
+                summand.fill(0);
+                add_limb(params, limb, bytes, &mut summand)?;
+                let q = params.rns().modulus(limb);
+                let (of, which) = place(&self.plan, number, limb);
+                let panels = panels_mut(&mut self.b[of], count, which);
+                for (to, from) in panels.zip(summand.as_chunks::<PANEL>().0) {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = q.sum(*to, from));
+                }
             }
         }
         self.count += 1;
@@ -170,7 +187,7 @@ pub enum Entries<'a> {
 pub struct Rows {
     plan: Plan,
     block: usize,
-    /// By prime, then by columns.
+    /// By prime; the columns panel by panel.
     polys: Words,
 }
 
@@ -194,6 +211,7 @@ impl Rows {
         let (degree, rns) = (plan.params().degree(), plan.params().rns());
         let mut polys = Words::zero(plan.column_blocks() * rns.limbs() * degree);
         let mut small = Zeroizing::new(vec![0i64; degree]);
+        let mut poly = Words::zero(degree);
         for columns in 0..plan.column_blocks() {
             small.fill(0);
             for (at, i, j) in plan.entry_places(block, columns) {
@@ -205,12 +223,16 @@ impl Rows {
             }
             for limb in 0..rns.limbs() {
                 let q = rns.modulus(limb);
-                let at = (limb * plan.column_blocks() + columns) * degree;
-                let poly = &mut polys[at..at + degree];
                 for (to, &value) in poly.iter_mut().zip(small.iter()) {
                     *to = q.signed(value);
                 }
-                rns.forward_limb(limb, poly);
+                rns.forward_limb(limb, &mut poly);
+                let len = plan.column_blocks() * degree;
+                let of = &mut polys[limb * len..(limb + 1) * len];
+                let panels = panels_mut(of, plan.column_blocks(), columns);
+                for (to, from) in panels.zip(poly.as_chunks().0) {
+                    *to = *from;
+                }
             }
         }
         Ok(Self { plan: *plan, block, polys })

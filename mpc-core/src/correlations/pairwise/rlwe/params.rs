@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use zeroize::Zeroizing;
+
 use super::words::Words;
 use crate::ring::kernels::Level;
 use crate::ring::kernels::ntt::{Modulus, Multiplier, Ntt};
@@ -72,6 +74,7 @@ pub(super) const VALUE: usize = 3;
 /// The tables of a parameter set. A polynomial is its residues mod the first prime, then those
 /// mod the second, and so on.
 pub(super) struct Rns {
+    degree: usize,
     ntts: Vec<Ntt>,
     /// For each prime: (q / q_l)^-1 mod q_l, and floor(2^256 / q_l).
     parts: Vec<(Multiplier, [u64; FRACTION])>,
@@ -98,11 +101,7 @@ impl Rns {
                 (*word, carry) = multiply_add(*word, prime, 0, carry);
             }
         }
-        Self { ntts, parts, q }
-    }
-
-    fn degree(&self) -> usize {
-        self.ntts[0].degree()
+        Self { degree: params.degree(), ntts, parts, q }
     }
 
     pub(super) fn limbs(&self) -> usize {
@@ -115,17 +114,17 @@ impl Rns {
 
     /// A zero polynomial.
     pub(super) fn poly(&self) -> Words {
-        Words::zero(self.limbs() * self.degree())
+        Words::zero(self.limbs() * self.degree)
     }
 
     /// The residues of a polynomial, prime by prime.
     pub(super) fn each<'a>(&self, poly: &'a [u64]) -> std::slice::ChunksExact<'a, u64> {
-        poly.chunks_exact(self.degree())
+        poly.chunks_exact(self.degree)
     }
 
     /// Adds a polynomial of small signed coefficients.
     pub(super) fn add_signed(&self, small: &[i64], poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             let q = ntt.modulus();
             for (to, &value) in poly.iter_mut().zip(small) {
                 *to = q.sum(*to, q.signed(value));
@@ -134,7 +133,7 @@ impl Rns {
     }
 
     pub(super) fn forward(&self, poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             ntt.forward(Level::of_processor(), poly);
         }
     }
@@ -145,17 +144,17 @@ impl Rns {
     }
 
     pub(super) fn inverse(&self, poly: &mut [u64]) {
-        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree())) {
+        for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             ntt.inverse(Level::of_processor(), poly);
         }
     }
 
-    /// out += sum of x_i y_i, where `x` and `y` have all x_i and y_i of the first prime, then those
-    /// of the second, and so on. In the domain of the transform.
+    /// out += sum of x_i y_i, where `x` and `y` have all x_i and y_i of the first prime, panel by
+    /// panel, then those of the second, and so on. In the domain of the transform.
     pub(super) fn add_products(&self, x: &[u64], y: &[u64], out: &mut [u64]) {
         let share = x.len() / self.limbs();
         let factors = x.chunks_exact(share).zip(y.chunks_exact(share));
-        let outs = out.chunks_exact_mut(self.degree());
+        let outs = out.chunks_exact_mut(self.degree);
         for ((ntt, (x, y)), out) in self.ntts.iter().zip(factors).zip(outs) {
             ntt.add_products(Level::of_processor(), x, y, out);
         }
@@ -167,10 +166,11 @@ impl Rns {
     /// cut to 256 bits and each y_l below 2^50, so the sum is too small by less than 2^-204.
     pub(super) fn scaled(&self, poly: &[u64], at: usize, bits: u32) -> [u64; VALUE] {
         let mut sum = [0u64; FRACTION];
-        for ((ntt, residues), (inverse, fraction)) in
-            self.ntts.iter().zip(self.each(poly)).zip(&self.parts)
+        let residues = poly[at..].iter().step_by(self.degree);
+        for ((ntt, &residue), (inverse, fraction)) in
+            self.ntts.iter().zip(residues).zip(&self.parts)
         {
-            let y = ntt.modulus().times(residues[at], *inverse);
+            let y = ntt.modulus().times(residue, *inverse);
             let mut carry = 0;
             for (sum, &fraction) in sum.iter_mut().zip(fraction) {
                 (*sum, carry) = multiply_add(y, fraction, *sum, carry);
@@ -214,6 +214,7 @@ fn fraction_of_one(q: u64) -> [u64; FRACTION] {
 /// With h = 2^(bits-1) and r = (q v + h) mod 2^bits it is (q v + h - r) / 2^bits, and mod q_l that
 /// is (h - r) 2^-bits.
 pub(super) struct Lift {
+    degree: usize,
     bits: u32,
     q: [u64; VALUE],
     limbs: Vec<Limb>,
@@ -236,22 +237,49 @@ impl Lift {
                 |at: u64| modulus.multiplier(modulus.product(inverse, modulus.power(2, 64 * at)));
             Limb { modulus, powers: [power(0), power(1), power(2)], half: modulus.inverse(2) }
         };
-        Self { bits, q: rns.q, limbs: rns.ntts.iter().map(limb).collect() }
+        let limbs = rns.ntts.iter().map(limb).collect();
+        Self { degree: rns.degree, bits, q: rns.q, limbs }
     }
 
-    /// Adds round(q v / 2^bits) to coefficient `at`.
-    #[inline]
-    pub(super) fn add(&self, v: [u64; VALUE], at: usize, poly: &mut [u64]) {
+    /// Adds round(q v / 2^bits) for each v of `values` to the coefficients from number `first` on.
+    pub(super) fn add(&self, values: &[[u64; VALUE]], first: usize, poly: &mut [u64]) {
         match self.bits.div_ceil(64) {
-            1 => self.add_words([v[0]], at, poly),
-            2 => self.add_words([v[0], v[1]], at, poly),
-            _ => self.add_words(v, at, poly),
+            1 => self.add_words::<1>(values, first, poly),
+            2 => self.add_words::<2>(values, first, poly),
+            _ => self.add_words::<3>(values, first, poly),
         }
     }
 
+    fn add_words<const WORDS: usize>(
+        &self,
+        values: &[[u64; VALUE]],
+        first: usize,
+        poly: &mut [u64],
+    ) {
+        /// Values that are taken prime by prime.
+        const CHUNK: usize = 64;
+        let mut rests = Zeroizing::new([[0u64; WORDS]; CHUNK]);
+        for (at, values) in (first..).step_by(CHUNK).zip(values.chunks(CHUNK)) {
+            for (rest, value) in rests.iter_mut().zip(values) {
+                *rest = self.rest(value);
+            }
+            for (limb, residues) in self.limbs.iter().zip(poly[at..].chunks_mut(self.degree)) {
+                let q = limb.modulus;
+                for (residue, rest) in residues[..values.len()].iter_mut().zip(rests.iter()) {
+                    // Below 6q: three products below 2q.
+                    let words = rest.iter().zip(&limb.powers);
+                    let sum: u64 = words.map(|(&word, &power)| q.lazy(word, power)).sum();
+                    let sum = sum.min(sum.wrapping_sub(4 * q.value()));
+                    let sum = q.once(sum.min(sum.wrapping_sub(2 * q.value())));
+                    *residue = q.difference(q.sum(*residue, limb.half), sum);
+                }
+            }
+        }
+    }
+
+    /// (q v + h) mod 2^bits.
     #[inline(always)]
-    fn add_words<const WORDS: usize>(&self, v: [u64; WORDS], at: usize, poly: &mut [u64]) {
-        let degree = poly.len() / self.limbs.len();
+    fn rest<const WORDS: usize>(&self, v: &[u64; VALUE]) -> [u64; WORDS] {
         let half = self.bits as usize - 1;
         let mut r = [0u64; WORDS];
         r[half / 64] = 1 << (half % 64);
@@ -262,14 +290,7 @@ impl Lift {
             }
         }
         r[WORDS - 1] &= u64::MAX >> (64 * WORDS as u32 - self.bits);
-        for (limb, residues) in self.limbs.iter().zip(poly.chunks_exact_mut(degree)) {
-            let q = limb.modulus;
-            let mut sum = q.sum(residues[at], limb.half);
-            for (&word, &power) in r.iter().zip(&limb.powers) {
-                sum = q.difference(sum, q.times(word, power));
-            }
-            residues[at] = sum;
-        }
+        r
     }
 }
 
@@ -310,7 +331,7 @@ mod tests {
                 let mut small = vec![0; params.degree()];
                 small[at] = noise;
                 rns.add_signed(&small, &mut poly);
-                Lift::new(rns, bits).add([v as u64, (v >> 64) as u64, 0], at, &mut poly);
+                Lift::new(rns, bits).add(&[[v as u64, (v >> 64) as u64, 0]], at, &mut poly);
                 let back = rns.scaled(&poly, at, bits);
                 prop_assert_eq!(u128::from(back[0]) | u128::from(back[1]) << 64, v);
                 prop_assert_eq!(back[2], 0);
@@ -323,8 +344,11 @@ mod tests {
             let rns = Params::ALL[3].rns();
             let v = [v[0], v[1], v[2] & (u64::MAX >> (192 - bits))];
             let mut poly = rns.poly();
-            Lift::new(rns, bits).add(v, 7, &mut poly);
-            prop_assert_eq!(rns.scaled(&poly, 7, bits), v);
+            Lift::new(rns, bits).add(&[v; 70], 7, &mut poly);
+            for at in [7, 70, 71, 76] {
+                prop_assert_eq!(rns.scaled(&poly, at, bits), v);
+            }
+            prop_assert_eq!(rns.scaled(&poly, 77, bits), [0; 3]);
         }
     }
 }

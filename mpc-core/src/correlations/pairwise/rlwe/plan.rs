@@ -1,9 +1,9 @@
 //! How a product is cut into polynomials, which parameters carry it, and what it costs.
 //!
-//! A block of r rows, c columns and t vectors with r c t <= n is one product of polynomials: sum
-//! over j, k of v[j][k] x^(j t + k) times sum over i, j of X[i][j] x^(i c t + (c-1-j) t) has
-//! (X v)[i][k] at x^(i c t + (c-1) t + k). (Packing as in Cheetah and Iron.) No other term comes
-//! there: the degrees below n + (c-1) t that are reached beyond n wrap to below (c-1) t.
+//! A block of r rows, c columns and h vectors with r c h <= n is one product of polynomials: sum
+//! over j, k of v[j][k] x^(j h + k) times sum over i, j of X[i][j] x^(i c h + (c-1-j) h) has
+//! (X v)[i][k] at x^(i c h + (c-1) h + k). (Packing as in Cheetah and Iron.) No other term comes
+//! there: the degrees below n + (c-1) h that are reached beyond n wrap to below (c-1) h.
 
 use std::ops::Range;
 
@@ -88,7 +88,7 @@ pub struct Plan {
     shape: Shape,
     params: Params,
     width: Width,
-    /// r, c and t.
+    /// r, c and h.
     block: [usize; 3],
 }
 
@@ -105,11 +105,11 @@ impl Plan {
             let residues = params.limbs() as u32 * RESIDUE_BITS;
             let quantised = shape.ring + GUARD;
             let width = if quantised < residues { Width::Bits(quantised) } else { Width::Residues };
-            for t in parts(shape.vectors, params.degree()) {
-                for c in parts(shape.inner(), params.degree() / t) {
-                    let r = (params.degree() / (c * t)).min(shape.rows);
+            for h in parts(shape.vectors, params.degree()) {
+                for c in parts(shape.inner(), params.degree() / h) {
+                    let r = (params.degree() / (c * h)).min(shape.rows);
                     let r = shape.rows.div_ceil(shape.rows.div_ceil(r));
-                    let plan = Self { shape, params, width, block: [r, c, t] };
+                    let plan = Self { shape, params, width, block: [r, c, h] };
                     let noise = plan.noise();
                     least_noise = least_noise.min(noise);
                     let cost = plan.input_bytes() + plan.output_bytes();
@@ -223,8 +223,8 @@ impl Plan {
 
     /// What two owners have in common who share the inputs.
     pub(super) fn inputs_of(&self) -> (Params, Shape, [usize; 2]) {
-        let [_, c, t] = self.block;
-        (self.params, Shape { rows: 0, ..self.shape }, [c, t])
+        let [_, c, h] = self.block;
+        (self.params, Shape { rows: 0, ..self.shape }, [c, h])
     }
 
     /// Ciphertexts of an input.
@@ -262,6 +262,11 @@ impl Plan {
         self.width
     }
 
+    /// Coefficients of an input polynomial that hold anything: the first c h.
+    pub(super) fn input_len(&self) -> usize {
+        self.block[1] * self.block[2]
+    }
+
     /// Where the elements of V of an input polynomial are: its coefficient, the row and the column
     /// of V, the rows counted limb by limb.
     pub(super) fn input_places(
@@ -269,11 +274,11 @@ impl Plan {
         columns: usize,
         vectors: usize,
     ) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let [_, c, t] = self.block;
+        let [_, c, h] = self.block;
         let (first, inner) = (columns * c, self.shape.inner());
-        let (from, all) = (vectors * t, self.shape.vectors);
+        let (from, all) = (vectors * h, self.shape.vectors);
         (first..(first + c).min(inner)).flat_map(move |j| {
-            (from..(from + t).min(all)).map(move |k| ((j - first) * t + k - from, j, k))
+            (from..(from + h).min(all)).map(move |k| ((j - first) * h + k - from, j, k))
         })
     }
 
@@ -283,11 +288,11 @@ impl Plan {
         block: usize,
         columns: usize,
     ) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let [_, c, t] = self.block;
+        let [_, c, h] = self.block;
         let (first, inner) = (columns * c, self.shape.inner());
         (0..self.rows_of(block).len()).flat_map(move |i| {
             (first..(first + c).min(inner))
-                .map(move |j| (i * c * t + (c - 1 - (j - first)) * t, i, j))
+                .map(move |j| (i * c * h + (c - 1 - (j - first)) * h, i, j))
         })
     }
 
@@ -297,10 +302,10 @@ impl Plan {
         block: usize,
         vectors: usize,
     ) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let [_, c, t] = self.block;
-        let (from, all) = (vectors * t, self.shape.vectors);
+        let [_, c, h] = self.block;
+        let (from, all) = (vectors * h, self.shape.vectors);
         (0..self.rows_of(block).len()).flat_map(move |i| {
-            (from..(from + t).min(all)).map(move |k| (i * c * t + (c - 1) * t + k - from, i, k))
+            (from..(from + h).min(all)).map(move |k| (i * c * h + (c - 1) * h + k - from, i, k))
         })
     }
 }
@@ -355,6 +360,18 @@ mod tests {
         let many = Shape { parties: 1 << 20, ..shape(1, 1, 1, 64) };
         let error = Plan::new(many).expect_err("too many senders").to_string();
         assert!(error.contains("2^64") && error.contains("off by"), "{error}");
+    }
+
+    /// What an owner of many rows holds at a time is the inputs and one block.
+    #[test]
+    fn a_long_matrix_is_many_small_blocks() {
+        let plan = Plan::new(shape(100_000, 100, 30, 64)).expect("fits");
+        assert_eq!(plan.params(), Params::ALL[0]);
+        assert!(plan.inputs() * plan.params().poly_bytes() < 6_000_000);
+        assert!(plan.block_bytes() < 50_000);
+        assert_eq!(plan.output_bytes(), plan.row_blocks() * plan.block_bytes());
+        let rows: usize = (0..plan.row_blocks()).map(|block| plan.rows_of(block).len()).sum();
+        assert_eq!(rows, 100_000);
     }
 
     /// All r c t places of a block are different, and products of other places never come there.

@@ -153,6 +153,30 @@ mod tests {
         assert_eq!((binomial(u64::MAX), binomial((1 << 21) - 1)), (0, 21));
     }
 
+    /// Nodes of two versions must have the same polynomials, and the same order of values.
+    #[test]
+    fn public_polynomials_and_their_order_stay() {
+        let common = Common::new(Params::ALL[3], b"session", "forward");
+        let digest = |words: &[u64]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            u64::from_le_bytes(*hash("golden", &[&bytes]).first_chunk().expect("32 bytes"))
+        };
+        let mut key = common.key();
+        let mut all = vec![digest(&key)];
+        common.ciphertext(3, 4, |_, residues| all.push(digest(residues)));
+        Params::ALL[3].rns().inverse(&mut key);
+        all.push(digest(&key));
+        let due = [
+            0xa72e_c0be_4ca1_4682,
+            0x5995_6461_2b8b_c7e8,
+            0xa32f_302c_d223_bf55,
+            0x554b_d838_d2bb_de5e,
+            0x4f91_2e15_bbd8_15e4,
+            0xb0b1_3374_7996_1e01,
+        ];
+        assert_eq!(all, due, "{all:#x?}");
+    }
+
     #[test]
     fn public_polynomials_differ_by_everything_that_names_them() {
         let params = Params::ALL[0];

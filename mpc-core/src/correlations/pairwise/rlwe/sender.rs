@@ -1,8 +1,10 @@
 //! The parties that know the masks.
 
+use std::ops::Range;
+
 use zeroize::Zeroizing;
 
-use super::params::{Lift, Params};
+use super::params::{Lift, Params, VALUE};
 use super::plan::{Plan, Width};
 use super::sample::{Common, Stream};
 use super::wire::{BitReader, BitWriter, add_poly, put_poly};
@@ -74,23 +76,26 @@ impl Sender {
         if plan.params() != self.params() || v.len() != shape.columns * shape.vectors {
             return Err(Error::internal("a product of another shape"));
         }
-        self.next = index + 1;
+        self.next = index.checked_add(1).ok_or_else(|| Error::internal("the last product"))?;
         let (params, rns) = (plan.params(), plan.params().rns());
         let lift = Lift::new(rns, shape.ring);
         let mut out = Zeroizing::new(Vec::with_capacity(plan.input_bytes()));
+        let (mut poly, mut a) = (rns.poly(), rns.poly());
+        let mut values = Zeroizing::new(vec![[0; VALUE]; plan.input_len()]);
         for columns in 0..plan.column_blocks() {
             for vectors in 0..plan.vector_blocks() {
-                let mut poly = rns.poly();
+                poly.fill(0);
                 rns.add_signed(&self.errors.errors(params.degree()), &mut poly);
                 for (at, j, k) in plan.input_places(columns, vectors) {
                     let limb = 32 * (j / shape.columns) as u32;
                     let value = v[j % shape.columns * shape.vectors + k] << limb;
                     let value = value & mask(shape.ring);
-                    lift.add([value as u64, (value >> 64) as u64, 0], at, &mut poly);
+                    values[at] = [value as u64, (value >> 64) as u64, 0];
                 }
+                lift.add(&values, 0, &mut poly);
+                values.fill([0; VALUE]);
                 rns.forward(&mut poly);
                 let number = columns * plan.vector_blocks() + vectors;
-                let mut a = rns.poly();
                 self.common.ciphertext(index, number, |limb, residues| {
                     let at = limb * residues.len();
                     a[at..at + residues.len()].copy_from_slice(residues);
@@ -112,7 +117,7 @@ impl Sender {
     pub fn finish(
         &self,
         plan: &Plan,
-        blocks: std::ops::Range<usize>,
+        blocks: Range<usize>,
         message: &[u8],
     ) -> Option<Zeroizing<Vec<u128>>> {
         if plan.params() != self.params()
@@ -127,29 +132,32 @@ impl Sender {
             Width::Residues => None,
             Width::Bits(bits) => Some((bits, Lift::new(rns, bits))),
         };
-        let mut shares = Zeroizing::new(Vec::new());
+        let (mut c1, mut product) = (rns.poly(), rns.poly());
+        let rows: usize = blocks.clone().map(|block| plan.rows_of(block).len()).sum();
+        let mut shares = Zeroizing::new(vec![0; rows * shape.vectors]);
+        let mut from = 0;
         for block in blocks {
-            let from = shares.len();
-            shares.resize(from + plan.rows_of(block).len() * shape.vectors, 0);
+            let share = &mut shares[from..][..plan.rows_of(block).len() * shape.vectors];
+            from += share.len();
             for vectors in 0..plan.vector_blocks() {
                 let bytes = polys.next()?;
-                let mut c1 = rns.poly();
+                c1.fill(0);
+                product.fill(0);
                 match &lift {
                     None => add_poly(plan.params(), bytes, &mut c1)?,
                     Some((bits, lift)) => {
                         let mut reader = BitReader::new(bytes);
-                        for at in 0..plan.params().degree() {
-                            lift.add(reader.take(*bits), at, &mut c1);
-                        }
+                        let values: Vec<_> =
+                            (0..plan.params().degree()).map(|_| reader.take(*bits)).collect();
+                        lift.add(&values, 0, &mut c1);
                     }
                 }
                 rns.forward(&mut c1);
-                let mut product = rns.poly();
                 rns.add_products(&c1, &self.secret, &mut product);
                 rns.inverse(&mut product);
                 for (at, i, k) in plan.output_places(block, vectors) {
-                    let share = low(rns.scaled(&product, at, shape.ring)).wrapping_neg();
-                    shares[from + i * shape.vectors + k] = share & mask(shape.ring);
+                    let value = low(rns.scaled(&product, at, shape.ring)).wrapping_neg();
+                    share[i * shape.vectors + k] = value & mask(shape.ring);
                 }
             }
         }

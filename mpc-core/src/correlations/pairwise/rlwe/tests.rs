@@ -92,15 +92,16 @@ fn largest_error(plan: &Plan, data: &mut Data, index: u64) -> i128 {
         inputs.add(&message).expect("an input");
         v.iter_mut().zip(mine).for_each(|(v, mine)| *v = v.wrapping_add(mine));
     }
-    let (mut message, mut sum) = (Vec::new(), Vec::new());
+    let mut message = Vec::new();
+    let mut sum = vec![0; shape.rows * shape.vectors];
     for block in 0..plan.row_blocks() {
         let range = plan.rows_of(block);
         let entries = range.start * shape.columns..range.end * shape.columns;
         let rows = Rows::new(plan, block, matrix.rows(entries)).expect("the shape fits");
-        owner.multiply(&inputs, &rows, &mut message, &mut sum).expect("everything is there");
+        let share = &mut sum[range.start * shape.vectors..range.end * shape.vectors];
+        owner.multiply(&inputs, &rows, &mut message, share).expect("everything is there");
     }
     assert_eq!(message.len(), plan.output_bytes());
-    assert_eq!(sum.len(), shape.rows * shape.vectors);
     for sender in &senders {
         // The first block alone, then the others.
         let first = plan.block_bytes();
@@ -217,16 +218,17 @@ fn what_is_missing_or_malformed_is_refused() {
     let (mut senders, mut owner) = set_up(&plan);
     let rows = Rows::new(&plan, 0, Entries::Small(&[1; 6])).expect("fits");
     let mut inputs = owner.begin(&plan, 0).expect("the same parameters");
-    let (mut message, mut share) = (Vec::new(), Vec::new());
+    let (mut message, mut share) = (Vec::new(), [0; 2]);
     let first = senders[0].encrypt(&plan, 0, &[1, 2, 3]).expect("new");
     inputs.add(&first).expect("an input");
     assert!(owner.multiply(&inputs, &rows, &mut message, &mut share).is_err());
-    assert!(message.is_empty() && share.is_empty());
+    assert!(message.is_empty() && share == [0; 2]);
     let second = senders[1].encrypt(&plan, 0, &[1, 2, 3]).expect("new");
     assert!(inputs.add(&second[1..]).is_none());
     assert!(inputs.add(&vec![0xff; second.len()]).is_none());
     inputs.add(&second).expect("an input");
     owner.multiply(&inputs, &rows, &mut message, &mut share).expect("everything is there");
+    assert!(owner.multiply(&inputs, &rows, &mut message, &mut share[1..]).is_err());
     assert!(senders[0].finish(&plan, 0..1, &message[1..]).is_none());
     assert!(senders[0].finish(&plan, 0..2, &message).is_none());
     assert!(senders[0].finish(&plan, 0..1, &message).is_some());

@@ -107,7 +107,7 @@ pub fn output() -> Look {
     let mut inputs = owner.begin(&plan, 0).expect("the same parameters");
     inputs.add(&sender.encrypt(&plan, 0, &[0; 15]).expect("a new index")).expect("an input");
     let rows = Rows::new(&plan, 0, Entries::Small(&entries)).expect("it fits");
-    let (mut bytes, mut share) = (Vec::new(), Vec::new());
+    let (mut bytes, mut share) = (Vec::new(), [0; 12]);
     owner.multiply(&inputs, &rows, &mut bytes, &mut share).expect("everything is there");
     let rns = plan.params().rns();
     let mut a = rns.poly();

@@ -12,7 +12,7 @@
 use std::arch::x86_64::*;
 
 use super::super::Avx512;
-use super::{Modulus, Ntt, Roots};
+use super::{BLOCKS, Modulus, Ntt, PANEL, Roots};
 
 /// A vector.
 type Lanes = [u64; 8];
@@ -344,43 +344,43 @@ fn inverse(ntt: &Ntt, x: &mut [u64]) {
     }
 }
 
-/// At most 2^10 polynomials: the low halves of as many products stay below 2^62 + 2^50, the high
-/// ones below 2^58.
+/// The low halves of 2^10 products stay below 2^62 + 2^50, the high ones below 2^58.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
-    /// Vectors that share a pass.
-    const VECTORS: usize = 4;
-    const LANES: usize = 8 * VECTORS;
+    const VECTORS: usize = PANEL / 8;
     let q = Prime::new(ntt.modulus);
     let power = |bits: u32| ((1u128 << bits) % u128::from(ntt.modulus.value())) as u64;
     let [one, middle, top] = [0, 52, 104].map(power);
     let one = Factor::of(ntt.modulus, one);
     let (middle, top) = (Factor::of(ntt.modulus, middle), Factor::of(ntt.modulus, top));
-    for (part, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+    let count = (x.len() / ntt.degree).max(1);
+    let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
+    let out = out.as_chunks_mut::<PANEL>().0;
+    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
         let out = out.as_chunks_mut::<8>().0;
-        let mut low = [_mm512_setzero_si512(); VECTORS];
-        let mut high = low;
-        for (low, out) in low.iter_mut().zip(out.iter()) {
-            *low = load(out);
-        }
-        for (x, y) in x.chunks_exact(ntt.degree).zip(y.chunks_exact(ntt.degree)) {
-            let x = x.as_chunks::<LANES>().0[part].as_chunks::<8>().0;
-            let y = y.as_chunks::<LANES>().0[part].as_chunks::<8>().0;
-            for i in 0..VECTORS {
-                let (x, y) = (load(&x[i]), load(&y[i]));
-                low[i] = _mm512_madd52lo_epu64(low[i], x, y);
-                high[i] = _mm512_madd52hi_epu64(high[i], x, y);
+        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+            let mut low = [_mm512_setzero_si512(); VECTORS];
+            let mut high = low;
+            for (low, out) in low.iter_mut().zip(out.iter()) {
+                *low = load(out);
             }
-        }
-        for ((low, high), out) in low.into_iter().zip(high).zip(out) {
-            let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
-            let above = _mm512_srli_epi64::<52>(high);
-            // IFMA takes the lower 52 bits of each factor by itself, so `high` needs no mask; the
-            // products and the sum are below 2q, 2q and 2q.
-            let low = q.times(low, one);
-            let sum = _mm512_add_epi64(low, q.times(high, middle));
-            let sum = _mm512_add_epi64(sum, q.times(above, top));
-            store(out, q.canonical(Prime::once(sum, q.four)));
+            for (x, y) in x.iter().zip(y) {
+                let (x, y) = (x.as_chunks::<8>().0, y.as_chunks::<8>().0);
+                for i in 0..VECTORS {
+                    let (x, y) = (load(&x[i]), load(&y[i]));
+                    low[i] = _mm512_madd52lo_epu64(low[i], x, y);
+                    high[i] = _mm512_madd52hi_epu64(high[i], x, y);
+                }
+            }
+            for ((low, high), out) in low.into_iter().zip(high).zip(out.iter_mut()) {
+                let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
+                let above = _mm512_srli_epi64::<52>(high);
+                // IFMA takes the lower 52 bits of a factor by itself, so these need no mask; the
+                // products are below 2q each.
+                let sum = _mm512_add_epi64(q.times(low, one), q.times(high, middle));
+                let sum = _mm512_add_epi64(sum, q.times(above, top));
+                store(out, q.canonical(Prime::once(sum, q.four)));
+            }
         }
     }
 }

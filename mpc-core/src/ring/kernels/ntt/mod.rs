@@ -16,12 +16,29 @@ pub use modulus::{Modulus, Multiplier};
 
 use super::Level;
 
-/// The smallest degree: what the vector loops take at a time.
-pub const SMALLEST_DEGREE: usize = 32;
+/// What the loops over values take at a time.
+pub const PANEL: usize = 32;
+
+/// The smallest degree.
+pub const SMALLEST_DEGREE: usize = PANEL;
 
 /// Products that are added up before a sum is reduced: 2^10 products below 2^100 leave room at
 /// every level.
 const BLOCKS: usize = 1 << 10;
+
+/// Polynomial number `which` of `count` that stand panel by panel: panels of [`PANEL`] values, the
+/// first of every polynomial, then the second of every, and so on. So a sum of products reads its
+/// factors from one end to the other.
+///
+/// # Panics
+/// When `count` is zero.
+pub fn panels_mut(
+    all: &mut [u64],
+    count: usize,
+    which: usize,
+) -> impl Iterator<Item = &mut [u64; PANEL]> {
+    all.as_chunks_mut().0.iter_mut().skip(which).step_by(count)
+}
 
 /// The tables of one prime q below 2^50 and one degree n, q = 1 mod 2n.
 pub struct Ntt {
@@ -119,7 +136,7 @@ impl Ntt {
     }
 
     /// out += sum over i of x_i y_i mod q, value by value, for polynomials x_0, x_1, .. and y_0,
-    /// y_1, .. that stand one after the other; everything below q.
+    /// y_1, .. that stand panel by panel ([`panels_mut`]); everything below q.
     ///
     /// # Panics
     /// Unless `out` is one polynomial and `x` and `y` are equally many.
@@ -127,13 +144,10 @@ impl Ntt {
         assert_eq!(out.len(), self.degree);
         assert_eq!(x.len(), y.len());
         assert!(x.len().is_multiple_of(self.degree));
-        let most = BLOCKS * self.degree;
-        for (x, y) in x.chunks(most).zip(y.chunks(most)) {
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512(level) => level.ntt_add_products(self, x, y, out),
-                _ => portable::add_products(self, x, y, out),
-            }
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(level) => level.ntt_add_products(self, x, y, out),
+            _ => portable::add_products(self, x, y, out),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Plain loops for every processor, and the reference that the vector loops equal bit for bit.
 
-use super::{Modulus, Multiplier, Ntt, Roots};
+use super::{BLOCKS, Modulus, Multiplier, Ntt, PANEL, Roots};
 
 impl Roots {
     fn at(&self, index: usize) -> Multiplier {
@@ -59,23 +59,25 @@ pub fn inverse(ntt: &Ntt, x: &mut [u64]) {
     }
 }
 
-/// At most 2^28 polynomials, since products are below 2^100.
 pub fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
-    const LANES: usize = 8;
     let q = ntt.modulus;
     let high = q.multiplier(((1u128 << 64) % u128::from(q.value())) as u64);
     let one = q.multiplier(1);
-    for (part, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let mut sums = out.map(u128::from);
-        for (x, y) in x.chunks_exact(ntt.degree).zip(y.chunks_exact(ntt.degree)) {
-            let (x, y) = (&x.as_chunks::<LANES>().0[part], &y.as_chunks::<LANES>().0[part]);
-            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
-                *sum += u128::from(x) * u128::from(y);
+    let count = x.len() / ntt.degree;
+    let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
+    let out = out.as_chunks_mut::<PANEL>().0;
+    for ((x, y), out) in x.chunks(count.max(1)).zip(y.chunks(count.max(1))).zip(out) {
+        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+            let mut sums = out.map(u128::from);
+            for (x, y) in x.iter().zip(y) {
+                for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                    *sum += u128::from(x) * u128::from(y);
+                }
             }
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            let sum = q.lazy((sum >> 64) as u64, high) + q.lazy(sum as u64, one);
-            *out = canonical(q, sum);
+            for (out, sum) in out.iter_mut().zip(sums) {
+                let sum = q.lazy((sum >> 64) as u64, high) + q.lazy(sum as u64, one);
+                *out = canonical(q, sum);
+            }
         }
     }
 }
