@@ -180,6 +180,8 @@ fn longley_is_solved_where_its_condition_is_supported_and_refused_where_not() {
         assert!(folder.join("released-convergence-check.bin").exists());
         assert!(!folder.join("released-coefficients.bin").exists());
         assert!(!folder.join("model.json").exists() && !folder.join("receipt.json").exists());
+        // The check is not revealed a second time.
+        run.nodes.start(&ended.name).end().expect(8, &["did not come to an end", "other settings"]);
     }
 }
 

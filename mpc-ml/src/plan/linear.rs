@@ -8,7 +8,7 @@ use mpc_core::ring::wire::element_bytes;
 
 use super::{ARITHMETIC, LEAST_SIGMA, refuse};
 use crate::agreed::Plan;
-use crate::data::{FeatureKind, Numeric, Scaling, Schema};
+use crate::data::{Feature, FeatureKind, Numeric, Scaling, Schema};
 use crate::error::Error;
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
@@ -98,6 +98,21 @@ pub fn mean_squares(schema: &Schema, clip: f64) -> Vec<f64> {
         }
     }
     all.iter().map(|square| square.min(clip * clip)).collect()
+}
+
+/// A bound on the sum of [`mean_squares`]: the indicators of one categorical feature count 1
+/// together, since a row has at most one of them. A condition of privacy as well.
+#[must_use]
+pub fn total_mean_square(schema: &Schema, clip: f64) -> f64 {
+    let mut squares = mean_squares(schema, clip).into_iter();
+    let of_feature = |feature: &Feature| {
+        let own = squares.by_ref().take(feature.columns().len());
+        match &feature.kind {
+            FeatureKind::Numeric(_) => own.sum(),
+            FeatureKind::Categorical(_) => own.fold(0.0, f64::max),
+        }
+    };
+    schema.features().iter().map(of_feature).sum()
 }
 
 impl LinearPlan {
@@ -341,9 +356,7 @@ impl LinearSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{
-        Categorical, CategoricalMissing, Feature, NumericMissing, NumericTarget, Target,
-    };
+    use crate::data::{Categorical, CategoricalMissing, NumericMissing, NumericTarget, Target};
 
     fn settings() -> LinearSettings {
         LinearSettings {
@@ -389,6 +402,9 @@ mod tests {
         for (bound, expected) in bounds.iter().zip(expected) {
             assert!(*bound >= expected && *bound <= expected * 1.001, "{bound} {expected}");
         }
+        // The two indicators of `words` are never 1 in the same row.
+        let total = total_mean_square(&schema, 4.0);
+        assert!((32.0..32.1).contains(&total), "{total}");
         assert!(mean_squares(&schema, 0.5).iter().all(|&square| square <= 0.25));
     }
 

@@ -30,16 +30,23 @@ impl StudyFolder {
     /// [`Exit::Exists`] when this node has already sent its part of the result.
     pub fn open(&self, outputs: &[&str]) -> Result<(), Failure> {
         if outputs.iter().any(|label| self.has_released(label)) {
-            return Err(Failure::new(
-                Exit::Exists,
-                "this study was released before, and a study is released once: a second run would \
-                 reveal a second rounding of the same result",
-            )
-            .in_file(&self.0)
-            .advise(
-                "use the model in this folder; for another training agree with the other parties \
-                 on a study with another title or seed",
-            ));
+            let refused = |what, advice| {
+                Err(Failure::new(Exit::Exists, what).in_file(&self.0).advise(advice))
+            };
+            if self.receipt().exists() {
+                return refused(
+                    "this study was released before, and a study is released once: a second run \
+                     would reveal a second rounding of the same result",
+                    "use the model in this folder; for another training agree with the other \
+                     parties on a study with another title or seed",
+                );
+            }
+            return refused(
+                "an earlier run of this study began to reveal its results and did not come to an \
+                 end; what it revealed is not revealed again",
+                "agree with the other parties on a study with another title, or with other settings \
+                 if it was refused",
+            );
         }
         fs::create_dir_all(&self.0).map_err(|error| {
             let what = format!("the folder of the study cannot be made: {error}");

@@ -14,7 +14,7 @@ use mpc_ml::{Agreed, LinearPlan, Rows, SgdPlan};
 use super::phases::Phases;
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::study::{Study, Training};
 pub use sgd::settings as sgd_settings;
 
@@ -77,6 +77,14 @@ impl Planned {
     /// # Errors
     /// When the settings do not fit together, with the numbers.
     pub(super) fn new(study: &Study, rows: Vec<u64>) -> Result<Self, Failure> {
+        // Whatever does not fit here are the settings: nothing else goes into a plan.
+        Self::of(study, rows).map_err(|failure| match failure.exit {
+            Exit::Internal => failure,
+            _ => Failure { exit: Exit::Configuration, ..failure },
+        })
+    }
+
+    fn of(study: &Study, rows: Vec<u64>) -> Result<Self, Failure> {
         match study.training() {
             Training::Sgd(training) => {
                 Ok(Self::Sgd(SgdPlan::new(sgd::settings(study, training, rows)?)?))

@@ -7,7 +7,7 @@ use mpc_ml::artifact::{
     CheckRecord, FitStatistics, InferenceParts, Likelihood, OptimumRecord, RateRecord, SolverRecord,
 };
 use mpc_ml::data::{Encoded, Target};
-use mpc_ml::plan::linear::mean_squares;
+use mpc_ml::plan::linear::{mean_squares, total_mean_square};
 use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan, PhasorOrigin};
 use mpc_ml::solvers::optimum::{
     self, COEFFICIENTS, CONVERGENCE, DEVIANCE, GlmFit, INFORMATION, INFORMATION_CHECK,
@@ -69,6 +69,7 @@ fn settings(study: &Study, training: &Optimum, rows: Vec<u64>) -> Result<GlmSett
         l2: model.l2,
         clip: model.clip,
         mean_square: squares.into_iter().fold(0.0, f64::max),
+        trace: total_mean_square(study.schema(), model.clip),
         condition: training.condition,
         tolerance: training.tolerance,
         largest_eigenvalue: training.largest_eigenvalue,
