@@ -285,7 +285,8 @@ impl<'a> Fitting<'a> {
             let fraction = inverse.inverse_fraction() - drop;
             let revealed = session.reveal(INFORMATION, diagonal, 128, drop).await?;
             variances = revealed.map(|values| {
-                let variance = |v| libm::ldexp(fixed::decode(v, fraction), -(hessian.scale as i32));
+                let unit = libm::ldexp(plan.variance_factor(), -(hessian.scale as i32));
+                let variance = |v| unit * fixed::decode(v, fraction);
                 values.into_iter().map(variance).collect::<Vec<f64>>()
             });
         }

@@ -90,21 +90,23 @@ impl OptimumPlan {
     /// [`Error::Settings`] with the rule and the numbers when something does not fit.
     pub fn new(settings: GlmSettings, origin: PhasorOrigin) -> Result<Self, Error> {
         settings.check()?;
-        match origin {
-            PhasorOrigin::Dealer => Self::with(settings, origin, 0),
-            // As exact as 128 bits allow.
+        let plan = match origin {
+            PhasorOrigin::Dealer => Self::with(settings, origin, 0)?,
             PhasorOrigin::Pairwise => {
-                let plans = (6..=11).rev().map(|top| Self::with(settings.clone(), origin, top));
-                let mut first = None;
-                for plan in plans {
-                    match plan {
-                        Ok(plan) => return Ok(plan),
-                        Err(error) => first = first.or(Some(error)),
+                // As exact as 128 bits allow.
+                let most = link::MOST_PAIRWISE_BITS;
+                let mut plan = Self::with(settings.clone(), origin, most);
+                for top in (link::LEAST_PAIRWISE_BITS..most).rev() {
+                    if plan.is_ok() {
+                        break;
                     }
+                    plan = Self::with(settings.clone(), origin, top);
                 }
-                Err(first.unwrap_or_else(|| Error::Settings("no phasors fit".to_owned())))
+                plan?
             }
-        }
+        };
+        plan.precise()?;
+        Ok(plan)
     }
 
     fn with(settings: GlmSettings, origin: PhasorOrigin, top: u32) -> Result<Self, Error> {
@@ -160,7 +162,6 @@ impl OptimumPlan {
             wide_fraction,
         };
         plan.fits()?;
-        plan.precise()?;
         Ok(plan)
     }
 
@@ -183,9 +184,13 @@ impl OptimumPlan {
                     self.sigma, request.ring
                 ));
             }
+            self.link.possible(&request)?;
             if !self.refreshes() {
                 break;
             }
+        }
+        if let Some(request) = self.penalty_phasors() {
+            self.link.possible(&request)?;
         }
         if self.settings.inference {
             let scores =
@@ -351,9 +356,8 @@ impl OptimumPlan {
     /// The phasors of the penalised coefficients.
     pub(crate) fn penalty_phasors(&self) -> Option<PhasorRequest> {
         let ring = self.penalty?.ring;
-        let harmonics = self.link.penalty.series.harmonics();
         let headroom = ring + self.link.coefficient_fraction - E_FRACTION;
-        Some(self.link.phasors(&harmonics, self.settings.columns, headroom))
+        Some(self.link.penalty_phasors(self.settings.columns, headroom))
     }
 
     /// Bits of a value of a series above the scale of the phasors.
