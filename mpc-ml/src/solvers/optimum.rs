@@ -101,8 +101,9 @@ pub fn outputs(plan: &OptimumPlan, outputs: Outputs, model: Recipients) -> Outpu
 ///
 /// # Errors
 /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
-/// [`Error::NotConverged`] when a check fails, before the coefficients are revealed; network
-/// errors.
+/// [`Error::NotConverged`] when a check fails, the same at all parties and before the coefficients
+/// are revealed; network errors. After an error the source is dropped and not finished, since what
+/// is on order is not taken any more.
 pub async fn run(
     plan: &OptimumPlan,
     rows: &Rows,
