@@ -86,7 +86,6 @@ fn distance(fit: &GlmFit, exact: &Optimum) -> f64 {
 
 fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
     let got = distance(fit, exact);
-    println!("distance {got:.2e} {:?}", fit.checks);
     assert!(got <= in_std_errors, "{got} standard errors");
     assert!(fit.checks.converged, "{:?}", fit.checks);
     if let Some(std_errors) = &fit.std_errors {
@@ -94,7 +93,6 @@ fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
             assert!((got / exact - 1.0).abs() < 0.01, "{got} instead of {exact}");
         }
         let deviance = fit.deviance.unwrap();
-        println!("deviance {deviance} {} null {:?}", exact.deviance, fit.null_deviance);
         assert!((deviance / exact.deviance - 1.0).abs() < 1e-3, "{deviance} {}", exact.deviance);
     }
 }
@@ -185,7 +183,6 @@ fn wide_data_are_fitted_by_accelerated_gradient_steps() {
     let fit = fitted(&plan, &data, &[]);
     let exact = clear::fit(&settings, &data, &[]).unwrap();
     let largest = exact.coefficients.iter().fold(0.0f64, |m, w| m.max(w.abs()));
-    println!("{} passes {:?}", plan.passes(), fit.checks);
     for (got, exact) in fit.coefficients.iter().zip(&exact.coefficients) {
         assert!((got - exact).abs() < 1e-3 * largest, "{got} instead of {exact}");
     }
@@ -200,7 +197,6 @@ fn the_study_of_the_design() {
     let plan = plan(&settings);
     assert!(matches!(plan.method(), Method::FixedHessian { .. }));
     let rounds = plan.cost(0).rounds;
-    println!("{rounds} rounds, {} passes, {:?}", plan.passes(), plan.precision());
     assert!(rounds <= 290, "{rounds}");
     let fit = fitted(&plan, &data, &[]);
     let exact = clear::fit(&settings, &data, &[]).unwrap();
@@ -333,10 +329,13 @@ fn refusal(settings: &GlmSettings, data: &[Rows]) -> String {
     texts[0].clone()
 }
 
+/// Another row and target for each.
+type Change = dyn Fn(&[f64], f64) -> (Vec<f64>, f64);
+
 #[test]
 fn fits_without_an_optimum_are_refused() {
     let data = synthetic::logistic(400, 3, 2, 5);
-    let changed = |change: &dyn Fn(&[f64], f64) -> (Vec<f64>, f64)| -> Vec<Rows> {
+    let changed = |change: &Change| -> Vec<Rows> {
         data.iter()
             .map(|rows| {
                 let all: Vec<_> =
@@ -388,7 +387,6 @@ fn pairwise_phasors_are_planned_within_the_ring() {
         let own = GlmSettings { inference: parties < 5, ..base.clone() };
         let plan = OptimumPlan::new(own, PhasorOrigin::Pairwise).expect("fits");
         let precision = plan.precision();
-        println!("{parties} parties: {precision:?}");
         let noise = precision.phasors;
         assert!(noise > 1e-5 && noise < 0.02, "{noise}");
         // The coefficients of an exponential are large, and so is the noise on them.
