@@ -1,6 +1,7 @@
 //! Joint fits to the optimum against the same optimum in the clear.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::Duration;
 
 use mpc_core::correlations::CorrelationSource;
@@ -11,6 +12,7 @@ use mpc_ml::plaintext::optimum::{self as clear, Optimum};
 use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan, PhasorOrigin};
 use mpc_ml::solvers::optimum::{self, GlmFit};
 use mpc_ml::{Agreed, Error, Rows, plaintext, synthetic};
+use serde_json::Value;
 
 fn settings(data: &[Rows], family: Family) -> GlmSettings {
     GlmSettings {
@@ -86,7 +88,6 @@ fn distance(fit: &GlmFit, exact: &Optimum) -> f64 {
 
 fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
     let got = distance(fit, exact);
-    println!("distance {got:.2e} {:?}", fit.checks);
     assert!(got <= in_std_errors, "{got} standard errors");
     assert!(fit.checks.converged, "{:?}", fit.checks);
     if let Some(std_errors) = &fit.std_errors {
@@ -94,7 +95,6 @@ fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
             assert!((got / exact - 1.0).abs() < 0.01, "{got} instead of {exact}");
         }
         let deviance = fit.deviance.unwrap();
-        println!("deviance {deviance} {} null {:?}", exact.deviance, fit.null_deviance);
         assert!((deviance / exact.deviance - 1.0).abs() < 1e-3, "{deviance} {}", exact.deviance);
     }
 }
@@ -185,7 +185,6 @@ fn wide_data_are_fitted_by_accelerated_gradient_steps() {
     let fit = fitted(&plan, &data, &[]);
     let exact = clear::fit(&settings, &data, &[]).unwrap();
     let largest = exact.coefficients.iter().fold(0.0f64, |m, w| m.max(w.abs()));
-    println!("{} passes {:?}", plan.passes(), fit.checks);
     for (got, exact) in fit.coefficients.iter().zip(&exact.coefficients) {
         assert!((got - exact).abs() < 1e-3 * largest, "{got} instead of {exact}");
     }
@@ -200,7 +199,6 @@ fn the_study_of_the_design() {
     let plan = plan(&settings);
     assert!(matches!(plan.method(), Method::FixedHessian { .. }));
     let rounds = plan.cost(0).rounds;
-    println!("{rounds} rounds, {} passes, {:?}", plan.passes(), plan.precision());
     assert!(rounds <= 290, "{rounds}");
     let fit = fitted(&plan, &data, &[]);
     let exact = clear::fit(&settings, &data, &[]).unwrap();
@@ -214,4 +212,189 @@ fn the_study_of_the_design() {
         rows.map(loss).sum::<f64>() / 10_000.0
     };
     assert!((log_loss(&fit.coefficients) - log_loss(&exact.coefficients)).abs() < 1e-4);
+}
+
+/// Targets and columns of a file with a header, by the name of the target.
+fn columns(path: &str, target: &str) -> (Vec<String>, Vec<Vec<f64>>, Vec<f64>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data");
+    let mut reader = csv::Reader::from_path(folder.join(path)).unwrap();
+    let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let at = names.iter().position(|name| name == target).unwrap();
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for record in reader.records() {
+        let mut row: Vec<f64> = record.unwrap().iter().map(|cell| cell.parse().unwrap()).collect();
+        y.push(row.remove(at));
+        x.push(row);
+    }
+    (names.into_iter().filter(|name| name != target).collect(), x, y)
+}
+
+fn reference(path: &str, task: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data");
+    let text = std::fs::read(folder.join(path)).unwrap();
+    serde_json::from_slice::<Value>(&text).unwrap()["tasks"][task].clone()
+}
+
+/// What a reference fit says, in the order of the columns, the intercept last.
+fn published(fit: &Value, names: &[String]) -> Optimum {
+    let all = |columns: &str, intercept: &str| -> Vec<f64> {
+        let column = |name: &String| fit[columns][name].as_f64().unwrap();
+        names.iter().map(column).chain([fit[intercept].as_f64().unwrap()]).collect()
+    };
+    Optimum {
+        coefficients: all("coef", "intercept"),
+        std_errors: all("se", "se_intercept"),
+        deviance: fit["train_deviance"].as_f64().unwrap(),
+    }
+}
+
+fn within_the_limits(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
+    compare(fit, exact, in_std_errors);
+    let largest = exact.coefficients.iter().fold(0.0f64, |m, w| m.max(w.abs()));
+    for (got, exact) in fit.coefficients.iter().zip(&exact.coefficients) {
+        assert!((got - exact).abs() <= 1e-3 * largest, "{got} instead of {exact}");
+    }
+}
+
+#[test]
+fn the_credit_study_is_fitted_as_the_reference_says() {
+    let reference = reference("credit_status/reference.json", "bad");
+    let mut names = Vec::new();
+    let data = ["party1.csv", "party2.csv", "party3.csv"].map(|file| {
+        let (columns, x, y) = columns(&format!("credit_status/encoded/{file}"), "y");
+        names = columns;
+        Rows::new(x.concat(), y, names.len())
+    });
+    let indicators = names.iter().filter(|name| name.contains('=')).count();
+    let settings = GlmSettings {
+        clip: 32.0,
+        mean_square: 1.001,
+        // Four features have indicators, and the rest is scaled.
+        trace: 1.001 * (names.len() - indicators + 4) as f64,
+        condition: 60.0,
+        ..settings(&data, Family::logistic(0.3))
+    };
+    let fit = fitted(&plan(&settings), &data, &[]);
+    let exact = published(&reference["unpenalised"], &names);
+    within_the_limits(&fit, &exact, 0.02);
+    let (_, test, _) = columns("credit_status/encoded/test.csv", "y");
+    for row in test {
+        let p = |w: &[f64]| plaintext::sigmoid(plaintext::score(w, &row));
+        assert!((p(&fit.coefficients) - p(&exact.coefficients)).abs() < 2e-3);
+    }
+}
+
+#[test]
+fn the_study_of_doctor_visits_is_fitted_as_the_reference_says() {
+    let reference = reference("doctor_visits_count/reference.json", "mdvis");
+    let numeric = &reference["encoding"]["numeric"];
+    let mut names = Vec::new();
+    let data = ["party1.csv", "party2.csv", "party3.csv"].map(|file| {
+        let (columns, mut x, y) = columns(&format!("doctor_visits_count/{file}"), "mdvis");
+        names = columns;
+        for row in &mut x {
+            for (value, name) in row.iter_mut().zip(&names) {
+                let by = |key: &str| numeric[name][key].as_f64().unwrap();
+                *value = (*value - by("mean")) / by("std_ddof0");
+            }
+        }
+        Rows::new(x.concat(), y, names.len())
+    });
+    let settings = GlmSettings {
+        clip: 16.0,
+        mean_square: 1.001,
+        trace: 1.001 * names.len() as f64,
+        condition: 10.0,
+        ..settings(&data, Family::poisson(3.0, 100.0))
+    };
+    let fit = fitted(&plan(&settings), &data, &[]);
+    within_the_limits(&fit, &published(&reference["unpenalised"], &names), 0.02);
+}
+
+/// What ends a fit before its coefficients are revealed, in words for its users.
+fn refusal(settings: &GlmSettings, data: &[Rows]) -> String {
+    let plan = plan(settings);
+    let outputs = optimum::outputs(&plan, Outputs::none(), Recipients::All);
+    let errors = World::new(data.len()).with_dealer().outputs(outputs).run(async |mut session| {
+        let me = session.me();
+        let mut source = DealerSource::start(&mut session)?;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        optimum::run(&plan, &data[me], &[], &mut source, &mut session, |_, _| {}).await
+    });
+    let texts: Vec<String> = errors
+        .into_iter()
+        .map(|result| match result {
+            Err(Error::NotConverged(why)) => why,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
+    texts[0].clone()
+}
+
+/// Another row and target for each.
+type Change = dyn Fn(&[f64], f64) -> (Vec<f64>, f64);
+
+#[test]
+fn fits_without_an_optimum_are_refused() {
+    let data = synthetic::logistic(400, 3, 2, 5);
+    let changed = |change: &Change| -> Vec<Rows> {
+        data.iter()
+            .map(|rows| {
+                let all: Vec<_> =
+                    (0..rows.len()).map(|i| change(rows.row(i), rows.y()[i])).collect();
+                let x = all.iter().flat_map(|(x, _)| x.clone()).collect();
+                Rows::new(x, all.iter().map(|(_, y)| *y).collect(), rows.columns())
+            })
+            .collect()
+    };
+    let base = settings(&data, Family::logistic(0.5));
+    // Classes that a line separates.
+    let separable = changed(&|x, _| (x.to_vec(), f64::from(u8::from(x[0] > 0.0))));
+    let why = refusal(&GlmSettings { inference: false, ..base.clone() }, &separable);
+    assert!(why.contains("separable"), "{why}");
+    // A column that is the sum of the others.
+    let collinear = changed(&|x, y| (vec![x[0] / 2.0, x[1] / 2.0, (x[0] + x[1]) / 2.0], y));
+    let why = refusal(&base, &collinear);
+    assert!(why.contains("collinear") && why.contains("20"), "{why}");
+}
+
+#[test]
+fn plans_that_cannot_be_are_refused_with_the_numbers() {
+    let data = synthetic::logistic(400, 3, 2, 5);
+    let base = settings(&data, Family::logistic(0.5));
+    let refused = |settings: GlmSettings, origin| -> String {
+        OptimumPlan::new(settings, origin).expect_err("refused").to_string()
+    };
+    for (settings, word) in [
+        (GlmSettings { l2: 0.1, ..base.clone() }, "inference"),
+        (GlmSettings { columns: 300, trace: 300.0, rows: vec![500; 2], ..base.clone() }, "256"),
+        (GlmSettings { rows: vec![2, 1], ..base.clone() }, "3 rows"),
+        (GlmSettings { condition: 1e5, ..base.clone() }, "128 bits"),
+        (GlmSettings { tolerance: 1e-5, ..base.clone() }, "tolerance"),
+        (GlmSettings { rows: vec![8_000_000; 2], ..base.clone() }, "tolerance"),
+        (GlmSettings { family: Family::poisson(1e5, 1e6), ..base.clone() }, "rate.mean"),
+    ] {
+        let text = refused(settings, PhasorOrigin::Dealer);
+        assert!(text.contains(word), "{text} names {word}");
+    }
+}
+
+/// Phasors that the parties make have fewer bits, and the plan says what that costs.
+#[test]
+fn pairwise_phasors_are_planned_within_the_ring() {
+    for parties in [2, 3, 5] {
+        let data = synthetic::logistic(2000, 6, parties, 1);
+        let base = settings(&data, Family::logistic(0.3));
+        // Noise lifts the weights of the Hessian too far for standard errors of five parties.
+        let own = GlmSettings { inference: parties < 5, ..base.clone() };
+        let plan = OptimumPlan::new(own, PhasorOrigin::Pairwise).expect("fits");
+        let precision = plan.precision();
+        let noise = precision.phasors;
+        assert!(noise > 1e-5 && noise < 0.02, "{noise}");
+        // The coefficients of an exponential are large, and so is the noise on them.
+        let counts = GlmSettings { family: Family::poisson(3.0, 100.0), ..base };
+        let refused = OptimumPlan::new(counts, PhasorOrigin::Pairwise).expect_err("refused");
+        assert!(refused.to_string().contains("noise"), "{refused}");
+    }
 }

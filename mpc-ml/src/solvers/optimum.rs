@@ -103,8 +103,9 @@ pub fn outputs(plan: &OptimumPlan, outputs: Outputs, model: Recipients) -> Outpu
 ///
 /// # Errors
 /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
-/// [`Error::NotConverged`] when a check fails, before the coefficients are revealed; network
-/// errors.
+/// [`Error::NotConverged`] when a check fails, the same at all parties and before the coefficients
+/// are revealed; network errors. After an error the source is dropped and not finished, since what
+/// is on order is not taken any more.
 pub async fn run(
     plan: &Agreed<OptimumPlan>,
     rows: &Rows,
@@ -286,7 +287,8 @@ impl<'a> Fitting<'a> {
             let fraction = inverse.inverse_fraction() - drop;
             let revealed = session.reveal(INFORMATION, diagonal, 128, drop).await?;
             variances = revealed.map(|values| {
-                let variance = |v| libm::ldexp(fixed::decode(v, fraction), -(hessian.scale as i32));
+                let unit = libm::ldexp(plan.variance_factor(), -(hessian.scale as i32));
+                let variance = |v| unit * fixed::decode(v, fraction);
                 values.into_iter().map(variance).collect::<Vec<f64>>()
             });
         }

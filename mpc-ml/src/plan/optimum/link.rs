@@ -52,6 +52,8 @@ pub struct Link {
     pub penalty: Curve,
     /// The error of the mean that does not cancel between rows.
     pub bias: f64,
+    /// What was added to the weight so that it is never negative.
+    pub lift: f64,
     /// The middle of the window.
     pub centre: f64,
     /// The window's half width: beyond it the functions are something else.
@@ -65,6 +67,12 @@ pub struct Link {
 
 /// Fractional bits of a dealer's phasors.
 const DEALER_FRACTION: u32 = 22;
+/// How much more the noise of the weight of the Hessian matters than that of the mean.
+const WEIGHT_CARE: i64 = 64;
+/// The fewest bits that phasors of the parties may have.
+pub(super) const LEAST_PAIRWISE_BITS: u32 = 6;
+/// The most bits that phasors of the parties can have.
+pub(super) const MOST_PAIRWISE_BITS: u32 = 15;
 /// The resolution of angles that the parties make themselves.
 const PAIRWISE_ANGLE: u32 = 12;
 
@@ -97,6 +105,7 @@ impl Link {
             loss,
             penalty,
             bias: 0.0,
+            lift: 0.0,
             centre,
             halfwidth,
             coefficient_fraction: fraction,
@@ -107,43 +116,66 @@ impl Link {
             Family::Logistic { .. } => link.bias_of(|z| 0.5 + centred_sigmoid(z)),
             Family::Poisson { .. } => link.bias_of(|z| libm::exp(link.centre + z)),
         };
-        link.lift();
+        link.settle();
         Ok(link)
     }
 
     /// Adds phasor noise and rounding to the bounds, and lifts the weight above zero.
-    fn lift(&mut self) {
+    fn settle(&mut self) {
         let unit = libm::ldexp(1.0, -(self.coefficient_fraction as i32));
-        let noises: Vec<(Vec<u32>, Vec<f64>)> = [false, true]
+        let noises: Vec<Noise> = [false, true]
             .map(|weight| self.multiples(weight))
             .into_iter()
             .map(|harmonics| (harmonics.clone(), self.noise(&harmonics)))
             .collect();
-        let noise = |k: u32| {
-            let of = |(harmonics, noise): &(Vec<u32>, Vec<f64>)| {
-                harmonics.iter().position(|&other| other == k).map_or(0.0, |at| noise[at])
+        let largest = |noises: &[Noise], k: u32| {
+            let of = |(harmonics, noise): &Noise| {
+                harmonics.iter().position(|&other| other == k).map_or((0.0, 0.0), |at| noise[at])
             };
-            noises.iter().map(of).fold(0.0, f64::max)
+            let larger = |a: (f64, f64), b: (f64, f64)| (a.0.max(b.0), a.1.max(b.1));
+            noises.iter().map(of).fold((0.0, 0.0), larger)
         };
         let parties = self.parties as f64;
-        for curve in [&mut self.mean, &mut self.weight, &mut self.loss, &mut self.penalty] {
+        // Phasors of penalised coefficients have at least the fewest bits.
+        let least = self.pairwise.map(|_| {
+            let (bits, method) = ((LEAST_PAIRWISE_BITS, 1), (PhasorMethod::Bits, PAIRWISE_ANGLE));
+            PhasorPlan::request(&self.penalty.series, self.parties, 1, bits, method).rounding
+        });
+        let least = least.flatten().map(|rounding| rounding.bits);
+        let bits = |i: usize| least.as_ref().map_or(DEALER_FRACTION, |bits| bits[i]);
+        let terms = self.penalty.series.terms.iter().enumerate();
+        let rounding = terms
+            .map(|(i, term)| {
+                let one = 1.0 + 1.5 * libm::ldexp(1.0, -(bits(i) as i32));
+                let noise = libm::pow(one, parties) - 1.0 + libm::ldexp(1.0, -22);
+                term.sine.abs() as f64 * unit * noise + 2.0 * unit
+            })
+            .sum::<f64>()
+            + parties * libm::ldexp(1.0, -(E_FRACTION as i32));
+        self.penalty.least -= rounding;
+        self.penalty.largest += rounding;
+        // The weight is evaluated in passes with a Hessian only, and so is the loss.
+        let both = [(&mut self.mean, 0), (&mut self.weight, 1), (&mut self.loss, 1)];
+        for (curve, from) in both {
+            let noise = |k: u32| largest(&noises[from..], k);
             // Phasors; public factors, by half a unit each; trigonometry; 3a.
             let term = |term: &Term| {
                 let size = (term.sine.abs() + term.cosine.abs()) as f64 * unit;
-                size * (noise(term.k) + libm::ldexp(1.0, -22)) + 2.0 * unit
+                size * (noise(term.k).0 + libm::ldexp(1.0, -22)) + 2.0 * unit
             };
             let rounding = curve.series.terms.iter().map(term).sum::<f64>()
                 + parties * libm::ldexp(1.0, -(E_FRACTION as i32));
             let square = |term: &Term| {
                 let size = (term.sine.abs() + term.cosine.abs()) as f64 * unit;
-                // Rounding is spread over its bound.
-                size * size * noise(term.k) * noise(term.k) / 3.0
+                let deviation = size * noise(term.k).1;
+                deviation * deviation
             };
             curve.noise = curve.series.terms.iter().map(square).sum::<f64>().sqrt();
             curve.least -= rounding;
             curve.largest += rounding;
         }
         let lift = libm::ceil(-self.weight.least / unit).max(0.0);
+        self.lift = lift * unit;
         self.weight.constant += lift as i64;
         self.weight.least += lift * unit;
         self.weight.largest += lift * unit;
@@ -161,18 +193,22 @@ impl Link {
         all
     }
 
-    /// The largest coefficient of each multiple in any function of a pass: how many bits its
-    /// phasors deserve.
+    /// How many bits the phasors of each multiple deserve: the largest coefficient in any function
+    /// of a pass. Those of the weight count [`WEIGHT_CARE`] times, since noise lifts the weight.
     fn envelope(&self, harmonics: &[u32]) -> Series {
-        let mut curves = vec![&self.mean, &self.loss];
+        // Losses are summed over all rows; they take the bits that are there.
+        let mut curves = vec![(&self.mean, 1)];
         if harmonics.len() > self.mean.series.terms.len() {
-            curves.push(&self.weight);
+            curves.push((&self.weight, WEIGHT_CARE));
         }
         let largest = |k: u32| {
-            let terms = curves.iter().flat_map(|curve| &curve.series.terms);
-            terms.filter(|term| term.k == k).map(|t| t.sine.abs().max(t.cosine.abs())).max()
+            let size = |&(curve, care): &(&Curve, i64)| {
+                let term = curve.series.terms.iter().find(|term| term.k == k);
+                term.map_or(0, |term| care * term.sine.abs().max(term.cosine.abs()))
+            };
+            curves.iter().map(size).max().unwrap_or(0)
         };
-        let term = |&k: &u32| Term { k, sine: largest(k).unwrap_or(0).max(1), cosine: 0 };
+        let term = |&k: &u32| Term { k, sine: largest(k).max(1), cosine: 0 };
         Series { terms: harmonics.iter().map(term).collect(), ..self.mean.series.clone() }
     }
 
@@ -211,24 +247,57 @@ impl Link {
             .fold(0.0, f64::max)
     }
 
-    /// A bound on the error of cosine and sine of each multiple together.
-    fn noise(&self, harmonics: &[u32]) -> Vec<f64> {
+    /// The phasors of `count` penalised coefficients. They are few, and their coefficients large:
+    /// as many bits as the ring has room for.
+    pub(super) fn penalty_phasors(&self, count: u32, headroom: u32) -> PhasorRequest {
+        let series = &self.penalty.series;
+        if self.pairwise.is_none() {
+            return series.demand(count, DEALER_FRACTION, headroom + DEALER_FRACTION);
+        }
+        let top = (128u32.saturating_sub(headroom) / self.parties as u32).min(MOST_PAIRWISE_BITS);
+        let (bits, method) = ((top, headroom), (PhasorMethod::Bits, PAIRWISE_ANGLE));
+        PhasorPlan::request(series, self.parties, count, bits, method)
+    }
+
+    /// Whether a source can make these phasors.
+    pub(super) fn possible(&self, request: &PhasorRequest) -> Result<(), Error> {
+        if self.pairwise.is_some() {
+            PhasorPlan::new(self.parties, request)?;
+            let bits = request.rounding.as_ref().and_then(|it| it.bits.iter().copied().max());
+            if bits.is_none_or(|bits| bits < LEAST_PAIRWISE_BITS) {
+                return refuse(format!(
+                    "phasors would have {bits:?} bits; at least {LEAST_PAIRWISE_BITS} are needed: \
+                     reduce the rows or columns, or use a dealer"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each multiple a bound on the error of cosine and sine, and its standard deviation.
+    fn noise(&self, harmonics: &[u32]) -> Vec<(f64, f64)> {
         let request = self.phasors(harmonics, 1, 1);
         match (&request.rounding, self.pairwise) {
             (Some(rounding), Some((_, method, _))) => {
-                // Every factor is rounded: the nearest by half a unit, stochastically by one, in
-                // cosine and sine; the mean factor is put right by the gains.
-                let (factors, unit) = match method {
-                    PhasorMethod::OneHot => (2 * self.parties - 1, 0.75),
-                    PhasorMethod::Bits => (self.parties, 1.5),
+                // Every factor is rounded: to the nearest, or stochastically; the mean factor is
+                // put right by the gains.
+                let (factors, largest, deviation) = match method {
+                    PhasorMethod::OneHot => (2 * self.parties - 1, 0.75, 0.29),
+                    PhasorMethod::Bits => (self.parties, 1.5, 0.5),
                 };
-                let grown = |ft: u32| {
-                    let one = 1.0 + 2.0 * unit * libm::ldexp(1.0, -(ft as i32));
-                    libm::pow(one, factors as f64) - 1.0
+                let factors = factors as f64;
+                let of = |&ft: &u32| {
+                    let unit = libm::ldexp(1.0, -(ft as i32));
+                    // Of a cosine and a sine that are both off, as the length of a vector.
+                    let bound = libm::pow(1.0 + largest * unit, factors) - 1.0;
+                    (bound, deviation * unit * factors.sqrt())
                 };
-                rounding.bits.iter().map(|&ft| grown(ft)).collect()
+                rounding.bits.iter().map(of).collect()
             }
-            _ => vec![libm::ldexp(1.0, -(DEALER_FRACTION as i32)); harmonics.len()],
+            _ => {
+                let unit = libm::ldexp(1.0, -(DEALER_FRACTION as i32));
+                vec![(unit, 0.29 * unit); harmonics.len()]
+            }
         }
     }
 }
@@ -237,6 +306,9 @@ fn curve(fit: PeriodicFit) -> Curve {
     let PeriodicFit { series, constant, error, least, largest, .. } = fit;
     Curve { series, constant, least, largest, error, noise: 0.0 }
 }
+
+/// Multiples, and for each a bound on the error of its phasors and the standard deviation.
+type Noise = (Vec<u32>, Vec<(f64, f64)>);
 
 type Functions = (Curve, Curve, Curve, f64, f64);
 

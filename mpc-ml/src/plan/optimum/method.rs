@@ -128,3 +128,30 @@ pub(super) fn answers(momentum: f64, passes: usize) -> (Vec<f64>, Vec<f64>) {
     }
     (queries, iterates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The combination of gradients by their answers is the recursion.
+    #[test]
+    fn answers_are_those_of_nesterovs_recursion() {
+        let (momentum, passes) = (0.6, 12);
+        let gradient = |q: f64| 0.3 * q + 0.1;
+        let (mut before, mut now) = (1.0, 1.0);
+        for _ in 0..passes {
+            let query = now + momentum * (now - before);
+            (before, now) = (now, query - gradient(query));
+        }
+        let (queries, iterates) = answers(momentum, passes);
+        let mut gradients: Vec<f64> = Vec::new();
+        let combine = |gradients: &[f64], factors: &[f64]| {
+            1.0 - gradients.iter().rev().zip(factors).map(|(g, a)| g * a).sum::<f64>()
+        };
+        for _ in 0..passes {
+            let query = combine(&gradients, &queries);
+            gradients.push(gradient(query));
+        }
+        assert!((combine(&gradients, &iterates) - now).abs() < 1e-12);
+    }
+}

@@ -2,6 +2,7 @@
 //! before a share is sent (docs/protocols.md 8).
 
 mod cost;
+mod hessian;
 mod link;
 mod method;
 mod precision;
@@ -12,12 +13,13 @@ use std::ops::Range;
 use mpc_core::correlations::{
     MatrixShape, OwnedProductRequest, PhasorRequest, Request, RightRequest,
 };
-use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::solve::InversePlan;
 use mpc_core::protocols::truncate::BoundedOpening;
 
 use super::{E_FRACTION, LEAST_SIGMA, W_FRACTION, refuse};
 use crate::agreed::Plan;
 use crate::error::Error;
+pub(crate) use hessian::{Hessian, Refresh, WEIGHT_FRACTION};
 pub use link::{Curve, Link};
 pub use method::Method;
 pub use precision::Precision;
@@ -27,42 +29,12 @@ pub use settings::{Family, GlmSettings, PhasorOrigin};
 const ARITHMETIC: u32 = 1;
 /// Fractional bits of the design matrix, at most.
 const MOST_X_FRACTION: u32 = 16;
-/// Fractional bits of the coarse copy of the design matrix, at least.
-const LEAST_COARSE_FRACTION: u32 = 6;
 /// Scores whose phasors are one item on order.
 const BLOCK: u64 = 4096;
 /// Scores whose angles are opened in one round: what bounds the memory of a pass.
 const GROUP: u64 = 1 << 16;
-/// Fractional bits of the largest weight, where it is a public factor.
-pub(crate) const WEIGHT_FRACTION: u32 = 20;
 /// Fractional bits of gradient and step in the measure of how far the optimum is.
 pub(crate) const DISTANCE_FRACTION: (u32, u32) = (14, 20);
-
-/// The Hessians of a fit: scales, bounds, and how they are inverted.
-#[derive(Clone, Debug)]
-pub(crate) struct Hessian {
-    /// Fractional bits of the coarse copy X' of the design matrix, whose Gram matrix they are.
-    pub(crate) coarse_fraction: u32,
-    /// Matrices are divided by 2^scale, so that no eigenvalue is above 15/16.
-    pub(crate) scale: u32,
-    /// How the bound of all Hessians is inverted, from the identity.
-    pub(crate) bound: InversePlan,
-    /// How the Hessians of the passes are made; none where their bound does for all of them.
-    pub(crate) refresh: Option<Refresh>,
-}
-
-/// How the Hessian of a pass is made and inverted.
-#[derive(Clone, Debug)]
-pub(crate) struct Refresh {
-    /// How it is inverted, from the inverse of the bound.
-    pub(crate) inverse: InversePlan,
-    /// How it is lifted into Z128 at the scale of its inverse; none where it is a shift up.
-    pub(crate) lift: Option<BoundedOpening>,
-    /// How the weights of the rows are opened to their owners.
-    pub(crate) weights: BoundedOpening,
-    /// Fractional bits at which it is made, over 2^scale.
-    pub(crate) made_fraction: u32,
-}
 
 /// A fit, planned to the last bit.
 #[derive(Clone, Debug)]
@@ -91,21 +63,23 @@ impl OptimumPlan {
     /// [`Error::Settings`] with the rule and the numbers when something does not fit.
     pub fn new(settings: GlmSettings, origin: PhasorOrigin) -> Result<Self, Error> {
         settings.check()?;
-        match origin {
-            PhasorOrigin::Dealer => Self::with(settings, origin, 0),
-            // As exact as 128 bits allow.
+        let plan = match origin {
+            PhasorOrigin::Dealer => Self::with(settings, origin, 0)?,
             PhasorOrigin::Pairwise => {
-                let plans = (6..=11).rev().map(|top| Self::with(settings.clone(), origin, top));
-                let mut first = None;
-                for plan in plans {
-                    match plan {
-                        Ok(plan) => return Ok(plan),
-                        Err(error) => first = first.or(Some(error)),
+                // As exact as 128 bits allow.
+                let most = link::MOST_PAIRWISE_BITS;
+                let mut plan = Self::with(settings.clone(), origin, most);
+                for top in (link::LEAST_PAIRWISE_BITS..most).rev() {
+                    if plan.is_ok() {
+                        break;
                     }
+                    plan = Self::with(settings.clone(), origin, top);
                 }
-                Err(first.unwrap_or_else(|| Error::Settings("no phasors fit".to_owned())))
+                plan?
             }
-        }
+        };
+        plan.precise()?;
+        Ok(plan)
     }
 
     fn with(settings: GlmSettings, origin: PhasorOrigin, top: u32) -> Result<Self, Error> {
@@ -161,7 +135,6 @@ impl OptimumPlan {
             wide_fraction,
         };
         plan.fits()?;
-        plan.precise()?;
         Ok(plan)
     }
 
@@ -184,9 +157,13 @@ impl OptimumPlan {
                     self.sigma, request.ring
                 ));
             }
+            self.link.possible(&request)?;
             if !self.refreshes() {
                 break;
             }
+        }
+        if let Some(request) = self.penalty_phasors() {
+            self.link.possible(&request)?;
         }
         if self.settings.inference {
             let scores =
@@ -352,9 +329,8 @@ impl OptimumPlan {
     /// The phasors of the penalised coefficients.
     pub(crate) fn penalty_phasors(&self) -> Option<PhasorRequest> {
         let ring = self.penalty?.ring;
-        let harmonics = self.link.penalty.series.harmonics();
         let headroom = ring + self.link.coefficient_fraction - E_FRACTION;
-        Some(self.link.phasors(&harmonics, self.settings.columns, headroom))
+        Some(self.link.penalty_phasors(self.settings.columns, headroom))
     }
 
     /// Bits of a value of a series above the scale of the phasors.
@@ -450,113 +426,6 @@ impl OptimumPlan {
 impl Plan for OptimumPlan {
     fn canonical(&self) -> String {
         format!("optimum {ARITHMETIC} scales {W_FRACTION} {E_FRACTION} {self:?}")
-    }
-}
-
-impl Hessian {
-    fn new(
-        settings: &GlmSettings,
-        link: &Link,
-        method: &Method,
-        sigma: u32,
-    ) -> Result<Self, Error> {
-        let parties = settings.rows.len() as u32;
-        let rows = settings.total_rows() as f64;
-        // Outer products of the coarse copy are exact integers: so the Hessian is exactly positive
-        // semidefinite, and at most its bound.
-        let entry = (94 - sigma).min(30);
-        let coarse_fraction = ((entry - 1) / 2).saturating_sub(settings.clip_bits()).min(14);
-        if coarse_fraction < LEAST_COARSE_FRACTION {
-            return refuse(format!(
-                "a clip of {} with {sigma} bits of masking leaves {coarse_fraction} fractional bits \
-                 for the Hessian; at least {LEAST_COARSE_FRACTION} are needed: use a smaller clip",
-                settings.clip
-            ));
-        }
-        // What rounding an entry by up to half a unit may add to mean squares (Cauchy-Schwarz).
-        let unit = libm::ldexp(1.0, -(coarse_fraction as i32) - 1);
-        let (columns, one) = (f64::from(settings.columns), f64::from(u8::from(settings.intercept)));
-        let root = libm::sqrt(settings.mean_square) + unit;
-        let square = (root * root).max(one);
-        let root = libm::sqrt(settings.trace) + unit * libm::sqrt(columns);
-        let squares = root * root + one;
-        let largest = link.weight.largest;
-        let order = settings.weights();
-        let diagonal = rows * (largest * square + settings.l2) * 1.001;
-        let trace = rows * (largest * squares + settings.l2 * columns) * 1.001;
-        let scale = libm::ceil(libm::log2(trace * 16.0 / 15.0)) as u32;
-        let scaled = |v: f64| libm::ldexp(v, -(scale as i32));
-        // Some eigenvalue is at least that of the intercept.
-        let least = largest / (settings.condition * settings.condition) + settings.l2 / 8.0;
-        let bound = InverseSettings {
-            order,
-            parties,
-            sigma,
-            diagonal: scaled(diagonal),
-            least: scaled(rows * least).min(0.5),
-            start: StartBound::Identity,
-            reuse: false,
-        };
-        let bound = InversePlan::new(bound)?;
-        let refresh = match method {
-            Method::Newton => {
-                let start = StartBound::Warm {
-                    bound: bound.bound_once_converged(),
-                    fraction: bound.inverse_fraction(),
-                };
-                let ratio = method::least_weight(&settings.family) / largest;
-                let inverse =
-                    InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
-                Some(Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)?)
-            }
-            _ => None,
-        };
-        Ok(Self { coarse_fraction, scale, bound, refresh })
-    }
-
-    /// What is added to the diagonal of the bound: as much as rounding may have taken, and what
-    /// rounding and slack may have put on a Hessian.
-    pub(crate) fn bound_slack(&self) -> i128 {
-        let settings = self.bound.settings();
-        let own = settings.order as i128 * i128::from(settings.parties) / 2 + 1;
-        let Some(refresh) = &self.refresh else { return own };
-        let shift = self.bound.fraction() as i32 - refresh.inverse.fraction() as i32;
-        let theirs = libm::ldexp(2.0 * refresh.slack() as f64 + 2.0, shift);
-        own + libm::ceil(theirs) as i128 + 1
-    }
-}
-
-impl Refresh {
-    /// `squares` is the largest sum of squares of a column, `largest` the largest weight of a row.
-    fn new(
-        inverse: InverseSettings,
-        coarse_fraction: u32,
-        scale: u32,
-        squares: f64,
-        largest: f64,
-    ) -> Result<Self, Error> {
-        let (parties, sigma) = (inverse.parties, inverse.sigma);
-        let inverse = InversePlan::new(inverse)?;
-        let bits = |bound: f64| libm::ceil(libm::log2(bound).max(0.0)) as u32;
-        let weights = BoundedOpening::new(E_FRACTION + bits(largest), sigma, 0, parties - 1)?;
-        let own = 2 * coarse_fraction + E_FRACTION;
-        let made_fraction = own + scale;
-        let lift = match made_fraction.checked_sub(inverse.fraction()) {
-            Some(drop) if drop > 0 => {
-                // No entry is above the largest on the diagonal.
-                let magnitude = bits(libm::ldexp(squares * largest, own as i32)).max(drop);
-                Some(BoundedOpening::new(magnitude, sigma, drop, parties)?)
-            }
-            _ => None,
-        };
-        Ok(Self { inverse, lift, weights, made_fraction })
-    }
-
-    /// What is added to the diagonal of a Hessian, in units at the scale of its inverse: as much
-    /// as rounding may have taken from its spectrum.
-    pub(crate) fn slack(&self) -> i128 {
-        let settings = self.inverse.settings();
-        settings.order as i128 * i128::from(settings.parties + 1) / 2 + 1
     }
 }
 

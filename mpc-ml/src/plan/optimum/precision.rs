@@ -3,7 +3,7 @@
 use super::cost::too_coarse;
 use super::{E_FRACTION, OptimumPlan, method};
 use crate::error::Error;
-use crate::plan::W_FRACTION;
+use crate::plan::{W_FRACTION, refuse};
 
 /// How much each approximation may move a coefficient, in standard errors, at the declared
 /// prevalence or rate. Estimates: the standard error of a coefficient is that of noise with the
@@ -17,11 +17,25 @@ pub struct Precision {
     pub fixed_point: f64,
     /// Noise of the phasors.
     pub phasors: f64,
+    /// By how much of itself a standard error would be too small, because the weights of the Hessian
+    /// are lifted above zero; [`OptimumPlan::variance_factor`] makes up for most of it.
+    pub std_errors: f64,
     /// The number of passes over the data.
     pub passes: usize,
 }
 
+/// The largest part of a standard error that a lift of the weights may take: at the declared
+/// prevalence it is put right, and where rows weigh half of what was declared, half of it is.
+const MOST_LIFT: f64 = 0.02;
+
 impl OptimumPlan {
+    /// By what the revealed variances are multiplied: the lift of the weights at the declared
+    /// prevalence or rate.
+    #[must_use]
+    pub fn variance_factor(&self) -> f64 {
+        1.0 + self.link.lift / method::typical_weight(&self.settings.family)
+    }
+
     /// What each approximation contributes.
     #[must_use]
     pub fn precision(&self) -> Precision {
@@ -37,6 +51,7 @@ impl OptimumPlan {
                 / v.sqrt()
                 + weights * slack,
             phasors: mean.noise / v.sqrt(),
+            std_errors: self.link.lift / v / 2.0,
             passes: self.passes,
         }
     }
@@ -52,6 +67,14 @@ impl OptimumPlan {
             if got > 2.0 * allowed {
                 return too_coarse(what, got, allowed);
             }
+        }
+        if self.settings.inference && precision.std_errors > MOST_LIFT {
+            return refuse(format!(
+                "the noise of the phasors would make standard errors too small by {:.1}%; at most \
+                 {:.0}% can be made up for: set output.inference to false, or use a dealer",
+                100.0 * precision.std_errors,
+                100.0 * MOST_LIFT
+            ));
         }
         Ok(())
     }
