@@ -318,7 +318,8 @@ fn refusal(settings: &GlmSettings, data: &[Rows]) -> String {
     let errors = World::new(data.len()).with_dealer().outputs(outputs).run(async |mut session| {
         let me = session.me();
         let mut source = DealerSource::start(&mut session)?;
-        optimum::run(&plan, &data[me], &[], &mut source, &mut session, |_| {}).await
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        optimum::run(&plan, &data[me], &[], &mut source, &mut session, |_, _| {}).await
     });
     let texts: Vec<String> = errors
         .into_iter()

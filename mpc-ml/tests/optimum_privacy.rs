@@ -15,7 +15,7 @@ use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan, PhasorOrigin};
 use mpc_ml::solvers::optimum;
-use mpc_ml::{Error, Rows, synthetic};
+use mpc_ml::{Agreed, Error, Rows, synthetic};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -61,7 +61,8 @@ fn views(plan: &OptimumPlan, data: &[Rows]) -> (Vec<View>, bool) {
     let results = world.run_on(mesh, async |mut session| {
         let me = session.me();
         let mut source = DealerSource::start(&mut session)?;
-        let fit = optimum::run(plan, &data[me], &[], &mut source, &mut session, |_| {}).await;
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        let fit = optimum::run(&plan, &data[me], &[], &mut source, &mut session, |_, _| {}).await;
         match fit {
             // What is still on order is of no use; the node aborts.
             Err(Error::NotConverged(_)) => Ok(None),

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mpc_ml::artifact::{FitStatistics, Model};
+use parties::name::PartyName;
 use serde_json::Value;
 use support::{DEALER, Ended, Nodes, Running, party};
 
@@ -28,11 +29,11 @@ struct Run {
 
 impl Run {
     /// Runs the study of a data set; `change` edits its text.
-    fn new(set: &str, study: &str, task: &str, change: impl Fn(String) -> String) -> Self {
+    fn new(set: &str, study: &str, task: &str, change: impl Fn(&str) -> String) -> Self {
         let text = fs::read_to_string(data(set, study)).unwrap();
-        let text = change(text);
+        let text = change(&text);
         let study = parties::study::Study::from_bytes(text.as_bytes()).unwrap();
-        let names: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
         let rows: Vec<String> = (1..=names.len())
             .map(|i| fs::read_to_string(data(set, &format!("party{i}.csv"))).unwrap())
             .collect();
@@ -109,7 +110,7 @@ fn close(got: f64, expected: &Value, tolerance: f64) {
 }
 
 /// The same study with a dealer.
-fn dealt(text: String) -> String {
+fn dealt(text: &str) -> String {
     assert!(text.contains(PAIRWISE));
     text.replace(PAIRWISE, DEALT)
 }
@@ -117,7 +118,7 @@ fn dealt(text: String) -> String {
 /// Without a dealer: three nodes and nobody else.
 #[test]
 fn a_linear_study_finds_the_least_squares_of_all_rows() {
-    let run = Run::new("concrete_strength", "study.toml", "strength", |text| text);
+    let run = Run::new("concrete_strength", "study.toml", "strength", str::to_owned);
     let (model, fit) = (run.model(), &run.reference["unpenalised"]);
     compare(&model, fit, 0.01, 1e-3);
     let Some(FitStatistics::LeastSquares(statistics)) = model.inference().map(|it| &it.fit) else {
