@@ -37,7 +37,7 @@ impl DealerOptions {
             listen,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
-            silence_timeout: Duration::from_secs(30),
+            silence_timeout: Duration::from_secs(120),
             link: LinkSettings::default(),
         }
     }
