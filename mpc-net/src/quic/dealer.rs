@@ -30,7 +30,7 @@ pub struct DealerOptions {
 }
 
 impl DealerOptions {
-    /// Ten minutes to join and 30 s of silence.
+    /// Ten minutes to join and two minutes of silence.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
