@@ -4,6 +4,9 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
+#[cfg(target_arch = "x86_64")]
+use super::vector_aes::VectorAes;
+
 /// 128 bits; bit r is bit r mod 8 of byte r / 8.
 pub(super) type Block = [u8; 16];
 
@@ -28,12 +31,21 @@ pub(super) fn swap_if(choice: u32, a: &mut Block, b: &mut Block) {
     *b = (y ^ difference).to_le_bytes();
 }
 
-/// AES-128 under one key: the `aes` crate, constant-time, in hardware where there is any.
-pub(super) struct Cipher(Aes128);
+/// AES-128 under one key: the `aes` crate, constant-time, in hardware where there is any. Seeds are
+/// expanded by a kernel of our own where the processor has vector AES.
+pub(super) struct Cipher {
+    aes: Aes128,
+    #[cfg(target_arch = "x86_64")]
+    vector: Option<VectorAes>,
+}
 
 impl Cipher {
     pub(super) fn new(key: &Block) -> Self {
-        Self(Aes128::new(&Array::from(*key)))
+        Self {
+            aes: Aes128::new(&Array::from(*key)),
+            #[cfg(target_arch = "x86_64")]
+            vector: VectorAes::new(key),
+        }
     }
 
     /// The permutation of a family of public keys: E under the key that is block `index` of the
@@ -45,7 +57,7 @@ impl Cipher {
     }
 
     pub(super) fn encrypt(&self, blocks: &mut [Block]) {
-        self.0.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+        self.aes.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
     }
 
     /// Blocks `from`, `from` + 1, .. of the counter stream.
@@ -68,6 +80,10 @@ impl Cipher {
     pub(super) fn expand(&self, seeds: &[Block], count: usize, out: &mut Vec<Block>) {
         // Every block is written, so what a buffer held before does not matter.
         out.resize(seeds.len() * count, [0; 16]);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vector) = &self.vector {
+            return vector.expand(seeds, count, out);
+        }
         for (out, &seed) in out.chunks_exact_mut(count).zip(seeds) {
             let seed = u128::from_le_bytes(seed);
             for (block, j) in out.iter_mut().zip(0u128..) {
@@ -186,6 +202,26 @@ mod tests {
         let mut one = vec![[0; 16]; 2];
         hash.hash(&x[1..2], 41, 2, &mut one);
         assert_eq!(one, all[2..4]);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn vector_aes_expands_as_the_crate_does() {
+        for key in [[0; 16], [7; 16], 0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes()]
+        {
+            let vector = Cipher::new(&key);
+            let plain = Cipher { vector: None, ..Cipher::new(&key) };
+            for count in 1..40 {
+                for seeds in [1, 2, 3, 9] {
+                    let seeds: Vec<Block> =
+                        (0..seeds).map(|i: u8| [i.wrapping_mul(31) ^ count as u8; 16]).collect();
+                    let (mut a, mut b) = (Vec::new(), vec![[9; 16]; 3]);
+                    vector.expand(&seeds, count, &mut a);
+                    plain.expand(&seeds, count, &mut b);
+                    assert_eq!(a, b, "{count} blocks of {} seeds", seeds.len());
+                }
+            }
+        }
     }
 
     #[test]
