@@ -8,7 +8,7 @@ use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Rows, SgdPlan};
+use mpc_ml::{Agreed, Rows, SgdPlan};
 use mpc_net::{Due, PartyId, Tag, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +116,8 @@ impl Node<'_> {
         };
         let mut source = Stock::new(source, self.plan, ahead);
         session.meter().enter("preparation");
-        let training = Training::begin(self.plan, &own, &mut source, &mut session).await?;
+        let plan = Agreed::among(self.plan.clone(), &mut session).await?;
+        let training = Training::begin(&plan, &own, &mut source, &mut session).await?;
         if ahead != Ahead::Nothing {
             self.record(first, run, since.used(session.meter())?);
             // Everybody begins together.
@@ -129,7 +130,7 @@ impl Node<'_> {
             session.meter().enter("training");
             let weights = training.run(&mut session, |_, _| {}).await?;
             session.meter().enter("release");
-            let model = sgd::release(self.plan, &weights, &mut session).await?;
+            let model = sgd::release(&plan, &weights, &mut session).await?;
             let what = if ahead == Ahead::Nothing { first } else { "online" };
             self.record(what, run, since.used(session.meter())?);
             if !model.iter().flatten().any(|w| w.abs() > 0.01) {
