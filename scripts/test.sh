@@ -7,8 +7,9 @@
 # Runs from any directory, needs a Rust toolchain and nothing else. The first
 # step that fails ends the run and is named in the last line.
 #
-# CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT
-# and MPC_BENCH_TIMEOUT set the deadlines of the end-to-end runs, in seconds.
+# CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT,
+# MPC_STUDIES_TIMEOUT and MPC_BENCH_TIMEOUT set the deadlines of the end-to-end
+# runs, in seconds.
 set -euo pipefail
 
 usage() {
@@ -231,6 +232,10 @@ demo() {
   fi
 }
 
+studies_smoke() {
+  end_to_end "${MPC_STUDIES_TIMEOUT:-900}" scripts/studies.sh --smoke --correlations both
+}
+
 bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
@@ -266,10 +271,16 @@ fi
 
 if [[ -f scripts/demo.sh ]]; then
   # Built here, so that the deadline below is that of the demo and not of the compiler.
-  step "release build" cargo build --locked --release -p parties
+  step "release build" cargo build --locked --release -p parties --bins --examples
   step "demo, end to end" demo
 else
   skip "demo, end to end" "no scripts/demo.sh"
+fi
+
+if [[ -f scripts/studies.sh ]]; then
+  step "studies beside their references, smoke run" studies_smoke
+else
+  skip "studies beside their references, smoke run" "no scripts/studies.sh"
 fi
 
 if [[ -f scripts/bench.sh ]]; then

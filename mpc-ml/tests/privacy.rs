@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use law::{Runs, uniform, words};
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
@@ -24,9 +25,9 @@ const DEALER: usize = PARTIES;
 const ROWS: usize = 180;
 const COLUMNS: usize = 15;
 
-fn plan() -> SgdPlan {
+fn plan(origin: Origin) -> SgdPlan {
     SgdPlan::new(SgdSettings {
-        origin: Origin::Dealer,
+        origin,
         rows: vec![(ROWS / PARTIES) as u64; PARTIES],
         columns: COLUMNS as u32,
         intercept: true,
@@ -57,19 +58,22 @@ fn data_sets() -> Vec<Vec<Rows>> {
     vec![synthetic::logistic(ROWS, COLUMNS, PARTIES, 1), all(0.0, 0.0), all(-1e6, 1.0)]
 }
 
-/// Trains and releases, and gives the views of all nodes, the dealer last.
+/// Trains and releases, and gives the views of all nodes, a dealer last.
 fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
-    let world = World::new(PARTIES)
-        .with_dealer()
-        .outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let origin = plan.settings().origin;
+    let world = World::new(PARTIES).outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let mesh = world.mesh();
     let views = mesh.iter().map(MemoryTransport::record).collect();
     let results = world.run_on(mesh, async |mut session| {
         let me = session.me();
         let rows = data[me].ordered(&plan.schedule().own_order(me));
-        let mut source = DealerSource::start(&mut session)?;
+        let mut source: Box<dyn CorrelationSource> = match origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
         let plan = Agreed::among(plan.clone(), &mut session).await?;
-        let training = Training::begin(&plan, &rows, &mut source, &mut session).await?;
+        let training = Training::begin(&plan, &rows, &mut *source, &mut session).await?;
         let weights = training.run(&mut session, |_, _| {}).await?;
         sgd::release(&plan, &weights, &mut session).await?;
         source.finish().await?;
@@ -90,7 +94,7 @@ fn links(view: &View) -> BTreeMap<(PartyId, String), Vec<Seen>> {
 
 #[test]
 fn the_dealer_sees_shapes_and_nothing_else() {
-    let plan = plan();
+    let plan = plan(Origin::Dealer);
     let mut before: Option<Vec<Vec<u8>>> = None;
     for data in data_sets() {
         let view = &views(&plan, &data)[DEALER];
@@ -112,8 +116,9 @@ fn the_dealer_sees_shapes_and_nothing_else() {
         assert_eq!(steps, BTreeSet::from(expected));
         let handshake = view.messages().iter().filter(|seen| seen.channel.is_empty()).count();
         assert_eq!(handshake, 2 * PARTIES);
-        // One matrix, the three correlations of every iteration in one order an epoch, the end.
-        assert_eq!(commands[0].len() as u64, 1 + plan.settings().epochs + 1);
+        // One matrix, the three correlations of every iteration in one order, the end.
+        assert_eq!(plan.epochs_an_order(), plan.settings().epochs);
+        assert_eq!(commands[0].len(), 3);
         assert!(commands.iter().all(|theirs| *theirs == commands[0]), "all order the same");
         let bytes: usize = commands[0].iter().map(Vec::len).sum();
         assert!(bytes < 2048, "{bytes} bytes are more than shapes need");
@@ -124,14 +129,19 @@ fn the_dealer_sees_shapes_and_nothing_else() {
 
 #[test]
 fn tags_and_lengths_do_not_depend_on_the_data() {
-    let plan = plan();
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        tags_and_lengths(&plan(origin));
+    }
+}
+
+fn tags_and_lengths(plan: &SgdPlan) {
     let shape = |view: &View| -> BTreeMap<_, Vec<_>> {
         let steps =
             |messages: Vec<Seen>| messages.iter().map(|s| (s.step, s.bytes.len())).collect();
         links(view).into_iter().map(|(link, messages)| (link, steps(messages))).collect()
     };
     let shapes: Vec<Vec<_>> =
-        data_sets().iter().map(|data| views(&plan, data).iter().map(shape).collect()).collect();
+        data_sets().iter().map(|data| views(plan, data).iter().map(shape).collect()).collect();
     for other in &shapes[1..] {
         for (node, (a, b)) in shapes[0].iter().zip(other).enumerate() {
             assert_eq!(a, b, "node {node}");
@@ -151,17 +161,22 @@ fn tags_and_lengths_do_not_depend_on_the_data() {
 /// and no mask used in two iterations.
 #[test]
 fn a_whole_training_looks_uniform_to_a_coalition() {
-    let plan = plan();
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        looks_uniform(&plan(origin));
+    }
+}
+
+fn looks_uniform(plan: &SgdPlan) {
     let data = &data_sets()[2];
     let mut openings: BTreeMap<&str, Runs> = BTreeMap::new();
     let kinds = [
         ("logistic/open-weights", plan.weights_opened().ring),
-        ("logistic/open-delta", 24),
+        ("logistic/open-delta", plan.phasors().angle_bits),
         ("logistic/open-residuals", plan.residuals_opened().ring),
         ("reveal", plan.weights_opened().ring - plan.release_drop()),
     ];
     for _ in 0..60 {
-        let view = &views(&plan, data)[2];
+        let view = &views(plan, data)[2];
         for (step, bits) in kinds {
             let messages: Vec<Vec<u128>> = view
                 .messages()
@@ -183,7 +198,7 @@ fn nothing_secret_is_printed() {
     assert_eq!(format!("{rows:?}"), "Rows(2 x 1)");
 
     // Rows that do not fit: the message says what is wrong with them and shows none.
-    let plan = plan();
+    let plan = plan(Origin::Dealer);
     let own = ROWS / PARTIES;
     let wrong = [
         Rows::new(vec![271.828; own * COLUMNS], vec![0.271828; own], COLUMNS),
@@ -215,7 +230,7 @@ fn what_is_planned_can_be_registered() {
         clip: 1.0,
         epochs: 1,
         batch: 10,
-        ..plan().settings().clone()
+        ..plan(Origin::Dealer).settings().clone()
     };
     let plan = SgdPlan::new(small).unwrap();
     let data = synthetic::logistic(30, 2, PARTIES, 1);

@@ -18,11 +18,13 @@ pub(crate) trait Carrier: Send + Sync + 'static {
     /// The sending end of a stream.
     type Writer: AsyncWrite + Unpin + Send;
 
-    /// Opens the stream of channel `path` to `to`.
+    /// Opens the stream of channel `path` to `to`. Where streams compete, one with a smaller
+    /// `depth` goes first.
     fn open(
         &self,
         to: PartyId,
         path: &str,
+        depth: u16,
     ) -> impl Future<Output = io::Result<Self::Writer>> + Send;
 
     /// Waits for the stream of channel `path` from `from`.

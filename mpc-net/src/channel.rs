@@ -90,7 +90,8 @@ enum Broken {
 /// A channel of the mesh. The root channel ends the node's mesh when it is dropped.
 pub(crate) struct Channel<C: Carrier> {
     mesh: Arc<Mesh<C>>,
-    root: bool,
+    /// How many forks lie between the root channel and this one.
+    depth: u16,
     /// Unambiguous: each label behind its length.
     path: String,
     /// For people.
@@ -106,12 +107,12 @@ pub(crate) struct Channel<C: Carrier> {
 impl<C: Carrier> Channel<C> {
     pub(crate) fn root(mesh: Mesh<C>) -> Self {
         let meter = Meter::new(mesh.names.len(), "handshake");
-        Self::new(Arc::new(mesh), true, String::new(), String::new(), [0; 8], meter)
+        Self::new(Arc::new(mesh), 0, String::new(), String::new(), [0; 8], meter)
     }
 
     fn new(
         mesh: Arc<Mesh<C>>,
-        root: bool,
+        depth: u16,
         path: String,
         display: String,
         session: [u8; 8],
@@ -120,7 +121,7 @@ impl<C: Carrier> Channel<C> {
         let nodes = mesh.names.len();
         Self {
             mesh,
-            root,
+            depth,
             path,
             display,
             session: Mutex::new(session),
@@ -215,7 +216,7 @@ impl<C: Carrier> Channel<C> {
     ) -> io::Result<()> {
         let stream = match stream {
             Some(stream) => stream,
-            None => stream.insert(self.mesh.carrier.open(to, &self.path).await?),
+            None => stream.insert(self.mesh.carrier.open(to, &self.path, self.depth).await?),
         };
         #[cfg(feature = "test-util")]
         if let Some(tampered) =
@@ -321,7 +322,7 @@ impl<C: Carrier> Channel<C> {
         let header = Header { length: 0, tag: DONE.code(), sequence: 0, session: expected.session };
         let carrier = &self.mesh.carrier;
         let tell = async {
-            let mut writer = carrier.open(peer, DONE_PATH).await.map_err(Broken::Stream)?;
+            let mut writer = carrier.open(peer, DONE_PATH, 0).await.map_err(Broken::Stream)?;
             writer.write_all(&header.encode()).await.map_err(Broken::Stream)?;
             writer.flush().await.map_err(Broken::Stream)?;
             Ok(writer)
@@ -364,7 +365,7 @@ impl<C: Carrier> Channel<C> {
     }
 
     async fn finish_all(&self) -> Result<(), NetError> {
-        if !self.root {
+        if self.depth > 0 {
             return Err(NetError::Internal("only the root channel finishes".to_owned()));
         }
         if let Some(error) = lock(&self.failure).clone() {
@@ -389,7 +390,7 @@ impl<C: Carrier> Channel<C> {
 impl<C: Carrier> Drop for Channel<C> {
     fn drop(&mut self) {
         self.mesh.carrier.release(&self.path);
-        if self.root {
+        if self.depth == 0 {
             self.mesh.leave("the root channel was dropped");
         }
     }
@@ -441,7 +442,14 @@ impl<C: Carrier> Transport for Channel<C> {
         };
         let mesh = Arc::clone(&self.mesh);
         let session = *lock(&self.session);
-        Ok(Box::new(Self::new(mesh, false, path, display, session, self.meter.fork())))
+        Ok(Box::new(Self::new(
+            mesh,
+            self.depth.saturating_add(1),
+            path,
+            display,
+            session,
+            self.meter.fork(),
+        )))
     }
 
     fn bind_session(&self, session: [u8; 8]) {

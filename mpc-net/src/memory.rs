@@ -177,7 +177,7 @@ impl Carrier for Pipes {
     type Reader = DuplexStream;
     type Writer = DuplexStream;
 
-    async fn open(&self, to: PartyId, path: &str) -> io::Result<DuplexStream> {
+    async fn open(&self, to: PartyId, path: &str, _depth: u16) -> io::Result<DuplexStream> {
         match self.world.pipes().entry((self.me, to, path.to_owned())) {
             Entry::Occupied(entry) if matches!(entry.get(), Waiting::Reader(_)) => {
                 Err(taken_twice())

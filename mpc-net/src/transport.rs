@@ -128,7 +128,8 @@ impl Due {
 ///   it is [patient](Due::patiently).
 /// * Dropping a future in the middle may leave half a frame behind; the channel is then unusable.
 /// * [`fork`](Self::fork) gives an independent channel over the same connections. Both ends fork
-///   under the same label; the order of forks does not matter, and a label is used once.
+///   under the same label; the order of forks does not matter, and a label is used once. Over a
+///   network, what a fork sends gives way to what the channel sends that it was forked from.
 /// * Dropping the root channel without [`finish`](Self::finish) ends the node's part in the mesh,
 ///   forks included: the peers get [`NetError::Lost`] once they have read what was sent before
 ///   (over a network perhaps not all of it).

@@ -197,7 +197,7 @@ struct RawState {
 }
 
 fn silence_timeout() -> u64 {
-    30
+    120
 }
 
 fn join_timeout() -> u64 {

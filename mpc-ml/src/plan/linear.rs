@@ -6,7 +6,7 @@ use mpc_core::correlations::Request;
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, StartBound};
 use mpc_core::ring::wire::element_bytes;
 
-use super::{ARITHMETIC, LEAST_SIGMA, refuse};
+use super::{ARITHMETIC, LEAST_SIGMA, has_parties, in_range, refuse};
 use crate::agreed::Plan;
 use crate::data::{Feature, FeatureKind, Numeric, Scaling, Schema};
 use crate::error::Error;
@@ -313,16 +313,7 @@ impl LinearSettings {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let in_range = |name: &str, value: f64, from: f64, to: f64| {
-            if value.is_finite() && value >= from && value <= to {
-                Ok(())
-            } else {
-                refuse(format!("{name} is {value}, and must be from {from} to {to}"))
-            }
-        };
-        if self.rows.len() < 2 {
-            return refuse("a joint study has at least two parties".to_owned());
-        }
+        has_parties(&self.rows)?;
         if self.mean_squares.is_empty() {
             return refuse("the study has no features".to_owned());
         }

@@ -103,6 +103,22 @@ fn refuse<T>(why: String) -> Result<T, Error> {
     Err(Error::Settings(why))
 }
 
+/// Refuses a setting that is outside its range, or no number.
+fn in_range(name: &str, value: f64, from: f64, to: f64) -> Result<(), Error> {
+    if value.is_finite() && value >= from && value <= to {
+        return Ok(());
+    }
+    refuse(format!("{name} is {value}, and must be from {from} to {to}"))
+}
+
+/// Refuses a study of one party.
+fn has_parties(rows: &[u64]) -> Result<(), Error> {
+    if rows.len() >= 2 {
+        return Ok(());
+    }
+    refuse("a joint study has at least two parties".to_owned())
+}
+
 impl SgdPlan {
     /// Plans a training.
     ///
@@ -412,16 +428,7 @@ impl SgdSettings {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let in_range = |name: &str, value: f64, from: f64, to: f64| {
-            if value.is_finite() && value >= from && value <= to {
-                Ok(())
-            } else {
-                refuse(format!("{name} is {value}, and must be from {from} to {to}"))
-            }
-        };
-        if self.rows.len() < 2 {
-            return refuse("a joint study has at least two parties".to_owned());
-        }
+        has_parties(&self.rows)?;
         if self.columns == 0 {
             return refuse("the study has no features".to_owned());
         }

@@ -30,14 +30,14 @@ pub struct DealerOptions {
 }
 
 impl DealerOptions {
-    /// Ten minutes to join and 30 s of silence.
+    /// Ten minutes to join and two minutes of silence.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
-            silence_timeout: Duration::from_secs(30),
+            silence_timeout: Duration::from_secs(120),
             link: LinkSettings::default(),
         }
     }

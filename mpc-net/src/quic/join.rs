@@ -136,7 +136,8 @@ pub struct JoinOptions {
 }
 
 impl JoinOptions {
-    /// Ten minutes to join and 30 s of silence.
+    /// Ten minutes to join and two minutes of silence: a peer may be at work on a large product. One
+    /// that is dead is noticed after a minute by the connection itself.
     #[must_use]
     pub fn new(listen: SocketAddr, context: [u8; 32]) -> Self {
         Self {
@@ -144,7 +145,7 @@ impl JoinOptions {
             context,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
-            silence_timeout: Duration::from_secs(30),
+            silence_timeout: Duration::from_secs(120),
             link: LinkSettings::default(),
         }
     }

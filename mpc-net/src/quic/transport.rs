@@ -295,8 +295,11 @@ impl Carrier for Connections {
     type Reader = RecvStream;
     type Writer = SendStream;
 
-    async fn open(&self, to: PartyId, path: &str) -> io::Result<SendStream> {
+    async fn open(&self, to: PartyId, path: &str, depth: u16) -> io::Result<SendStream> {
         let mut stream = self.link(to)?.connection.open_uni().await?;
+        // Without this, streams are served in the order of their writes, and a message of a round
+        // waits behind megabytes of a preparation.
+        stream.set_priority(-i32::from(depth))?;
         let mut preamble = [0; PREAMBLE];
         preamble[..4].copy_from_slice(&MAGIC);
         preamble[4..].copy_from_slice(&channel_name(path));

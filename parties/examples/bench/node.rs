@@ -130,7 +130,7 @@ impl Node<'_> {
             session.meter().enter("training");
             let weights = training.run(&mut session, |_, _| {}).await?;
             session.meter().enter("release");
-            let model = sgd::release(self.plan, &weights, &mut session).await?;
+            let model = sgd::release(&plan, &weights, &mut session).await?;
             let what = if ahead == Ahead::Nothing { first } else { "online" };
             self.record(what, run, since.used(session.meter())?);
             if !model.iter().flatten().any(|w| w.abs() > 0.01) {

@@ -2,8 +2,11 @@
 //! direction of each pair a rate, a delay, a queue and a loss of its own.
 //!
 //! Two threads a direction, one that receives and one that sleeps and sends, keep the time to
-//! some 0.1 ms; the timers of the asynchronous runtime have steps of a millisecond.
+//! some 0.1 ms; the timers of the asynchronous runtime have steps of a millisecond. Datagrams that
+//! a node hands to the kernel in one call travel in one here too, and arrive when the last of them
+//! does: one by one they took more processor time than the nodes.
 
+use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A line in one direction.
@@ -66,13 +70,14 @@ impl Relay {
     ) -> std::io::Result<SocketAddr> {
         let (near, far) = (socket()?, socket()?);
         let address = near.local_addr()?;
+        let (near, far) = (Port::of(near)?, Port::of(far)?);
         let dialler = Dialler::default();
         let (there, to_send) = channel();
         let (back, to_return) = channel();
         let known = Arc::clone(&dialler);
         let noted = move |from| *lock(&known) = Some(from);
-        self.receive(near.try_clone()?, Queue::new(line, 2 * seed), there, noted);
-        self.receive(far.try_clone()?, Queue::new(line, 2 * seed + 1), back, |_| ());
+        self.receive(Arc::clone(&near), Queue::new(line, 2 * seed), there, noted);
+        self.receive(Arc::clone(&far), Queue::new(line, 2 * seed + 1), back, |_| ());
         self.send(far, to_send, move || Some(target));
         self.send(near, to_return, move || *lock(&dialler));
         Ok(address)
@@ -85,27 +90,39 @@ impl Relay {
 
     fn receive(
         &mut self,
-        from: UdpSocket,
+        from: Arc<Port>,
         mut queue: Queue,
         to: Sender<Departure>,
         mut noted: impl FnMut(SocketAddr) + Send + 'static,
     ) {
         let (stop, lost) = (Arc::clone(&self.stop), Arc::clone(&self.lost));
         self.threads.push(std::thread::spawn(move || {
-            let mut buffer = vec![0; 65_536];
+            let mut buffer = vec![0; 1 << 16];
             while !stop.load(Ordering::Relaxed) {
+                let mut meta = [RecvMeta::default()];
+                let buffers = &mut [IoSliceMut::new(&mut buffer)];
                 // Time-outs, and refusals of a port that is not open yet.
-                let Ok((size, address)) = from.recv_from(&mut buffer) else { continue };
-                noted(address);
-                match queue.admit(Instant::now(), size as u64 + HEADERS) {
-                    None => {
-                        lost.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Some(due) => {
-                        if to.send(Departure { due, datagram: buffer[..size].to_vec() }).is_err() {
-                            return;
+                let Ok(1) = from.state.recv(UdpSockRef::from(&from.socket), buffers, &mut meta)
+                else {
+                    continue;
+                };
+                let [RecvMeta { addr, len, stride, ecn, .. }] = meta;
+                noted(addr);
+                let mut departure =
+                    Departure { due: Instant::now(), datagrams: Vec::new(), stride, ecn };
+                for datagram in buffer[..len].chunks(stride.max(1)) {
+                    match queue.admit(Instant::now(), datagram.len() as u64 + HEADERS) {
+                        None => {
+                            lost.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Some(due) => {
+                            departure.due = due;
+                            departure.datagrams.extend_from_slice(datagram);
                         }
                     }
+                }
+                if !departure.datagrams.is_empty() && to.send(departure).is_err() {
+                    return;
                 }
             }
         }));
@@ -113,16 +130,23 @@ impl Relay {
 
     fn send(
         &mut self,
-        socket: UdpSocket,
+        by: Arc<Port>,
         departures: Receiver<Departure>,
         to: impl Fn() -> Option<SocketAddr> + Send + 'static,
     ) {
         self.threads.push(std::thread::spawn(move || {
-            for Departure { due, datagram } in departures {
+            for Departure { due, datagrams, stride, ecn } in departures {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                if let Some(to) = to() {
+                if let Some(destination) = to() {
+                    let transmit = Transmit {
+                        destination,
+                        ecn,
+                        contents: &datagrams,
+                        segment_size: (datagrams.len() > stride).then_some(stride),
+                        src_ip: None,
+                    };
                     // A node that is not there yet, or not any more, is no failure of the line.
-                    let _ = socket.send_to(&datagram, to);
+                    let _ = by.state.send(UdpSockRef::from(&by.socket), &transmit);
                 }
             }
         }));
@@ -138,9 +162,27 @@ impl Drop for Relay {
     }
 }
 
+/// Datagrams of one size, but for the last.
 struct Departure {
     due: Instant,
-    datagram: Vec<u8>,
+    datagrams: Vec<u8>,
+    stride: usize,
+    ecn: Option<EcnCodepoint>,
+}
+
+/// A socket, and what is known of the kernel's ways to take several datagrams at once.
+struct Port {
+    socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+impl Port {
+    fn of(socket: UdpSocket) -> std::io::Result<Arc<Self>> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // The threads here have nothing else to do.
+        socket.set_nonblocking(false)?;
+        Ok(Arc::new(Self { socket, state }))
+    }
 }
 
 /// One direction: when it has sent what it took in so far.

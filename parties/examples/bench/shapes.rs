@@ -103,6 +103,7 @@ const FULL_BATCH: Shape = Shape {
     batch: 10_000,
     epochs: 20,
     aim: Some((8.0, 300.0)),
+    runs: 1,
     ..PAIRWISE
 };
 

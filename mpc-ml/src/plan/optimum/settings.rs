@@ -1,7 +1,7 @@
 //! What a study says about a fit to the optimum, and which of it cannot be.
 
 use crate::error::Error;
-use crate::plan::refuse;
+use crate::plan::{has_parties, in_range, refuse};
 
 /// The distribution of the target.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,16 +117,7 @@ impl GlmSettings {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        let in_range = |name: &str, value: f64, from: f64, to: f64| {
-            if value.is_finite() && value >= from && value <= to {
-                Ok(())
-            } else {
-                refuse(format!("{name} is {value}, and must be from {from} to {to}"))
-            }
-        };
-        if self.rows.len() < 2 {
-            return refuse("a joint study has at least two parties".to_owned());
-        }
+        has_parties(&self.rows)?;
         if self.columns == 0 {
             return refuse("the study has no features".to_owned());
         }

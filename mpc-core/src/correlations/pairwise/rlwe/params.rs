@@ -118,6 +118,7 @@ impl Rns {
     }
 
     /// The residues of a polynomial, prime by prime.
+    #[cfg(any(test, feature = "test-util"))]
     pub(super) fn each<'a>(&self, poly: &'a [u64]) -> std::slice::ChunksExact<'a, u64> {
         poly.chunks_exact(self.degree)
     }
