@@ -415,12 +415,11 @@ fn pairwise_phasors_are_planned_within_the_ring() {
     };
     let (trees, bits) = (Some(PhasorMethod::OneHot), Some(PhasorMethod::Bits));
     for (parties, way, of_counts) in [(2, trees, bits), (3, trees, bits), (5, bits, None)] {
+        let logistic = plan(parties, Family::logistic(0.3), false).expect("fits");
+        assert_eq!(logistic.phasor_method(), way);
+        let noise = logistic.precision().phasors;
+        assert!(noise > 1e-3 && noise <= 8e-3, "{noise}");
         for inference in [false, true] {
-            let logistic = plan(parties, Family::logistic(0.3), inference).expect("fits");
-            assert_eq!(logistic.phasor_method(), way);
-            let precision = logistic.precision();
-            assert!(precision.phasors > 1e-3 && precision.phasors <= 8e-3, "{precision:?}");
-            assert!(!inference || precision.std_errors <= 0.03, "{precision:?}");
             // The coefficients of an exponential are large, and so is the noise on them.
             match (plan(parties, rates(100.0), inference), of_counts) {
                 (Ok(counts), Some(_)) => {
@@ -429,6 +428,13 @@ fn pairwise_phasors_are_planned_within_the_ring() {
                 }
                 (Err(why), None) => assert!(why.to_string().contains("noise"), "{why}"),
                 (other, _) => panic!("{parties} {inference}: {:?}", other.map(|p| p.precision())),
+            }
+        }
+        // Noise lifts the weights of the Hessian too far for standard errors of five parties.
+        match plan(parties, Family::logistic(0.3), true) {
+            Ok(plan) => assert!(parties < 5 && plan.precision().std_errors <= 0.004),
+            Err(why) => {
+                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}")
             }
         }
     }
@@ -445,7 +451,9 @@ fn without_a_dealer(settings: &GlmSettings, data: &[Rows], offsets: &[Vec<f64>])
 fn logistic_fits_without_a_dealer() {
     for parties in [2, 3, 5] {
         let data = synthetic::logistic(700, 4, parties, 1);
-        without_a_dealer(&settings(&data, Family::logistic(0.5)), &data, &[]);
+        let inference = parties < 5;
+        let settings = GlmSettings { inference, ..settings(&data, Family::logistic(0.5)) };
+        without_a_dealer(&settings, &data, &[]);
     }
 }
 

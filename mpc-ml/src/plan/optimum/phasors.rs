@@ -33,7 +33,7 @@ const MOST_BITS: u32 = 15;
 const fn angle_bits(method: PhasorMethod) -> u32 {
     match method {
         PhasorMethod::OneHot => 12,
-        PhasorMethod::Bits => 14,
+        PhasorMethod::Bits => 16,
     }
 }
 /// The most bits that one-hot products can have with that.
