@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, Origin, PhasorMethod};
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::plaintext::optimum::{self as clear, Optimum};
-use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan, PhasorOrigin};
+use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan};
 use mpc_ml::solvers::optimum::{self, GlmFit};
 use mpc_ml::{Agreed, Error, Rows, plaintext, synthetic};
 use serde_json::Value;
@@ -34,28 +35,43 @@ fn settings(data: &[Rows], family: Family) -> GlmSettings {
 }
 
 fn plan(settings: &GlmSettings) -> OptimumPlan {
-    OptimumPlan::new(settings.clone(), PhasorOrigin::Dealer).expect("the plan fits")
+    OptimumPlan::new(settings.clone(), Origin::Dealer).expect("the plan fits")
 }
 
-/// Fits jointly, checks rounds and bytes against the plan.
+/// Fits jointly with a dealer, checks rounds and bytes against the plan.
 fn joint(
     plan: &OptimumPlan,
     data: &[Rows],
     offsets: &[Vec<f64>],
 ) -> Vec<Result<Option<GlmFit>, Error>> {
+    joint_from(Origin::Dealer, plan, data, offsets)
+}
+
+/// The same with correlations from anywhere.
+fn joint_from(
+    origin: Origin,
+    plan: &OptimumPlan,
+    data: &[Rows],
+    offsets: &[Vec<f64>],
+) -> Vec<Result<Option<GlmFit>, Error>> {
     let outputs = optimum::outputs(plan, Outputs::none(), Recipients::All);
-    let world =
-        World::new(data.len()).with_dealer().outputs(outputs).deadline(Duration::from_secs(600));
+    let mut world = World::new(data.len()).outputs(outputs).deadline(Duration::from_secs(600));
+    if origin == Origin::Dealer {
+        world = world.with_dealer();
+    }
     world.run(async |mut session| {
         let me = session.me();
-        let mut source = DealerSource::start(&mut session)?;
+        let mut source: Box<dyn CorrelationSource> = match origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("fit");
         let none = Vec::new();
         let offsets = offsets.get(me).unwrap_or(&none);
         let mut passes = 0;
         let fit =
-            optimum::run(&plan, &data[me], offsets, &mut source, &mut session, |p, _| passes = p)
+            optimum::run(&plan, &data[me], offsets, &mut *source, &mut session, |p, _| passes = p)
                 .await?;
         let phase = session.meter().phase("fit");
         let cost = plan.cost(me);
@@ -70,8 +86,11 @@ fn joint(
 }
 
 fn fitted(plan: &OptimumPlan, data: &[Rows], offsets: &[Vec<f64>]) -> GlmFit {
-    let fits: Vec<_> =
-        joint(plan, data, offsets).into_iter().map(|fit| fit.unwrap().unwrap()).collect();
+    same_for_all(joint(plan, data, offsets))
+}
+
+fn same_for_all(fits: Vec<Result<Option<GlmFit>, Error>>) -> GlmFit {
+    let fits: Vec<_> = fits.into_iter().map(|fit| fit.unwrap().unwrap()).collect();
     assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same model");
     fits[0].clone()
 }
@@ -375,26 +394,82 @@ fn plans_that_cannot_be_are_refused_with_the_numbers() {
         (GlmSettings { rows: vec![8_000_000; 2], ..base.clone() }, "tolerance"),
         (GlmSettings { family: Family::poisson(1e5, 1e6), ..base.clone() }, "rate.mean"),
     ] {
-        let text = refused(settings, PhasorOrigin::Dealer);
+        let text = refused(settings, Origin::Dealer);
         assert!(text.contains(word), "{text} names {word}");
     }
 }
 
-/// Phasors that the parties make have fewer bits, and the plan says what that costs.
+/// Rates up to 20 times above and below 3: the noise is in relation to the largest.
+fn rates(most: f64) -> Family {
+    let (centre, halfwidth) = (3f64.ln(), 3.0);
+    Family::Poisson { mean: 3.0, centre, halfwidth, terms: 24, most }
+}
+
+/// Phasors that the parties make are as exact as the tolerance asks, by the cheapest way to that.
 #[test]
 fn pairwise_phasors_are_planned_within_the_ring() {
-    for parties in [2, 3, 5] {
+    let plan = |parties: usize, family: Family, inference: bool| {
         let data = synthetic::logistic(2000, 6, parties, 1);
-        let base = settings(&data, Family::logistic(0.3));
+        let settings = GlmSettings { inference, ..settings(&data, family) };
+        OptimumPlan::new(settings, Origin::Pairwise)
+    };
+    let (trees, bits) = (Some(PhasorMethod::OneHot), Some(PhasorMethod::Bits));
+    for (parties, way, of_counts) in [(2, trees, bits), (3, trees, bits), (5, bits, None)] {
+        let logistic = plan(parties, Family::logistic(0.3), false).expect("fits");
+        assert_eq!(logistic.phasor_method(), way);
+        let noise = logistic.precision().phasors;
+        assert!(noise > 1e-3 && noise <= 8e-3, "{noise}");
+        for inference in [false, true] {
+            // The coefficients of an exponential are large, and so is the noise on them.
+            match (plan(parties, rates(100.0), inference), of_counts) {
+                (Ok(counts), Some(_)) => {
+                    assert_eq!(counts.phasor_method(), of_counts);
+                    assert!(counts.precision().phasors <= 8e-3, "{:?}", counts.precision());
+                }
+                (Err(why), None) => assert!(why.to_string().contains("noise"), "{why}"),
+                (other, _) => panic!("{parties} {inference}: {:?}", other.map(|p| p.precision())),
+            }
+        }
         // Noise lifts the weights of the Hessian too far for standard errors of five parties.
-        let own = GlmSettings { inference: parties < 5, ..base.clone() };
-        let plan = OptimumPlan::new(own, PhasorOrigin::Pairwise).expect("fits");
-        let precision = plan.precision();
-        let noise = precision.phasors;
-        assert!(noise > 1e-5 && noise < 0.02, "{noise}");
-        // The coefficients of an exponential are large, and so is the noise on them.
-        let counts = GlmSettings { family: Family::poisson(3.0, 100.0), ..base };
-        let refused = OptimumPlan::new(counts, PhasorOrigin::Pairwise).expect_err("refused");
-        assert!(refused.to_string().contains("noise"), "{refused}");
+        match plan(parties, Family::logistic(0.3), true) {
+            Ok(plan) => assert!(parties < 5 && plan.precision().std_errors <= 0.004),
+            Err(why) => {
+                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}")
+            }
+        }
+    }
+}
+
+/// Fits with correlations that the parties make themselves.
+fn without_a_dealer(settings: &GlmSettings, data: &[Rows], offsets: &[Vec<f64>]) {
+    let plan = OptimumPlan::new(settings.clone(), Origin::Pairwise).expect("the plan fits");
+    let fit = same_for_all(joint_from(Origin::Pairwise, &plan, data, offsets));
+    compare(&fit, &clear::fit(settings, data, offsets).unwrap(), 2.0 * settings.tolerance);
+}
+
+#[test]
+fn logistic_fits_without_a_dealer() {
+    for parties in [2, 3, 5] {
+        let data = synthetic::logistic(700, 4, parties, 1);
+        let inference = parties < 5;
+        let settings = GlmSettings { inference, ..settings(&data, Family::logistic(0.5)) };
+        without_a_dealer(&settings, &data, &[]);
+    }
+}
+
+#[test]
+fn a_penalised_fit_without_a_dealer() {
+    let data = synthetic::logistic(600, 6, 3, 2);
+    let l2 = 0.05;
+    let settings = GlmSettings { l2, inference: false, ..settings(&data, Family::logistic(0.4)) };
+    without_a_dealer(&settings, &data, &[]);
+}
+
+#[test]
+fn poisson_fits_without_a_dealer() {
+    for (parties, offset) in [(2, false), (3, true)] {
+        let (data, offsets) = counts(700, parties, offset);
+        let settings = GlmSettings { offset, ..settings(&data, rates(64.0)) };
+        without_a_dealer(&settings, &data, &offsets);
     }
 }

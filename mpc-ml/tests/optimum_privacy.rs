@@ -8,12 +8,12 @@ mod law;
 use std::collections::BTreeMap;
 
 use law::{Runs, uniform, words};
-use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::ring::wire::element_bytes;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
-use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan, PhasorOrigin};
+use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan};
 use mpc_ml::solvers::optimum;
 use mpc_ml::{Agreed, Error, Rows, synthetic};
 use mpc_net::PartyId;
@@ -41,7 +41,7 @@ fn plan(l2: f64) -> OptimumPlan {
         inference: l2 == 0.0,
         release_fraction: 20,
     };
-    OptimumPlan::new(settings, PhasorOrigin::Dealer).unwrap()
+    OptimumPlan::new(settings, Origin::Dealer).unwrap()
 }
 
 /// Usual data; all zero with one label; all beyond the clip with the other. The last two have no

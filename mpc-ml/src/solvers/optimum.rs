@@ -7,7 +7,7 @@ mod pass;
 
 use std::sync::Arc;
 
-use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, Production};
+use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, Production, Request};
 use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::solve::{Start, inverse};
 use mpc_core::protocols::truncate::own_masks;
@@ -20,6 +20,7 @@ use crate::agreed::Agreed;
 use crate::error::Error;
 use crate::plan::optimum::{Family, Method, OptimumPlan};
 use crate::rows::Rows;
+use inference::Deviances;
 
 /// The output that reveals the coefficients.
 pub const COEFFICIENTS: &str = "coefficients";
@@ -143,6 +144,8 @@ struct Fitting<'a> {
     bound: Option<Shared<Z128>>,
     /// The same, opened as a factor for all steps, where it is not refreshed.
     fixed: Option<FixedLeft<Z128>>,
+    /// Passes and left factors on order so far.
+    ordered: usize,
     lefts: u32,
     masks: Prg,
 }
@@ -177,10 +180,7 @@ impl<'a> Fitting<'a> {
             let own = Arc::clone(own);
             outer = Some(source.register(OwnedMatrix { shape, own }).await?);
         }
-        let mut lefts = 0;
-        source.demand(plan.first_requests(&mut lefts))?;
-        source.demand(plan.requests(0, matrix, outer, &mut lefts))?;
-        Ok(Self {
+        let mut fit = Self {
             plan,
             source,
             matrix,
@@ -193,9 +193,25 @@ impl<'a> Fitting<'a> {
             steps: Vec::new(),
             bound: None,
             fixed: None,
-            lefts,
+            ordered: 0,
+            lefts: 0,
             masks: own_masks()?,
-        })
+        };
+        let first = plan.first_requests(&mut fit.lefts);
+        fit.order(first)?;
+        Ok(fit)
+    }
+
+    /// Orders the next passes, behind `before`, all at once: what is ordered together is made
+    /// together.
+    fn order(&mut self, before: Vec<Request>) -> Result<(), Error> {
+        let mut requests = before;
+        let from = self.ordered;
+        self.ordered = (from + self.plan.passes_an_order()).min(self.plan.passes());
+        for pass in from..self.ordered {
+            requests.extend(self.plan.requests(pass, self.matrix, self.outer, &mut self.lefts));
+        }
+        Ok(self.source.demand(requests)?)
     }
 
     /// Inverts the bound of all Hessians, and reveals whether that has worked. The rounds of the
@@ -287,7 +303,7 @@ impl<'a> Fitting<'a> {
             let fraction = inverse.inverse_fraction() - drop;
             let revealed = session.reveal(INFORMATION, diagonal, 128, drop).await?;
             variances = revealed.map(|values| {
-                let unit = libm::ldexp(plan.variance_factor(), -(hessian.scale as i32));
+                let unit = libm::ldexp(1.0, -(hessian.scale as i32));
                 let variance = |v| unit * fixed::decode(v, fraction);
                 values.into_iter().map(variance).collect::<Vec<f64>>()
             });
@@ -295,10 +311,12 @@ impl<'a> Fitting<'a> {
         let weights = self.weights(&plan.factors().1, session.me());
         let drop = plan.wide_fraction() - settings.release_fraction;
         let coefficients = session.reveal(COEFFICIENTS, &weights, 128, drop).await?;
-        let (deviance, null_deviance) = match &end.deviance {
+        let fits = match &end.deviance {
             Some(half) => self.deviances(half, session).await?,
-            None => (None, None),
+            None => Deviances::default(),
         };
+        let factor = plan.variance_factor(fits.mean);
+        let std_error = |variance: f64| libm::sqrt((factor * variance).max(0.0));
         let checks = Checks {
             inverse,
             information,
@@ -310,9 +328,9 @@ impl<'a> Fitting<'a> {
                 .into_iter()
                 .map(|v| fixed::decode(v, settings.release_fraction))
                 .collect(),
-            std_errors: variances.map(|v| v.into_iter().map(|v| v.max(0.0).sqrt()).collect()),
-            deviance,
-            null_deviance,
+            std_errors: variances.map(|v| v.into_iter().map(std_error).collect()),
+            deviance: fits.deviance,
+            null_deviance: fits.null,
             iterations: plan.passes() as u64,
             checks,
         }))

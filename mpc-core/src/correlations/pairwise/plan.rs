@@ -103,7 +103,8 @@ impl PhasorPlan {
             )));
         }
         // Limbs of 15 bits and a sign, times an entry below 2^ft, summed over a digit: 31 bits.
-        if parties < 2 || least == 0 || most > 15 || !(2..=14).contains(&a) {
+        let finest = if method == PhasorMethod::OneHot { 14 } else { 16 };
+        if parties < 2 || least == 0 || most > 15 || !(2..=finest).contains(&a) {
             return Err(Error::Range(format!(
                 "phasors of {parties} parties, {most} bits and angles of {a} bits"
             )));

@@ -2,12 +2,13 @@
 //! (docs/protocols.md 8).
 
 use mpc_core::correlations::pairwise::PhasorPlan;
-use mpc_core::correlations::{PhasorMethod, PhasorRequest};
+use mpc_core::correlations::{Origin, PhasorRequest};
 use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::protocols::periodic::PeriodicFit;
 use mpc_core::protocols::series::{Series, Term};
 
-use super::{Family, PhasorOrigin};
+use super::Family;
+use super::phasors::{self, Grading, OwnPhasors};
 use crate::error::Error;
 use crate::plan::{E_FRACTION, centred_sigmoid, refuse};
 
@@ -60,8 +61,8 @@ pub struct Link {
     pub halfwidth: f64,
     /// Fractional bits of the coefficients.
     pub coefficient_fraction: u32,
-    /// Bits of phasors made by the parties, their method and their resolution; none from a dealer.
-    pairwise: Option<(u32, PhasorMethod, u32)>,
+    /// The form of phasors made by the parties; none from a dealer.
+    own: Option<OwnPhasors>,
     parties: usize,
 }
 
@@ -69,27 +70,16 @@ pub struct Link {
 const DEALER_FRACTION: u32 = 22;
 /// How much more the noise of the weight of the Hessian matters than that of the mean.
 const WEIGHT_CARE: i64 = 64;
-/// The fewest bits that phasors of the parties may have.
-pub(super) const LEAST_PAIRWISE_BITS: u32 = 6;
-/// The most bits that phasors of the parties can have.
-pub(super) const MOST_PAIRWISE_BITS: u32 = 15;
-/// The resolution of angles that the parties make themselves.
-const PAIRWISE_ANGLE: u32 = 12;
-
 impl Link {
-    /// Fits the functions. `top` is how many bits phasors have that the parties make.
-    pub(super) fn new(
-        family: &Family,
-        origin: PhasorOrigin,
-        parties: usize,
-        top: u32,
-    ) -> Result<Self, Error> {
-        let fraction = match origin {
-            PhasorOrigin::Dealer => 20,
-            PhasorOrigin::Pairwise => 18,
+    /// Fits the functions, as they are with exact phasors: [`Link::on`] says with which.
+    pub(super) fn new(family: &Family, origin: Origin, parties: usize) -> Result<Self, Error> {
+        let fraction = match (origin, family) {
+            (Origin::Dealer, _) => 20,
+            (Origin::Pairwise, Family::Logistic { .. }) => 18,
+            // Rates are large, and so is the noise of the phasors on them: the bits are better
+            // spent there.
+            (Origin::Pairwise, Family::Poisson { .. }) => 16,
         };
-        let method = if parties <= 3 { PhasorMethod::OneHot } else { PhasorMethod::Bits };
-        let pairwise = (origin == PhasorOrigin::Pairwise).then_some((top, method, PAIRWISE_ANGLE));
         let (mean, weight, loss, centre, halfwidth) = match *family {
             Family::Logistic { window, terms, .. } => logistic(window, terms, fraction)?,
             Family::Poisson { centre, halfwidth, terms, .. } => {
@@ -109,25 +99,27 @@ impl Link {
             centre,
             halfwidth,
             coefficient_fraction: fraction,
-            pairwise,
+            own: None,
             parties,
         };
         link.bias = match *family {
             Family::Logistic { .. } => link.bias_of(|z| 0.5 + centred_sigmoid(z)),
             Family::Poisson { .. } => link.bias_of(|z| libm::exp(link.centre + z)),
         };
-        link.settle();
         Ok(link)
     }
 
-    /// Adds phasor noise and rounding to the bounds, and lifts the weight above zero.
-    fn settle(&mut self) {
+    /// The functions on phasors that the parties make in this form, or on a dealer's: adds their
+    /// noise and rounding to the bounds, and lifts the weight above zero.
+    pub(super) fn on(mut self, own: Option<OwnPhasors>) -> Result<Self, Error> {
+        self.own = own;
         let unit = libm::ldexp(1.0, -(self.coefficient_fraction as i32));
-        let noises: Vec<Noise> = [false, true]
-            .map(|weight| self.multiples(weight))
-            .into_iter()
-            .map(|harmonics| (harmonics.clone(), self.noise(&harmonics)))
-            .collect();
+        let mut noises = Vec::new();
+        for weight in [false, true] {
+            let harmonics = self.multiples(weight);
+            let noise = self.noise(&self.phasors(&harmonics, 1, 1))?;
+            noises.push((harmonics, noise));
+        }
         let largest = |noises: &[Noise], k: u32| {
             let of = |(harmonics, noise): &Noise| {
                 harmonics.iter().position(|&other| other == k).map_or((0.0, 0.0), |at| noise[at])
@@ -135,42 +127,34 @@ impl Link {
             let larger = |a: (f64, f64), b: (f64, f64)| (a.0.max(b.0), a.1.max(b.1));
             noises.iter().map(of).fold((0.0, 0.0), larger)
         };
-        let parties = self.parties as f64;
+        // Phasors; public factors, by half a unit each; trigonometry.
+        let off = |term: &Term, (bound, _): (f64, f64)| {
+            size(term) * unit * (bound + libm::ldexp(1.0, -22)) + 2.0 * unit
+        };
+        // 3a.
+        let truncation = self.parties as f64 * libm::ldexp(1.0, -(E_FRACTION as i32));
         // Phasors of penalised coefficients have at least the fewest bits.
-        let least = self.pairwise.map(|_| {
-            let (bits, method) = ((LEAST_PAIRWISE_BITS, 1), (PhasorMethod::Bits, PAIRWISE_ANGLE));
-            PhasorPlan::request(&self.penalty.series, self.parties, 1, bits, method).rounding
-        });
-        let least = least.flatten().map(|rounding| rounding.bits);
-        let bits = |i: usize| least.as_ref().map_or(DEALER_FRACTION, |bits| bits[i]);
-        let terms = self.penalty.series.terms.iter().enumerate();
-        let rounding = terms
-            .map(|(i, term)| {
-                let one = 1.0 + 1.5 * libm::ldexp(1.0, -(bits(i) as i32));
-                let noise = libm::pow(one, parties) - 1.0 + libm::ldexp(1.0, -22);
-                term.sine.abs() as f64 * unit * noise + 2.0 * unit
-            })
-            .sum::<f64>()
-            + parties * libm::ldexp(1.0, -(E_FRACTION as i32));
+        let least = match self.own {
+            Some(_) => phasors::LEAST_BITS.request(&self.penalty.series, self.parties, 1, 1),
+            None => self.penalty_phasors(1, 1),
+        };
+        let noise = self.noise(&least)?;
+        let terms = self.penalty.series.terms.iter().zip(noise);
+        let rounding = terms.map(|(term, noise)| off(term, noise)).sum::<f64>() + truncation;
         self.penalty.least -= rounding;
         self.penalty.largest += rounding;
         // The weight is evaluated in passes with a Hessian only, and so is the loss.
         let both = [(&mut self.mean, 0), (&mut self.weight, 1), (&mut self.loss, 1)];
         for (curve, from) in both {
-            let noise = |k: u32| largest(&noises[from..], k);
-            // Phasors; public factors, by half a unit each; trigonometry; 3a.
-            let term = |term: &Term| {
-                let size = (term.sine.abs() + term.cosine.abs()) as f64 * unit;
-                size * (noise(term.k).0 + libm::ldexp(1.0, -22)) + 2.0 * unit
-            };
-            let rounding = curve.series.terms.iter().map(term).sum::<f64>()
-                + parties * libm::ldexp(1.0, -(E_FRACTION as i32));
+            let noise = |term: &Term| largest(&noises[from..], term.k);
+            let terms = &curve.series.terms;
+            let rounding =
+                terms.iter().map(|term| off(term, noise(term))).sum::<f64>() + truncation;
             let square = |term: &Term| {
-                let size = (term.sine.abs() + term.cosine.abs()) as f64 * unit;
-                let deviation = size * noise(term.k).1;
+                let deviation = size(term) * unit * noise(term).1;
                 deviation * deviation
             };
-            curve.noise = curve.series.terms.iter().map(square).sum::<f64>().sqrt();
+            curve.noise = terms.iter().map(square).sum::<f64>().sqrt();
             curve.least -= rounding;
             curve.largest += rounding;
         }
@@ -179,6 +163,16 @@ impl Link {
         self.weight.constant += lift as i64;
         self.weight.least += lift * unit;
         self.weight.largest += lift * unit;
+        Ok(self)
+    }
+
+    /// The standard deviation of a score's rounding to the angles of the phasors.
+    #[must_use]
+    pub fn angle_noise(&self) -> f64 {
+        let bits = self.phasors(&[1], 1, 1).angle_bits as i32;
+        let unit = libm::ldexp(1.0, self.mean.series.period as i32 - bits);
+        // Every party's share is rounded on its own.
+        unit * libm::sqrt(self.parties as f64 / 12.0)
     }
 
     /// The multiples of a pass: those of the mean, and with a `weight` those of all functions.
@@ -208,7 +202,10 @@ impl Link {
             };
             curves.iter().map(size).max().unwrap_or(0)
         };
-        let term = |&k: &u32| Term { k, sine: largest(k).max(1), cosine: 0 };
+        let even = self.own.is_some_and(|own| own.grading == Grading::Even);
+        let all = harmonics.iter().map(|&k| largest(k)).max().unwrap_or(1);
+        let size = |k: u32| if even { all } else { largest(k) };
+        let term = |&k: &u32| Term { k, sine: size(k).max(1), cosine: 0 };
         Series { terms: harmonics.iter().map(term).collect(), ..self.mean.series.clone() }
     }
 
@@ -217,11 +214,9 @@ impl Link {
     #[must_use]
     pub fn phasors(&self, harmonics: &[u32], count: u32, headroom: u32) -> PhasorRequest {
         let series = self.envelope(harmonics);
-        match self.pairwise {
+        match self.own {
             None => series.demand(count, DEALER_FRACTION, headroom + DEALER_FRACTION),
-            Some((top, method, angle)) => {
-                PhasorPlan::request(&series, self.parties, count, (top, headroom), (method, angle))
-            }
+            Some(form) => form.request(&series, self.parties, count, headroom),
         }
     }
 
@@ -251,55 +246,46 @@ impl Link {
     /// as many bits as the ring has room for.
     pub(super) fn penalty_phasors(&self, count: u32, headroom: u32) -> PhasorRequest {
         let series = &self.penalty.series;
-        if self.pairwise.is_none() {
+        if self.own.is_none() {
             return series.demand(count, DEALER_FRACTION, headroom + DEALER_FRACTION);
         }
-        let top = (128u32.saturating_sub(headroom) / self.parties as u32).min(MOST_PAIRWISE_BITS);
-        let (bits, method) = ((top, headroom), (PhasorMethod::Bits, PAIRWISE_ANGLE));
-        PhasorPlan::request(series, self.parties, count, bits, method)
+        OwnPhasors::finest(self.parties, headroom).request(series, self.parties, count, headroom)
     }
 
     /// Whether a source can make these phasors.
     pub(super) fn possible(&self, request: &PhasorRequest) -> Result<(), Error> {
-        if self.pairwise.is_some() {
+        if self.own.is_some() {
             PhasorPlan::new(self.parties, request)?;
             let bits = request.rounding.as_ref().and_then(|it| it.bits.iter().copied().max());
-            if bits.is_none_or(|bits| bits < LEAST_PAIRWISE_BITS) {
+            let least = phasors::LEAST_BITS.bits;
+            if bits.is_none_or(|bits| bits < least) {
                 return refuse(format!(
-                    "phasors would have {bits:?} bits; at least {LEAST_PAIRWISE_BITS} are needed: \
-                     reduce the rows or columns, or use a dealer"
+                    "phasors would have {bits:?} bits; at least {least} are needed: reduce the \
+                     rows or columns, or use a dealer"
                 ));
             }
         }
         Ok(())
     }
 
-    /// For each multiple a bound on the error of cosine and sine, and its standard deviation.
-    fn noise(&self, harmonics: &[u32]) -> Vec<(f64, f64)> {
-        let request = self.phasors(harmonics, 1, 1);
-        match (&request.rounding, self.pairwise) {
-            (Some(rounding), Some((_, method, _))) => {
-                // Every factor is rounded: to the nearest, or stochastically; the mean factor is
-                // put right by the gains.
-                let (factors, largest, deviation) = match method {
-                    PhasorMethod::OneHot => (2 * self.parties - 1, 0.75, 0.29),
-                    PhasorMethod::Bits => (self.parties, 1.5, 0.5),
-                };
-                let factors = factors as f64;
-                let of = |&ft: &u32| {
-                    let unit = libm::ldexp(1.0, -(ft as i32));
-                    // Of a cosine and a sine that are both off, as the length of a vector.
-                    let bound = libm::pow(1.0 + largest * unit, factors) - 1.0;
-                    (bound, deviation * unit * factors.sqrt())
-                };
-                rounding.bits.iter().map(of).collect()
-            }
-            _ => {
-                let unit = libm::ldexp(1.0, -(DEALER_FRACTION as i32));
-                vec![(unit, 0.29 * unit); harmonics.len()]
-            }
-        }
+    /// For each multiple of a request a bound on the distance of its phasor from the exact one in
+    /// the plane, and the standard deviation of a coordinate.
+    fn noise(&self, request: &PhasorRequest) -> Result<Vec<(f64, f64)>, Error> {
+        let Some(rounding) = &request.rounding else {
+            let unit = libm::ldexp(1.0, -(DEALER_FRACTION as i32));
+            return Ok(vec![(1.5 * unit, 0.29 * unit); request.harmonics.len()]);
+        };
+        let plan = PhasorPlan::new(self.parties, request)?;
+        let deviation = phasors::deviation(rounding.method, self.parties);
+        let of =
+            |(k, &ft): (usize, &u32)| (plan.error(k), deviation * libm::ldexp(1.0, -(ft as i32)));
+        Ok(rounding.bits.iter().enumerate().map(of).collect())
     }
+}
+
+/// The amplitude of a term, in units of its coefficients.
+fn size(term: &Term) -> f64 {
+    libm::hypot(term.sine as f64, term.cosine as f64)
 }
 
 fn curve(fit: PeriodicFit) -> Curve {
@@ -390,16 +376,18 @@ mod tests {
     #[test]
     fn functions_are_as_exact_as_a_fit_needs() {
         for parties in [2, 3, 5] {
-            let link = Link::new(&Family::logistic(0.3), PhasorOrigin::Dealer, parties, 0);
-            let link = link.expect("fits");
+            let link = |family: &Family| {
+                let link = Link::new(family, Origin::Dealer, parties).expect("fits");
+                link.on(None).expect("fits")
+            };
+            let rate = link(&Family::poisson(3.0, 100.0));
+            let link = link(&Family::logistic(0.3));
             assert!(link.mean.error < 5e-5, "{}", link.mean.error);
             assert!(link.weight.error < 2e-4, "{}", link.weight.error);
             assert!(link.loss.error < 5e-4, "{}", link.loss.error);
             assert!(link.penalty.error < 1e-3, "{}", link.penalty.error);
             assert!(link.weight.least >= 0.0 && link.weight.largest < 0.252, "{:?}", link.weight);
             assert!(link.penalty.largest < 13.0);
-            let rate = Link::new(&Family::poisson(3.0, 100.0), PhasorOrigin::Dealer, parties, 0);
-            let rate = rate.expect("fits");
             assert!(rate.weight.least >= 0.0);
             assert!(rate.weight.constant - rate.mean.constant < 1 << 11, "a lift below 2^-9");
         }

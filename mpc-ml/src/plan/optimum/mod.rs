@@ -5,13 +5,15 @@ mod cost;
 mod hessian;
 mod link;
 mod method;
+mod phasors;
 mod precision;
 mod settings;
 
 use std::ops::Range;
 
+use mpc_core::correlations::pairwise::{Expansion, PhasorPlan};
 use mpc_core::correlations::{
-    MatrixShape, OwnedProductRequest, PhasorRequest, Request, RightRequest,
+    MatrixShape, Origin, OwnedProductRequest, PhasorMethod, PhasorRequest, Request, RightRequest,
 };
 use mpc_core::protocols::solve::InversePlan;
 use mpc_core::protocols::truncate::BoundedOpening;
@@ -22,8 +24,9 @@ use crate::error::Error;
 pub(crate) use hessian::{Hessian, Refresh, WEIGHT_FRACTION};
 pub use link::{Curve, Link};
 pub use method::Method;
+use phasors::OwnPhasors;
 pub use precision::Precision;
-pub use settings::{Family, GlmSettings, PhasorOrigin};
+pub use settings::{Family, GlmSettings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
 const ARITHMETIC: u32 = 1;
@@ -33,6 +36,9 @@ const MOST_X_FRACTION: u32 = 16;
 const BLOCK: u64 = 4096;
 /// Scores whose angles are opened in one round: what bounds the memory of a pass.
 const GROUP: u64 = 1 << 16;
+/// Bytes of products and factors of passes that are ordered at once; what makes them holds some
+/// four times as much. Phasors are made within a bound of their own.
+const ORDER_BYTES: u64 = 1 << 26;
 /// Fractional bits of gradient and step in the measure of how far the optimum is.
 pub(crate) const DISTANCE_FRACTION: (u32, u32) = (14, 20);
 
@@ -61,30 +67,68 @@ impl OptimumPlan {
     ///
     /// # Errors
     /// [`Error::Settings`] with the rule and the numbers when something does not fit.
-    pub fn new(settings: GlmSettings, origin: PhasorOrigin) -> Result<Self, Error> {
+    pub fn new(settings: GlmSettings, origin: Origin) -> Result<Self, Error> {
         settings.check()?;
-        let plan = match origin {
-            PhasorOrigin::Dealer => Self::with(settings, origin, 0)?,
-            PhasorOrigin::Pairwise => {
-                // As exact as 128 bits allow.
-                let most = link::MOST_PAIRWISE_BITS;
-                let mut plan = Self::with(settings.clone(), origin, most);
-                for top in (link::LEAST_PAIRWISE_BITS..most).rev() {
-                    if plan.is_ok() {
-                        break;
-                    }
-                    plan = Self::with(settings.clone(), origin, top);
-                }
-                plan?
+        let link = Link::new(&settings.family, origin, settings.rows.len())?;
+        match origin {
+            Origin::Dealer => {
+                let plan = Self::with(settings, link.on(None)?)?;
+                plan.precise()?;
+                Ok(plan)
             }
-        };
-        plan.precise()?;
-        Ok(plan)
+            Origin::Pairwise => Self::cheapest(&settings, &link),
+        }
     }
 
-    fn with(settings: GlmSettings, origin: PhasorOrigin, top: u32) -> Result<Self, Error> {
+    /// The plan whose phasors take the fewest bytes among those that are precise enough.
+    fn cheapest(settings: &GlmSettings, link: &Link) -> Result<Self, Error> {
+        let mut best: Option<(u64, Self)> = None;
+        // Why there is none: the noise of the finest that fit the ring, or why none fits.
+        let mut imprecise: Option<(f64, Error)> = None;
+        let mut unfit = None;
+        for way in OwnPhasors::ways() {
+            for form in way {
+                let plan =
+                    link.clone().on(Some(form)).and_then(|l| Self::with(settings.clone(), l));
+                let plan = match plan {
+                    Ok(plan) => plan,
+                    // With more bits it fits the less.
+                    Err(why) => {
+                        unfit = unfit.or(Some(why));
+                        break;
+                    }
+                };
+                if let Err(why) = plan.precise() {
+                    let noise = plan.precision().phasors;
+                    if imprecise.as_ref().is_none_or(|(least, _)| noise < *least) {
+                        imprecise = Some((noise, why));
+                    }
+                    continue;
+                }
+                let bytes = plan.phasor_bytes()?;
+                if best.as_ref().is_none_or(|(least, _)| bytes < *least) {
+                    best = Some((bytes, plan));
+                }
+                break;
+            }
+        }
+        match (best, imprecise, unfit) {
+            (Some((_, plan)), ..) => Ok(plan),
+            (None, Some((_, why)), _) | (None, None, Some(why)) => Err(why),
+            (None, None, None) => refuse("there is no way to make phasors".to_owned()),
+        }
+    }
+
+    /// What the phasors of as many scores as there are parties take of the network.
+    fn phasor_bytes(&self) -> Result<u64, Error> {
+        let parties = self.parties();
+        let plan = PhasorPlan::new(parties, &self.phasors(self.refreshes(), parties as u32))?;
+        let sent = |me| plan.cost(me, Expansion::Fast).sent();
+        Ok((0..parties).map(sent).sum())
+    }
+
+    fn with(settings: GlmSettings, link: Link) -> Result<Self, Error> {
         let parties = settings.rows.len() as u32;
-        let link = Link::new(&settings.family, origin, parties as usize, top)?;
         let (method, passes) = method::choose(&settings, link.weight.largest)?;
         let sigma = sigma(&settings, &link, &method, passes)?;
 
@@ -358,6 +402,32 @@ impl OptimumPlan {
         let requests = hessian.bound.requests(*lefts);
         *lefts += hessian.bound.lefts();
         requests
+    }
+
+    /// How the parties make their own phasors; none from a dealer.
+    #[must_use]
+    pub fn phasor_method(&self) -> Option<PhasorMethod> {
+        self.phasors(self.refreshes(), 1).rounding.map(|rounding| rounding.method)
+    }
+
+    /// Passes that are ordered at once. Products with the same rows, and right factors of one left,
+    /// cost much less together.
+    pub(crate) fn passes_an_order(&self) -> usize {
+        let rows = self.settings.total_rows();
+        let columns = [
+            u64::from(self.settings.columns),
+            self.outer_shape().map_or(0, |it| it.columns.into()),
+        ];
+        let order = self.settings.weights() as u64;
+        let elements = |request: &Request| match request {
+            Request::OwnedProduct(it) => rows + columns[it.matrix as usize] + 1,
+            Request::Left { m, k, .. } => u64::from(*m) * u64::from(*k),
+            Request::Right(it) => 2 * order * u64::from(it.n),
+            Request::Phasors(_) => 0,
+        };
+        let outer = (columns[1] > 0).then_some(1);
+        let pass: u64 = self.requests(0, 0, outer, &mut 0).iter().map(elements).sum();
+        ((ORDER_BYTES / (16 * pass)).max(1) as usize).min(self.passes)
     }
 
     /// The correlations of one pass, in order, for the registered matrices.

@@ -62,15 +62,6 @@ impl Family {
     }
 }
 
-/// Where phasors come from, which decides their widths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PhasorOrigin {
-    /// A dealer: exact but for one rounding.
-    Dealer,
-    /// The parties, pair by pair: fewer bits, with noise (docs/protocols.md 6.3).
-    Pairwise,
-}
-
 /// What a study says about a logistic or Poisson model that is fitted to its optimum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlmSettings {

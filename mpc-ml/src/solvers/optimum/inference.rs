@@ -10,6 +10,16 @@ use crate::error::Error;
 use crate::plan::W_FRACTION;
 use crate::plan::optimum::Family;
 
+/// What says how well a model fits, for those who receive it.
+#[derive(Default)]
+pub(super) struct Deviances {
+    pub(super) deviance: Option<f64>,
+    /// That of the model without features.
+    pub(super) null: Option<f64>,
+    /// The mean of the targets.
+    pub(super) mean: Option<f64>,
+}
+
 /// y log y, which is 0 at 0.
 fn y_log_y(y: f64) -> f64 {
     if y > 0.0 { y * libm::log(y) } else { 0.0 }
@@ -61,12 +71,13 @@ impl Fitting<'_> {
         Ok(Shared::column(vec![half]))
     }
 
-    /// Reveals the deviance and that of the model without features. One round an output.
+    /// Reveals the deviance, that of the model without features, and the mean of the targets. One
+    /// round an output.
     pub(super) async fn deviances(
         &self,
         half: &Shared<Z128>,
         session: &mut Session,
-    ) -> Result<(Option<f64>, Option<f64>), Error> {
+    ) -> Result<Deviances, Error> {
         let (plan, settings) = (self.plan, self.plan.settings());
         let drop = plan.loss_fraction() - SUM_FRACTION;
         let revealed = session.reveal(DEVIANCE, half, plan.loss_ring(), drop).await?;
@@ -84,13 +95,14 @@ impl Fitting<'_> {
         let totals = revealed.map(|v| v.into_iter().map(|v| fixed::decode(v, SUM_FRACTION)));
         let totals: Option<Vec<f64>> = totals.map(Iterator::collect);
         let n = settings.total_rows() as f64;
+        let mean = totals.as_ref().map(|totals| totals[0] / n);
         if matches!(settings.family, Family::Logistic { .. }) {
             let null = totals.map(|totals| {
                 let share = if settings.intercept { totals[0] / n } else { 0.5 };
                 let log = |part: f64, count: f64| if count > 0.0 { count * part.ln() } else { 0.0 };
                 -2.0 * (log(share, totals[0]) + log(1.0 - share, n - totals[0]))
             });
-            return Ok((deviance, null));
+            return Ok(Deviances { deviance, null, mean });
         }
         // sum y log y - y offset, which says no more than the deviance itself: released as that.
         let own = |(i, &y): (usize, &f64)| y_log_y(y) - y * offset(i);
@@ -105,6 +117,6 @@ impl Fitting<'_> {
             }
             2.0 * (saturated - y + exposure)
         });
-        Ok((deviance, null))
+        Ok(Deviances { deviance, null, mean })
     }
 }

@@ -32,10 +32,10 @@ impl Fitting<'_> {
         session: &mut Session,
     ) -> Result<Option<End>, Error> {
         let last = pass + 1 == self.plan.passes();
-        if !last {
-            // What the next pass needs is made while this one runs.
-            let next = self.plan.requests(pass + 1, self.matrix, self.outer, &mut self.lefts);
-            self.source.demand(next)?;
+        // What later passes need is made while this one runs.
+        let due = self.ordered - pass <= self.plan.passes_an_order().div_ceil(2);
+        if due && self.ordered < self.plan.passes() {
+            self.order(Vec::new())?;
         }
         let weights = self.weights(&self.plan.factors().0, session.me());
         let (z, low) = self.scores(&weights, session).await?;

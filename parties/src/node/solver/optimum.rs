@@ -1,14 +1,14 @@
 //! `solver = "optimum"`: logistic and Poisson regression to the optimum.
 
 use mpc_core::Session;
-use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::correlations::CorrelationSource;
 use mpc_core::protocols::solve::InversePlan;
 use mpc_ml::artifact::{
     CheckRecord, FitStatistics, InferenceParts, Likelihood, OptimumRecord, RateRecord, SolverRecord,
 };
 use mpc_ml::data::{Encoded, Target};
 use mpc_ml::plan::linear::{mean_squares, total_mean_square};
-use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan, PhasorOrigin};
+use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan};
 use mpc_ml::solvers::optimum::{
     self, COEFFICIENTS, CONVERGENCE, DEVIANCE, GlmFit, INFORMATION, INFORMATION_CHECK,
     INVERSE_CHECK, NULL_DEVIANCE, TARGETS,
@@ -83,10 +83,7 @@ pub(super) fn plan(
     training: &Optimum,
     rows: Vec<u64>,
 ) -> Result<OptimumPlan, Failure> {
-    let origin = match study.security().correlations.origin() {
-        Origin::Pairwise => PhasorOrigin::Pairwise,
-        Origin::Dealer => PhasorOrigin::Dealer,
-    };
+    let origin = study.security().correlations.origin();
     Ok(OptimumPlan::new(settings(study, training, rows)?, origin)?)
 }
 
