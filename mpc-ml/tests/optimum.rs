@@ -431,7 +431,7 @@ fn pairwise_phasors_are_planned_within_the_ring() {
         match plan(parties, Family::logistic(0.3), true) {
             Ok(plan) => assert!(parties < 5 && plan.precision().std_errors <= 0.004),
             Err(why) => {
-                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}")
+                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}");
             }
         }
     }
