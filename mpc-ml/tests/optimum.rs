@@ -330,17 +330,11 @@ fn the_study_of_doctor_visits_is_fitted_as_the_reference_says() {
     within_the_limits(&fit, &published(&reference["unpenalised"], &names), 0.02);
 }
 
-/// What ends a fit before its coefficients are revealed, in words for its users.
-fn refusal(settings: &GlmSettings, data: &[Rows]) -> String {
-    let plan = plan(settings);
-    let outputs = optimum::outputs(&plan, Outputs::none(), Recipients::All);
-    let errors = World::new(data.len()).with_dealer().outputs(outputs).run(async |mut session| {
-        let me = session.me();
-        let mut source = DealerSource::start(&mut session)?;
-        let plan = Agreed::among(plan.clone(), &mut session).await?;
-        optimum::run(&plan, &data[me], &[], &mut source, &mut session, |_, _| {}).await
-    });
-    let texts: Vec<String> = errors
+/// What ends a fit before its coefficients are revealed, in words for its users: the same at all
+/// parties, though much is still on order.
+fn refusal(origin: Origin, settings: &GlmSettings, data: &[Rows]) -> String {
+    let plan = OptimumPlan::new(settings.clone(), origin).expect("the plan fits");
+    let texts: Vec<String> = joint_from(origin, &plan, data, &[])
         .into_iter()
         .map(|result| match result {
             Err(Error::NotConverged(why)) => why,
@@ -370,12 +364,15 @@ fn fits_without_an_optimum_are_refused() {
     let base = settings(&data, Family::logistic(0.5));
     // Classes that a line separates.
     let separable = changed(&|x, _| (x.to_vec(), f64::from(u8::from(x[0] > 0.0))));
-    let why = refusal(&GlmSettings { inference: false, ..base.clone() }, &separable);
+    let why =
+        refusal(Origin::Dealer, &GlmSettings { inference: false, ..base.clone() }, &separable);
     assert!(why.contains("separable"), "{why}");
     // A column that is the sum of the others.
     let collinear = changed(&|x, y| (vec![x[0] / 2.0, x[1] / 2.0, (x[0] + x[1]) / 2.0], y));
-    let why = refusal(&base, &collinear);
-    assert!(why.contains("collinear") && why.contains("20"), "{why}");
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        let why = refusal(origin, &base, &collinear);
+        assert!(why.contains("collinear") && why.contains("20"), "{why}");
+    }
 }
 
 #[test]
@@ -434,7 +431,7 @@ fn pairwise_phasors_are_planned_within_the_ring() {
         match plan(parties, Family::logistic(0.3), true) {
             Ok(plan) => assert!(parties < 5 && plan.precision().std_errors <= 0.004),
             Err(why) => {
-                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}")
+                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}");
             }
         }
     }

@@ -103,7 +103,7 @@ impl PhasorPlan {
             )));
         }
         // Limbs of 15 bits and a sign, times an entry below 2^ft, summed over a digit: 31 bits.
-        let finest = if method == PhasorMethod::OneHot { 14 } else { 16 };
+        let finest = if method == PhasorMethod::OneHot { 14 } else { 20 };
         if parties < 2 || least == 0 || most > 15 || !(2..=finest).contains(&a) {
             return Err(Error::Range(format!(
                 "phasors of {parties} parties, {most} bits and angles of {a} bits"

@@ -88,7 +88,11 @@ impl Link {
                 (rate.clone(), rate.clone(), rate, centre, halfwidth)
             }
         };
-        let penalty = identity(fraction);
+        let penalty = match origin {
+            Origin::Dealer => identity(6, fraction),
+            // The noise is in relation to the window.
+            Origin::Pairwise => identity(5, fraction),
+        };
         let mut link = Self {
             mean,
             weight,
@@ -249,7 +253,7 @@ impl Link {
         if self.own.is_none() {
             return series.demand(count, DEALER_FRACTION, headroom + DEALER_FRACTION);
         }
-        OwnPhasors::finest(self.parties, headroom).request(series, self.parties, count, headroom)
+        OwnPhasors::finest(series, self.parties, count, headroom)
     }
 
     /// Whether a source can make these phasors.
@@ -339,24 +343,24 @@ fn logistic(window: u32, terms: u32, fraction: u32) -> Result<Functions, Error> 
     Ok((mean, weight, loss, 0.0, libm::ldexp(1.0, window as i32 - 2)))
 }
 
-/// z for |z| <= 8, bent back beyond it: what a penalty adds to the gradient, bounded by itself.
-fn identity(fraction: u32) -> Curve {
-    const PERIOD: u32 = 6;
+/// z on a quarter of the period, |z| <= 8 of 2^6, bent back beyond it: what a penalty adds to the
+/// gradient, bounded by itself.
+fn identity(period: u32, fraction: u32) -> Curve {
     const TERMS: usize = 16;
-    const EDGE: f64 = 8.0;
+    let edge = libm::ldexp(1.0, period as i32 - 3);
     // The second derivative is zero at both ends of the bend, so the series converges fast.
     let bent = |z: f64| {
-        if z <= EDGE {
+        if z <= edge {
             return z;
         }
-        let t = (z - EDGE) / EDGE;
+        let t = (z - edge) / edge;
         // From slope 1 to slope 0 with no curvature at either end.
-        EDGE + EDGE * (t - t * t * t + t * t * t * t / 2.0)
+        edge + edge * (t - t * t * t + t * t * t * t / 2.0)
     };
-    let fit = fit(bent, Symmetry::Odd, PERIOD, TERMS, Weighting::Plain, fraction);
+    let fit = fit(bent, Symmetry::Odd, period, TERMS, Weighting::Plain, fraction);
     let unit = libm::ldexp(1.0, -(fraction as i32));
     let error = (0..=800)
-        .map(|i| EDGE * f64::from(i) / 800.0)
+        .map(|i| edge * f64::from(i) / 800.0)
         .map(|z| (fit.series.value(z) - z).abs())
         .fold(0.0, f64::max);
     Curve {

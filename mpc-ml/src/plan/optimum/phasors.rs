@@ -2,7 +2,7 @@
 
 use mpc_core::correlations::pairwise::PhasorPlan;
 use mpc_core::correlations::{PhasorMethod, PhasorRequest};
-use mpc_core::protocols::series::Series;
+use mpc_core::protocols::series::{Series, Term};
 
 /// How phasors are multiplied, and how exact they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,8 @@ const fn angle_bits(method: PhasorMethod) -> u32 {
         PhasorMethod::Bits => 16,
     }
 }
+/// The resolution of the angles of penalised coefficients.
+const FINEST_ANGLE_BITS: u32 = 20;
 /// The most bits that one-hot products can have with that.
 const MOST_ONE_HOT_BITS: u32 = 10;
 
@@ -54,10 +56,21 @@ impl OwnPhasors {
         })
     }
 
-    /// As exact as the ring allows.
-    pub(super) fn finest(parties: usize, headroom: u32) -> Self {
+    /// The request for the phasors of `count` penalised coefficients, which are few: as exact as the
+    /// ring allows.
+    pub(super) fn finest(
+        series: &Series,
+        parties: usize,
+        count: u32,
+        headroom: u32,
+    ) -> PhasorRequest {
         let bits = (128u32.saturating_sub(headroom) / parties as u32).min(MOST_BITS);
-        Self { bits, ..LEAST_BITS }
+        let method = (LEAST_BITS.method, FINEST_ANGLE_BITS);
+        let even = Series {
+            terms: series.terms.iter().map(|term| Term { k: term.k, sine: 1, cosine: 0 }).collect(),
+            ..series.clone()
+        };
+        PhasorPlan::request(&even, parties, count, (bits, headroom), method)
     }
 
     /// The request for the phasors of `series` at `count` arguments.
