@@ -121,7 +121,8 @@ fn what_is_sent_does_not_depend_on_the_data() {
             }
         }
         let (a, b) = (commands(&all[0].0[PARTIES]), commands(&other[PARTIES]));
-        assert!(b.len() > 3 && a.starts_with(&b), "the dealer sees shapes");
+        // Two matrices, and one order for all passes.
+        assert!(b.len() >= 3 && a.starts_with(&b), "the dealer sees shapes");
     }
 }
 
