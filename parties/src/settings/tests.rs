@@ -48,7 +48,7 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(settings.identity.key, Path::new("/etc/party/identity.key"));
     assert_eq!(settings.state, Path::new("/var/lib/party"));
     assert_eq!(settings.data.unwrap().path, Path::new("/etc/party/rows.csv"));
-    assert_eq!(settings.network.silence_timeout, Duration::from_secs(30));
+    assert_eq!(settings.network.silence_timeout, Duration::from_secs(120));
     assert_eq!(settings.network.join_timeout, Duration::from_secs(600));
     assert_eq!(settings.network.link, LinkProfile::Loopback);
     assert_eq!((settings.peers.len(), settings.dealer.is_some()), (2, true));
