@@ -190,7 +190,8 @@ async fn a_missing_node_is_named_when_the_time_is_up() {
     let (a, b) = deadline(async { tokio::join!(plan.join(0), plan.join(1)) }).await;
     for (result, _) in [a, b] {
         match result.err().unwrap() {
-            NetError::Timeout { peer, .. } => assert_eq!(peer, "node 2"),
+            // Whose time is up first leaves, and the other then misses both.
+            NetError::Timeout { peer, .. } => assert!(peer.contains("node 2"), "{peer}"),
             other => panic!("{other}"),
         }
     }
