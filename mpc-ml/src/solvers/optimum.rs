@@ -345,11 +345,7 @@ async fn reveal_one(
     fraction: u32,
     session: &mut Session,
 ) -> Result<f64, Error> {
-    let revealed = session.reveal(label, share, bits, 0).await?;
-    let value = revealed.as_ref().and_then(|values| values.first()).copied();
-    value
-        .map(|value| fixed::decode(value, fraction))
-        .ok_or_else(|| Error::Settings(format!("the output `{label}` is for everybody")))
+    reveal_number(label, share, (bits, 0), fraction, session).await
 }
 
 /// Reveals one number for everybody with [`CHECK_FRACTION`] bits.
@@ -361,6 +357,17 @@ async fn reveal_fraction(
     session: &mut Session,
 ) -> Result<f64, Error> {
     let drop = fraction.saturating_sub(CHECK_FRACTION);
+    reveal_number(label, share, (bits, drop), fraction, session).await
+}
+
+/// Reveals one number for everybody, less its lowest `drop` bits.
+async fn reveal_number(
+    label: &'static str,
+    share: &Shared<Z128>,
+    (bits, drop): (u32, u32),
+    fraction: u32,
+    session: &mut Session,
+) -> Result<f64, Error> {
     let revealed = session.reveal(label, share, bits, drop).await?;
     let value = revealed.as_ref().and_then(|values| values.first()).copied();
     value
