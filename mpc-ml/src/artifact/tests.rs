@@ -239,7 +239,8 @@ proptest! {
 
     #[test]
     fn changed_files_are_read_or_refused(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let mut bytes = model().to_json().unwrap().into_bytes();
+        // Without the line break at its end: what lacks that alone is whole.
+        let mut bytes = model().to_json().unwrap().trim_end().as_bytes().to_vec();
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let _ = Model::from_json(&bytes);
