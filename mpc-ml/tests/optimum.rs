@@ -388,7 +388,7 @@ fn plans_that_cannot_be_are_refused_with_the_numbers() {
         (GlmSettings { rows: vec![2, 1], ..base.clone() }, "3 rows"),
         (GlmSettings { condition: 1e5, ..base.clone() }, "128 bits"),
         (GlmSettings { tolerance: 1e-5, ..base.clone() }, "tolerance"),
-        (GlmSettings { rows: vec![8_000_000; 2], ..base.clone() }, "tolerance"),
+        (GlmSettings { rows: vec![8_000_000; 2], ..base.clone() }, "16000000 rows"),
         (GlmSettings { family: Family::poisson(1e5, 1e6), ..base.clone() }, "rate.mean"),
     ] {
         let text = refused(settings, Origin::Dealer);

@@ -35,7 +35,7 @@ impl OptimumPlan {
         let columns = settings.columns as usize;
         let mut cost = self.to_all(me, order, 64);
         // The angles, a round a group.
-        let angle = self.phasors(self.refreshes(), 1).angle_bits;
+        let angle = self.phasors(pass, 1).angle_bits;
         let mut angles = self.to_all(me, rows, angle);
         if let Some(request) = self.penalty_phasors() {
             angles = angles + self.to_all(me, columns, request.angle_bits);
@@ -121,7 +121,7 @@ impl OptimumPlan {
             // g^T H^-1 g is at most so much more than with the bound of H.
             Method::FixedHessian { .. } => {
                 let least = method::least_weight(&self.settings.family);
-                length * libm::sqrt(self.link.weight.largest / least)
+                length * libm::sqrt(self.largest_weight() / least)
             }
             // The objective is l2-strongly convex.
             Method::Gradient { .. } => {

@@ -3,7 +3,8 @@
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
 use mpc_core::protocols::truncate::BoundedOpening;
 
-use super::{GlmSettings, Link, Method, method};
+use super::masking::Masking;
+use super::{GlmSettings, Method, method};
 use crate::error::Error;
 use crate::plan::{E_FRACTION, refuse};
 
@@ -38,23 +39,26 @@ pub(crate) struct Refresh {
 }
 
 impl Hessian {
+    /// `largest` is the largest weight of a row.
     pub(super) fn new(
         settings: &GlmSettings,
-        link: &Link,
+        largest: f64,
         method: &Method,
-        sigma: u32,
+        masking: &Masking,
     ) -> Result<Self, Error> {
+        let sigma = masking.opened;
         let parties = settings.rows.len() as u32;
         let rows = settings.total_rows() as f64;
         // Outer products of the coarse copy are exact integers: so the Hessian is exactly positive
         // semidefinite, and at most its bound.
-        let entry = (94 - sigma).min(30);
-        let coarse_fraction = ((entry - 1) / 2).saturating_sub(settings.clip_bits()).min(14);
+        let entry = masking.entry_bits();
+        let coarse_fraction =
+            (entry.saturating_sub(1) / 2).saturating_sub(settings.clip_bits()).min(14);
         if coarse_fraction < LEAST_COARSE_FRACTION {
             return refuse(format!(
-                "a clip of {} with {sigma} bits of masking leaves {coarse_fraction} fractional bits \
-                 for the Hessian; at least {LEAST_COARSE_FRACTION} are needed: use a smaller clip",
-                settings.clip
+                "a clip of {} with {} bits of masking leaves {coarse_fraction} fractional bits for \
+                 the Hessian; at least {LEAST_COARSE_FRACTION} are needed: use a smaller clip",
+                settings.clip, masking.matrices
             ));
         }
         // What rounding an entry by up to half a unit may add to mean squares (Cauchy-Schwarz).
@@ -64,7 +68,6 @@ impl Hessian {
         let square = (root * root).max(one);
         let root = libm::sqrt(settings.trace) + unit * libm::sqrt(columns);
         let squares = root * root + one;
-        let largest = link.weight.largest;
         let order = settings.weights();
         let diagonal = rows * (largest * square + settings.l2) * 1.001;
         let trace = rows * (largest * squares + settings.l2 * columns) * 1.001;

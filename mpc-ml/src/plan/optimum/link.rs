@@ -170,6 +170,11 @@ impl Link {
         Ok(self)
     }
 
+    /// Where the phasors come from.
+    pub(super) fn origin(&self) -> Origin {
+        if self.own.is_some() { Origin::Pairwise } else { Origin::Dealer }
+    }
+
     /// The standard deviation of a score's rounding to the angles of the phasors.
     #[must_use]
     pub fn angle_noise(&self) -> f64 {

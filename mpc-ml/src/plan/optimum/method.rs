@@ -1,13 +1,19 @@
 //! How a fit gets to its optimum, and with how many passes over the data.
 
+use mpc_core::correlations::Origin;
+
 use super::{Family, GlmSettings};
 use crate::error::Error;
 use crate::plan::refuse;
 
 /// Fractional bits of the public factors of the steps, where there are any.
 pub(super) const FACTOR_FRACTION: u32 = 14;
-/// Above this many entries of outer products, a fit without inference does without them.
+/// Above this many entries of outer products, a fit without inference does without them ...
 const CHEAP_ENTRIES: u64 = 1 << 24;
+/// ... unless the parties make correlations themselves, and there are so many rows for each entry of
+/// the Hessian: there phasors are what costs, and Newton's method takes the fewest passes. With a
+/// dealer the masked outer products cost more.
+const MANY_ROWS: u64 = 5;
 /// More entries of outer products are not kept.
 const MOST_ENTRIES: u64 = 1 << 28;
 /// The largest matrix that is inverted.
@@ -41,12 +47,15 @@ pub enum Method {
 pub(super) fn choose(
     settings: &GlmSettings,
     largest_weight: f64,
+    origin: Origin,
 ) -> Result<(Method, usize), Error> {
     let (rows, order) = (settings.total_rows(), settings.weights());
     let entries = rows * (order * (order + 1) / 2) as u64;
     let logistic = matches!(settings.family, Family::Logistic { .. });
     if order <= MOST_ORDER {
-        if entries <= CHEAP_ENTRIES || settings.inference || !logistic {
+        let many = rows >= MANY_ROWS * (order * order) as u64 && entries <= MOST_ENTRIES;
+        let newton = entries <= CHEAP_ENTRIES || many && origin == Origin::Pairwise;
+        if newton || settings.inference || !logistic {
             if entries > MOST_ENTRIES {
                 return refuse(format!(
                     "the Hessian of {rows} rows and {order} coefficients takes {entries} products \

@@ -43,6 +43,16 @@ impl Family {
         Self::Poisson { mean, centre: libm::log(mean), halfwidth: 4.0, terms: 24, most }
     }
 
+    /// The same with fewer terms: so many eighths, an even number where there are multiples.
+    pub(super) fn with_terms(&self, eighths: u32) -> Self {
+        let mut family = self.clone();
+        match &mut family {
+            Self::Logistic { terms, .. } => *terms = (*terms * eighths / 8).max(2),
+            Self::Poisson { terms, .. } => *terms = (*terms * eighths / 16).max(2) * 2,
+        }
+        family
+    }
+
     /// The score at which the intercept starts.
     #[must_use]
     pub fn start(&self) -> f64 {

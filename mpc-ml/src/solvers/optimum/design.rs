@@ -109,7 +109,7 @@ pub(super) fn bound(
     gram: &[i128],
     me: usize,
 ) -> Shared<Z128> {
-    let weight = libm::ldexp(plan.link().weight.largest, WEIGHT_FRACTION as i32);
+    let weight = libm::ldexp(plan.largest_weight(), WEIGHT_FRACTION as i32);
     let weight = libm::ceil(weight) as i128;
     let fraction = hessian.bound.fraction();
     let made = 2 * hessian.coarse_fraction + WEIGHT_FRACTION + hessian.scale;

@@ -39,7 +39,7 @@ impl Fitting<'_> {
         }
         let weights = self.weights(&self.plan.factors().0, session.me());
         let (z, low) = self.scores(&weights, session).await?;
-        let values = self.values(&z, &low, last, session).await?;
+        let values = self.values(&z, &low, pass, session).await?;
         let (gradient, made) = self.gradient(&values, session).await?;
         let mut information = None;
         let step = match made {
@@ -121,11 +121,12 @@ impl Fitting<'_> {
         &mut self,
         z: &Shared<Z64>,
         low: &Shared<Z64>,
-        last: bool,
+        pass: usize,
         session: &mut Session,
     ) -> Result<Values, Error> {
         let (plan, me) = (self.plan, session.me());
-        let (link, settings) = (plan.link(), plan.settings());
+        let (link, settings) = (plan.link_at(pass), plan.settings());
+        let last = pass + 1 == plan.passes();
         let scale = plan.x_fraction() + W_FRACTION;
         let harmonics = link.multiples(self.outer.is_some());
         let mean = link.mean.over(&harmonics)?;
@@ -160,7 +161,7 @@ impl Fitting<'_> {
                 let phasors = self.source.take().await?.phasors()?;
                 let mut part = Shared::column(low.as_slice()[..settings.columns as usize].to_vec());
                 part.scale(Z64::ONE.shl(plan.x_fraction()));
-                let series = &link.penalty.series;
+                let series = &plan.link().penalty.series;
                 let masked = series.masked_argument(&part, scale, &phasors, session)?;
                 bent = Some((round.masked(&masked, phasors.angle_bits, Recipients::All), phasors));
             }
@@ -176,7 +177,7 @@ impl Fitting<'_> {
                 }
             }
             if let Some((slot, phasors)) = bent {
-                penalty = Some(evaluate(&link.penalty, opened.at(slot), &phasors, session));
+                penalty = Some(evaluate(&plan.link().penalty, opened.at(slot), &phasors, session));
             }
         }
         let place = self.place(me);

@@ -1,0 +1,135 @@
+//! Which functions of the score a fit uses: the cheapest that are precise enough, and cheaper ones
+//! in the passes where precision would be wasted (docs/protocols.md 8).
+
+use mpc_core::correlations::pairwise::{Expansion, PhasorPlan};
+use mpc_core::correlations::{Origin, PhasorRequest};
+
+use super::phasors::OwnPhasors;
+use super::{GlmSettings, Link, Method, OptimumPlan};
+use crate::error::Error;
+use crate::plan::refuse;
+
+/// Coarse functions have so many eighths of the terms, at least.
+const LEAST_EIGHTHS: u32 = 4;
+
+/// Coarser functions, which are enough for the passes before another.
+#[derive(Clone, Debug)]
+pub(super) struct Coarse {
+    pub(super) link: Link,
+    /// The first pass that is not theirs.
+    pub(super) until: usize,
+}
+
+impl OptimumPlan {
+    /// Plans a fit.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with the rule and the numbers when something does not fit.
+    pub fn new(settings: GlmSettings, origin: Origin) -> Result<Self, Error> {
+        settings.check()?;
+        let link = Link::new(&settings.family, origin, settings.rows.len())?;
+        let plan = match origin {
+            Origin::Dealer => {
+                let plan = Self::with(settings, link.on(None)?, Vec::new())?;
+                plan.precise(1.0)?;
+                plan
+            }
+            // Standard errors twice as exact as they have to be, where the ring has the room.
+            Origin::Pairwise => Self::cheapest(&settings, &link, 0.5)
+                .or_else(|_| Self::cheapest(&settings, &link, 1.0))?,
+        };
+        if plan.method != Method::Newton {
+            return Ok(plan);
+        }
+        // What a pass is off by, the next one makes good: only the last has to be exact. The one
+        // before comes near, and those before that get there.
+        let last = plan.passes - 1;
+        let plan = plan.coarser_until(last, |plan, link| plan.is_near_enough(link), origin)?;
+        plan.coarser_until(last - 1, |plan, link| plan.gets_near_enough(link), origin)
+    }
+
+    /// The plan whose phasors take the fewest bytes among those that are precise enough.
+    fn cheapest(settings: &GlmSettings, link: &Link, lift_share: f64) -> Result<Self, Error> {
+        let mut best: Option<(u64, Self)> = None;
+        // Why there is none: the noise of the finest that fit the ring, or why none fits.
+        let mut imprecise: Option<(f64, Error)> = None;
+        let mut unfit = None;
+        for way in OwnPhasors::ways() {
+            for form in way {
+                let with = |link| Self::with(settings.clone(), link, Vec::new());
+                let plan = match link.clone().on(Some(form)).and_then(with) {
+                    Ok(plan) => plan,
+                    // With more bits it fits the less.
+                    Err(why) => {
+                        unfit = unfit.or(Some(why));
+                        break;
+                    }
+                };
+                if let Err(why) = plan.precise(lift_share) {
+                    let noise = plan.precision().phasors;
+                    if imprecise.as_ref().is_none_or(|(least, _)| noise < *least) {
+                        imprecise = Some((noise, why));
+                    }
+                    continue;
+                }
+                let bytes = plan.price(&plan.link)?;
+                if best.as_ref().is_none_or(|(least, _)| bytes < *least) {
+                    best = Some((bytes, plan));
+                }
+                break;
+            }
+        }
+        match (best, imprecise, unfit) {
+            (Some((_, plan)), ..) => Ok(plan),
+            (None, Some((_, why)), _) | (None, None, Some(why)) => Err(why),
+            (None, None, None) => refuse("there is no way to make phasors".to_owned()),
+        }
+    }
+
+    /// The same plan with the cheapest functions that are `enough` in its first passes.
+    fn coarser_until(
+        self,
+        until: usize,
+        enough: impl Fn(&Self, &Link) -> bool,
+        origin: Origin,
+    ) -> Result<Self, Error> {
+        let mut best = (self.price(self.link_at(0))?, None);
+        let ways: Vec<Vec<Option<OwnPhasors>>> = match origin {
+            Origin::Dealer => vec![vec![None]],
+            Origin::Pairwise => OwnPhasors::ways().map(|way| way.map(Some).collect()).collect(),
+        };
+        for eighths in LEAST_EIGHTHS..=8 {
+            let family = self.settings.family.with_terms(eighths);
+            let link = Link::new(&family, origin, self.parties())?;
+            for way in &ways {
+                // From the coarsest on; what does not fit the ring does not with more bits.
+                let on = way.iter().map_while(|&form| link.clone().on(form).ok());
+                let Some(link) = on.into_iter().find(|link| enough(&self, link)) else { continue };
+                // Finer ones may not fit the ring.
+                let Ok(price) = self.price(&link) else { continue };
+                if price < best.0 {
+                    let mut coarse = vec![Coarse { link, until }];
+                    coarse.extend(self.coarse.iter().cloned());
+                    let plan = Self::with(self.settings.clone(), self.link.clone(), coarse);
+                    if let Some(plan) = plan.ok().filter(|plan| plan.precise(1.0).is_ok()) {
+                        best = (price, Some(plan));
+                    }
+                }
+            }
+        }
+        Ok(best.1.unwrap_or(self))
+    }
+
+    /// What the phasors of as many scores as there are parties take of the network; of a dealer's
+    /// in relation to each other.
+    fn price(&self, link: &Link) -> Result<u64, Error> {
+        let parties = self.parties();
+        let request: PhasorRequest = self.phasors_on(link, self.refreshes(), parties as u32);
+        if request.rounding.is_none() {
+            return Ok(request.harmonics.len() as u64);
+        }
+        let plan = PhasorPlan::new(parties, &request)?;
+        let sent = |me| plan.cost(me, Expansion::Fast).sent();
+        Ok((0..parties).map(sent).sum())
+    }
+}
