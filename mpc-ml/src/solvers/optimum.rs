@@ -31,6 +31,9 @@ pub const INVERSE_CHECK: &str = "inverse check";
 pub const CONVERGENCE: &str = "convergence";
 /// The output that says whether the inverse behind the standard errors has converged.
 pub const INFORMATION_CHECK: &str = "information check";
+/// The output that says how much of the information rests on rows that are all but certain: one
+/// number, near 0 unless the classes are separable.
+pub const SEPARATION_CHECK: &str = "separation check";
 /// The output that reveals the variances of the coefficients: the diagonal of the inverse of the
 /// information.
 pub const INFORMATION: &str = "information";
@@ -70,6 +73,8 @@ pub struct Checks {
     pub inverse: Option<f64>,
     /// The residual of the inverse behind the standard errors.
     pub information: Option<f64>,
+    /// How much of the information rests on rows that are all but certain, and what is accepted.
+    pub separation: Option<(f64, f64)>,
     /// How far the last pass was from the optimum: the length of the Newton step there in standard
     /// errors; for wide data a bound on the distance of the coefficients.
     pub distance: f64,
@@ -86,7 +91,9 @@ pub fn outputs(plan: &OptimumPlan, outputs: Outputs, model: Recipients) -> Outpu
         outputs = outputs.allow(INVERSE_CHECK, Recipients::All);
     }
     if plan.settings().inference {
-        outputs = outputs.allow(INFORMATION_CHECK, Recipients::All);
+        for label in [INFORMATION_CHECK, SEPARATION_CHECK] {
+            outputs = outputs.allow(label, Recipients::All);
+        }
         for label in [INFORMATION, DEVIANCE, TARGETS] {
             outputs = outputs.allow(label, model);
         }
@@ -154,7 +161,7 @@ struct Fitting<'a> {
 struct End {
     /// The square of the distance from the optimum, its ring, and its scale.
     distance: (Shared<Z128>, u32, u32),
-    /// The trace that checks the last inverse, and the inverse's diagonal.
+    /// The trace that checks the last inverse, and the inverse.
     information: Option<(Shared<Z128>, Shared<Z128>)>,
     /// Half the deviance.
     deviance: Option<Shared<Z128>>,
@@ -261,7 +268,7 @@ impl<'a> Fitting<'a> {
 
     /// Checks, then reveals the results. One round for each output of the plan.
     async fn release(
-        self,
+        mut self,
         end: End,
         inverse: Option<f64>,
         session: &mut Session,
@@ -283,10 +290,10 @@ impl<'a> Fitting<'a> {
                 plan.advice()
             )));
         }
-        let mut information = None;
+        let (mut information, mut separation) = (None, None);
         let mut variances = None;
-        if let (Some(hessian), Some(refresh), Some((residual, diagonal))) =
-            (plan.hessian(), plan.refresh(), &end.information)
+        if let (Some(hessian), Some(refresh), Some(own), Some((residual, x))) =
+            (plan.hessian(), plan.refresh(), plan.information(), &end.information)
         {
             let inverse = &refresh.inverse;
             let fraction = inverse.residual_fraction();
@@ -299,12 +306,32 @@ impl<'a> Fitting<'a> {
                 )));
             }
             information = Some(residual);
-            let drop = inverse.inverse_fraction().saturating_sub(CHECK_FRACTION);
-            let fraction = inverse.inverse_fraction() - drop;
-            let revealed = session.reveal(INFORMATION, diagonal, 128, drop).await?;
+            let (diagonal, trace) = self.variances(x, session).await?;
+            let fraction = 2 * own.product_fraction();
+            let part = reveal_fraction(SEPARATION_CHECK, &trace, 128, fraction, session).await?;
+            if part > own.most_separation() {
+                return Err(Error::NotConverged(format!(
+                    "some coefficients have no standard errors ({part:.3} of the information rests on \
+                     rows that are all but certain, {:.3} is accepted): {}",
+                    own.most_separation(),
+                    match settings.family {
+                        Family::Logistic { .. } =>
+                            "a level or a combination of columns may decide the class by itself, or \
+                             features are very strong. Merge or leave out rare levels, set \
+                             model.l2, set output.inference to false, or use a dealer, whose \
+                             randomness is finer",
+                        Family::Poisson { .. } =>
+                            "a level may have no counts at all. Merge or leave out rare levels, set \
+                             model.l2, or set output.inference to false",
+                    }
+                )));
+            }
+            separation = Some((part, own.most_separation()));
+            let drop = own.variance_fraction() - CHECK_FRACTION;
+            let revealed = session.reveal(INFORMATION, &diagonal, 128, drop).await?;
             variances = revealed.map(|values| {
                 let unit = libm::ldexp(1.0, -(hessian.scale as i32));
-                let variance = |v| unit * fixed::decode(v, fraction);
+                let variance = |v| unit * fixed::decode(v, CHECK_FRACTION);
                 values.into_iter().map(variance).collect::<Vec<f64>>()
             });
         }
@@ -315,11 +342,11 @@ impl<'a> Fitting<'a> {
             Some(half) => self.deviances(half, session).await?,
             None => Deviances::default(),
         };
-        let factor = plan.variance_factor(fits.mean);
-        let std_error = |variance: f64| libm::sqrt((factor * variance).max(0.0));
+        let std_error = |variance: f64| libm::sqrt(variance.max(0.0));
         let checks = Checks {
             inverse,
             information,
+            separation,
             distance,
             converged: distance <= plan.allowed_distance(),
         };

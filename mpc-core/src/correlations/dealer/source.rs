@@ -40,6 +40,8 @@ pub struct DealerSource {
     ready: mpsc::Receiver<Result<Correlation, Error>>,
     task: JoinHandle<()>,
     counts: Arc<Counts>,
+    /// Correlations on order that were not taken.
+    pending: usize,
 }
 
 impl DealerSource {
@@ -61,7 +63,7 @@ impl DealerSource {
         let (done, ready) = mpsc::channel(AHEAD);
         let counts = Arc::new(Counts::default());
         let producer = Producer { session, state: Some(state), done, counts: Arc::clone(&counts) };
-        Ok(Self { orders, ready, task: tokio::spawn(producer.run(queue)), counts })
+        Ok(Self { orders, ready, task: tokio::spawn(producer.run(queue)), counts, pending: 0 })
     }
 
     fn order(&self, order: Order) -> Result<(), Error> {
@@ -93,11 +95,16 @@ impl CorrelationSource for DealerSource {
 
     fn demand(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         self.counts.ordered(requests.len());
+        self.pending += requests.len();
         self.order(Order::Produce(requests))
     }
 
     fn take(&mut self) -> BoxFuture<'_, Result<Correlation, Error>> {
-        Box::pin(async move { self.ready.recv().await.unwrap_or_else(|| Err(stopped())) })
+        Box::pin(async move {
+            let nothing = || Error::internal("nothing is on order");
+            self.pending = self.pending.checked_sub(1).ok_or_else(nothing)?;
+            self.ready.recv().await.unwrap_or_else(|| Err(stopped()))
+        })
     }
 
     fn production(&self) -> Production {

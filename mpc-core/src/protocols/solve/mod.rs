@@ -7,6 +7,7 @@ mod inverse;
 mod plan;
 mod solution;
 
+pub use bounds::Aim;
 pub use inverse::{Inverse, Start, inverse};
 pub use plan::{InversePlan, InverseSettings, StartBound};
 pub use solution::{SolutionPlan, solution};

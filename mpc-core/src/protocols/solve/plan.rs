@@ -1,7 +1,7 @@
 //! How an inverse is computed: steps, scales and rings, from public bounds.
 
 use super::bounds::{
-    self, ALLOWANCE, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule,
+    self, ALLOWANCE, Aim, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule,
 };
 use crate::correlations::{Request, RightRequest};
 use crate::error::Error;
@@ -10,8 +10,9 @@ use crate::session::Cost;
 
 /// Fractional bits of the inverse: its entries on the diagonal are at least 1.
 const X_FRACTION: u32 = 20;
-/// Fractional bits of the matrix, at most.
-const MOST_FRACTION: u32 = 60;
+/// Fractional bits of the matrix, at most: entries that are rounded from double precision are within
+/// half a unit, and a hundredth of one, of what they are.
+const MOST_FRACTION: u32 = 45;
 /// Fractional bits of the matrix, at least.
 const LEAST_FRACTION: u32 = 20;
 /// Bits by which the rounding of G X, as it enters the inverse, stays below the inverse: as many
@@ -57,6 +58,8 @@ pub struct InverseSettings {
     pub least: f64,
     /// Where the iteration starts.
     pub start: StartBound,
+    /// How near it comes to the inverse.
+    pub aim: Aim,
     /// Whether further products with G will be ordered after those of the inverse.
     pub reuse: bool,
 }
@@ -95,7 +98,7 @@ impl InversePlan {
     /// # Errors
     /// [`Error::Range`] with the numbers when it does not fit 128 bits.
     pub fn new(settings: InverseSettings) -> Result<Self, Error> {
-        let InverseSettings { order, parties, sigma, diagonal, least, start, .. } = settings;
+        let InverseSettings { order, parties, sigma, diagonal, least, start, aim, .. } = settings;
         if order == 0 || parties < 2 {
             return Err(Error::internal("an inverse has an order, and at least two parties"));
         }
@@ -111,7 +114,7 @@ impl InversePlan {
                  inverted in 128 bits with {sigma} bits of masking: allow a smaller condition"
             ))
         };
-        let steps = schedule(least, order).ok_or_else(too_ill)?;
+        let steps = schedule(least, order, aim).ok_or_else(too_ill)?;
         let start = match start {
             StartBound::Identity => 1.0,
             StartBound::Warm { bound, .. } => bound,
@@ -301,7 +304,8 @@ impl InversePlan {
     /// depend on sigma but through the number of summands of G X: at most three.
     #[must_use]
     pub fn masked_elements(settings: &InverseSettings) -> u64 {
-        let (d, steps) = (settings.order as u64, schedule(settings.least, settings.order));
+        let InverseSettings { order, least, aim, .. } = *settings;
+        let (d, steps) = (order as u64, schedule(least, order, aim));
         let steps = steps.map_or(0, |steps| steps.len() as u64 + 1);
         steps * d * (d + MOST_LIMBS as u64 * (d + 1) / 2 + 1)
     }
@@ -407,6 +411,7 @@ mod tests {
             diagonal: TOP / order as f64,
             least: TOP / (order as f64 * condition),
             start: StartBound::Identity,
+            aim: Aim::Checked,
             reuse: false,
         }
     }

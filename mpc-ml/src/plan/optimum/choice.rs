@@ -5,6 +5,7 @@ use mpc_core::correlations::pairwise::{Expansion, PhasorPlan};
 use mpc_core::correlations::{Origin, PhasorRequest};
 
 use super::phasors::OwnPhasors;
+use super::precision::Aims;
 use super::{GlmSettings, Link, Method, OptimumPlan};
 use crate::error::Error;
 use crate::plan::refuse;
@@ -20,6 +21,10 @@ pub(super) struct Coarse {
     pub(super) until: usize,
 }
 
+fn nothing() -> Result<OptimumPlan, Error> {
+    refuse("there is no way to make phasors".to_owned())
+}
+
 impl OptimumPlan {
     /// Plans a fit.
     ///
@@ -30,13 +35,16 @@ impl OptimumPlan {
         let link = Link::new(&settings.family, origin, settings.rows.len())?;
         let plan = match origin {
             Origin::Dealer => {
-                let plan = Self::with(settings, link.on(None)?, Vec::new())?;
-                plan.precise(1.0)?;
+                let aims = Aims::of(&settings);
+                let plan = Self::with(settings, link.on(None)?, Vec::new(), aims[aims.len() - 1])?;
+                plan.precise()?;
                 plan
             }
-            // Standard errors twice as exact as they have to be, where the ring has the room.
-            Origin::Pairwise => Self::cheapest(&settings, &link, 0.5)
-                .or_else(|_| Self::cheapest(&settings, &link, 1.0))?,
+            Origin::Pairwise => {
+                let plans = Aims::of(&settings).into_iter();
+                let plans = plans.map(|aims| Self::cheapest(&settings, &link, aims));
+                plans.reduce(|finer, usual| finer.or(usual)).unwrap_or_else(nothing)?
+            }
         };
         if plan.method != Method::Newton {
             return Ok(plan);
@@ -49,14 +57,14 @@ impl OptimumPlan {
     }
 
     /// The plan whose phasors take the fewest bytes among those that are precise enough.
-    fn cheapest(settings: &GlmSettings, link: &Link, lift_share: f64) -> Result<Self, Error> {
+    fn cheapest(settings: &GlmSettings, link: &Link, aims: Aims) -> Result<Self, Error> {
         let mut best: Option<(u64, Self)> = None;
         // Why there is none: the noise of the finest that fit the ring, or why none fits.
         let mut imprecise: Option<(f64, Error)> = None;
         let mut unfit = None;
         for way in OwnPhasors::ways() {
             for form in way {
-                let with = |link| Self::with(settings.clone(), link, Vec::new());
+                let with = |link| Self::with(settings.clone(), link, Vec::new(), aims);
                 let plan = match link.clone().on(Some(form)).and_then(with) {
                     Ok(plan) => plan,
                     // With more bits it fits the less.
@@ -65,7 +73,7 @@ impl OptimumPlan {
                         break;
                     }
                 };
-                if let Err(why) = plan.precise(lift_share) {
+                if let Err(why) = plan.precise() {
                     let noise = plan.precision().phasors;
                     if imprecise.as_ref().is_none_or(|(least, _)| noise < *least) {
                         imprecise = Some((noise, why));
@@ -82,7 +90,7 @@ impl OptimumPlan {
         match (best, imprecise, unfit) {
             (Some((_, plan)), ..) => Ok(plan),
             (None, Some((_, why)), _) | (None, None, Some(why)) => Err(why),
-            (None, None, None) => refuse("there is no way to make phasors".to_owned()),
+            (None, None, None) => nothing(),
         }
     }
 
@@ -110,8 +118,9 @@ impl OptimumPlan {
                 if price < best.0 {
                     let mut coarse = vec![Coarse { link, until }];
                     coarse.extend(self.coarse.iter().cloned());
-                    let plan = Self::with(self.settings.clone(), self.link.clone(), coarse);
-                    if let Some(plan) = plan.ok().filter(|plan| plan.precise(1.0).is_ok()) {
+                    let plan =
+                        Self::with(self.settings.clone(), self.link.clone(), coarse, self.aims);
+                    if let Some(plan) = plan.ok().filter(|plan| plan.precise().is_ok()) {
                         best = (price, Some(plan));
                     }
                 }

@@ -31,9 +31,32 @@ impl OptimumPlan {
     #[must_use]
     pub fn pass_cost(&self, me: usize, pass: usize) -> Cost {
         let (settings, last) = (&self.settings, pass + 1 == self.passes);
+        let order = settings.weights();
+        // What the first pass sums over the rows, every owner knows.
+        let mut cost = if pass > 0 { self.scores_cost(me, pass) } else { Cost::default() };
+        if self.hessian.is_some() {
+            if let Some(refresh) = self.refresh_at(pass) {
+                let triangle = order * (order + 1) / 2;
+                if let Some(spec) = refresh.lift.filter(|_| pass > 0) {
+                    cost = cost + Cost::to_all(me, self.parties(), 1, spec.bytes(triangle));
+                }
+                cost = cost + refresh.inverse.cost(me);
+            }
+            let left = if self.refreshes() || pass == 0 { order * order } else { 0 };
+            cost = cost + self.to_all(me, left + order, 128);
+        }
+        if last {
+            let products = 1 + u64::from(settings.inference);
+            cost = cost + self.to_all(me, 2 * order, 128) * products;
+        }
+        cost
+    }
+
+    /// The scores, the functions of them, and the sums over the rows.
+    fn scores_cost(&self, me: usize, pass: usize) -> Cost {
+        let settings = &self.settings;
         let (rows, order) = (settings.total_rows() as usize, settings.weights());
         let columns = settings.columns as usize;
-        let mut cost = self.to_all(me, order, 64);
         // The angles, a round a group.
         let angle = self.phasors(pass, 1).angle_bits;
         let mut angles = self.to_all(me, rows, angle);
@@ -41,7 +64,6 @@ impl OptimumPlan {
             angles = angles + self.to_all(me, columns, request.angle_bits);
         }
         angles.rounds = self.groups().count() as u64;
-        cost = cost + angles;
         // Residuals and weights to the owners of the rows, the penalty to all.
         let bytes: u64 = self.penalty.map_or(0, |spec| spec.bytes(columns));
         let own = |to: usize| {
@@ -50,26 +72,7 @@ impl OptimumPlan {
             self.residuals.bytes(rows) + weights
         };
         let bytes = (0..self.parties()).map(|to| if to == me { 0 } else { bytes + own(to) });
-        cost = cost + Cost { rounds: 1, bytes: bytes.collect() };
-        if self.hessian.is_some() {
-            let mut opened = order;
-            if let Some(refresh) = self.refresh() {
-                let triangle = order * (order + 1) / 2;
-                if let Some(spec) = refresh.lift {
-                    cost = cost + Cost::to_all(me, self.parties(), 1, spec.bytes(triangle));
-                }
-                cost = cost + refresh.inverse.cost(me);
-            }
-            if self.refreshes() || pass == 0 {
-                opened += order * order;
-            }
-            cost = cost + self.to_all(me, opened, 128);
-        }
-        if last {
-            let products = 1 + u64::from(settings.inference);
-            cost = cost + self.to_all(me, 2 * order, 128) * products;
-        }
-        cost
+        self.to_all(me, order, 64) + angles + Cost { rounds: 1, bytes: bytes.collect() }
     }
 
     /// The outputs.
@@ -80,11 +83,13 @@ impl OptimumPlan {
         let mut cost = self.to_all(me, 1, 128 - drops.0.max(drops.1) - drop);
         let drop = self.wide_fraction - settings.release_fraction;
         cost = cost + self.to_all(me, order, 128 - drop);
-        if let Some(refresh) = self.refresh().filter(|_| settings.inference) {
-            let drop = refresh.inverse.inverse_fraction().saturating_sub(CHECK_FRACTION);
+        if let Some(information) = &self.information {
+            let drop = information.variance_fraction() - CHECK_FRACTION;
             let sums = self.loss_ring() - (self.loss_fraction() - SUM_FRACTION);
             cost = cost
                 + self.to_all(me, 1, 128)
+                + information.cost(me)
+                + self.to_all(me, 1, 128 - (2 * information.product_fraction() - CHECK_FRACTION))
                 + self.to_all(me, order, 128 - drop)
                 + self.to_all(me, 1, sums)
                 + self.to_all(me, 2, 128);

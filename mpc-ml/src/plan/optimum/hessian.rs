@@ -1,6 +1,6 @@
 //! The Hessians of a fit: scales, bounds, and how they are inverted (docs/protocols.md 8).
 
-use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, StartBound};
 use mpc_core::protocols::truncate::BoundedOpening;
 
 use super::masking::Masking;
@@ -10,6 +10,12 @@ use crate::plan::{E_FRACTION, refuse};
 
 /// Fractional bits of the coarse copy of the design matrix, at least.
 const LEAST_COARSE_FRACTION: u32 = 6;
+/// What the inverse of an early pass may be off by, where rows weigh least: a step is that much too
+/// short.
+const ROUGH: f64 = 1.0 / 3.0;
+/// By so much the least weight may be below what is expected, and inverses still converge: as much as
+/// fits. Categories with few rows of the rarer class weigh little.
+pub(super) const MARGINS: [f64; 3] = [16.0, 4.0, 1.0];
 /// Fractional bits of the largest weight, where it is a public factor.
 pub(crate) const WEIGHT_FRACTION: u32 = 20;
 /// The Hessians of a fit: scales, bounds, and how they are inverted.
@@ -23,6 +29,8 @@ pub(crate) struct Hessian {
     pub(crate) bound: InversePlan,
     /// How the Hessians of the passes are made; none where their bound does for all of them.
     pub(crate) refresh: Option<Refresh>,
+    /// The same for early passes, whose inverses need not be as near.
+    pub(crate) rough: Option<Refresh>,
 }
 
 /// How the Hessian of a pass is made and inverted.
@@ -39,12 +47,13 @@ pub(crate) struct Refresh {
 }
 
 impl Hessian {
-    /// `largest` is the largest weight of a row.
+    /// `largest` is the largest weight of a row, `margin` one of [`MARGINS`].
     pub(super) fn new(
         settings: &GlmSettings,
         largest: f64,
         method: &Method,
         masking: &Masking,
+        margin: f64,
     ) -> Result<Self, Error> {
         let sigma = masking.opened;
         let parties = settings.rows.len() as u32;
@@ -82,23 +91,26 @@ impl Hessian {
             diagonal: scaled(diagonal),
             least: scaled(rows * least).min(0.5),
             start: StartBound::Identity,
+            aim: Aim::Checked,
             reuse: false,
         };
         let bound = InversePlan::new(bound)?;
-        let refresh = match method {
-            Method::Newton => {
-                let start = StartBound::Warm {
-                    bound: bound.bound_once_converged(),
-                    fraction: bound.inverse_fraction(),
-                };
-                let ratio = method::least_weight(&settings.family) / largest;
-                let inverse =
-                    InverseSettings { least: 0.5 * ratio, start, ..bound.settings().clone() };
-                Some(Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)?)
-            }
-            _ => None,
-        };
-        Ok(Self { coarse_fraction, scale, bound, refresh })
+        let mut plan = Self { coarse_fraction, scale, bound, refresh: None, rough: None };
+        if *method == Method::Newton {
+            let start = StartBound::Warm {
+                bound: plan.bound.bound_once_converged(),
+                fraction: plan.bound.inverse_fraction(),
+            };
+            let ratio = method::least_weight(&settings.family) / largest / margin;
+            let bound = plan.bound.settings().clone();
+            let refresh = |aim| {
+                let inverse = InverseSettings { least: 0.5 * ratio, start, aim, ..bound.clone() };
+                Refresh::new(inverse, coarse_fraction, scale, rows * square, largest)
+            };
+            plan.refresh = Some(refresh(Aim::Checked)?);
+            plan.rough = Some(refresh(Aim::Within(ROUGH))?);
+        }
+        Ok(plan)
     }
 
     /// What is added to the diagonal of the bound: as much as rounding may have taken, and what
@@ -106,10 +118,18 @@ impl Hessian {
     pub(crate) fn bound_slack(&self) -> i128 {
         let settings = self.bound.settings();
         let own = settings.order as i128 * i128::from(settings.parties) / 2 + 1;
-        let Some(refresh) = &self.refresh else { return own };
-        let shift = self.bound.fraction() as i32 - refresh.inverse.fraction() as i32;
-        let theirs = libm::ldexp(2.0 * refresh.slack() as f64 + 2.0, shift);
-        own + libm::ceil(theirs) as i128 + 1
+        let theirs = |refresh: &Refresh| {
+            let shift = self.bound.fraction() as i32 - refresh.inverse.fraction() as i32;
+            libm::ceil(libm::ldexp(2.0 * refresh.slack() as f64 + 2.0, shift)) as i128 + 1
+        };
+        let all = self.refresh.iter().chain(&self.rough).map(theirs);
+        own + all.max().unwrap_or(0)
+    }
+
+    /// Fractional bits of every inverse by which a step is made.
+    pub(crate) fn step_fraction(&self) -> u32 {
+        let all = self.refresh.iter().chain(&self.rough).map(|it| it.inverse.inverse_fraction());
+        all.fold(self.bound.inverse_fraction(), u32::max)
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Link {
 
 /// Fractional bits of a dealer's phasors.
 const DEALER_FRACTION: u32 = 22;
+/// The weight is lifted so far above zero, in relation to what it may be below.
+const FLOOR: f64 = 1.0 / 8.0;
 /// How much more the noise of the weight of the Hessian matters than that of the mean.
 const WEIGHT_CARE: i64 = 64;
 impl Link {
@@ -114,7 +116,7 @@ impl Link {
     }
 
     /// The functions on phasors that the parties make in this form, or on a dealer's: adds their
-    /// noise and rounding to the bounds, and lifts the weight above zero.
+    /// noise and rounding to the bounds, and lifts the weight above a floor that is positive.
     pub(super) fn on(mut self, own: Option<OwnPhasors>) -> Result<Self, Error> {
         self.own = own;
         let unit = libm::ldexp(1.0, -(self.coefficient_fraction as i32));
@@ -162,7 +164,7 @@ impl Link {
             curve.least -= rounding;
             curve.largest += rounding;
         }
-        let lift = libm::ceil(-self.weight.least / unit).max(0.0);
+        let lift = libm::ceil(-self.weight.least / unit * (1.0 + FLOOR)).max(0.0);
         self.lift = lift * unit;
         self.weight.constant += lift as i64;
         self.weight.least += lift * unit;

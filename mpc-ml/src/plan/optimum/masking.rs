@@ -4,7 +4,8 @@
 use mpc_core::correlations::Origin;
 use mpc_core::protocols::solve::InversePlan;
 
-use super::{GlmSettings, Hessian, Method};
+use super::hessian::MARGINS;
+use super::{GlmSettings, Hessian, Information, Method};
 use crate::error::Error;
 use crate::plan::LEAST_SIGMA;
 
@@ -45,12 +46,13 @@ impl Masking {
         if !matches!(method, Method::Gradient { .. }) {
             // Only the steps are counted here, and they do not depend on sigma.
             let least = Self { opened: LEAST_SIGMA, matrices: LEAST_SIGMA, origin };
-            let plan = Hessian::new(settings, largest_weight, method, &least)?;
+            let plan = Hessian::new(settings, largest_weight, method, &least, MARGINS[0])?;
             opened += InversePlan::masked_elements(plan.bound.settings()) as f64;
             if let Some(refresh) = &plan.refresh {
                 let refresh = InversePlan::masked_elements(refresh.inverse.settings()) as f64;
                 opened += passes * (rows + triangle + refresh);
                 entries += rows * triangle;
+                opened += Information::masked_elements(order) as f64;
             }
         }
         // 2^(1 - sigma) an element, and half of 2^-40 for all of them where the other half is for

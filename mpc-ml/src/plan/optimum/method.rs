@@ -16,6 +16,11 @@ const CHEAP_ENTRIES: u64 = 1 << 24;
 const MANY_ROWS: u64 = 5;
 /// More entries of outer products are not kept.
 const MOST_ENTRIES: u64 = 1 << 28;
+/// Newton's steps. Each squares the error; where features are strong, or classes all but separable, it
+/// takes a few to begin with that. R's `glm` takes 4 to 8.
+const NEWTON_PASSES: usize = 8;
+/// What is added to a count before its logarithm is taken, in the first pass: as in R.
+pub(crate) const COUNT_SHIFT: f64 = 0.1;
 /// The largest matrix that is inverted.
 const MOST_ORDER: usize = 256;
 /// More passes than this are refused.
@@ -63,9 +68,7 @@ pub(super) fn choose(
                     if logistic { ", or output.inference = false" } else { "" }
                 ));
             }
-            // The error is squared by each step; from a start that is off by the usual few
-            // standard deviations of the data 5 reach 1e-5 standard errors, and one is to spare.
-            return Ok((Method::Newton, if logistic { 6 } else { 7 }));
+            return Ok((Method::Newton, NEWTON_PASSES));
         }
         let ratio = largest_weight / least_weight(&settings.family);
         let rate = 1.0 - 1.0 / ratio.sqrt();
@@ -112,6 +115,15 @@ pub(super) fn least_weight(family: &Family) -> f64 {
     match *family {
         Family::Logistic { .. } => (0.2 - 0.32 * typical) * typical,
         Family::Poisson { .. } => 0.3 * typical,
+    }
+}
+
+/// The largest weight of a row in the first pass of a Poisson model: that of a target.
+pub(super) fn first_weight(settings: &GlmSettings) -> f64 {
+    match settings.family {
+        Family::Logistic { .. } => 0.0,
+        // With its rounding.
+        Family::Poisson { most, .. } => most + COUNT_SHIFT + libm::ldexp(1.0, -16),
     }
 }
 

@@ -4,6 +4,7 @@
 mod choice;
 mod cost;
 mod hessian;
+mod information;
 mod link;
 mod masking;
 mod method;
@@ -19,10 +20,14 @@ use super::{E_FRACTION, W_FRACTION, refuse};
 use crate::agreed::Plan;
 use crate::error::Error;
 use choice::Coarse;
+use hessian::MARGINS;
 pub(crate) use hessian::{Hessian, Refresh, WEIGHT_FRACTION};
+pub(crate) use information::Information;
 pub use link::{Curve, Link};
 use masking::Masking;
+pub(crate) use method::COUNT_SHIFT;
 pub use method::Method;
+use precision::Aims;
 pub use precision::Precision;
 pub use settings::{Family, GlmSettings};
 
@@ -30,6 +35,8 @@ pub use settings::{Family, GlmSettings};
 const ARITHMETIC: u32 = 2;
 /// Fractional bits of the design matrix, at most.
 const MOST_X_FRACTION: u32 = 16;
+/// Passes at the end of a fit whose Hessians are inverted exactly.
+const EXACT_INVERSES: usize = 2;
 /// Fractional bits of gradient and step in the measure of how far the optimum is.
 pub(crate) const DISTANCE_FRACTION: (u32, u32) = (14, 20);
 
@@ -40,6 +47,7 @@ pub struct OptimumPlan {
     link: Link,
     /// The functions of earlier passes, in order, where they differ.
     coarse: Vec<Coarse>,
+    aims: Aims,
     method: Method,
     passes: usize,
     masking: Masking,
@@ -48,6 +56,8 @@ pub struct OptimumPlan {
     /// How the penalty's part of the gradient is lifted; none without a penalty.
     penalty: Option<BoundedOpening>,
     hessian: Option<Hessian>,
+    /// How standard errors are made; none without inference.
+    information: Option<Information>,
     /// The public factors of the gradients (or steps) that are 1, 2, .. passes old, in the weights
     /// that the next pass is made at, and in those that are revealed.
     factors: (Vec<i64>, Vec<i64>),
@@ -56,12 +66,18 @@ pub struct OptimumPlan {
 }
 
 impl OptimumPlan {
-    fn with(settings: GlmSettings, link: Link, coarse: Vec<Coarse>) -> Result<Self, Error> {
+    fn with(
+        settings: GlmSettings,
+        link: Link,
+        coarse: Vec<Coarse>,
+        aims: Aims,
+    ) -> Result<Self, Error> {
         let parties = settings.rows.len() as u32;
         // Bounds hold in all passes.
         let links = || std::iter::once(&link).chain(coarse.iter().map(|coarse| &coarse.link));
         let largest = |of: &dyn Fn(&Link) -> f64| links().map(of).fold(0.0, f64::max);
-        let largest_weight = largest(&|link| link.weight.largest);
+        let largest_weight =
+            largest(&|link| link.weight.largest).max(method::first_weight(&settings));
         let origin = link.origin();
         let (method, passes) = method::choose(&settings, largest_weight, origin)?;
         let masking = Masking::new(&settings, largest_weight, &method, passes, origin)?;
@@ -89,11 +105,32 @@ impl OptimumPlan {
         let penalty = (settings.l2 > 0.0)
             .then(|| BoundedOpening::new(bits(reach), sigma, 0, parties))
             .transpose()?;
-        let hessian = match method {
-            Method::Gradient { .. } => None,
+        let (hessian, information) = match method {
+            Method::Gradient { .. } => (None, None),
             _ => {
-                let hessian = Hessian::new(&settings, largest_weight, &method, &masking);
-                Some(hessian.map_err(|error| too_large(&settings, &error))?)
+                let inverses = |margin| {
+                    let hessian =
+                        Hessian::new(&settings, largest_weight, &method, &masking, margin)?;
+                    let information = match settings.inference {
+                        true => {
+                            let typical = method::typical_weight(&settings.family);
+                            Information::new(
+                                &hessian,
+                                &link.weight,
+                                link.lift,
+                                typical,
+                                largest_weight,
+                            )?
+                        }
+                        false => None,
+                    };
+                    Ok((Some(hessian), information))
+                };
+                let with_less =
+                    |so_far: Result<_, Error>, &margin: &f64| so_far.or_else(|_| inverses(margin));
+                let [first, smaller @ ..] = MARGINS;
+                let inverses = smaller.iter().fold(inverses(first), with_less);
+                inverses.map_err(|error| too_large(&settings, &error))?
             }
         };
 
@@ -107,6 +144,7 @@ impl OptimumPlan {
             settings,
             link,
             coarse,
+            aims,
             method,
             passes,
             masking,
@@ -114,6 +152,7 @@ impl OptimumPlan {
             residuals,
             penalty,
             hessian,
+            information,
             factors,
             wide_fraction,
         };
@@ -151,19 +190,13 @@ impl OptimumPlan {
         if let Some(request) = self.penalty_phasors() {
             self.link.possible(&request)?;
         }
-        if self.settings.inference {
-            let scores =
-                self.link.centre.abs() + libm::ldexp(1.0, self.link.mean.series.period as i32);
-            let sum =
-                self.settings.total_rows() as f64 * (self.settings.family.most() * scores + 1.0);
-            let needed = self.loss_fraction() + libm::ceil(libm::log2(sum)) as u32 + 2;
-            if needed > self.loss_ring() {
-                return refuse(format!(
-                    "the deviance needs {needed} bits, and {} are left: reduce the rows, or set \
-                     output.inference to false",
-                    self.loss_ring()
-                ));
-            }
+        if self.settings.inference && self.loss_bits() > self.loss_ring() {
+            return refuse(format!(
+                "the deviance needs {} bits, and {} are left: reduce the rows, or set \
+                 output.inference to false",
+                self.loss_bits(),
+                self.loss_ring()
+            ));
         }
         Ok(())
     }
@@ -199,7 +232,8 @@ impl OptimumPlan {
 
     /// No row weighs more, in any pass.
     pub(crate) fn largest_weight(&self) -> f64 {
-        self.links().map(|link| link.weight.largest).fold(0.0, f64::max)
+        let first = method::first_weight(&self.settings);
+        self.links().map(|link| link.weight.largest).fold(first, f64::max)
     }
 
     /// How the fit gets to its optimum.
@@ -252,8 +286,23 @@ impl OptimumPlan {
         self.hessian.as_ref()
     }
 
+    pub(crate) fn information(&self) -> Option<&Information> {
+        self.information.as_ref()
+    }
+
     pub(crate) fn refresh(&self) -> Option<&Refresh> {
         self.hessian.as_ref()?.refresh.as_ref()
+    }
+
+    /// How the Hessian of a pass is inverted, where that has to be done: the first one of a logistic
+    /// model is a multiple of the bound.
+    pub(crate) fn refresh_at(&self, pass: usize) -> Option<&Refresh> {
+        let hessian = self.hessian.as_ref()?;
+        match self.settings.family {
+            Family::Logistic { .. } if pass == 0 => None,
+            _ if pass + EXACT_INVERSES < self.passes => hessian.rough.as_ref(),
+            _ => hessian.refresh.as_ref(),
+        }
     }
 
     /// By how much more the steps of the intercept are multiplied.
@@ -332,9 +381,29 @@ impl OptimumPlan {
         self.residuals.ring.max(weights) + self.link.coefficient_fraction - E_FRACTION
     }
 
+    /// Bits before the point of the sums of the deviance.
+    fn loss_magnitude(&self) -> u32 {
+        let period = libm::ldexp(1.0, self.link.mean.series.period as i32);
+        let scores = self.link.centre.abs() + period;
+        let rows = self.settings.total_rows() as f64;
+        libm::ceil(libm::log2(rows * (self.settings.family.most() * scores + 1.0))) as u32 + 2
+    }
+
+    /// Bits that the sums of the deviance need.
+    fn loss_bits(&self) -> u32 {
+        self.loss_fraction() + self.loss_magnitude()
+    }
+
+    /// Fractional bits of X^T y in the deviance: one more than the data have, for halves, or as many
+    /// as the weights leave room for.
+    pub(crate) fn target_fraction(&self) -> u32 {
+        let room = (128 - self.wide_fraction).saturating_sub(self.loss_magnitude());
+        (self.x_fraction + 1).min(room)
+    }
+
     /// The scale of the sums of the deviance.
     pub(crate) fn loss_fraction(&self) -> u32 {
-        self.x_fraction + 1 + W_FRACTION
+        self.target_fraction() + W_FRACTION
     }
 
     /// The ring in which the deviance is summed.
@@ -382,8 +451,7 @@ fn steps(
     match (method, hessian) {
         (Method::Newton, Some(hessian)) => {
             let ones = vec![1; passes];
-            let inverse = hessian.refresh.as_ref().map_or(0, |it| it.inverse.inverse_fraction());
-            let fraction = hessian.scale + inverse + gradient;
+            let fraction = hessian.scale + hessian.step_fraction() + gradient;
             ((ones.clone(), ones), fraction)
         }
         (Method::FixedHessian { momentum }, Some(hessian)) => {

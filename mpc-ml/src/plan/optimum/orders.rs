@@ -60,7 +60,7 @@ impl OptimumPlan {
             Request::Phasors(_) => 0,
         };
         let outer = (columns[1] > 0).then_some(1);
-        let pass: u64 = self.requests(0, 0, outer, &mut 0).iter().map(elements).sum();
+        let pass: u64 = self.requests(self.passes - 1, 0, outer, &mut 0).iter().map(elements).sum();
         ((ORDER_BYTES / (16 * pass)).max(1) as usize).min(self.passes)
     }
 
@@ -72,9 +72,48 @@ impl OptimumPlan {
         outer: Option<u32>,
         lefts: &mut u32,
     ) -> Vec<Request> {
-        let (settings, last) = (&self.settings, pass + 1 == self.passes);
+        let last = pass + 1 == self.passes;
+        let mut requests = Vec::new();
+        if pass > 0 {
+            self.scores_requests(pass, matrix, outer, &mut requests);
+        }
+        let d = self.settings.weights() as u32;
+        if self.hessian.is_some() {
+            if let Some(refresh) = self.refresh_at(pass) {
+                requests.extend(refresh.inverse.requests(*lefts));
+                *lefts += refresh.inverse.lefts();
+            }
+            let refreshes = self.refreshes();
+            if refreshes || pass == 0 {
+                requests.push(Request::Left { m: d, k: d, ring: 128 });
+                *lefts += 1;
+            }
+            let done = last || refreshes;
+            requests.push(Request::Right(RightRequest { left: *lefts - 1, n: 1, last: done }));
+        }
+        if last {
+            // How far the optimum is, and the scores' part of the deviance.
+            for _ in 0..1 + u32::from(self.settings.inference) {
+                requests.push(Request::Left { m: 1, k: d, ring: 128 });
+                requests.push(Request::Right(RightRequest { left: *lefts, n: 1, last: true }));
+                *lefts += 1;
+            }
+            requests.extend(self.information.iter().flat_map(|it| it.requests(lefts)));
+        }
+        requests
+    }
+
+    /// What is ordered to make scores, functions of them and sums over the rows.
+    fn scores_requests(
+        &self,
+        pass: usize,
+        matrix: u32,
+        outer: Option<u32>,
+        requests: &mut Vec<Request>,
+    ) {
+        let settings = &self.settings;
         let all: Vec<(u64, u64)> = settings.rows.iter().map(|&rows| (0, rows)).collect();
-        let mut requests = vec![Request::OwnedProduct(OwnedProductRequest {
+        requests.push(Request::OwnedProduct(OwnedProductRequest {
             matrix,
             rows: all.clone(),
             transposed: false,
@@ -83,7 +122,7 @@ impl OptimumPlan {
             mask_bits: 128,
             drop: 64,
             public_columns: u32::from(settings.intercept),
-        })];
+        }));
         for block in 0..self.blocks() {
             let count = self.block(block).iter().map(|(from, to)| to - from).sum::<u64>();
             requests.push(Request::Phasors(self.phasors(pass, count as u32)));
@@ -101,28 +140,8 @@ impl OptimumPlan {
             })
         };
         requests.push(transposed(matrix, &self.residuals));
-        let d = settings.weights() as u32;
-        if self.hessian.is_some() {
-            if let (Some(outer), Some(refresh)) = (outer, self.refresh()) {
-                requests.push(transposed(outer, &refresh.weights));
-                requests.extend(refresh.inverse.requests(*lefts));
-                *lefts += refresh.inverse.lefts();
-            }
-            if outer.is_some() || pass == 0 {
-                requests.push(Request::Left { m: d, k: d, ring: 128 });
-                *lefts += 1;
-            }
-            let done = last || outer.is_some();
-            requests.push(Request::Right(RightRequest { left: *lefts - 1, n: 1, last: done }));
+        if let (Some(outer), Some(refresh)) = (outer, self.refresh()) {
+            requests.push(transposed(outer, &refresh.weights));
         }
-        if last {
-            // How far the optimum is, and the scores' part of the deviance.
-            for _ in 0..1 + u32::from(settings.inference) {
-                requests.push(Request::Left { m: 1, k: d, ring: 128 });
-                requests.push(Request::Right(RightRequest { left: *lefts, n: 1, last: true }));
-                *lefts += 1;
-            }
-        }
-        requests
     }
 }

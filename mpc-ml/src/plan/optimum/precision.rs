@@ -1,7 +1,7 @@
 //! What each approximation of a fit may do to its coefficients, in standard errors.
 
 use super::cost::too_coarse;
-use super::{E_FRACTION, Family, Link, OptimumPlan, method};
+use super::{E_FRACTION, Family, GlmSettings, Link, OptimumPlan, method};
 use crate::error::Error;
 use crate::plan::{W_FRACTION, refuse};
 
@@ -18,21 +18,47 @@ pub struct Precision {
     /// The standard deviation of what the noise of the phasors, and the rounding of scores to their
     /// angles, make of a coefficient.
     pub phasors: f64,
-    /// By how much of itself a standard error would be too small, because the weights of the Hessian
-    /// are lifted above zero; [`OptimumPlan::variance_factor`] makes up for most of it.
+    /// By how much of itself a standard error is too small, because the weights of the Hessian are
+    /// lifted above zero, and the lift is taken off again only to the third power.
     pub std_errors: f64,
     /// The number of passes over the data.
     pub passes: usize,
 }
 
-/// The largest part of a standard error that a lift of the weights may take, so that 1% is kept. At
-/// the typical weight a lift is put right; coefficients whose rows weigh less are off by more. In the
-/// studies measured that was up to twice this part for logistic models, where rows that are
-/// all but certain weigh little, and two fifths of it for Poisson models.
-const fn most_lift(family: &Family) -> f64 {
+/// A lift is taken off the variances up to the third power of its part of them; this is the part
+/// that counts, over the part at the typical weight. In the studies measured the coefficients whose
+/// rows weigh least lost up to four times as much in logistic models, where rows that are all but
+/// certain weigh little, and less than the typical part in Poisson models.
+const fn lift_spread(family: &Family) -> f64 {
     match family {
-        Family::Logistic { .. } => 0.004,
-        Family::Poisson { .. } => 0.02,
+        Family::Logistic { .. } => 4.0,
+        Family::Poisson { .. } => 1.5,
+    }
+}
+/// What is aimed at: as much as the study asks for, or more where that costs little.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Aims {
+    /// What each approximation may do to a coefficient, in standard errors.
+    tolerance: f64,
+    /// What may be left of the lift in a standard error.
+    lift: f64,
+}
+
+/// Studies with so many rows, or fewer, are computed more exactly than they ask for.
+const FINE_ROWS: u64 = 1 << 16;
+/// A coefficient is then as exact as this in relation to one that moves the score by 1, too: where
+/// rows are few a standard error is a large part of a coefficient.
+const FINE_COEFFICIENT: f64 = 1e-4;
+const FINE_TOLERANCE: f64 = 2e-4;
+
+impl Aims {
+    /// From the finest on, the last of which is what the study asks for.
+    pub(super) fn of(settings: &GlmSettings) -> Vec<Self> {
+        let (rows, v) = (settings.total_rows(), method::typical_weight(&settings.family));
+        let usual = Self { tolerance: settings.tolerance, lift: 0.004 };
+        let fine = (FINE_COEFFICIENT * libm::sqrt(rows as f64 * v)).max(FINE_TOLERANCE);
+        let fine = Self { tolerance: fine.min(usual.tolerance), lift: 0.00006 };
+        if rows <= FINE_ROWS { vec![fine, usual] } else { vec![usual] }
     }
 }
 
@@ -59,17 +85,6 @@ fn noise(link: &Link, v: f64) -> f64 {
 }
 
 impl OptimumPlan {
-    /// By what the revealed variances are multiplied: the lift of the weights at the typical one.
-    /// That is the `mean` of the targets in a Poisson model with an intercept, if it is known;
-    /// else the weight at the declared prevalence or rate.
-    #[must_use]
-    pub fn variance_factor(&self, mean: Option<f64>) -> f64 {
-        let declared = method::typical_weight(&self.settings.family);
-        let poisson = matches!(self.settings.family, Family::Poisson { .. });
-        let known = mean.filter(|mean| poisson && self.settings.intercept && *mean > 0.0);
-        1.0 + self.link.lift / known.unwrap_or(declared)
-    }
-
     /// What each approximation contributes.
     #[must_use]
     pub fn precision(&self) -> Precision {
@@ -84,7 +99,8 @@ impl OptimumPlan {
                 / v.sqrt()
                 + weights * libm::sqrt(n / v),
             phasors,
-            std_errors: self.link.lift / v / 2.0,
+            std_errors: libm::pow(lift_spread(&self.settings.family) * self.link.lift / v, 3.0)
+                / 2.0,
             passes: self.passes,
         }
     }
@@ -97,7 +113,7 @@ impl OptimumPlan {
         let all = bias + noise * libm::sqrt(self.settings.weights() as f64);
         self.is_steady(coarse)
             && all <= self.allowed_distance() / 1.5
-            && self.after(coarse, &self.link) <= self.settings.tolerance / 2.0
+            && self.after(coarse, &self.link) <= self.aims.tolerance / 2.0
     }
 
     /// Whether passes with these functions come so near that one more, with those of the last but
@@ -135,10 +151,9 @@ impl OptimumPlan {
         (bias / libm::sqrt(n * v) + short) * bias + (noise * LARGEST_STD_ERROR + short) * noise
     }
 
-    /// Refuses a plan whose precision is below what the study asks for, and one whose standard
-    /// errors are not good to 1% of `lift_share`.
-    pub(super) fn precise(&self, lift_share: f64) -> Result<(), Error> {
-        let (precision, allowed) = (self.precision(), self.settings.tolerance.max(0.0));
+    /// Refuses a plan whose precision is below what is aimed at.
+    pub(super) fn precise(&self) -> Result<(), Error> {
+        let (precision, allowed) = (self.precision(), self.aims.tolerance);
         for (what, got) in [
             ("the fit of the functions of the score", precision.fit),
             ("fixed point", precision.fixed_point),
@@ -148,13 +163,12 @@ impl OptimumPlan {
                 return too_coarse(what, got, allowed);
             }
         }
-        let most = lift_share * most_lift(&self.settings.family);
-        if self.settings.inference && precision.std_errors > most {
+        if self.settings.inference && precision.std_errors > self.aims.lift {
             return refuse(format!(
                 "the noise of the phasors would make standard errors too small by {:.1}%; at most \
-                 {:.1}% can be made up for: {}set output.inference to false, or use a dealer",
+                 {:.1}% are accepted: {}set output.inference to false, or use a dealer",
                 100.0 * precision.std_errors,
-                100.0 * most,
+                100.0 * self.aims.lift,
                 match self.settings.family {
                     Family::Poisson { .. } => "declare a smaller training.rate.halfwidth, ",
                     Family::Logistic { .. } => "",

@@ -6,7 +6,9 @@ use mpc_core::{Shared, fixed};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::plan::optimum::{Family, Hessian, OptimumPlan, WEIGHT_FRACTION};
+use crate::plaintext;
+use crate::plan::E_FRACTION;
+use crate::plan::optimum::{COUNT_SHIFT, Family, Hessian, OptimumPlan, WEIGHT_FRACTION};
 use crate::rows::Rows;
 
 /// Refuses rows that do not fit the plan.
@@ -110,21 +112,63 @@ pub(super) fn bound(
     me: usize,
 ) -> Shared<Z128> {
     let weight = libm::ldexp(plan.largest_weight(), WEIGHT_FRACTION as i32);
-    let weight = libm::ceil(weight) as i128;
     let fraction = hessian.bound.fraction();
-    let made = 2 * hessian.coarse_fraction + WEIGHT_FRACTION + hessian.scale;
-    let part = |sum: i128| {
-        let value = sum * weight;
-        if made <= fraction {
-            return Z128::from_i128(value).shl(fraction - made);
-        }
-        let drop = made - fraction;
-        Z128::from_i128((value + (1 << (drop - 1))) >> drop)
-    };
-    let triangle: Vec<Z128> = gram.iter().map(|&sum| part(sum)).collect();
+    let triangle = weighted(hessian, gram, libm::ceil(weight) as i128, fraction);
     let slack = if me == 0 { hessian.bound_slack() } else { 0 };
     let penalty = if me == 0 { penalty(plan, hessian.scale, fraction) + 1 } else { 0 };
     square(plan, &triangle, slack, penalty)
+}
+
+/// The upper triangle of the own outer products times a weight with [`WEIGHT_FRACTION`] bits, over
+/// 2^scale, rounded to `fraction` bits.
+pub(super) fn weighted(hessian: &Hessian, gram: &[i128], weight: i128, fraction: u32) -> Vec<Z128> {
+    let made = 2 * hessian.coarse_fraction + WEIGHT_FRACTION + hessian.scale;
+    gram.iter().map(|&sum| rounded(sum * weight, made, fraction)).collect()
+}
+
+/// A number at one scale at another.
+pub(super) fn rounded(value: i128, made: u32, fraction: u32) -> Z128 {
+    if made <= fraction {
+        return Z128::from_i128(value).shl(fraction - made);
+    }
+    let drop = made - fraction;
+    Z128::from_i128((value + (1 << (drop - 1))) >> drop)
+}
+
+/// Residuals of the own rows at the scale of residuals, and where a Hessian is made of them, weights,
+/// as they are in the first pass: there all coefficients but the intercept are zero, and an owner
+/// knows its scores. The residuals are those for the inverse that the pass has: with the bound of all
+/// Hessians times what a row's weight is below the largest one, where there is no penalty. Poisson
+/// models start like R's, from targets as means: the scores that each row alone would have.
+pub(super) fn first_residuals(
+    plan: &OptimumPlan,
+    labels: &[f64],
+    offsets: &[f64],
+) -> (Zeroizing<Vec<i128>>, Zeroizing<Vec<i128>>) {
+    let settings = plan.settings();
+    let start = if settings.intercept { settings.family.start() } else { 0.0 };
+    let integer = |v: f64| libm::rint(libm::ldexp(v, E_FRACTION as i32)) as i128;
+    let own = |row: usize| (labels[row], offsets.get(row).copied().unwrap_or(0.0));
+    let rows = 0..labels.len();
+    match settings.family {
+        Family::Logistic { .. } => {
+            let p = plaintext::sigmoid(start);
+            let multiple = plan.refreshes() && settings.l2 == 0.0;
+            let factor = if multiple { plan.largest_weight() / (p * (1.0 - p)) } else { 1.0 };
+            let residuals = rows.map(|row| integer(factor * (p - own(row).0))).collect();
+            (Zeroizing::new(residuals), Zeroizing::default())
+        }
+        Family::Poisson { .. } => {
+            let residual = |row: usize| {
+                let (y, offset) = own(row);
+                let weight = y + COUNT_SHIFT;
+                let score = libm::log(weight) - COUNT_SHIFT / weight;
+                (integer(weight * (start + offset - score)), integer(weight))
+            };
+            let (residuals, weights) = rows.map(residual).unzip();
+            (Zeroizing::new(residuals), Zeroizing::new(weights))
+        }
+    }
 }
 
 /// n l2 / 2^scale at a scale, not rounded up.

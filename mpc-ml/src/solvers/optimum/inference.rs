@@ -1,11 +1,11 @@
-//! The deviance of a fit, and that of the model without features.
+//! The variances of the coefficients, the deviance of a fit, and that of the model without features.
 
-use mpc_core::protocols::product;
-use mpc_core::protocols::truncate::truncate_reduce;
+use mpc_core::protocols::product::{self, FixedLeft};
+use mpc_core::protocols::truncate::{open_bounded, truncate_reduce};
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Session, Shared, fixed};
+use mpc_core::{Batch, Session, Shared, fixed};
 
-use super::{DEVIANCE, Fitting, NULL_DEVIANCE, SUM_FRACTION, TARGETS};
+use super::{DEVIANCE, Fitting, NULL_DEVIANCE, SUM_FRACTION, TARGETS, design};
 use crate::error::Error;
 use crate::plan::W_FRACTION;
 use crate::plan::optimum::Family;
@@ -16,8 +16,12 @@ pub(super) struct Deviances {
     pub(super) deviance: Option<f64>,
     /// That of the model without features.
     pub(super) null: Option<f64>,
-    /// The mean of the targets.
-    pub(super) mean: Option<f64>,
+}
+
+fn transposed(matrix: &Shared<Z128>) -> Shared<Z128> {
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    let at = |i: usize| matrix.as_slice()[i % rows * columns + i / rows];
+    Shared::new((0..rows * columns).map(at).collect(), columns, rows)
 }
 
 /// y log y, which is 0 at 0.
@@ -26,6 +30,67 @@ fn y_log_y(y: f64) -> f64 {
 }
 
 impl Fitting<'_> {
+    /// The variances of the coefficients over 2^scale, from the inverse of a Hessian whose weights
+    /// are lifted, without the lift: diag(X + X L X + X L X L X), at scale
+    /// [`Information::variance_fraction`], mod 2^128; and the trace of (X L)^2 at twice
+    /// [`Information::product_fraction`]. To be called after the check of X was revealed and found
+    /// good: what is opened is bounded by that. Six rounds.
+    ///
+    /// [`Information::variance_fraction`]: crate::plan::optimum::Information::variance_fraction
+    /// [`Information::product_fraction`]: crate::plan::optimum::Information::product_fraction
+    pub(super) async fn variances(
+        &mut self,
+        x: &Shared<Z128>,
+        session: &mut Session,
+    ) -> Result<(Shared<Z128>, Shared<Z128>), Error> {
+        let (plan, me) = (self.plan, session.me());
+        let (Some(hessian), Some(information)) = (plan.hessian(), plan.information()) else {
+            return Err(Error::Settings("variances are those of a fit with inference".to_owned()));
+        };
+        let d = x.rows();
+        let lift = design::weighted(hessian, &self.gram, information.lift, information.fraction);
+        let slack = if me == 0 { information.slack } else { 0 };
+        let lift = design::square(plan, &lift, slack, 0);
+        let (spec, masks) = (information.inverse, &mut self.masks);
+        let opened = open_bounded("optimum/round-inverse", &[(spec, x)], masks, session).await?;
+        let coarse = Shared::new(opened[0].part(spec.drop, me).to_vec(), d, d);
+        let left = self.source.take().await?.left128()?;
+        let right = self.source.take().await?.right128()?;
+        let mut round = Batch::new("optimum/open-lift");
+        let pending = FixedLeft::push(&coarse, left, &mut round)?;
+        let product = FixedLeft::push_right(&lift, right, &mut round)?;
+        let opened = session.open(round).await?;
+        let fixed = FixedLeft::opened(pending, &opened);
+        let product = fixed.finish(product, &opened, session);
+
+        let spec = information.product;
+        let items = [(spec, &product)];
+        let opened = open_bounded("optimum/lift-part", &items, &mut self.masks, session).await?;
+        let part = Shared::new(opened[0].part(spec.drop, me).to_vec(), d, d);
+        let right = self.source.take().await?.right128()?;
+        let mut round = Batch::new("optimum/open-lift-part");
+        let turned = transposed(&part);
+        let product = FixedLeft::push_right(&turned, right, &mut round)?;
+        let opened = session.open(round).await?;
+        let first = fixed.finish(product, &opened, session);
+
+        let left = self.source.take().await?.left128()?;
+        let right = self.source.take().await?.right128()?;
+        let second = product::multiply(&part, &first, left, right, session).await?;
+        let row = Shared::new(part.as_slice().to_vec(), 1, d * d);
+        let column = Shared::column(turned.as_slice().to_vec());
+        let left = self.source.take().await?.left128()?;
+        let right = self.source.take().await?.right128()?;
+        let trace = product::multiply(&row, &column, left, right, session).await?;
+
+        let up = information.product_fraction();
+        let sum = |i: usize| {
+            let at = |matrix: &Shared<Z128>| matrix.as_slice()[i * (d + 1)];
+            at(x).shl(information.inverse_shift()) + at(&first).shl(up) + at(&second)
+        };
+        Ok((Shared::column((0..d).map(sum).collect()), trace))
+    }
+
     /// Half the deviance at the weights of the last pass, from the sum of its losses: logistic
     /// sum log(2 cosh(z/2)) - (y - 1/2) z, Poisson sum mu - y z + y log y - y. The products of
     /// targets and scores are one inner product of X^T y and w. One round.
@@ -51,8 +116,8 @@ impl Fitting<'_> {
             let sum: f64 = self.labels.iter().map(|y| y - centre).sum();
             sums[columns] = libm::ldexp(sum, plan.x_fraction() as i32);
         }
-        // One bit more than the entries have, for the halves.
-        let integer = |sum: &f64| Z128::from_i128(libm::rint(2.0 * sum) as i128);
+        let scale = plan.target_fraction() as i32 - plan.x_fraction() as i32;
+        let integer = |sum: &f64| Z128::from_i128(libm::rint(libm::ldexp(*sum, scale)) as i128);
         let row = Shared::new(sums.iter().map(integer).collect(), 1, sums.len());
         let mut narrow = weights.clone();
         let (me, parties) = (session.me(), session.parties());
@@ -71,7 +136,7 @@ impl Fitting<'_> {
         Ok(Shared::column(vec![half]))
     }
 
-    /// Reveals the deviance, that of the model without features, and the mean of the targets. One
+    /// Reveals the deviance, and what that of the model without features follows from. One
     /// round an output.
     pub(super) async fn deviances(
         &self,
@@ -95,14 +160,13 @@ impl Fitting<'_> {
         let totals = revealed.map(|v| v.into_iter().map(|v| fixed::decode(v, SUM_FRACTION)));
         let totals: Option<Vec<f64>> = totals.map(Iterator::collect);
         let n = settings.total_rows() as f64;
-        let mean = totals.as_ref().map(|totals| totals[0] / n);
         if matches!(settings.family, Family::Logistic { .. }) {
             let null = totals.map(|totals| {
                 let share = if settings.intercept { totals[0] / n } else { 0.5 };
                 let log = |part: f64, count: f64| if count > 0.0 { count * part.ln() } else { 0.0 };
                 -2.0 * (log(share, totals[0]) + log(1.0 - share, n - totals[0]))
             });
-            return Ok(Deviances { deviance, null, mean });
+            return Ok(Deviances { deviance, null });
         }
         // sum y log y - y offset, which says no more than the deviance itself: released as that.
         let own = |(i, &y): (usize, &f64)| y_log_y(y) - y * offset(i);
@@ -117,6 +181,6 @@ impl Fitting<'_> {
             }
             2.0 * (saturated - y + exposure)
         });
-        Ok(Deviances { deviance, null, mean })
+        Ok(Deviances { deviance, null })
     }
 }

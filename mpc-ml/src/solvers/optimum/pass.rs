@@ -38,21 +38,40 @@ impl Fitting<'_> {
             self.order(Vec::new())?;
         }
         let weights = self.weights(&self.plan.factors().0, session.me());
-        let (z, low) = self.scores(&weights, session).await?;
-        let values = self.values(&z, &low, pass, session).await?;
-        let (gradient, made) = self.gradient(&values, session).await?;
+        let (gradient, triangle, losses) = if pass == 0 {
+            let (gradient, triangle) = self.first_sums();
+            (gradient, triangle, Z128::ZERO)
+        } else {
+            let (z, low) = self.scores(&weights, session).await?;
+            let values = self.values(&z, &low, pass, session).await?;
+            let (gradient, made) = self.gradient(&values, session).await?;
+            let triangle = match made {
+                Some(made) => Some(self.lifted(pass, made, session).await?),
+                None => None,
+            };
+            (gradient, triangle, values.loss)
+        };
         let mut information = None;
-        let step = match made {
+        let step = match triangle {
             None if self.plan.hessian().is_none() => gradient.clone(),
+            None if self.plan.refreshes() => self.first_step(&gradient, session).await?,
             None => self.fixed_step(&gradient, session).await?,
-            Some(made) => {
-                let inverse = self.refresh(made, session).await?;
-                if last && self.plan.settings().inference {
-                    information = Some((inverse.residual, diagonal(&inverse.x)));
-                }
+            Some(triangle) => {
+                let inverse = self.refresh(pass, &triangle, session).await?;
                 let left = self.source.take().await?.left128()?;
                 let right = self.source.take().await?.right128()?;
-                product::multiply(&inverse.x, &gradient, left, right, session).await?
+                let mut step =
+                    product::multiply(&inverse.x, &gradient, left, right, session).await?;
+                if let (Some(hessian), Some(own)) =
+                    (self.plan.hessian(), self.plan.refresh_at(pass))
+                {
+                    let up = hessian.step_fraction() - own.inverse.inverse_fraction();
+                    step.scale(Z128::ONE.shl(up));
+                }
+                if last && self.plan.settings().inference {
+                    information = Some((inverse.residual, inverse.x));
+                }
+                step
             }
         };
         self.steps.push(step);
@@ -61,10 +80,36 @@ impl Fitting<'_> {
         }
         let distance = self.distance(&gradient, session).await?;
         let deviance = match self.plan.settings().inference {
-            true => Some(self.half_deviance(&weights, values.loss, session).await?),
+            true => Some(self.half_deviance(&weights, losses, session).await?),
             false => None,
         };
         Ok(Some(End { distance, information, deviance }))
+    }
+
+    /// The gradient and, for Poisson models, the triangle of the Hessian of the first pass, where
+    /// each owner knows the scores of its rows. Local.
+    fn first_sums(&self) -> (Shared<Z128>, Option<Zeroizing<Vec<Z128>>>) {
+        let (plan, settings) = (self.plan, self.plan.settings());
+        let (residuals, weights) = design::first_residuals(plan, &self.labels, &self.offsets);
+        let columns = settings.columns as usize;
+        let sums = owned::transposed(self.own.entries(), &residuals, Shared::zero(columns, 1));
+        let mut gradient = sums.as_slice().to_vec();
+        if settings.intercept {
+            gradient.push(Z128::from_i128(residuals.iter().sum()).shl(plan.x_fraction()));
+        }
+        let triangle = match (plan.refresh_at(0), &self.products) {
+            (Some(refresh), Some(own)) => {
+                let order = settings.weights();
+                let zero = Shared::zero(order * (order + 1) / 2, 1);
+                let sums = owned::transposed(own.entries(), &weights, zero);
+                let to = refresh.inverse.fraction();
+                let rounded =
+                    |sum: &Z128| design::rounded(sum.0 as i128, refresh.made_fraction, to);
+                Some(Zeroizing::new(sums.as_slice().iter().map(rounded).collect()))
+            }
+            _ => None,
+        };
+        (Shared::column(gradient), triangle)
     }
 
     /// Opens the weights under masks that are uniform mod 2^64, and gives the scores mod 2^64 at
@@ -269,35 +314,64 @@ impl Fitting<'_> {
         mine.ok_or_else(|| Error::Settings("this node owns no rows of the plan".to_owned()))
     }
 
-    /// The inverse of a Hessian. The rounds of the inverse, and one where it has to be lifted.
+    /// The triangle of a Hessian at the scale of its inverse. One round where it has to be lifted.
+    async fn lifted(
+        &mut self,
+        pass: usize,
+        made: Shared<Z128>,
+        session: &mut Session,
+    ) -> Result<Zeroizing<Vec<Z128>>, Error> {
+        let Some(refresh) = self.plan.refresh_at(pass) else {
+            return Err(Error::Settings("a Hessian is made where it is inverted".to_owned()));
+        };
+        if let Some(spec) = refresh.lift {
+            let items = [(spec, &made)];
+            let opened = open_bounded("optimum/lift", &items, &mut self.masks, session).await?;
+            return Ok(opened[0].part(spec.drop, session.me()));
+        }
+        let up = refresh.inverse.fraction() - refresh.made_fraction;
+        Ok(Zeroizing::new(made.as_slice().iter().map(|v| v.shl(up)).collect()))
+    }
+
+    /// The inverse of a Hessian, from its triangle. The rounds of the inverse.
     async fn refresh(
         &mut self,
-        made: Shared<Z128>,
+        pass: usize,
+        triangle: &[Z128],
         session: &mut Session,
     ) -> Result<Inverse, Error> {
         let (plan, me) = (self.plan, session.me());
         let (Some(hessian), Some(refresh), Some(start)) =
-            (plan.hessian(), plan.refresh(), &self.bound)
+            (plan.hessian(), plan.refresh_at(pass), &self.bound)
         else {
             return Err(Error::Settings("a Hessian is inverted after its bound".to_owned()));
         };
         let fraction = refresh.inverse.fraction();
-        let triangle = match refresh.lift {
-            Some(spec) => {
-                let items = [(spec, &made)];
-                let opened = open_bounded("optimum/lift", &items, &mut self.masks, session).await?;
-                opened[0].part(spec.drop, me)
-            }
-            None => {
-                let up = fraction - refresh.made_fraction;
-                Zeroizing::new(made.as_slice().iter().map(|v| v.shl(up)).collect())
-            }
-        };
         let slack = if me == 0 { refresh.slack() } else { 0 };
         let penalty = if me == 0 { design::penalty(plan, hessian.scale, fraction) } else { 0 };
-        let matrix = design::square(plan, &triangle, slack, penalty);
+        let matrix = design::square(plan, triangle, slack, penalty);
         let start = Start::Warm(start);
         Ok(inverse(&refresh.inverse, &matrix, start, self.source, session).await?)
+    }
+
+    /// The first step of a logistic model: the inverse of its Hessian is a multiple of that of the
+    /// bound. One round.
+    async fn first_step(
+        &mut self,
+        gradient: &Shared<Z128>,
+        session: &mut Session,
+    ) -> Result<Shared<Z128>, Error> {
+        let left = self.source.take().await?.left128()?;
+        let right = self.source.take().await?.right128()?;
+        let Some(bound) = &self.bound else {
+            return Err(Error::Settings("a step comes after the inverse".to_owned()));
+        };
+        let mut step = product::multiply(bound, gradient, left, right, session).await?;
+        if let Some(hessian) = self.plan.hessian() {
+            let up = hessian.step_fraction() - hessian.bound.inverse_fraction();
+            step.scale(Z128::ONE.shl(up));
+        }
+        Ok(step)
     }
 
     /// The step with the inverse of the bound. One round.
@@ -417,9 +491,4 @@ fn scatter(values: &Shared<Z128>, ranges: &[std::ops::Range<usize>], out: &mut S
         out.as_mut_slice()[range.clone()].copy_from_slice(&values.as_slice()[from..to]);
         from = to;
     }
-}
-
-fn diagonal(matrix: &Shared<Z128>) -> Shared<Z128> {
-    let d = matrix.rows();
-    Shared::column((0..d).map(|i| matrix.as_slice()[i * (d + 1)]).collect())
 }

@@ -11,7 +11,7 @@ use mpc_ml::plan::linear::{mean_squares, total_mean_square};
 use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan};
 use mpc_ml::solvers::optimum::{
     self, COEFFICIENTS, CONVERGENCE, DEVIANCE, GlmFit, INFORMATION, INFORMATION_CHECK,
-    INVERSE_CHECK, NULL_DEVIANCE, TARGETS,
+    INVERSE_CHECK, NULL_DEVIANCE, SEPARATION_CHECK, TARGETS,
 };
 use mpc_ml::{Agreed, Rows, plaintext};
 
@@ -27,7 +27,7 @@ pub(super) fn outputs(study: &Study, training: &Optimum) -> Vec<Output> {
     let mut outputs =
         vec![everybody(INVERSE_CHECK), everybody(CONVERGENCE), recipients(COEFFICIENTS)];
     if study.output().inference {
-        outputs.push(everybody(INFORMATION_CHECK));
+        outputs.extend([INFORMATION_CHECK, SEPARATION_CHECK].map(everybody));
         outputs.extend([INFORMATION, DEVIANCE, TARGETS].map(recipients));
         if matches!(training.link, Link::Poisson(_)) {
             outputs.push(recipients(NULL_DEVIANCE));
@@ -170,6 +170,11 @@ fn checks(plan: &OptimumPlan, fit: &GlmFit) -> Vec<CheckRecord> {
             "residual of the inverse behind the standard errors",
             fit.checks.information,
         ))
+        .chain(fit.checks.separation.map(|(value, bound)| CheckRecord {
+            what: "information that rests on rows that are all but certain".to_owned(),
+            value,
+            bound,
+        }))
         .collect()
 }
 
