@@ -177,10 +177,8 @@ async fn party(
             let label = format!("{label} {number}");
             Shared::new(share(&label, me, parties, &diagonal(values), scale), ORDER, ORDER)
         };
-        let (g, x) = (
-            square("g", &g, inverted.fraction()),
-            square("x", &x, inverted.inverse_fraction()),
-        );
+        let (g, x) =
+            (square("g", &g, inverted.fraction()), square("x", &x, inverted.inverse_fraction()));
         let right = share(&format!("c {number}"), me, parties, &right, plan.right_fraction());
         *c = plain(&right);
         let (order, lefts) = (ORDER as u32, 2 * number as u32);
@@ -272,7 +270,9 @@ impl Run {
         let mut all = Vec::new();
         let systems = own.taken.chunks_exact(own.taken.len() / 2);
         for (number, taken) in systems.enumerate() {
-            let [matrix, inverse, rights @ ..] = taken else { panic!("two left factors come first") };
+            let [matrix, inverse, rights @ ..] = taken else {
+                panic!("two left factors come first")
+            };
             let mut rights = rights.iter();
             let (x, _) = products[number * TURNS / 2].split_at(ORDER * ORDER);
             for turn in 0..TURNS / 2 {
@@ -384,9 +384,8 @@ impl Seen {
             let cut = |at, words: Vec<u128>| first(at).then(|| words[..square].to_vec());
             vec![("E = X - A", runs("solution/product", &cut))]
         } else {
-            let cut = |at, words: Vec<u128>| {
-                Some(words[if first(at) { square } else { 0 }..].to_vec())
-            };
+            let cut =
+                |at, words: Vec<u128>| Some(words[if first(at) { square } else { 0 }..].to_vec());
             vec![
                 ("F of the summands", runs("solution/product", &cut)),
                 ("F of the solution", runs("product/fixed-left", &|_, words| Some(words))),
