@@ -27,6 +27,8 @@ pub struct Run {
     /// Of all nodes, the dealer last.
     pub views: Vec<View>,
     pub openings: Vec<Opening>,
+    /// Whether a model came of it.
+    pub fitted: bool,
     /// Of the parties.
     pub sources: Vec<Source>,
 }
@@ -130,7 +132,7 @@ fn linear() -> Fit {
 }
 
 impl Fit {
-    /// Fits once. Without a mask a fit must end as it does with all.
+    /// Fits once.
     pub fn run(&self) -> Run {
         let (none, all) = (Outputs::none(), Recipients::All);
         let outputs = match &self.plan {
@@ -147,22 +149,33 @@ impl Fit {
             let none = Vec::new();
             let offsets = self.offsets.get(me).unwrap_or(&none);
             let rows = &self.data[me];
-            match &self.plan {
+            let fit = match &self.plan {
                 Plan::Glm(plan) => {
                     let plan = Agreed::among(plan.clone(), &mut session).await?;
                     optimum::run(&plan, rows, offsets, &mut source, &mut session, |_, _| {})
-                        .await?
-                        .unwrap();
+                        .await
+                        .map(|fit| fit.is_some())
                 }
                 Plan::Linear(plan) => {
                     let plan = Agreed::among(plan.clone(), &mut session).await?;
-                    exact::run(&plan, rows, &mut source, &mut session).await?.unwrap();
+                    let fit = exact::run(&plan, rows, &mut source, &mut session).await;
+                    fit.map(|fit| fit.is_some())
                 }
+            };
+            let fitted = match fit {
+                // A mask that is missing on one side makes fits wrong, and they are refused: what
+                // was seen until then is looked at all the same.
+                Err(Error::NotConverged(_)) => false,
+                fit => fit?,
+            };
+            if fitted {
+                source.finish().await?;
             }
-            source.finish().await?;
-            Ok::<_, Error>(Source { taken: source.taken, matrices: source.matrices })
+            Ok::<_, Error>((fitted, Source { taken: source.taken, matrices: source.matrices }))
         });
-        let sources = sources.into_iter().map(Result::unwrap).collect();
-        Run { views, openings: take_openings(), sources }
+        let all = sources.into_iter().map(Result::unwrap);
+        let (fitted, sources): (Vec<_>, Vec<_>) = all.unzip();
+        let fitted = fitted.into_iter().all(|fitted| fitted);
+        Run { views, openings: take_openings(), fitted, sources }
     }
 }
