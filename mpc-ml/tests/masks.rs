@@ -151,10 +151,13 @@ struct Words {
     messages: Vec<Vec<u128>>,
 }
 
-/// Why messages are not jointly uniform.
+/// Why messages are not jointly uniform, or have not the same shapes in all runs.
 fn broken(what: &What, runs: &[Words]) -> Option<String> {
-    let bits = runs[0].bits;
-    let messages = &runs[0].messages;
+    let (bits, messages) = (runs[0].bits, &runs[0].messages);
+    let lengths = |run: &Words| run.messages.iter().map(Vec::len).collect::<Vec<_>>();
+    if runs.iter().any(|run| run.messages.is_empty() || lengths(run) != lengths(&runs[0])) {
+        return Some(format!("{what:?}: not the same in all runs"));
+    }
     let len = messages[0].len();
     let enough = |len: usize| len * (runs.len() - 1) >= SAMPLES;
     let same = messages.iter().all(|message| message.len() == len);
