@@ -34,8 +34,8 @@ pub struct Run {
 }
 
 enum Plan {
-    Glm(OptimumPlan),
-    Linear(LinearPlan),
+    Glm(Box<OptimumPlan>),
+    Linear(Box<LinearPlan>),
 }
 
 /// A kind of fit.
@@ -103,7 +103,7 @@ fn wide() -> Fit {
     let settings = GlmSettings { largest_eigenvalue: Some(2.0), ..settings };
     let plan = OptimumPlan::new(settings, Origin::Dealer).unwrap();
     assert!(matches!(plan.method(), Method::Gradient { .. }));
-    let plan = Plan::Glm(plan);
+    let plan = Plan::Glm(Box::new(plan));
     let offsets = Vec::new();
     Fit { name: "wide logistic", runs: 24, opens_own_data: false, plan, data, offsets }
 }
@@ -111,7 +111,7 @@ fn wide() -> Fit {
 fn glm(settings: GlmSettings, method: &Method) -> Plan {
     let plan = OptimumPlan::new(settings, Origin::Dealer).unwrap();
     assert_eq!(plan.method(), method);
-    Plan::Glm(plan)
+    Plan::Glm(Box::new(plan))
 }
 
 fn linear() -> Fit {
@@ -127,7 +127,7 @@ fn linear() -> Fit {
         release_fraction: 20,
         inference: true,
     });
-    let plan = Plan::Linear(plan.unwrap());
+    let plan = Plan::Linear(Box::new(plan.unwrap()));
     Fit { name: "linear", runs: 40, opens_own_data: true, plan, data, offsets: Vec::new() }
 }
 
@@ -151,13 +151,13 @@ impl Fit {
             let rows = &self.data[me];
             let fit = match &self.plan {
                 Plan::Glm(plan) => {
-                    let plan = Agreed::among(plan.clone(), &mut session).await?;
+                    let plan = Agreed::among((**plan).clone(), &mut session).await?;
                     optimum::run(&plan, rows, offsets, &mut source, &mut session, |_, _| {})
                         .await
                         .map(|fit| fit.is_some())
                 }
                 Plan::Linear(plan) => {
-                    let plan = Agreed::among(plan.clone(), &mut session).await?;
+                    let plan = Agreed::among((**plan).clone(), &mut session).await?;
                     let fit = exact::run(&plan, rows, &mut source, &mut session).await;
                     fit.map(|fit| fit.is_some())
                 }
