@@ -21,6 +21,8 @@ pub const DEVIATIONS: &str = "column standard deviations";
 const DEFAULT_MAGNITUDE: u32 = 31;
 /// Columns are summed at 2^100 at most.
 const MOST_FRACTION: u32 = 100;
+/// No sum has more bits.
+const SUM_BITS: i32 = 126;
 
 /// Allows the outputs of [`joint`] to be revealed to everybody.
 #[must_use]
@@ -39,7 +41,8 @@ pub fn cost(me: usize, parties: usize, columns: usize) -> Cost {
 
 /// The scales at which a column is summed, from public facts.
 struct Scales {
-    magnitude: u32,
+    /// No value is larger than 2^magnitude.
+    magnitude: i32,
     sum: u32,
     squares: u32,
 }
@@ -49,15 +52,14 @@ impl Scales {
         let magnitude = range.map_or(f64::from(DEFAULT_MAGNITUDE), |(low, high)| {
             libm::ceil(libm::log2(low.abs().max(high.abs()).max(f64::MIN_POSITIVE)))
         });
-        // A narrow range needs no more than 2^-50 of it, a wide one is refused by the study.
-        let magnitude = magnitude.clamp(-50.0, 50.0) as i32;
         let rows = rows.max(1).next_power_of_two().ilog2() as i32;
-        let scale = |bits: i32| (126 - bits).clamp(0, MOST_FRACTION as i32) as u32;
-        Self {
-            magnitude: magnitude.max(0) as u32,
-            sum: scale(magnitude + rows),
-            squares: scale(2 * (magnitude + 1) + rows),
-        }
+        // A narrow range needs no more than 2^-50 of it. In a wide one values are refused whose
+        // squares would not fit: a sum that wraps would pass for a small deviation, and the encoded
+        // column would be larger than the plans of all fits rely on.
+        let most = ((SUM_BITS - rows) / 2 - 1).clamp(-50, 50);
+        let magnitude = magnitude.clamp(-50.0, f64::from(most)) as i32;
+        let scale = |bits: i32| (SUM_BITS - bits).clamp(0, MOST_FRACTION as i32) as u32;
+        Self { magnitude, sum: scale(magnitude + rows), squares: scale(2 * (magnitude + 1) + rows) }
     }
 }
 
@@ -77,11 +79,11 @@ pub async fn joint(
     }
     let scales: Vec<_> = columns.iter().map(|column| Scales::new(column.range, rows)).collect();
     for (column, scales) in columns.iter().zip(&scales) {
-        let bound = libm::ldexp(1.0, scales.magnitude as i32);
+        let bound = libm::ldexp(1.0, scales.magnitude);
         if column.values.iter().flatten().any(|v| !v.is_finite() || v.abs() > bound) {
             return Err(Error::Data(format!(
                 "column {}: a value is beyond +-{bound}; declare a `range` for it that holds all \
-                 values",
+                 values, or give the column in larger units if there is one",
                 column.name
             )));
         }
@@ -138,4 +140,26 @@ async fn reveal(label: &str, share: Vec<Z128>, session: &mut Session) -> Result<
     let share = Shared::column(share);
     let revealed = session.reveal(label, &share, 128, 0).await?;
     revealed.ok_or_else(|| Error::Settings(format!("the output `{label}` is for everybody")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value moves by at most twice the magnitude from the mean.
+    #[test]
+    fn no_sum_wraps() {
+        for exponent in -80..=200 {
+            let end = libm::ldexp(1.0, exponent);
+            for rows in [1, 2, 1000, 1 << 24, 1 << 25, 1_000_000_000, 1 << 40] {
+                for range in [None, Some((-end, end)), Some((0.0, end))] {
+                    let scales = Scales::new(range, rows);
+                    let (largest, rows) = (f64::from(scales.magnitude), (rows as f64).log2());
+                    let sum = largest + rows + f64::from(scales.sum);
+                    let squares = 2.0 * (largest + 1.0) + rows + f64::from(scales.squares);
+                    assert!(sum <= 126.0 && squares <= 126.0, "{range:?}, 2^{rows} rows");
+                }
+            }
+        }
+    }
 }

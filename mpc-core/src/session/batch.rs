@@ -34,7 +34,7 @@ impl Recipients {
 
 /// Which of the three kinds of opening of docs/protocols.md 0 it is: what makes it safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Each party's message carries a mask of its own, used in no other message.
     Masked,
     /// Bounded masks and a fresh zero share (3b).
@@ -47,6 +47,8 @@ pub(super) struct Entry {
     pub(super) values: Zeroizing<Vec<Z128>>,
     pub(super) bits: u32,
     pub(super) to: Recipients,
+    #[cfg(feature = "test-util")]
+    pub(super) kind: Kind,
 }
 
 /// Values to be opened in one round.
@@ -88,7 +90,13 @@ impl Batch {
         let mask = mask(bits);
         let values = Zeroizing::new(values.iter().map(|v| Z128(v.to_u128() & mask)).collect());
         tracing::trace!(step = self.tag.label(), ?kind, bits, "opening");
-        self.entries.push(Entry { values, bits, to });
+        self.entries.push(Entry {
+            values,
+            bits,
+            to,
+            #[cfg(feature = "test-util")]
+            kind,
+        });
         Slot(self.entries.len() - 1)
     }
 

@@ -3,6 +3,8 @@
 mod batch;
 mod cost;
 mod handshake;
+#[cfg(feature = "test-util")]
+pub(crate) mod opened;
 mod reveal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,7 @@ use futures_util::future::try_join_all;
 use mpc_net::{Abort, BoxFuture, Due, Meter, PartyId, Tag, Transport};
 use zeroize::Zeroizing;
 
-pub(crate) use batch::Kind;
+pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
 pub use cost::Cost;
 pub use reveal::{Outputs, ReleaseLog};
@@ -197,6 +199,8 @@ impl Session {
     /// # Errors
     /// When a peer is lost, or sends something that is not due.
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
+        #[cfg(feature = "test-util")]
+        let seen = opened::begin(self.me, &batch);
         let length = batch.length_to(self.me);
         let outgoing = (0..self.parties)
             .map(|to| if to == self.me { Zeroizing::default() } else { batch.message_to(to) })
@@ -226,7 +230,10 @@ impl Session {
             }
         }
         self.broken = false;
-        Ok(Opened { values: values.into_iter().map(|(values, _)| values).collect() })
+        let opened = Opened { values: values.into_iter().map(|(values, _)| values).collect() };
+        #[cfg(feature = "test-util")]
+        opened::end(seen, &opened);
+        Ok(opened)
     }
 
     /// Reveals the output `label`: the shared values mod 2^`bits`, less their lowest `drop` bits,

@@ -144,6 +144,18 @@ impl SolutionPlan {
         self.right_fraction
     }
 
+    /// How c - G w is opened.
+    #[must_use]
+    pub fn left_over_opened(&self) -> BoundedOpening {
+        self.left_over
+    }
+
+    /// How X times the two summands of it is opened, the coarse one first.
+    #[must_use]
+    pub fn correction_opened(&self) -> [BoundedOpening; 2] {
+        self.correction
+    }
+
     /// The correlations of one solution, in order. `matrix` is the number of the left factor of G,
     /// the first of those of its inverse, which ends here; `first_left` the number of left factors
     /// that were ordered before. One more is ordered here.
