@@ -11,6 +11,7 @@
 #   kernels     matrix products, number-theoretic transforms, transfers, the loopback link
 #   training    10,000 x 100 without and with a dealer, with two, three and five parties
 #   wide        full batches, 12,800 x 784, 60,000 x 784
+#   linear      1,000,000 x 50, from three files to the model
 #   slow        40 ms and 100 Mbit/s between the parties
 set -euo pipefail
 
@@ -21,7 +22,7 @@ usage() {
 
 smoke=
 json=()
-parts=kernels,training,wide,slow
+parts=kernels,training,wide,linear,slow
 while [ $# -gt 0 ]; do
     case $1 in
         --smoke) smoke=1; shift ;;

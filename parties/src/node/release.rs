@@ -61,7 +61,7 @@ impl StudyFolder {
     ///
     /// # Errors
     /// [`Exit::Exists`] when the statistics of other rows were revealed before.
-    pub fn bind_statistics(&self, columns: &[JointColumn], rows: usize) -> Result<(), Failure> {
+    pub fn bind_statistics(&self, columns: &[JointColumn<'_>], rows: usize) -> Result<(), Failure> {
         let path = self.0.join("statistics-of.bin");
         let digest = digest_of(columns, rows);
         match fs::read(&path) {
@@ -114,17 +114,21 @@ impl StudyFolder {
     }
 }
 
-/// A digest of what this party puts into the statistics. Stays in the state directory.
-fn digest_of(columns: &[JointColumn], rows: usize) -> [u8; 32] {
-    let mut bytes = Zeroizing::new((rows as u64).to_le_bytes().to_vec());
+/// A digest of what this party puts into the statistics, made of those of the columns. Stays in
+/// the state directory.
+fn digest_of(columns: &[JointColumn<'_>], rows: usize) -> [u8; 32] {
+    let mut digests = (rows as u64).to_le_bytes().to_vec();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * rows));
     for column in columns {
-        bytes.extend_from_slice(column.name.as_bytes());
-        for value in &column.values {
+        bytes.clear();
+        for value in column.values() {
             let bits = value.map_or(u64::MAX, f64::to_bits);
             bytes.extend_from_slice(&bits.to_le_bytes());
         }
+        let parts: [&[u8]; 2] = [column.name.as_bytes(), &bytes];
+        digests.extend_from_slice(&mpc_core::rand::hash("column of the statistics", &parts));
     }
-    mpc_core::rand::hash("rows of the statistics", &[&bytes])
+    mpc_core::rand::hash("rows of the statistics", &[&digests])
 }
 
 impl ReleaseLog for StudyFolder {

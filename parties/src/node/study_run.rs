@@ -146,9 +146,9 @@ impl Participant {
 
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
-        let fitted = solver.fit(&encoded, &mut *source, session, phases).await?;
-        source.finish().await?;
         let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
+        let fitted = solver.fit(encoded, &mut *source, session, phases).await?;
+        source.finish().await?;
         Ok(Outcome { rows, account, standardisation, fitted, own_warnings })
     }
 
