@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
 use mpc_ml::data::JointColumn;
+use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
@@ -114,21 +115,27 @@ impl StudyFolder {
     }
 }
 
-/// A digest of what this party puts into the statistics, made of those of the columns. Stays in
-/// the state directory.
+/// A digest of what this party puts into the statistics. Stays in the state directory, and is no
+/// part of the protocol: SHA-256, which processors have instructions for, since this goes through
+/// all rows.
 fn digest_of(columns: &[JointColumn<'_>], rows: usize) -> [u8; 32] {
-    let mut digests = (rows as u64).to_le_bytes().to_vec();
+    let mut hash = Context::new(&SHA256);
+    hash.update(b"mpc rows of the statistics, version 1\0");
+    hash.update(&(rows as u64).to_le_bytes());
     let mut bytes = Zeroizing::new(Vec::with_capacity(8 * rows));
     for column in columns {
+        hash.update(&(column.name.len() as u64).to_le_bytes());
+        hash.update(column.name.as_bytes());
         bytes.clear();
         for value in column.values() {
             let bits = value.map_or(u64::MAX, f64::to_bits);
             bytes.extend_from_slice(&bits.to_le_bytes());
         }
-        let parts: [&[u8]; 2] = [column.name.as_bytes(), &bytes];
-        digests.extend_from_slice(&mpc_core::rand::hash("column of the statistics", &parts));
+        hash.update(&bytes);
     }
-    mpc_core::rand::hash("rows of the statistics", &[&digests])
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hash.finish().as_ref());
+    digest
 }
 
 impl ReleaseLog for StudyFolder {
