@@ -90,6 +90,9 @@ struct Run {
     distance: f64,
 }
 
+/// One of the figures of a run.
+type Figure = fn(&Run) -> f64;
+
 impl Shape {
     fn mesh(&self) -> Nodes {
         let role = ["--linear", self.name];
@@ -246,11 +249,12 @@ impl Node<'_> {
             .alone(async || {
                 let clip = plan.settings().clip;
                 let (encoded, encoding) = seconds(|| Ok(encode(&table, &statistics, clip)?))?;
-                let product_floor =
-                    seconds(|| Ok(drop(black_box(encoded.x.t().dot(&encoded.x)))))?.1;
+                let product_floor = seconds(|| Ok(black_box(encoded.x.t().dot(&encoded.x))))?.1;
                 Ok((rows_of(encoded), encoding, product_floor))
             })
             .await?;
+        drop(columns);
+        drop(table);
         let (regression, product) = self
             .alone(async || {
                 let begin = Instant::now();
@@ -359,14 +363,14 @@ pub fn figures(shape: &Shape) -> Outcome<Value> {
     let mut put = |name: &str, value: Value| figures.insert(name.to_owned(), value);
     put("title", json!(format!("{name}: {rows} x {columns}, {parties} parties, files to model")));
     let over_runs = |of: &dyn Fn(usize) -> f64| median((0..shape.runs).map(of).collect());
-    let sum = |run: usize, of: fn(&Run) -> f64| -> f64 {
+    let sum = |run: usize, of: Figure| -> f64 {
         reports.iter().filter_map(|report| report.runs.get(run)).map(of).sum()
     };
-    let most = |run: usize, of: fn(&Run) -> f64| -> f64 {
+    let most = |run: usize, of: Figure| -> f64 {
         let all = reports.iter().filter_map(|report| report.runs.get(run)).map(of);
         all.fold(0.0, f64::max)
     };
-    let sums: [(&str, fn(&Run) -> f64); 7] = [
+    let sums: [(&str, Figure); 7] = [
         ("reading_s", |run| run.reading),
         ("reading_floor_s", |run| run.reading_floor),
         ("standardising_s", |run| run.standardising),
@@ -378,7 +382,7 @@ pub fn figures(shape: &Shape) -> Outcome<Value> {
     for (name, of) in sums {
         put(name, json!(over_runs(&|run| sum(run, of))));
     }
-    let ratios: [(&str, fn(&Run) -> f64, fn(&Run) -> f64); 2] = [
+    let ratios: [(&str, Figure, Figure); 2] = [
         ("reading_over_floor", |run| run.reading, |run| run.reading_floor),
         ("product_over_floor", |run| run.product, |run| run.product_floor),
     ];
