@@ -2,7 +2,7 @@
 //! processes that meet over QUIC on loopback or over a slow line, each figure beside its floor.
 //!
 //! Usage: bench [--smoke] [--only PART,..] [--json FILE] [--criterion DIR] [--link FILE]
-//! [--transfers FILE]. Parts are training, wide, linear and slow, and all of them if none is named. The
+//! [--transfers FILE]. Parts are training, wide, slow and linear, and all of them if none is named. The
 //! last three name figures measured before (by the kernel benches, the link example and the
 //! transfers example), which are put beside these. The other arguments are its own, for its child
 //! processes.
@@ -49,7 +49,7 @@ fn main() -> Outcome<()> {
         return runtime.block_on(node::run(&shapes::find(&name)?, node, folder));
     }
     let chosen = match after("--only") {
-        None => vec![Part::Training, Part::Wide, Part::Linear, Part::Slow],
+        None => vec![Part::Training, Part::Wide, Part::Slow, Part::Linear],
         Some(names) => names.split(',').filter_map(Part::named).collect(),
     };
     let mut results = json!({

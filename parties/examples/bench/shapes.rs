@@ -13,8 +13,8 @@ use crate::relay::Line;
 pub enum Part {
     Training,
     Wide,
-    Linear,
     Slow,
+    Linear,
 }
 
 impl Part {
@@ -23,8 +23,8 @@ impl Part {
         match name {
             "training" => Some(Self::Training),
             "wide" => Some(Self::Wide),
-            "linear" => Some(Self::Linear),
             "slow" => Some(Self::Slow),
+            "linear" => Some(Self::Linear),
             _ => None,
         }
     }
