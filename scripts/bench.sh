@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures kernels, network and trainings on this machine, each figure with its floor beside it:
 # for a kernel the time of reading its bytes once, for a training a replay of its messages without
-# any computation, for a slow line its rate and delay. Medians of one run; absolute figures of a
-# busy machine mean little, ratios do.
+# any computation, for a slow line its rate and delay, for a linear regression the reading and the
+# product of the same rows in the clear. Medians of one run; absolute figures of a busy machine mean
+# little, ratios do.
 #
 # scripts/bench.sh [--json FILE] [--only PART,..]    a quarter of an hour
 # scripts/bench.sh --smoke                           that everything still runs
@@ -12,6 +13,7 @@
 #   training    10,000 x 100 without and with a dealer, with two, three and five parties
 #   wide        full batches, 12,800 x 784, 60,000 x 784
 #   slow        40 ms and 100 Mbit/s between the parties
+#   linear      1,000,000 x 50, from three files to the model
 set -euo pipefail
 
 usage() {
@@ -21,7 +23,7 @@ usage() {
 
 smoke=
 json=()
-parts=kernels,training,wide,slow
+parts=kernels,training,wide,slow,linear
 while [ $# -gt 0 ]; do
     case $1 in
         --smoke) smoke=1; shift ;;

@@ -414,4 +414,53 @@ proptest! {
             prop_assert_eq!(&out, &due, "{}", level.name());
         }
     }
+
+    #[test]
+    fn gram_sums_are_those_of_the_integers(
+        rows in 1usize..40,
+        groups in 0usize..4,
+        more in 0usize..3,
+        bits in 0u32..23,
+        seed: u64,
+        extreme: bool,
+    ) {
+        use mpc_core::ring::kernels::gram::{self, Four, TILE, Tile};
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            // With 22 bits each, 64 products are within the bound, whatever their signs.
+            let largest = 1i64 << bits;
+            if extreme { largest } else { (state >> 32) as i64 % (largest + 1) - largest / 2 }
+        };
+        let mut matrix = |groups: usize| -> Vec<Four> {
+            (0..groups * rows).map(|_| [(); TILE].map(|()| next() as f64)).collect()
+        };
+        let (a, b) = (matrix(groups), [matrix(groups + more), matrix(groups + more)]);
+        let before = [[-7i64; TILE]; TILE];
+        let mut due = Vec::new();
+        for b in &b {
+            for i in 0..groups {
+                for j in i..groups + more {
+                    let mut tile = before;
+                    for (i, line) in tile.iter_mut().enumerate().map(|(k, line)| ((i, k), line)) {
+                        for (k, sum) in line.iter_mut().enumerate() {
+                            for row in 0..rows {
+                                let (a, b) = (a[i.0 * rows + row][i.1], b[j * rows + row][k]);
+                                *sum += a as i64 * b as i64;
+                            }
+                        }
+                    }
+                    due.push(tile);
+                }
+            }
+        }
+        let tiles = gram::tiles(groups, groups + more);
+        prop_assert_eq!(due.len(), 2 * tiles);
+        for level in Level::available() {
+            let mut sums: Vec<Tile> = vec![before; 2 * tiles];
+            let (first, second) = sums.split_at_mut(tiles);
+            gram::add(level, rows, &a, [&b[0], &b[1]], [first, second]);
+            prop_assert_eq!(&sums, &due, "{}", level.name());
+        }
+    }
 }

@@ -70,7 +70,7 @@ impl Scales {
 /// [`Error::Data`] when an own value is outside the range, before anything is sent;
 /// [`Error::Unusable`] when a column is constant, or its spread is too small for its range.
 pub async fn joint(
-    columns: &[JointColumn],
+    columns: &[JointColumn<'_>],
     rows: u64,
     session: &mut Session,
 ) -> Result<Vec<Standardisation>, Error> {
@@ -80,7 +80,7 @@ pub async fn joint(
     let scales: Vec<_> = columns.iter().map(|column| Scales::new(column.range, rows)).collect();
     for (column, scales) in columns.iter().zip(&scales) {
         let bound = libm::ldexp(1.0, scales.magnitude);
-        if column.values.iter().flatten().any(|v| !v.is_finite() || v.abs() > bound) {
+        if column.values().flatten().any(|v| !v.is_finite() || v.abs() > bound) {
             return Err(Error::Data(format!(
                 "column {}: a value is beyond +-{bound}; declare a `range` for it that holds all \
                  values, or give the column in larger units if there is one",
@@ -91,7 +91,7 @@ pub async fn joint(
 
     let mut share = Vec::with_capacity(2 * columns.len());
     for (column, scales) in columns.iter().zip(&scales) {
-        let present = column.values.iter().flatten();
+        let present = column.values().flatten();
         share.push(Z128(present.clone().count() as u128));
         share.push(Z128::from_i128(fixed::encode(present.sum(), scales.sum, 126)?));
     }
@@ -116,7 +116,7 @@ pub async fn joint(
 
     let mut share = Vec::with_capacity(columns.len());
     for ((column, scales), statistics) in columns.iter().zip(&scales).zip(&statistics) {
-        let squares = column.values.iter().flatten().map(|v| (v - statistics.mean).powi(2)).sum();
+        let squares = column.values().flatten().map(|v| (v - statistics.mean).powi(2)).sum();
         share.push(Z128::from_i128(fixed::encode(squares, scales.squares, 126)?));
     }
     let squares = reveal(DEVIATIONS, share, session).await?;

@@ -410,12 +410,11 @@ fn pairwise_phasors_are_planned_within_the_ring() {
         let settings = GlmSettings { inference, ..settings(&data, family) };
         OptimumPlan::new(settings, Origin::Pairwise)
     };
-    let (trees, bits) = (Some(PhasorMethod::OneHot), Some(PhasorMethod::Bits));
-    for (parties, way, of_counts) in [(2, trees, bits), (3, trees, bits), (5, bits, None)] {
+    let bits = Some(PhasorMethod::Bits);
+    for (parties, of_counts) in [(2, bits), (3, bits), (5, None)] {
         let logistic = plan(parties, Family::logistic(0.3), false).expect("fits");
-        assert_eq!(logistic.phasor_method(), way);
         let noise = logistic.precision().phasors;
-        assert!(noise > 1e-3 && noise <= 8e-3, "{noise}");
+        assert!(noise > 1e-4 && noise <= 8e-3, "{noise}");
         for inference in [false, true] {
             // The coefficients of an exponential are large, and so is the noise on them.
             match (plan(parties, rates(100.0), inference), of_counts) {
@@ -427,14 +426,19 @@ fn pairwise_phasors_are_planned_within_the_ring() {
                 (other, _) => panic!("{parties} {inference}: {:?}", other.map(|p| p.precision())),
             }
         }
-        // Noise lifts the weights of the Hessian too far for standard errors of five parties.
-        match plan(parties, Family::logistic(0.3), true) {
-            Ok(plan) => assert!(parties < 5 && plan.precision().std_errors <= 0.004),
-            Err(why) => {
-                assert!(parties == 5 && why.to_string().contains("standard errors"), "{why}");
-            }
-        }
+        // The noise lifts the weights of the Hessian, five parties' the most.
+        let inferred = plan(parties, Family::logistic(0.3), true).expect("fits");
+        assert!(inferred.precision().std_errors <= 0.004, "{:?}", inferred.precision());
     }
+    // Where rows are many, every bit counts: more is not aimed at than the tolerance.
+    let many = GlmSettings {
+        rows: vec![100_000; 3],
+        ..settings(&synthetic::logistic(30, 6, 3, 1), Family::logistic(0.3))
+    };
+    let many = OptimumPlan::new(many, Origin::Pairwise).expect("fits");
+    assert_eq!(many.phasor_method(), Some(PhasorMethod::OneHot));
+    // All passes but the last have coarser functions.
+    assert_eq!(many.coarse_passes() + 1, many.passes());
 }
 
 /// Fits with correlations that the parties make themselves.
@@ -448,9 +452,7 @@ fn without_a_dealer(settings: &GlmSettings, data: &[Rows], offsets: &[Vec<f64>])
 fn logistic_fits_without_a_dealer() {
     for parties in [2, 3, 5] {
         let data = synthetic::logistic(700, 4, parties, 1);
-        let inference = parties < 5;
-        let settings = GlmSettings { inference, ..settings(&data, Family::logistic(0.5)) };
-        without_a_dealer(&settings, &data, &[]);
+        without_a_dealer(&settings(&data, Family::logistic(0.5)), &data, &[]);
     }
 }
 

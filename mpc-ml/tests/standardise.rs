@@ -3,7 +3,7 @@
 use mpc_core::Outputs;
 use mpc_core::testing::World;
 use mpc_ml::Error;
-use mpc_ml::data::{JointColumn, Standardisation};
+use mpc_ml::data::{JointColumn, Numbers, Standardisation};
 use mpc_ml::standardise;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -15,10 +15,12 @@ fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Standar
     let outputs = standardise::allow(Outputs::none());
     World::new(parties.len()).outputs(outputs).run(async |mut session| {
         let me = session.me();
-        let columns: Vec<_> = parties[me]
+        let own: Vec<Numbers> =
+            parties[me].iter().map(|cells| cells.iter().copied().collect()).collect();
+        let columns: Vec<_> = own
             .iter()
             .enumerate()
-            .map(|(i, cells)| JointColumn { name: format!("c{i}"), values: cells.clone(), range })
+            .map(|(i, cells)| JointColumn { name: format!("c{i}"), cells, fill: None, range })
             .collect();
         session.meter().enter("standardise");
         let result = standardise::joint(&columns, rows, &mut session).await;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, StringRecord};
@@ -239,17 +240,23 @@ pub fn read_csv(
         if is_blank {
             continue;
         }
-        let inside: usize =
-            record.iter().map(|cell| cell.iter().filter(|&&byte| byte == b'\n').count()).sum();
+        let inside = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let line = reader.position().line().saturating_sub(1 + inside as u64);
-        let Ok(text) = StringRecord::from_byte_record(record.clone()) else {
-            rows.bad(line, None, "the row is not UTF-8 text; save the file as UTF-8".into(), None);
-            continue;
+        let text = match StringRecord::from_byte_record(mem::take(&mut record)) {
+            Ok(text) => text,
+            Err(error) => {
+                record = error.into_byte_record();
+                let rule = "the row is not UTF-8 text; save the file as UTF-8".to_owned();
+                rows.bad(line, None, rule, None);
+                continue;
+            }
         };
         rows.push(line, &text, &at);
         if let (Some(ids), Some(id_at)) = (&mut ids, id_at) {
             ids.0.push(text.get(id_at).unwrap_or_default().trim().to_owned());
         }
+        // The memory of one row serves all.
+        record = text.into_byte_record();
     }
     let table = rows.finish(path)?;
     Ok(DataFile { table, unused_columns, ids })

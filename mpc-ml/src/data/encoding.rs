@@ -6,11 +6,15 @@
 //! (`ddof = 0`). Categories and indicators are 0 or 1 and are not scaled.
 
 use std::fmt;
+use std::ops::Range;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Column, FeatureKind, Numeric, NumericMissing, Scaling, Table};
+use super::{Column, Feature, FeatureKind, Numbers, Numeric, NumericMissing, Scaling, Table};
+
+/// Rows that are encoded together.
+const BLOCK: usize = 256;
 
 /// Why a table cannot be encoded. Holds no cell's value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -59,16 +63,24 @@ pub struct Standardisation {
 
 /// What one party puts into the joint mean and standard deviation of one feature: **private
 /// data**. Formatting it shows the name and the length.
-pub struct JointColumn {
+pub struct JointColumn<'a> {
     /// The feature.
     pub name: String,
-    /// A value per row, on the scale of the file. `None` where the cell is missing and takes the
-    /// joint mean: such a cell counts neither for the mean nor for the number present, and for the
-    /// standard deviation as a row with deviation 0. Cells that take a value named by the study
-    /// hold that value.
-    pub values: Vec<Option<f64>>,
+    /// The cells, on the scale of the file.
+    pub cells: &'a Numbers,
+    /// What the study says a missing cell is, if it says a number.
+    pub fill: Option<f64>,
     /// The public bounds of the values, where the study names them.
     pub range: Option<(f64, f64)>,
+}
+
+impl JointColumn<'_> {
+    /// A value per row. `None` where the cell is missing and takes the joint mean: such a cell
+    /// counts neither for the mean nor for the number present, and for the standard deviation as a
+    /// row with deviation 0. Cells that take a value named by the study hold that value.
+    pub fn values(&self) -> impl Iterator<Item = Option<f64>> + Clone {
+        self.cells.iter().map(|value| value.or(self.fill))
+    }
 }
 
 /// A party's rows as a model sees them: **private data**. Formatting it shows the shape.
@@ -89,19 +101,18 @@ impl Table {
     /// This party's inputs to the joint statistics, one for each feature with
     /// [`Scaling::Joint`], in order.
     #[must_use]
-    pub fn joint_columns(&self) -> Vec<JointColumn> {
+    pub fn joint_columns(&self) -> Vec<JointColumn<'_>> {
         let features = self.schema().features().iter().zip(self.columns());
         let joint = features.filter_map(|(feature, column)| match (&feature.kind, column) {
             (
                 FeatureKind::Numeric(Numeric { range, missing, scale: Scaling::Joint, .. }),
-                Column::Numeric(values),
+                Column::Numeric(cells),
             ) => {
                 let fill = match missing {
                     NumericMissing::Value(value) => Some(*value),
                     NumericMissing::Refuse | NumericMissing::Mean => None,
                 };
-                let values = values.iter().map(|value| value.or(fill)).collect();
-                Some(JointColumn { name: feature.name.clone(), values, range: *range })
+                Some(JointColumn { name: feature.name.clone(), cells, fill, range: *range })
             }
             _ => None,
         });
@@ -119,12 +130,14 @@ pub fn joint_statistics(tables: &[&Table]) -> Result<Vec<Standardisation>, Encod
     if rest.iter().any(|table| table.schema() != first.schema()) {
         return Err(EncodingError::DifferentSchemas);
     }
-    let columns: Vec<Vec<JointColumn>> = tables.iter().map(|table| table.joint_columns()).collect();
+    let columns: Vec<Vec<JointColumn<'_>>> =
+        tables.iter().map(|table| table.joint_columns()).collect();
     let names = first.schema().joint_features().map(|feature| feature.name.clone()).enumerate();
     names
         .map(|(index, name)| {
-            let parts = || columns.iter().map(|columns| &columns[index].values);
-            statistics(name, parts().map(Vec::len).sum(), || parts().flatten().flatten().copied())
+            let parts = || columns.iter().map(|columns| &columns[index]);
+            let rows = parts().map(|column| column.cells.len()).sum();
+            statistics(name, rows, || parts().flat_map(JointColumn::values).flatten())
         })
         .collect()
 }
@@ -172,48 +185,89 @@ pub fn encode(
     clip: f64,
 ) -> Result<Encoded, EncodingError> {
     let columns = table.schema().columns();
-    let mut x = Array2::zeros((table.rows(), columns.len()));
+    let mut encoders = Vec::new();
     let mut at = 0;
     for (feature, column) in table.schema().features().iter().zip(table.columns()) {
+        let width = feature.columns().len();
+        encoders.push(Encoder::new(feature, column, standardisation, at..at + width)?);
+        at += width;
+    }
+    let mut x = Array2::zeros((table.rows(), columns.len()));
+    let mut clipped = 0;
+    // Block by block: a column alone would touch a line of the cache for every cell.
+    for (block, mut x) in x.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate() {
+        let Some(x) = x.as_slice_mut() else { unreachable!("rows of a new array are contiguous") };
+        for encoder in &encoders {
+            encoder.fill(block * BLOCK, x, columns.len());
+        }
+        clipped += clip_to(x, clip);
+    }
+    let y = table.target().map(<[f64]>::to_vec).unwrap_or_default();
+    let offset = table.offset().map(<[f64]>::to_vec).unwrap_or_default();
+    Ok(Encoded { columns, x, y, offset, clipped })
+}
+
+/// One feature, and where its encoded columns are.
+enum Encoder<'a> {
+    Numeric { cells: &'a Numbers, fill: f64, mean: f64, std: f64, indicator: bool, at: usize },
+    Categorical { cells: &'a [Option<u32>], base: Option<usize>, missing: Option<usize>, at: usize },
+}
+
+impl<'a> Encoder<'a> {
+    fn new(
+        feature: &Feature,
+        column: &'a Column,
+        standardisation: &[Standardisation],
+        at: Range<usize>,
+    ) -> Result<Self, EncodingError> {
         match (&feature.kind, column) {
-            (FeatureKind::Numeric(numeric), Column::Numeric(values)) => {
+            (FeatureKind::Numeric(numeric), Column::Numeric(cells)) => {
                 let (mean, std) = scale(&feature.name, numeric.scale, standardisation)?;
                 let fill = match numeric.missing {
                     NumericMissing::Value(value) => value,
                     // Refused cells are not in the table.
                     NumericMissing::Refuse | NumericMissing::Mean => mean,
                 };
-                for (row, value) in values.iter().enumerate() {
-                    x[[row, at]] = (value.unwrap_or(fill) - mean) / std;
-                    if numeric.indicator {
-                        x[[row, at + 1]] = f64::from(u8::from(value.is_none()));
+                let indicator = numeric.indicator;
+                Ok(Self::Numeric { cells, fill, mean, std, indicator, at: at.start })
+            }
+            (FeatureKind::Categorical(categorical), Column::Categorical(cells)) => {
+                let base = categorical.levels.iter().position(|level| *level == categorical.base);
+                let missing = (at.len() == categorical.levels.len()).then(|| at.len() - 1);
+                Ok(Self::Categorical { cells, base, missing, at: at.start })
+            }
+            _ => unreachable!("columns are made by the kinds of the features"),
+        }
+    }
+
+    /// Fills in rows of `width` columns, which are zero, from row number `first` on.
+    fn fill(&self, first: usize, x: &mut [f64], width: usize) {
+        let rows = x.chunks_exact_mut(width);
+        match *self {
+            Self::Numeric { cells, fill, mean, std, indicator, at } => {
+                for (row, value) in rows.zip(cells.iter().skip(first)) {
+                    row[at] = (value.unwrap_or(fill) - mean) / std;
+                    if indicator {
+                        row[at + 1] = f64::from(u8::from(value.is_none()));
                     }
                 }
             }
-            (FeatureKind::Categorical(categorical), Column::Categorical(values)) => {
-                let base = categorical.levels.iter().position(|level| *level == categorical.base);
-                let width = feature.columns().len();
-                for (row, value) in values.iter().enumerate() {
+            Self::Categorical { cells, base, missing, at } => {
+                for (row, value) in rows.zip(&cells[first..]) {
                     // The column of a level is its place among the levels without the base.
                     let place = match (value.map(|level| level as usize), base) {
                         (Some(level), Some(base)) if level < base => Some(level),
                         (Some(level), Some(base)) if level > base => Some(level - 1),
-                        (None, _) if width == categorical.levels.len() => Some(width - 1),
+                        (None, _) => missing,
                         _ => None,
                     };
                     if let Some(place) = place {
-                        x[[row, at + place]] = 1.0;
+                        row[at + place] = 1.0;
                     }
                 }
             }
-            _ => unreachable!("columns are made by the kinds of the features"),
         }
-        at += feature.columns().len();
     }
-    let clipped = clip_to(&mut x, clip);
-    let y = table.target().map(<[f64]>::to_vec).unwrap_or_default();
-    let offset = table.offset().map(<[f64]>::to_vec).unwrap_or_default();
-    Ok(Encoded { columns, x, y, offset, clipped })
 }
 
 /// The mean and the standard deviation that `scale` stands for.
@@ -237,7 +291,7 @@ pub(crate) fn scale(
     }
 }
 
-fn clip_to(x: &mut Array2<f64>, clip: f64) -> usize {
+fn clip_to(x: &mut [f64], clip: f64) -> usize {
     let mut clipped = 0;
     for value in x.iter_mut().filter(|value| value.abs() > clip) {
         *value = clip.copysign(*value);
@@ -246,9 +300,9 @@ fn clip_to(x: &mut Array2<f64>, clip: f64) -> usize {
     clipped
 }
 
-impl fmt::Debug for JointColumn {
+impl fmt::Debug for JointColumn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JointColumn({:?}, [{} values, redacted])", self.name, self.values.len())
+        write!(f, "JointColumn({:?}, [{} values, redacted])", self.name, self.cells.len())
     }
 }
 

@@ -23,6 +23,6 @@ pub use schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
     Scaling, Schema,
 };
-pub use table::{BadCell, CellError, Column, Table, TableBuilder};
+pub use table::{BadCell, CellError, Column, Numbers, Table, TableBuilder};
 pub use target::{BinaryTarget, CountTarget, NumericTarget, Target};
 pub use validate::SchemaError;

@@ -15,10 +15,54 @@ pub struct Table {
 
 /// One column of a [`Table`]: **private data**. Formatting it shows the length and no value.
 pub enum Column {
-    /// Finite numbers on the scale of the file; `None` where the cell is missing.
-    Numeric(Vec<Option<f64>>),
+    /// Numbers on the scale of the file.
+    Numeric(Numbers),
     /// Indices into the feature's levels; `None` where the cell is missing.
     Categorical(Vec<Option<u32>>),
+}
+
+/// A column of finite numbers, some of which may be missing: **private data**. Formatting it shows
+/// the length.
+#[derive(Clone, Default)]
+pub struct Numbers {
+    /// NaN where the cell is missing: half of what an `Option` takes.
+    cells: Vec<f64>,
+}
+
+impl Numbers {
+    /// The number of cells, missing ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether there are no cells.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The cells; `None` where one is missing.
+    pub fn iter(&self) -> impl Iterator<Item = Option<f64>> + Clone {
+        self.cells.iter().map(|&cell| (!cell.is_nan()).then_some(cell))
+    }
+
+    /// Adds a cell. What is not a number counts as missing.
+    pub fn push(&mut self, cell: Option<f64>) {
+        self.cells.push(cell.unwrap_or(f64::NAN));
+    }
+}
+
+impl FromIterator<Option<f64>> for Numbers {
+    fn from_iter<I: IntoIterator<Item = Option<f64>>>(cells: I) -> Self {
+        Self { cells: cells.into_iter().map(|cell| cell.unwrap_or(f64::NAN)).collect() }
+    }
+}
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Numbers([{} values, redacted])", self.len())
+    }
 }
 
 /// The rule that a cell breaks. Holds the rule, which is public, and never the cell's value.
@@ -146,7 +190,7 @@ impl Table {
 impl Column {
     fn missing(&self) -> usize {
         match self {
-            Self::Numeric(values) => values.iter().filter(|value| value.is_none()).count(),
+            Self::Numeric(values) => values.iter().filter(Option::is_none).count(),
             Self::Categorical(values) => values.iter().filter(|value| value.is_none()).count(),
         }
     }
@@ -180,7 +224,7 @@ pub struct TableBuilder {
 impl TableBuilder {
     fn new(schema: Schema, with_target: bool) -> Self {
         let empty = |kind: &FeatureKind| match kind {
-            FeatureKind::Numeric(_) => Column::Numeric(Vec::new()),
+            FeatureKind::Numeric(_) => Column::Numeric(Numbers::default()),
             FeatureKind::Categorical(_) => Column::Categorical(Vec::new()),
         };
         let columns = schema.features().iter().map(|feature| empty(&feature.kind)).collect();

@@ -10,6 +10,7 @@ use mpc_core::{Outputs, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
 use crate::agreed::Agreed;
+use crate::artifact::LeastSquares;
 use crate::error::Error;
 use crate::plaintext::score;
 use crate::plan::linear::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -34,63 +35,14 @@ pub struct LinearFit {
     pub coefficients: Vec<f64>,
     /// Their standard errors, if the study asks for inference and has no penalty.
     pub std_errors: Option<Vec<f64>>,
-    /// The sums of squares, if the study asks for inference.
-    pub sums: Option<Sums>,
+    /// What follows from the sums of squares over all parties' rows, if the study asks for
+    /// inference.
+    pub statistics: Option<LeastSquares>,
     /// The convergence check: at most 1/64, or there is no fit.
     pub check: f64,
 }
 
-/// Sums of squares over all parties' rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sums {
-    /// The number of rows.
-    pub rows: u64,
-    /// The number of coefficients, the intercept included.
-    pub coefficients: usize,
-    /// Whether one of them is an intercept.
-    pub intercept: bool,
-    /// Of the residuals.
-    pub residual: f64,
-    /// Of the targets: about their mean with an intercept, about zero without one.
-    pub total: f64,
-}
-
-impl Sums {
-    /// Degrees of freedom of the residuals.
-    #[must_use]
-    pub fn degrees(&self) -> f64 {
-        self.rows as f64 - self.coefficients as f64
-    }
-
-    /// The residual variance.
-    #[must_use]
-    pub fn variance(&self) -> f64 {
-        self.residual / self.degrees()
-    }
-
-    /// The coefficient of determination.
-    #[must_use]
-    pub fn r2(&self) -> f64 {
-        1.0 - self.residual / self.total
-    }
-
-    /// The same, adjusted for the number of coefficients.
-    #[must_use]
-    pub fn adjusted_r2(&self) -> f64 {
-        let total = self.rows as f64 - f64::from(u8::from(self.intercept));
-        1.0 - self.variance() / (self.total / total)
-    }
-
-    /// F of all slopes together, and its two degrees of freedom.
-    #[must_use]
-    pub fn f(&self) -> (f64, f64, f64) {
-        let slopes = self.coefficients as f64 - f64::from(u8::from(self.intercept));
-        let f = (self.total - self.residual) / slopes / self.variance();
-        (f, slopes, self.degrees())
-    }
-}
-
-/// Allows the outputs of [`run`]: the check to everybody, the rest to `recipients`.
+/// Allows the outputs of [`Regression::run`]: the check to everybody, the rest to `recipients`.
 #[must_use]
 pub fn allow(plan: &LinearPlan, outputs: Outputs, recipients: Recipients) -> Outputs {
     let outputs = outputs.allow(CHECK, Recipients::All).allow(COEFFICIENTS, recipients);
@@ -98,69 +50,97 @@ pub fn allow(plan: &LinearPlan, outputs: Outputs, recipients: Recipients) -> Out
     if plan.settings().std_errors() { outputs.allow(DIAGONAL, recipients) } else { outputs }
 }
 
-/// Fits jointly. The rounds of [`LinearPlan::inverse`] and [`LinearPlan::solution`], and one an
-/// output: [`LinearPlan::training_cost`],
-/// [`LinearPlan::release_cost`]. Gives the fit to those whom the session allows.
-///
-/// Reveals [`CHECK`] first, and nothing else if it fails; then [`COEFFICIENTS`], [`DIAGONAL`] and
-/// [`SUMS`] as far as the plan says.
-///
-/// # Errors
-/// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
-/// [`Error::NotConverged`] when the design is too ill-conditioned; network errors.
-pub async fn run(
-    plan: &Agreed<LinearPlan>,
-    rows: &Rows,
-    source: &mut dyn CorrelationSource,
-    session: &mut Session,
-) -> Result<Option<LinearFit>, Error> {
-    let settings = plan.settings();
-    let (me, columns) = (session.me(), settings.mean_squares.len());
-    if rows.len() as u64 != settings.rows[me] || rows.columns() != columns {
-        return Err(Error::Data(format!(
-            "{} rows of {} columns were given, where the plan has {} of {columns}",
-            rows.len(),
-            rows.columns(),
-            settings.rows[me]
-        )));
-    }
-    if rows.x().iter().chain(rows.y()).any(|v| !v.is_finite()) {
-        return Err(Error::Data("an entry of the rows is not a number".to_owned()));
-    }
-    source.demand(plan.requests())?;
-    let (g, c) = normal_equations(plan, rows, me).await?;
+/// A regression whose own sums of products are made: this party's shares of the normal equations.
+pub struct Regression<'a> {
+    plan: &'a Agreed<LinearPlan>,
+    rows: &'a Rows,
+    g: Shared<Z128>,
+    c: Shared<Z128>,
+}
 
-    let inverted = inverse(plan.inverse(), &g, Start::Identity, source, session).await?;
-    let check = reveal_check(plan, &inverted, session).await?;
-    let w = solution(plan.solution(), &inverted, &c, source, session).await?;
-
-    let drop = plan.solution().fraction() - settings.release_fraction;
-    let coefficients = session.reveal(COEFFICIENTS, &w, 128, drop).await?;
-    let (middle, half) = settings.target_scale();
-    let coefficients = coefficients.map(|values| {
-        let mut all: Vec<f64> =
-            values.iter().map(|&v| half * fixed::decode(v, settings.release_fraction)).collect();
-        if settings.intercept {
-            all[columns] += middle;
+impl<'a> Regression<'a> {
+    /// Orders the correlations, and goes through the own rows once while they are made: exact sums
+    /// of products, no round.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
+    pub async fn begin(
+        plan: &'a Agreed<LinearPlan>,
+        rows: &'a Rows,
+        source: &mut dyn CorrelationSource,
+        session: &Session,
+    ) -> Result<Self, Error> {
+        let settings = plan.settings();
+        let (me, columns) = (session.me(), settings.mean_squares.len());
+        if rows.len() as u64 != settings.rows[me] || rows.columns() != columns {
+            return Err(Error::Data(format!(
+                "{} rows of {} columns were given, where the plan has {} of {columns}",
+                rows.len(),
+                rows.columns(),
+                settings.rows[me]
+            )));
         }
-        all
-    });
-    let diagonal =
-        if settings.std_errors() { reveal_diagonal(plan, &inverted, session).await? } else { None };
-    let sums = if settings.inference {
-        let coefficients = coefficients.as_ref().ok_or_else(|| {
-            Error::Settings("inference needs the coefficients to be for every party".to_owned())
-        })?;
-        reveal_sums(plan, rows, coefficients, session).await?
-    } else {
-        None
-    };
-    Ok(coefficients.map(|coefficients| {
-        let std_errors = diagonal.zip(sums).map(|(diagonal, sums)| {
-            diagonal.iter().map(|d| libm::sqrt(d * sums.variance())).collect()
+        if rows.x().iter().chain(rows.y()).any(|v| !v.is_finite()) {
+            return Err(Error::Data("an entry of the rows is not a number".to_owned()));
+        }
+        source.demand(plan.requests())?;
+        let (g, c) = normal_equations(plan, rows, me).await;
+        Ok(Self { plan, rows, g, c })
+    }
+
+    /// Fits jointly. The rounds of [`LinearPlan::inverse`] and [`LinearPlan::solution`], and one an
+    /// output: [`LinearPlan::training_cost`],
+    /// [`LinearPlan::release_cost`]. Gives the fit to those whom the session allows.
+    ///
+    /// Reveals [`CHECK`] first, and nothing else if it fails; then [`COEFFICIENTS`], [`DIAGONAL`]
+    /// and [`SUMS`] as far as the plan says.
+    ///
+    /// # Errors
+    /// [`Error::NotConverged`] when the design is too ill-conditioned; network errors.
+    pub async fn run(
+        self,
+        source: &mut dyn CorrelationSource,
+        session: &mut Session,
+    ) -> Result<Option<LinearFit>, Error> {
+        let Self { plan, rows, g, c } = self;
+        let settings = plan.settings();
+        let columns = settings.mean_squares.len();
+        let inverted = inverse(plan.inverse(), &g, Start::Identity, source, session).await?;
+        let check = reveal_check(plan, &inverted, session).await?;
+        let w = solution(plan.solution(), &inverted, &c, source, session).await?;
+
+        let drop = plan.solution().fraction() - settings.release_fraction;
+        let coefficients = session.reveal(COEFFICIENTS, &w, 128, drop).await?;
+        let (middle, half) = settings.target_scale();
+        let coefficients = coefficients.map(|values| {
+            let decode = |&v| half * fixed::decode(v, settings.release_fraction);
+            let mut all: Vec<f64> = values.iter().map(decode).collect();
+            if settings.intercept {
+                all[columns] += middle;
+            }
+            all
         });
-        LinearFit { coefficients, std_errors, sums, check }
-    }))
+        let diagonal = if settings.std_errors() {
+            reveal_diagonal(plan, &inverted, session).await?
+        } else {
+            None
+        };
+        let statistics = if settings.inference {
+            let coefficients = coefficients.as_ref().ok_or_else(|| {
+                Error::Settings("inference needs the coefficients to be for every party".to_owned())
+            })?;
+            reveal_sums(plan, rows, coefficients, session).await?
+        } else {
+            None
+        };
+        Ok(coefficients.map(|coefficients| {
+            let std_errors = diagonal.zip(statistics.as_ref()).map(|(diagonal, statistics)| {
+                let variance = statistics.residual_variance;
+                diagonal.iter().map(|d| libm::sqrt(d * variance)).collect()
+            });
+            LinearFit { coefficients, std_errors, statistics, check }
+        }))
+    }
 }
 
 async fn reveal_check(
@@ -206,7 +186,7 @@ async fn reveal_sums(
     rows: &Rows,
     coefficients: &[f64],
     session: &mut Session,
-) -> Result<Option<Sums>, Error> {
+) -> Result<Option<LeastSquares>, Error> {
     let settings = plan.settings();
     let (middle, half) = settings.target_scale();
     let columns = settings.mean_squares.len();
@@ -235,18 +215,19 @@ async fn reveal_sums(
         share.push(Z128::from_i128(fixed::encode(value, scale, 126)?));
     }
     let revealed = session.reveal(SUMS, &Shared::column(share), 128, 0).await?;
-    Ok(revealed.map(|all| {
-        let [residual, sum, squares] = [0, 1, 2].map(|i| fixed::decode(all[i], scale));
-        let rows = plan.total_rows();
-        let about_mean = if settings.intercept { sum * sum / rows as f64 } else { 0.0 };
-        Sums {
-            rows,
-            coefficients: coefficients.len(),
-            intercept: settings.intercept,
-            residual: half * half * residual,
-            total: half * half * (squares - about_mean),
-        }
-    }))
+    let Some(all) = revealed else { return Ok(None) };
+    let [residual, sum, squares] = [0, 1, 2].map(|i| fixed::decode(all[i], scale));
+    let rows = plan.total_rows();
+    let about_mean = if settings.intercept { sum * sum / rows as f64 } else { 0.0 };
+    let fit = LeastSquares::new(
+        rows,
+        columns as u64,
+        settings.intercept,
+        half * half * residual,
+        half * half * (squares - about_mean),
+    );
+    // The plan has seen to it that there are more rows than coefficients.
+    fit.map(Some).ok_or_else(|| Error::Settings("no degrees of freedom are left".to_owned()))
 }
 
 /// This party's shares of G = (X^T X / n + l2) / scale, with the shift, and of
@@ -255,7 +236,7 @@ async fn normal_equations(
     plan: &LinearPlan,
     rows: &Rows,
     me: usize,
-) -> Result<(Shared<Z128>, Shared<Z128>), Error> {
+) -> (Shared<Z128>, Shared<Z128>) {
     let settings = plan.settings();
     let (columns, d) = (settings.mean_squares.len(), settings.weights());
     let sums = Moments::of(rows, settings).await;
@@ -282,5 +263,5 @@ async fn normal_equations(
         }
     }
     let c = sums.xy.iter().map(|&sum| rounded(sum, c_scale)).collect();
-    Ok((g, Shared::column(c)))
+    (g, Shared::column(c))
 }

@@ -7,7 +7,8 @@ use mpc_core::correlations::{CorrelationSource, MatrixShape, OwnRows};
 use mpc_core::testing::{Opening, World, record_openings, take_openings};
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan};
-use mpc_ml::solvers::{exact, optimum};
+use mpc_ml::solvers::exact::{self, Regression};
+use mpc_ml::solvers::optimum;
 use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Rows, synthetic};
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -158,8 +159,14 @@ impl Fit {
                 }
                 Plan::Linear(plan) => {
                     let plan = Agreed::among((**plan).clone(), &mut session).await?;
-                    let fit = exact::run(&plan, rows, &mut source, &mut session).await;
-                    fit.map(|fit| fit.is_some())
+                    let sums = Regression::begin(&plan, rows, &mut source, &session).await;
+                    match sums {
+                        Ok(sums) => {
+                            let fit = sums.run(&mut source, &mut session).await;
+                            fit.map(|fit| fit.is_some())
+                        }
+                        Err(error) => Err(error),
+                    }
                 }
             };
             let fitted = match fit {

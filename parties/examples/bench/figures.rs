@@ -15,7 +15,7 @@ use crate::shapes::Shape;
 /// is that of all nodes, bytes are those of the party that sends the most; of several runs, the
 /// median.
 pub fn of(shape: &Shape) -> Outcome<Value> {
-    let (reports, lost) = mesh::run(shape)?;
+    let (reports, lost): (Vec<Report>, u64) = mesh::run(&shape.mesh())?;
     let mut figures = Map::new();
     let mut put = |name: &str, value: Value| figures.insert(name.to_owned(), value);
     put("name", json!(shape.name));
@@ -143,7 +143,7 @@ fn in_the_clear(shape: &Shape, reports: &[Report]) -> Outcome<(f64, f64)> {
     Ok((seconds, differences.fold(0.0, f64::max)))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -2,7 +2,7 @@
 //! processes that meet over QUIC on loopback or over a slow line, each figure beside its floor.
 //!
 //! Usage: bench [--smoke] [--only PART,..] [--json FILE] [--criterion DIR] [--link FILE]
-//! [--transfers FILE]. Parts are training, wide and slow, and all of them if none is named. The
+//! [--transfers FILE]. Parts are training, wide, slow and linear, and all of them if none is named. The
 //! last three name figures measured before (by the kernel benches, the link example and the
 //! transfers example), which are put beside these. The other arguments are its own, for its child
 //! processes.
@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
 mod figures;
+mod linear;
 mod mesh;
 mod node;
 mod parts;
@@ -36,15 +37,19 @@ fn main() -> Outcome<()> {
         let at = arguments.iter().position(|argument| argument == flag)?;
         arguments.get(at + 1).cloned()
     };
-    if let Some(name) = after("--training") {
-        let node = after("--node").ok_or("--node is missing")?;
+    if let Some(node) = after("--node") {
+        let node = node.parse()?;
         let folder = after("--folder").ok_or("--folder is missing")?;
+        let folder = Path::new(&folder);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let shape = shapes::find(&name)?;
-        return runtime.block_on(node::run(&shape, node.parse()?, Path::new(&folder)));
+        if let Some(name) = after("--linear") {
+            return runtime.block_on(linear::run(&linear::find(&name)?, node, folder));
+        }
+        let name = after("--training").ok_or("--training is missing")?;
+        return runtime.block_on(node::run(&shapes::find(&name)?, node, folder));
     }
     let chosen = match after("--only") {
-        None => vec![Part::Training, Part::Wide, Part::Slow],
+        None => vec![Part::Training, Part::Wide, Part::Slow, Part::Linear],
         Some(names) => names.split(',').filter_map(Part::named).collect(),
     };
     let mut results = json!({
@@ -67,6 +72,11 @@ fn main() -> Outcome<()> {
         trainings.push(figures);
     }
     results["training"] = Value::Array(trainings);
+    if let Some(shape) = linear::of(smoke, &chosen) {
+        let figures = linear::figures(&shape)?;
+        report::linear(&figures);
+        results["linear"] = figures;
+    }
     if let Some(path) = after("--json") {
         fs::write(path, format!("{results:#}\n"))?;
     }

@@ -7,16 +7,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mpc_core::correlations::Origin;
-use mpc_net::PartyId;
+use futures_util::future::try_join_all;
 use mpc_net::quic::{
     Identity, JoinOptions, LinkSettings, Mtu, Observer, Peer, QuicTransport, Roster, join,
 };
+use mpc_net::{Due, PartyId, Tag, Transport};
+use serde::de::DeserializeOwned;
 
 use crate::Outcome;
-use crate::node::Report;
-use crate::relay::Relay;
-use crate::shapes::Shape;
+use crate::relay::{Line, Relay};
+
+const BARRIER: Tag = Tag::new("bench/barrier");
 
 /// A product of a large matrix takes its time on a busy machine.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -30,11 +31,27 @@ fn addresses_path(folder: &Path, node: usize) -> PathBuf {
     folder.join(format!("{node}.addresses"))
 }
 
-/// Runs a training in processes of its own. Gives what each node measured, and the datagrams that
-/// the line lost.
-pub fn run(shape: &Shape) -> Outcome<(Vec<Report>, u64)> {
+/// Which processes there are, and what lies between them.
+pub struct Nodes {
+    /// The arguments that tell a process what it is part of.
+    pub role: [&'static str; 2],
+    pub parties: usize,
+    /// Whether a dealer comes after the parties.
+    pub dealer: bool,
+    pub line: Option<Line>,
+}
+
+impl Nodes {
+    fn count(&self) -> usize {
+        self.parties + usize::from(self.dealer)
+    }
+}
+
+/// Runs the nodes as processes of their own. Gives what each of them measured, and the datagrams
+/// that the line lost.
+pub fn run<R: DeserializeOwned>(nodes: &Nodes) -> Outcome<(Vec<R>, u64)> {
     let folder = tempfile::tempdir()?;
-    let nodes = shape.nodes();
+    let (line, role, nodes) = (nodes.line, nodes.role, nodes.count());
     let sockets = (0..nodes)
         .map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect::<Result<Vec<_>, _>>()?;
@@ -47,7 +64,7 @@ pub fn run(shape: &Shape) -> Outcome<(Vec<Report>, u64)> {
         // The node with the lower index dials; what it dials is the line to the other.
         let mut lines = String::new();
         for (peer, &address) in listening.iter().enumerate() {
-            let address = match shape.line {
+            let address = match line {
                 Some(line) if peer > node => {
                     relay.add(line, address, (node * nodes + peer) as u64)?
                 }
@@ -60,7 +77,7 @@ pub fn run(shape: &Shape) -> Outcome<(Vec<Report>, u64)> {
     let mut children = Vec::new();
     for node in 0..nodes {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--training", shape.name, "--node", &node.to_string(), "--folder"]);
+        command.args(role).args(["--node", &node.to_string(), "--folder"]);
         children.push(command.arg(folder.path()).stdout(Stdio::piped()).spawn()?);
     }
     // All are waited for before the first failure is told: none is left behind.
@@ -77,7 +94,7 @@ pub fn run(shape: &Shape) -> Outcome<(Vec<Report>, u64)> {
 }
 
 /// Meets the other nodes.
-pub async fn meet(shape: &Shape, me: usize, folder: &Path) -> Outcome<QuicTransport> {
+pub async fn meet(all: &Nodes, me: usize, folder: &Path) -> Outcome<QuicTransport> {
     let addresses = fs::read_to_string(addresses_path(folder, me))?;
     let mut nodes = Vec::new();
     let mut own = None;
@@ -93,15 +110,25 @@ pub async fn meet(shape: &Shape, me: usize, folder: &Path) -> Outcome<QuicTransp
         }
     }
     let (key, listen) = own.ok_or("this node has no address")?;
-    let dealer = shape.origin == Origin::Dealer;
-    let roster = Roster { me: PartyId::from_index(me), nodes, dealer };
+    let roster = Roster { me: PartyId::from_index(me), nodes, dealer: all.dealer };
     let mut options = JoinOptions::new(listen, [1; 32]);
     options.silence_timeout = SILENCE;
-    options.link = match shape.line {
+    options.link = match all.line {
         None => LinkSettings { mtu: Mtu::Loopback, ..LinkSettings::default() },
         // As an operator would have it who knows nothing of the line.
         Some(_) => LinkSettings { mtu: Mtu::Network, ..LinkSettings::default() },
     };
     let quiet: Observer = Arc::new(|_| {});
     Ok(join(&key, &roster, &options, &quiet).await?)
+}
+
+/// Everybody begins together.
+pub async fn barrier(channel: &dyn Transport) -> Outcome<()> {
+    let peers =
+        || (0..channel.nodes()).map(PartyId::from_index).filter(|&peer| peer != channel.id());
+    let sends = try_join_all(peers().map(|peer| channel.send(peer, BARRIER, &[])));
+    let receives =
+        try_join_all(peers().map(|peer| channel.recv(peer, Due::exactly(BARRIER, 0).patiently())));
+    tokio::try_join!(sends, receives)?;
+    Ok(())
 }

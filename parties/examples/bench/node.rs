@@ -2,24 +2,21 @@
 
 use std::path::Path;
 
-use futures_util::future::try_join_all;
 use mpc_core::correlations::dealer::{DealerSource, serve};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::{Outputs, Recipients, Session, SessionOptions};
 use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
 use mpc_ml::{Agreed, Rows, SgdPlan};
-use mpc_net::{Due, PartyId, Tag, Transport};
+use mpc_net::Transport;
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
-use crate::mesh::meet;
+use crate::mesh::{barrier, meet};
 use crate::replay::replay;
 use crate::shapes::{REQUESTS, Shape, Step};
 use crate::stock::{Ahead, Stock};
 use crate::usage::{Since, Used, forget_memory, memory_mb};
-
-const BARRIER: Tag = Tag::new("bench/barrier");
 
 /// What a node has to tell.
 #[derive(Serialize, Deserialize)]
@@ -42,7 +39,7 @@ pub async fn run(shape: &Shape, me: usize, folder: &Path) -> Outcome<()> {
     let plan = shape.plan()?;
     let own = shape.data().into_iter().nth(me);
     let own = own.map(|rows| rows.ordered(&plan.schedule().own_order(me)));
-    let root = meet(shape, me, folder).await?;
+    let root = meet(&shape.mesh(), me, folder).await?;
     forget_memory();
     let mut node = Node { shape, plan: &plan, own, me, records: Vec::new(), model: None };
     for run in 0..shape.runs {
@@ -142,15 +139,4 @@ impl Node<'_> {
         self.own = Some(own);
         Ok(())
     }
-}
-
-/// Everybody begins together.
-async fn barrier(channel: &dyn Transport) -> Outcome<()> {
-    let peers =
-        || (0..channel.nodes()).map(PartyId::from_index).filter(|&peer| peer != channel.id());
-    let sends = try_join_all(peers().map(|peer| channel.send(peer, BARRIER, &[])));
-    let receives =
-        try_join_all(peers().map(|peer| channel.recv(peer, Due::exactly(BARRIER, 0).patiently())));
-    tokio::try_join!(sends, receives)?;
-    Ok(())
 }

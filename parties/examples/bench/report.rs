@@ -88,3 +88,39 @@ pub fn training(figures: &Value) {
         "largest resident memory, all nodes together"
     );
 }
+
+/// The figures of the linear regression.
+pub fn linear(figures: &Value) {
+    println!("{}", figures["title"].as_str().unwrap_or(""));
+    let number = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
+    println!("  {:<52} {:>9} {:>9} {:>9}", "", "s", "floor, s", "ratio");
+    for (what, name) in [
+        ("reading, all parties (floor: the libraries alone)", "reading"),
+        ("product, all parties (floor: X^T X in the clear)", "product"),
+    ] {
+        println!(
+            "  {what:<52} {:>9.3} {:>9.3} {:>9.2}",
+            number(&format!("{name}_s")),
+            number(&format!("{name}_floor_s")),
+            number(&format!("{name}_over_floor"))
+        );
+    }
+    for (what, name) in [
+        ("standardising, all parties, processor time", "standardising_s"),
+        ("encoding, all parties", "encoding_s"),
+        ("preparation and rounds, slowest node", "protocol_s"),
+        ("preparation and rounds, all parties, processor time", "protocol_cpu_s"),
+    ] {
+        println!("  {what:<52} {:>9.3}", number(name));
+    }
+    println!("  {:<52} {:>9}", "rounds", number("rounds"));
+    println!("  {:<52} {:>9.2} MB", "sent by a party", number("protocol_mb"));
+    let what = "from the law of the data, in standard errors";
+    println!("  {what:<52} {:>9.2}", number("distance"));
+    let most = |name: &str| {
+        let all = figures[name].as_array().into_iter().flatten().filter_map(Value::as_f64);
+        all.fold(0.0, f64::max)
+    };
+    println!("  {:<52} {:>9.0} MB", "largest resident memory of a node", most("memory_mb"));
+    println!("  {:<52} {:>9.0} MB", "its file", most("file_mb"));
+}

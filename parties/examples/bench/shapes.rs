@@ -5,6 +5,7 @@ use mpc_core::protocols::fit::Weighting;
 use mpc_ml::{Rows, SgdPlan, SgdSettings, synthetic};
 
 use crate::Outcome;
+use crate::mesh::Nodes;
 use crate::relay::Line;
 
 /// A part of the whole that can be asked for alone.
@@ -13,6 +14,7 @@ pub enum Part {
     Training,
     Wide,
     Slow,
+    Linear,
 }
 
 impl Part {
@@ -22,6 +24,7 @@ impl Part {
             "training" => Some(Self::Training),
             "wide" => Some(Self::Wide),
             "slow" => Some(Self::Slow),
+            "linear" => Some(Self::Linear),
             _ => None,
         }
     }
@@ -220,6 +223,16 @@ impl Shape {
     /// Parties, and the dealer where there is one.
     pub fn nodes(&self) -> usize {
         self.parties + usize::from(self.origin == Origin::Dealer)
+    }
+
+    /// The processes of the training.
+    pub fn mesh(&self) -> Nodes {
+        Nodes {
+            role: ["--training", self.name],
+            parties: self.parties,
+            dealer: self.origin == Origin::Dealer,
+            line: self.line,
+        }
     }
 
     pub fn data(&self) -> Vec<Rows> {

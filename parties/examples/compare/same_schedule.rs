@@ -67,7 +67,7 @@ impl Comparison {
         let clip = study.model().clip;
         let rows = tables
             .iter()
-            .map(|table| Ok(rows_of(&encode(table, &standardisation, clip)?)))
+            .map(|table| Ok(rows_of(encode(table, &standardisation, clip)?)))
             .collect::<Outcome<Vec<Rows>>>()?;
 
         let counts = rows.iter().map(|rows| rows.len() as u64).collect();

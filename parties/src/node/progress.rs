@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mpc_core::correlations::Production;
+use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
+use mpc_net::BoxFuture;
 use mpc_net::quic::{JoinEvent, Observer};
 
 /// Prints one line to standard error.
@@ -102,5 +103,53 @@ impl Progress {
     pub(super) fn finish(self) {
         self.made.finish_and_clear();
         self.steps.finish_and_clear();
+    }
+}
+
+/// A source that shows how many of its correlations were taken: the progress of a method that
+/// takes them at an even pace and tells no steps of its own.
+pub(super) struct Watched<'a> {
+    source: &'a mut dyn CorrelationSource,
+    /// How many will be taken.
+    all: u64,
+    taken: u64,
+    progress: Progress,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(source: &'a mut dyn CorrelationSource, all: u64, progress: Progress) -> Self {
+        Self { source, all: all.max(1), taken: 0, progress }
+    }
+
+    pub(super) fn end(self) {
+        self.progress.finish();
+    }
+}
+
+impl CorrelationSource for Watched<'_> {
+    fn register(&mut self, matrix: OwnedMatrix) -> BoxFuture<'_, Result<u32, mpc_core::Error>> {
+        self.source.register(matrix)
+    }
+
+    fn demand(&mut self, requests: Vec<Request>) -> Result<(), mpc_core::Error> {
+        self.source.demand(requests)
+    }
+
+    fn take(&mut self) -> BoxFuture<'_, Result<Correlation, mpc_core::Error>> {
+        Box::pin(async move {
+            let correlation = self.source.take().await?;
+            self.taken += 1;
+            let steps = self.taken * self.progress.total / self.all;
+            self.progress.at(steps, self.source.production());
+            Ok(correlation)
+        })
+    }
+
+    fn production(&self) -> Production {
+        self.source.production()
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), mpc_core::Error>> {
+        self.source.finish()
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
 use mpc_ml::data::JointColumn;
+use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
@@ -61,7 +62,7 @@ impl StudyFolder {
     ///
     /// # Errors
     /// [`Exit::Exists`] when the statistics of other rows were revealed before.
-    pub fn bind_statistics(&self, columns: &[JointColumn], rows: usize) -> Result<(), Failure> {
+    pub fn bind_statistics(&self, columns: &[JointColumn<'_>], rows: usize) -> Result<(), Failure> {
         let path = self.0.join("statistics-of.bin");
         let digest = digest_of(columns, rows);
         match fs::read(&path) {
@@ -114,17 +115,27 @@ impl StudyFolder {
     }
 }
 
-/// A digest of what this party puts into the statistics. Stays in the state directory.
-fn digest_of(columns: &[JointColumn], rows: usize) -> [u8; 32] {
-    let mut bytes = Zeroizing::new((rows as u64).to_le_bytes().to_vec());
+/// A digest of what this party puts into the statistics. Stays in the state directory, and is no
+/// part of the protocol: SHA-256, which processors have instructions for, since this goes through
+/// all rows.
+fn digest_of(columns: &[JointColumn<'_>], rows: usize) -> [u8; 32] {
+    let mut hash = Context::new(&SHA256);
+    hash.update(b"mpc rows of the statistics, version 1\0");
+    hash.update(&(rows as u64).to_le_bytes());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * rows));
     for column in columns {
-        bytes.extend_from_slice(column.name.as_bytes());
-        for value in &column.values {
+        hash.update(&(column.name.len() as u64).to_le_bytes());
+        hash.update(column.name.as_bytes());
+        bytes.clear();
+        for value in column.values() {
             let bits = value.map_or(u64::MAX, f64::to_bits);
             bytes.extend_from_slice(&bits.to_le_bytes());
         }
+        hash.update(&bytes);
     }
-    mpc_core::rand::hash("rows of the statistics", &[&bytes])
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hash.finish().as_ref());
+    digest
 }
 
 impl ReleaseLog for StudyFolder {

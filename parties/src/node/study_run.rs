@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mpc_core::{Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
-use mpc_ml::data::{Encoded, Standardisation, encode};
+use mpc_ml::data::{Encoded, Standardisation, Table, encode};
 use mpc_ml::standardise;
 use mpc_net::quic::{JoinOptions, Roster, join};
 
@@ -19,13 +19,21 @@ use super::{
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::create;
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
+use crate::study::Study;
 
 const ROWS: Tag = Tag::new("study/rows");
 
 /// A party that is ready to take part: everything that it can check alone is checked.
 pub struct Participant {
-    side: OwnSide,
+    node: Node,
+    table: Table,
+}
+
+/// Everything but the rows, which are kept no longer than until they are encoded.
+struct Node {
+    study: Study,
+    settings: Settings,
     identity: Identity,
     roster: Roster,
     folder: StudyFolder,
@@ -63,7 +71,10 @@ impl Participant {
         folder.open(&outputs::of_the_fit(&side.study))?;
         StudyFolder::refuse_existing(&folder.model())?;
         StudyFolder::refuse_existing(&folder.receipt())?;
-        Ok(Self { side, identity, roster, folder, out: out.map(Path::to_owned) })
+        let OwnSide { study, settings, data, .. } = side;
+        let out = out.map(Path::to_owned);
+        let node = Node { study, settings, identity, roster, folder, out };
+        Ok(Self { node, table: data.table })
     }
 
     /// Meets the others, runs the study with them, and writes the model and the receipt.
@@ -71,7 +82,13 @@ impl Participant {
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
     pub async fn run(self) -> Result<Finished, Failure> {
-        let OwnSide { study, settings, .. } = &self.side;
+        self.node.run(self.table).await
+    }
+}
+
+impl Node {
+    async fn run(self, table: Table) -> Result<Finished, Failure> {
+        let Self { study, settings, .. } = &self;
         let context = context(study, &self.roster);
         let mut options = JoinOptions::new(settings.network.listen, context);
         options.join_timeout = settings.network.join_timeout;
@@ -93,7 +110,7 @@ impl Participant {
         let mut session =
             until_stopped(Session::establish(Box::new(transport), session_options)).await??;
         session.record_releases(Box::new(self.folder.clone()));
-        let worked = match until_stopped(self.work(&mut session, &mut phases)).await {
+        let worked = match until_stopped(self.work(table, &mut session, &mut phases)).await {
             Ok(result) => result,
             Err(stopped) => Err(stopped.into()),
         };
@@ -117,11 +134,16 @@ impl Participant {
     }
 
     /// Everything between the first and the last message of the study.
-    async fn work(&self, session: &mut Session, phases: &mut Phases) -> Result<Outcome, Failure> {
-        let OwnSide { study, data, .. } = &self.side;
+    async fn work(
+        &self,
+        table: Table,
+        session: &mut Session,
+        phases: &mut Phases,
+    ) -> Result<Outcome, Failure> {
+        let study = &self.study;
         phases.enter("standardisation", session);
         // The number of rows of each party is public.
-        let own_rows = data.table.rows() as u64;
+        let own_rows = table.rows() as u64;
         let rows = session.announce(ROWS, &own_rows.to_le_bytes()).await?;
         let rows: Vec<u64> = rows
             .iter()
@@ -133,22 +155,24 @@ impl Participant {
         let account = plan.account(session.me());
         // Before anything is revealed, all must mean the same computation.
         let solver = plan.agree(session).await?;
-        let columns = data.table.joint_columns();
+        let columns = table.joint_columns();
         if !columns.is_empty() {
-            self.folder.bind_statistics(&columns, data.table.rows())?;
+            self.folder.bind_statistics(&columns, table.rows())?;
         }
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = study.model().clip;
-        let encoded = encode(&data.table, &standardisation, clip).map_err(|error| Failure {
+        let encoded = encode(&table, &standardisation, clip).map_err(|error| Failure {
             seen_by_all: true,
             ..Failure::new(Exit::Configuration, error.to_string())
         })?;
+        drop(columns);
+        drop(table);
 
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
-        let fitted = solver.fit(&encoded, &mut *source, session, phases).await?;
-        source.finish().await?;
         let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
+        let fitted = solver.fit(encoded, &mut *source, session, phases).await?;
+        source.finish().await?;
         Ok(Outcome { rows, account, standardisation, fitted, own_warnings })
     }
 
@@ -181,7 +205,7 @@ impl Participant {
 
     /// The model, for those who receive it.
     fn model(&self, outcome: Outcome) -> Result<Option<Model>, Failure> {
-        let study = &self.side.study;
+        let study = &self.study;
         let Outcome { rows, account, standardisation, fitted, .. } = outcome;
         let Some(mut coefficients) = fitted.coefficients else { return Ok(None) };
         let intercept = if study.model().intercept { coefficients.pop() } else { None };
@@ -218,7 +242,7 @@ impl Participant {
         started: u64,
         phases: &Phases,
     ) -> Receipt {
-        let OwnSide { study, settings, .. } = &self.side;
+        let Self { study, settings, .. } = self;
         Receipt {
             format: "mpc-receipt",
             version: 1,

@@ -21,7 +21,7 @@ use super::blocks::{array, rows_of};
 use super::portable;
 use crate::ring::Z64;
 
-/// A processor with AVX2. Exists only where one was detected.
+/// A processor with AVX2 and fused multiplication and addition. Exists only where one was detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
 
@@ -29,7 +29,9 @@ impl Avx2 {
     /// Asks the processor.
     #[must_use]
     pub fn detect() -> Option<Self> {
-        std::arch::is_x86_feature_detected!("avx2").then_some(Self(()))
+        let both = std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("fma");
+        both.then_some(Self(()))
     }
 
     pub(super) fn small_times_vector(self, matrix: &[i32], v: &[u64]) -> Vec<u64> {

@@ -1,4 +1,5 @@
-//! The inner loops on integer matrices, all mod 2^64 or 2^128, all exact and in constant time.
+//! The inner loops on integer matrices, mod 2^64 or 2^128 or ([`gram`]) over the integers, all
+//! exact and in constant time.
 //!
 //! Matrices are row-major. "Small" matrices hold fixed-point data of at most 31 bits and a sign.
 //!
@@ -16,6 +17,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocks;
+pub mod gram;
 mod level;
 pub mod limbs;
 pub mod ntt;

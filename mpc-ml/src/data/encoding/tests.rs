@@ -37,7 +37,7 @@ fn missing_cells_take_the_joint_mean() {
 fn a_named_value_counts_like_a_cell() {
     let debt = numeric("Debt", NumericMissing::Value(0.0), Scaling::Joint);
     let table = table(&schema(vec![debt]).unwrap(), &[&["2", "bad"], &["", "good"]]);
-    assert_eq!(table.joint_columns()[0].values, [Some(2.0), Some(0.0)]);
+    assert!(table.joint_columns()[0].values().eq([Some(2.0), Some(0.0)]));
     let joint = joint_statistics(&[&table]).unwrap();
     assert_eq!((joint[0].mean, joint[0].std, joint[0].present), (1.0, 1.0, 2));
     assert_eq!(encode(&table, &joint, 32.0).unwrap().x, ndarray::array![[1.0], [-1.0]]);

@@ -3,17 +3,16 @@
 use mpc_core::Session;
 use mpc_core::correlations::CorrelationSource;
 use mpc_core::protocols::solve::InversePlan;
-use mpc_ml::artifact::{
-    CheckRecord, ExactRecord, FitStatistics, InferenceParts, LeastSquares, SolverRecord,
-};
+use mpc_ml::artifact::{CheckRecord, ExactRecord, FitStatistics, InferenceParts, SolverRecord};
 use mpc_ml::data::{Encoded, Target};
 use mpc_ml::plan::linear::mean_squares;
-use mpc_ml::solvers::exact::{self, CHECK, COEFFICIENTS, DIAGONAL, LinearFit, SUMS};
+use mpc_ml::solvers::exact::{CHECK, COEFFICIENTS, DIAGONAL, LinearFit, Regression, SUMS};
 use mpc_ml::{Agreed, LinearPlan, LinearSettings};
 
 use super::{Account, Fitted, Output, rows_of};
 use crate::exit::{Exit, Failure};
 use crate::node::phases::Phases;
+use crate::node::progress::{Progress, Watched};
 use crate::study::{Exact, Study};
 
 pub(super) fn outputs(study: &Study) -> Vec<Output> {
@@ -79,15 +78,20 @@ pub(super) fn account(plan: &LinearPlan, me: usize) -> Account {
 /// Fits and reveals.
 pub(super) async fn fit(
     plan: &Agreed<LinearPlan>,
-    encoded: &Encoded,
+    encoded: Encoded,
     source: &mut dyn CorrelationSource,
     session: &mut Session,
     phases: &mut Phases,
 ) -> Result<Fitted, Failure> {
+    let rows = rows_of(encoded);
+    let regression = Regression::begin(plan, &rows, source, session).await?;
+
     phases.enter("training", session);
-    let Some(fit) = exact::run(plan, &rows_of(encoded), source, session).await? else {
-        return Ok(Fitted::default());
-    };
+    let progress = Progress::new(plan.inverse().steps() as u64, "training");
+    let mut source = Watched::new(source, plan.requests().len() as u64, progress);
+    let fit = regression.run(&mut source, session).await;
+    source.end();
+    let Some(fit) = fit? else { return Ok(Fitted::default()) };
     Ok(Fitted {
         inference: inference(plan, &fit),
         checks: vec![CheckRecord {
@@ -102,13 +106,11 @@ pub(super) async fn fit(
 }
 
 fn inference(plan: &LinearPlan, fit: &LinearFit) -> Option<InferenceParts> {
-    let sums = fit.sums?;
+    let statistics = fit.statistics.clone()?;
     let mut coefficients = fit.std_errors.clone()?;
     let intercept = if plan.settings().intercept { coefficients.pop() } else { None };
-    let features = coefficients.len() as u64;
-    let fit =
-        LeastSquares::new(sums.rows, features, intercept.is_some(), sums.residual, sums.total)?;
-    Some(InferenceParts { coefficients, intercept, fit: FitStatistics::LeastSquares(fit) })
+    let fit = FitStatistics::LeastSquares(statistics);
+    Some(InferenceParts { coefficients, intercept, fit })
 }
 
 pub(super) fn record(training: &Exact) -> SolverRecord {

@@ -147,7 +147,7 @@ impl Solver {
     /// What went wrong, for a person.
     pub(super) async fn fit(
         &self,
-        encoded: &Encoded,
+        encoded: Encoded,
         source: &mut dyn CorrelationSource,
         session: &mut Session,
         phases: &mut Phases,
@@ -168,8 +168,9 @@ pub fn plan_alone(study: &Study, me: usize, rows: Vec<u64>) -> Result<Account, F
     Ok(Planned::new(study, rows)?.account(me))
 }
 
-/// Encoded rows as a model takes them.
+/// Encoded rows as a model takes them: the same memory, row by row.
 #[must_use]
-pub fn rows_of(encoded: &Encoded) -> Rows {
-    Rows::new(encoded.x.iter().copied().collect(), encoded.y.clone(), encoded.columns.len())
+pub fn rows_of(encoded: Encoded) -> Rows {
+    let columns = encoded.columns.len();
+    Rows::new(encoded.x.into_raw_vec_and_offset().0, encoded.y, columns)
 }

@@ -117,19 +117,20 @@ pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
 /// Fits and reveals.
 pub(super) async fn fit(
     plan: &Agreed<OptimumPlan>,
-    encoded: &Encoded,
+    mut encoded: Encoded,
     source: &mut dyn CorrelationSource,
     session: &mut Session,
     phases: &mut Phases,
 ) -> Result<Fitted, Failure> {
+    let offset = std::mem::take(&mut encoded.offset);
     let rows = rows_of(encoded);
     phases.enter("training", session);
     let mut progress = Progress::new(plan.passes() as u64, "training");
     let heard = |done, production| progress.at(done, production);
-    let fit = optimum::run(plan, &rows, &encoded.offset, source, session, heard).await;
+    let fit = optimum::run(plan, &rows, &offset, source, session, heard).await;
     progress.finish();
     let Some(fit) = fit? else { return Ok(Fitted::default()) };
-    let window = window_warning(plan, &rows, &encoded.offset, &fit.coefficients);
+    let window = window_warning(plan, &rows, &offset, &fit.coefficients);
     Ok(Fitted {
         inference: inference(plan, &fit),
         checks: checks(plan, &fit),

@@ -70,7 +70,7 @@ pub fn settings(study: &Study, training: &Sgd, rows: Vec<u64>) -> Result<SgdSett
 /// Fits and reveals.
 pub(super) async fn fit(
     plan: &Agreed<SgdPlan>,
-    encoded: &Encoded,
+    encoded: Encoded,
     source: &mut dyn CorrelationSource,
     session: &mut Session,
     phases: &mut Phases,
