@@ -106,6 +106,10 @@ fn distance(fit: &GlmFit, exact: &Optimum) -> f64 {
 }
 
 fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
+    compare_with(fit, exact, in_std_errors, 1e-3 * exact.deviance);
+}
+
+fn compare_with(fit: &GlmFit, exact: &Optimum, in_std_errors: f64, deviance: f64) {
     let got = distance(fit, exact);
     assert!(got <= in_std_errors, "{got} standard errors");
     assert!(fit.checks.converged, "{:?}", fit.checks);
@@ -113,8 +117,8 @@ fn compare(fit: &GlmFit, exact: &Optimum, in_std_errors: f64) {
         for (got, exact) in std_errors.iter().zip(&exact.std_errors) {
             assert!((got / exact - 1.0).abs() < 0.01, "{got} instead of {exact}");
         }
-        let deviance = fit.deviance.unwrap();
-        assert!((deviance / exact.deviance - 1.0).abs() < 1e-3, "{deviance} {}", exact.deviance);
+        let got = fit.deviance.unwrap();
+        assert!((got - exact.deviance).abs() < deviance, "{got} {}", exact.deviance);
     }
 }
 
@@ -432,7 +436,7 @@ fn pairwise_phasors_are_planned_within_the_ring() {
     }
     // Where rows are many, every bit counts: more is not aimed at than the tolerance.
     let many = GlmSettings {
-        rows: vec![100_000; 3],
+        rows: vec![60_000; 3],
         ..settings(&synthetic::logistic(30, 6, 3, 1), Family::logistic(0.3))
     };
     let many = OptimumPlan::new(many, Origin::Pairwise).expect("fits");
@@ -445,7 +449,9 @@ fn pairwise_phasors_are_planned_within_the_ring() {
 fn without_a_dealer(settings: &GlmSettings, data: &[Rows], offsets: &[Vec<f64>]) {
     let plan = OptimumPlan::new(settings.clone(), Origin::Pairwise).expect("the plan fits");
     let fit = same_for_all(joint_from(Origin::Pairwise, &plan, data, offsets));
-    compare(&fit, &clear::fit(settings, data, offsets).unwrap(), 2.0 * settings.tolerance);
+    let exact = clear::fit(settings, data, offsets).unwrap();
+    let deviance = 1e-4 * exact.deviance + 4.0 * plan.precision().deviance;
+    compare_with(&fit, &exact, 2.0 * settings.tolerance, deviance);
 }
 
 #[test]

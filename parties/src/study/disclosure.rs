@@ -129,6 +129,13 @@ fn checks(study: &Study) -> Option<Disclosure> {
             "whether the equations could be solved: how far the computed inverse is from an exact \
              one, in one figure for all columns together"
         }
+        Training::Optimum(_) if study.output().inference => {
+            "whether the columns allow a solution (how far a computed inverse is from an exact one, \
+             at the start and at the end), whether the steps have come to an end (how far the last \
+             one was from the best fit), and whether there are standard errors (how much of what is \
+             known of the coefficients rests on rows that are all but certain): one figure each, \
+             for all columns and rows together"
+        }
         Training::Optimum(_) => {
             "whether the columns allow a solution (how far a computed inverse is from an exact one) \
              and whether the steps have come to an end (how far the last one was from the best \

@@ -60,7 +60,8 @@ impl OptimumPlan {
             Request::Phasors(_) => 0,
         };
         let outer = (columns[1] > 0).then_some(1);
-        let pass: u64 = self.requests(self.passes - 1, 0, outer, &mut 0).iter().map(elements).sum();
+        // A factor of the first pass may serve in all.
+        let pass: u64 = self.requests(self.passes - 1, 0, outer, &mut 1).iter().map(elements).sum();
         ((ORDER_BYTES / (16 * pass)).max(1) as usize).min(self.passes)
     }
 

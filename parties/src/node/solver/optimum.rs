@@ -92,6 +92,26 @@ pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
     let precision = plan.precision();
     let settings = plan.settings();
     let unit = libm::ldexp(1.0, -(settings.release_fraction as i32));
+    let mut lines = vec![
+        format!(
+            "a coefficient may be off, in its standard errors, by about {:.1e} for the fitted \
+             functions, {:.1e} for fixed point and {:.1e} for the noise of the series, where {} \
+             is allowed for each",
+            precision.fit,
+            precision.fixed_point,
+            precision.phasors,
+            2.0 * settings.tolerance
+        ),
+        format!("standardised coefficients are released in steps of {unit:.1e}"),
+    ];
+    if settings.inference {
+        lines.push(format!(
+            "a standard error may be off by {:.2}% for the lift of the weights, and the deviance by \
+             about {:.1e} for the noise of the series",
+            100.0 * precision.std_errors,
+            precision.deviance
+        ));
+    }
     Account {
         iterations: plan.passes() as u64,
         rows_dropped: 0,
@@ -99,18 +119,7 @@ pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
         sigmoid_error: None,
         rounds: cost.rounds,
         bytes_sent: cost.sent(),
-        precision: vec![
-            format!(
-                "a coefficient may be off, in its standard errors, by about {:.1e} for the fitted \
-                 functions, {:.1e} for fixed point and {:.1e} for the noise of the series, where {} \
-                 is allowed for each",
-                precision.fit,
-                precision.fixed_point,
-                precision.phasors,
-                2.0 * settings.tolerance
-            ),
-            format!("standardised coefficients are released in steps of {unit:.1e}"),
-        ],
+        precision: lines,
     }
 }
 
