@@ -160,9 +160,13 @@ impl Refresh {
     }
 
     /// What is added to the diagonal of a Hessian, in units at the scale of its inverse: as much
-    /// as rounding may have taken from its spectrum.
+    /// as rounding may have taken from its spectrum. Products that the parties make themselves are
+    /// off by half a unit for each of them, at the scale at which the Hessian is made.
     pub(crate) fn slack(&self) -> i128 {
         let settings = self.inverse.settings();
-        settings.order as i128 * i128::from(settings.parties + 1) / 2 + 1
+        let (order, parties) = (settings.order as f64, f64::from(settings.parties));
+        let up = self.inverse.fraction() as i32 - self.made_fraction as i32;
+        let made = libm::ldexp(order * parties / 2.0, up);
+        libm::ceil(order * (parties + 1.0) / 2.0 + made) as i128 + 1
     }
 }

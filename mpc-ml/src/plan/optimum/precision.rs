@@ -40,27 +40,34 @@ const fn lift_spread(family: &Family) -> f64 {
 /// What is aimed at: as much as the study asks for, or more where that costs little.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Aims {
-    /// What each approximation may do to a coefficient, in standard errors.
-    tolerance: f64,
+    /// What noise may do to a coefficient, in standard errors.
+    noise: f64,
     /// What may be left of the lift in a standard error.
     lift: f64,
 }
 
-/// Studies with so many rows, or fewer, are computed more exactly than they ask for.
+/// What noise may do to a coefficient where the ring has the room. A level with few rows has a large
+/// standard error, and its coefficient is compared with the others all the same.
+const FINE_NOISE: f64 = 0.004;
+/// Studies with so many rows, or fewer, are computed more exactly still.
 const FINE_ROWS: u64 = 1 << 16;
-/// A coefficient is then as exact as this in relation to one that moves the score by 1, too: where
-/// rows are few a standard error is a large part of a coefficient.
+/// A coefficient is then as exact as this in relation to one that moves the score by 1: where rows
+/// are few, a standard error is a large part of a coefficient.
 const FINE_COEFFICIENT: f64 = 1e-4;
-const FINE_TOLERANCE: f64 = 2e-4;
+const FINEST_NOISE: f64 = 2e-4;
 
 impl Aims {
     /// From the finest on, the last of which is what the study asks for.
     pub(super) fn of(settings: &GlmSettings) -> Vec<Self> {
         let (rows, v) = (settings.total_rows(), method::typical_weight(&settings.family));
-        let usual = Self { tolerance: settings.tolerance, lift: 0.004 };
-        let fine = (FINE_COEFFICIENT * libm::sqrt(rows as f64 * v)).max(FINE_TOLERANCE);
-        let fine = Self { tolerance: fine.min(usual.tolerance), lift: 0.00006 };
-        if rows <= FINE_ROWS { vec![fine, usual] } else { vec![usual] }
+        let usual = Self { noise: settings.tolerance, lift: 0.004 };
+        let fine = Self { noise: usual.noise.min(FINE_NOISE), ..usual };
+        if rows > FINE_ROWS {
+            return vec![fine, usual];
+        }
+        let of_coefficient = FINE_COEFFICIENT * libm::sqrt(rows as f64 * v);
+        let noise = fine.noise.min(of_coefficient.max(FINEST_NOISE));
+        vec![Self { noise, lift: 0.00006 }, fine, usual]
     }
 }
 
@@ -116,7 +123,7 @@ impl OptimumPlan {
         let all = bias + noise * libm::sqrt(self.settings.weights() as f64);
         self.is_steady(coarse)
             && all <= self.allowed_distance() / 1.5
-            && self.after(coarse, &self.link) <= self.aims.tolerance / 2.0
+            && self.after(coarse, &self.link) <= self.aims.noise / 2.0
     }
 
     /// Whether passes with these functions come so near that one more, with those of the last but
@@ -156,11 +163,11 @@ impl OptimumPlan {
 
     /// Refuses a plan whose precision is below what is aimed at.
     pub(super) fn precise(&self) -> Result<(), Error> {
-        let (precision, allowed) = (self.precision(), self.aims.tolerance);
-        for (what, got) in [
-            ("the fit of the functions of the score", precision.fit),
-            ("fixed point", precision.fixed_point),
-            ("the noise of the phasors", NOISE_REACH * precision.phasors),
+        let (precision, allowed) = (self.precision(), self.settings.tolerance);
+        for (what, got, allowed) in [
+            ("the fit of the functions of the score", precision.fit, allowed),
+            ("fixed point", precision.fixed_point, allowed),
+            ("the noise of the phasors", NOISE_REACH * precision.phasors, self.aims.noise),
         ] {
             if got > 2.0 * allowed {
                 return too_coarse(what, got, allowed);
