@@ -43,7 +43,7 @@ impl OptimumPlan {
             Origin::Pairwise => {
                 let plans = Aims::of(&settings).into_iter();
                 let plans = plans.map(|aims| Self::cheapest(&settings, &link, aims));
-                plans.reduce(|finer, usual| finer.or(usual)).unwrap_or_else(nothing)?
+                plans.reduce(Result::or).unwrap_or_else(nothing)?
             }
         };
         if plan.method != Method::Newton {
@@ -52,8 +52,8 @@ impl OptimumPlan {
         // What a pass is off by, the next one makes good: only the last has to be exact. The one
         // before comes near, and those before that get there.
         let last = plan.passes - 1;
-        let plan = plan.coarser_until(last, |plan, link| plan.is_near_enough(link), origin)?;
-        plan.coarser_until(last - 1, |plan, link| plan.gets_near_enough(link), origin)
+        let plan = plan.coarser_until(last, Self::is_near_enough, origin)?;
+        plan.coarser_until(last - 1, Self::gets_near_enough, origin)
     }
 
     /// The plan whose phasors take the fewest bytes among those that are precise enough.

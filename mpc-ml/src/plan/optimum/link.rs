@@ -53,6 +53,8 @@ pub struct Link {
     pub penalty: Curve,
     /// The error of the mean that does not cancel between rows.
     pub bias: f64,
+    /// The same of the loss.
+    pub loss_bias: f64,
     /// What was added to the weight so that it is never negative.
     pub lift: f64,
     /// The middle of the window.
@@ -101,6 +103,7 @@ impl Link {
             loss,
             penalty,
             bias: 0.0,
+            loss_bias: 0.0,
             lift: 0.0,
             centre,
             halfwidth,
@@ -108,9 +111,15 @@ impl Link {
             own: None,
             parties,
         };
-        link.bias = match *family {
-            Family::Logistic { .. } => link.bias_of(|z| 0.5 + centred_sigmoid(z)),
-            Family::Poisson { .. } => link.bias_of(|z| libm::exp(link.centre + z)),
+        (link.bias, link.loss_bias) = match *family {
+            Family::Logistic { .. } => (
+                link.bias_of(&link.mean, |z| 0.5 + centred_sigmoid(z)),
+                link.bias_of(&link.loss, log_cosh),
+            ),
+            Family::Poisson { .. } => {
+                let bias = link.bias_of(&link.mean, |z| libm::exp(link.centre + z));
+                (bias, bias)
+            }
         };
         Ok(link)
     }
@@ -231,12 +240,11 @@ impl Link {
         }
     }
 
-    /// The error of the mean as it does not cancel between rows: averaged over scores that are
+    /// The error of a curve as it does not cancel between rows: averaged over scores that are
     /// spread by 1/2 (standard deviation) about the worst point of the inner half of the window.
-    fn bias_of(&self, exact: impl Fn(f64) -> f64) -> f64 {
+    fn bias_of(&self, curve: &Curve, exact: impl Fn(f64) -> f64) -> f64 {
         let unit = libm::ldexp(1.0, -(self.coefficient_fraction as i32));
-        let error =
-            |z: f64| self.mean.series.value(z) + self.mean.constant as f64 * unit - exact(z);
+        let error = |z: f64| curve.series.value(z) + curve.constant as f64 * unit - exact(z);
         let step = self.halfwidth / 2.0 / 200.0;
         let reach = (1.5 / step) as i32;
         let errors: Vec<f64> =
@@ -335,7 +343,6 @@ fn logistic(window: u32, terms: u32, fraction: u32) -> Result<Functions, Error> 
     let weight = curve(PeriodicFit::bell(variance, window, 2 * terms as u32 - 1, fraction));
     // log(2 cosh(z/2)) less its value at the quarter period is zero there, as a half-wave
     // symmetric series must be.
-    let log_cosh = |z: f64| z.abs() / 2.0 + libm::log1p(libm::exp(-z.abs()));
     let edge = log_cosh(libm::ldexp(1.0, window as i32 - 2));
     let loss =
         fit(|z| log_cosh(z) - edge, Symmetry::Even, window, terms, Weighting::Plain, fraction);
@@ -348,6 +355,11 @@ fn logistic(window: u32, terms: u32, fraction: u32) -> Result<Functions, Error> 
         series: loss.series,
     };
     Ok((mean, weight, loss, 0.0, libm::ldexp(1.0, window as i32 - 2)))
+}
+
+/// log(2 cosh(z/2)).
+fn log_cosh(z: f64) -> f64 {
+    z.abs() / 2.0 + libm::log1p(libm::exp(-z.abs()))
 }
 
 /// z on a quarter of the period, |z| <= 8 of 2^6, bent back beyond it: what a penalty adds to the

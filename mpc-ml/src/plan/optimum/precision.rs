@@ -21,7 +21,8 @@ pub struct Precision {
     /// By how much of itself a standard error is too small, because the weights of the Hessian are
     /// lifted above zero, and the lift is taken off again only to the third power.
     pub std_errors: f64,
-    /// The standard deviation of what the noise of the phasors makes of the deviance.
+    /// What the fit of the loss may make of the deviance, with the standard deviation of what the
+    /// noise of the phasors does.
     pub deviance: f64,
     /// The number of passes over the data.
     pub passes: usize,
@@ -110,7 +111,7 @@ impl OptimumPlan {
             phasors,
             std_errors: libm::pow(lift_spread(&self.settings.family) * self.link.lift / v, 3.0)
                 / 2.0,
-            deviance: 2.0 * self.link.loss.noise * libm::sqrt(n),
+            deviance: 2.0 * (self.link.loss_bias * n + self.link.loss.noise * libm::sqrt(n)),
             passes: self.passes,
         }
     }

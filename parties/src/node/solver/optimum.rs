@@ -107,7 +107,7 @@ pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
     if settings.inference {
         lines.push(format!(
             "a standard error may be off by {:.2}% for the lift of the weights, and the deviance by \
-             about {:.1e} for the noise of the series",
+             up to {:.1e} for the fitted functions and the noise of the series",
             100.0 * precision.std_errors,
             precision.deviance
         ));
