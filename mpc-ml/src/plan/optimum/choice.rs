@@ -41,9 +41,14 @@ impl OptimumPlan {
                 plan
             }
             Origin::Pairwise => {
-                let plans = Aims::of(&settings).into_iter();
-                let plans = plans.map(|aims| Self::cheapest(&settings, &link, aims));
-                plans.reduce(Result::or).unwrap_or_else(nothing)?
+                let mut plan = nothing();
+                for aims in Aims::of(&settings) {
+                    plan = Self::cheapest(&settings, &link, aims);
+                    if plan.is_ok() {
+                        break;
+                    }
+                }
+                plan?
             }
         };
         if plan.method != Method::Newton {
