@@ -241,13 +241,19 @@ fn degree() -> impl Strategy<Value = usize> {
     prop_oneof![(5u32..=10).prop_map(|bits| 1 << bits), Just(4096), Just(8192)]
 }
 
+/// Words that look random; their low bits less so.
+fn words(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        state
+    }
+}
+
 /// Residues, the extreme ones as often as others.
 fn residues(q: u64, count: usize, seed: u64) -> Vec<u64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        state >> 12
-    };
+    let mut words = words(seed);
+    let mut next = || words() >> 12;
     (0..count)
         .map(|_| match next() % 4 {
             0 => 0,
@@ -377,11 +383,8 @@ proptest! {
         extreme: bool,
     ) {
         use mpc_core::ring::kernels::limbs::{LANES, Sums, Tables};
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 40) as i16
-        };
+        let mut words = words(seed);
+        let mut next = || (words() >> 40) as i16;
         let leaves = 2 * pairs;
         let mut table = || -> Vec<[i16; LANES]> {
             (0..leaves * blocks).map(|_| [(); LANES].map(|()| next() % 512)).collect()
@@ -425,12 +428,12 @@ proptest! {
         extreme: bool,
     ) {
         use mpc_core::ring::kernels::gram::{self, Four, TILE, Tile};
-        let mut state = seed;
+        let mut words = words(seed);
         let mut next = || {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             // With 22 bits each, 64 products are within the bound, whatever their signs.
             let largest = 1i64 << bits;
-            if extreme { largest } else { (state >> 32) as i64 % (largest + 1) - largest / 2 }
+            let word = words();
+            if extreme { largest } else { (word >> 32) as i64 % (largest + 1) - largest / 2 }
         };
         let mut matrix = |groups: usize| -> Vec<Four> {
             (0..groups * rows).map(|_| [(); TILE].map(|()| next() as f64)).collect()

@@ -35,7 +35,7 @@ fn settings(data: &[Rows], family: Family) -> GlmSettings {
 }
 
 fn plan(settings: &GlmSettings) -> OptimumPlan {
-    OptimumPlan::new(settings.clone(), Origin::Dealer).expect("the plan fits")
+    OptimumPlan::new(settings, Origin::Dealer).expect("the plan fits")
 }
 
 /// Fits jointly with a dealer, checks rounds and bytes against the plan.
@@ -337,7 +337,7 @@ fn the_study_of_doctor_visits_is_fitted_as_the_reference_says() {
 /// What ends a fit before its coefficients are revealed, in words for its users: the same at all
 /// parties, though much is still on order.
 fn refusal(origin: Origin, settings: &GlmSettings, data: &[Rows]) -> String {
-    let plan = OptimumPlan::new(settings.clone(), origin).expect("the plan fits");
+    let plan = OptimumPlan::new(settings, origin).expect("the plan fits");
     let texts: Vec<String> = joint_from(origin, &plan, data, &[])
         .into_iter()
         .map(|result| match result {
@@ -384,7 +384,7 @@ fn plans_that_cannot_be_are_refused_with_the_numbers() {
     let data = synthetic::logistic(400, 3, 2, 5);
     let base = settings(&data, Family::logistic(0.5));
     let refused = |settings: GlmSettings, origin| -> String {
-        OptimumPlan::new(settings, origin).expect_err("refused").to_string()
+        OptimumPlan::new(&settings, origin).expect_err("refused").to_string()
     };
     for (settings, word) in [
         (GlmSettings { l2: 0.1, ..base.clone() }, "inference"),
@@ -412,7 +412,7 @@ fn pairwise_phasors_are_planned_within_the_ring() {
     let plan = |parties: usize, family: Family, inference: bool| {
         let data = synthetic::logistic(2000, 6, parties, 1);
         let settings = GlmSettings { inference, ..settings(&data, family) };
-        OptimumPlan::new(settings, Origin::Pairwise)
+        OptimumPlan::new(&settings, Origin::Pairwise)
     };
     let bits = Some(PhasorMethod::Bits);
     for (parties, of_counts) in [(2, bits), (3, bits), (5, None)] {
@@ -439,13 +439,13 @@ fn pairwise_phasors_are_planned_within_the_ring() {
         rows: vec![60_000; 3],
         ..settings(&synthetic::logistic(30, 6, 3, 1), Family::logistic(0.3))
     };
-    let many = OptimumPlan::new(many, Origin::Pairwise).expect("fits");
+    let many = OptimumPlan::new(&many, Origin::Pairwise).expect("fits");
     assert_eq!(many.coarse_passes() + 1, many.passes());
 }
 
 /// Fits with correlations that the parties make themselves.
 fn without_a_dealer(settings: &GlmSettings, data: &[Rows], offsets: &[Vec<f64>]) {
-    let plan = OptimumPlan::new(settings.clone(), Origin::Pairwise).expect("the plan fits");
+    let plan = OptimumPlan::new(settings, Origin::Pairwise).expect("the plan fits");
     let fit = same_for_all(joint_from(Origin::Pairwise, &plan, data, offsets));
     let exact = clear::fit(settings, data, offsets).unwrap();
     let deviance = 1e-4 * exact.deviance + 4.0 * plan.precision().deviance;

@@ -41,7 +41,7 @@ fn plan(l2: f64) -> OptimumPlan {
         inference: l2 == 0.0,
         release_fraction: 20,
     };
-    OptimumPlan::new(settings, Origin::Dealer).unwrap()
+    OptimumPlan::new(&settings, Origin::Dealer).unwrap()
 }
 
 /// Usual data; all zero with one label; all beyond the clip with the other. The last two have no

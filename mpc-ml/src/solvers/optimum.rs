@@ -8,7 +8,7 @@ mod pass;
 use std::sync::Arc;
 
 use mpc_core::correlations::{CorrelationSource, OwnRows, OwnedMatrix, Production, Request};
-use mpc_core::protocols::product::FixedLeft;
+use mpc_core::protocols::product::{self, FixedLeft};
 use mpc_core::protocols::solve::{Start, inverse};
 use mpc_core::protocols::truncate::own_masks;
 use mpc_core::rand::Prg;
@@ -362,6 +362,18 @@ impl<'a> Fitting<'a> {
             checks,
         }))
     }
+}
+
+/// The product of two shared matrices, with the factors that are next on order. One round.
+async fn multiply(
+    source: &mut dyn CorrelationSource,
+    x: &Shared<Z128>,
+    y: &Shared<Z128>,
+    session: &mut Session,
+) -> Result<Shared<Z128>, Error> {
+    let left = source.take().await?.left128()?;
+    let right = source.take().await?.right128()?;
+    Ok(product::multiply(x, y, left, right, session).await?)
 }
 
 /// Reveals one number for everybody, as exact as it is.

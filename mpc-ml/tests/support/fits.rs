@@ -79,7 +79,7 @@ fn settings(data: &[Rows], family: Family, l2: f64, inference: bool) -> GlmSetti
 
 fn logistic() -> Fit {
     let data = synthetic::logistic(PARTIES * 12, 5, PARTIES, 1);
-    let plan = glm(settings(&data, Family::logistic(0.5), 0.0, true), &Method::Newton);
+    let plan = glm(&settings(&data, Family::logistic(0.5), 0.0, true), &Method::Newton);
     Fit { name: "logistic", runs: 20, opens_own_data: true, plan, data, offsets: Vec::new() }
 }
 
@@ -94,7 +94,7 @@ fn poisson() -> Fit {
         .collect();
     let offsets = vec![(0..12).map(|i| f64::from(i) / 64.0).collect(); PARTIES];
     let settings = settings(&data, Family::poisson(2.0, 3.0), 0.1, false);
-    let plan = glm(GlmSettings { offset: true, ..settings }, &Method::Newton);
+    let plan = glm(&GlmSettings { offset: true, ..settings }, &Method::Newton);
     Fit { name: "Poisson", runs: 12, opens_own_data: false, plan, data, offsets }
 }
 
@@ -102,14 +102,14 @@ fn wide() -> Fit {
     let data = synthetic::logistic(PARTIES * 8, 260, PARTIES, 3);
     let settings = settings(&data, Family::logistic(0.5), 1.0, false);
     let settings = GlmSettings { largest_eigenvalue: Some(2.0), ..settings };
-    let plan = OptimumPlan::new(settings, Origin::Dealer).unwrap();
+    let plan = OptimumPlan::new(&settings, Origin::Dealer).unwrap();
     assert!(matches!(plan.method(), Method::Gradient { .. }));
     let plan = Plan::Glm(Box::new(plan));
     let offsets = Vec::new();
     Fit { name: "wide logistic", runs: 24, opens_own_data: false, plan, data, offsets }
 }
 
-fn glm(settings: GlmSettings, method: &Method) -> Plan {
+fn glm(settings: &GlmSettings, method: &Method) -> Plan {
     let plan = OptimumPlan::new(settings, Origin::Dealer).unwrap();
     assert_eq!(plan.method(), method);
     Plan::Glm(Box::new(plan))

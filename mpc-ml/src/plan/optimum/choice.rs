@@ -21,6 +21,17 @@ pub(super) struct Coarse {
     pub(super) until: usize,
 }
 
+/// Forms of phasors, from the coarsest to the finest.
+type Way = Vec<Option<OwnPhasors>>;
+
+/// The ways to make phasors: a dealer's have one form.
+fn ways(origin: Origin) -> Vec<Way> {
+    match origin {
+        Origin::Dealer => vec![vec![None]],
+        Origin::Pairwise => OwnPhasors::ways().map(|way| way.map(Some).collect()).collect(),
+    }
+}
+
 fn nothing() -> Result<OptimumPlan, Error> {
     refuse("there is no way to make phasors".to_owned())
 }
@@ -30,47 +41,48 @@ impl OptimumPlan {
     ///
     /// # Errors
     /// [`Error::Settings`] with the rule and the numbers when something does not fit.
-    pub fn new(settings: GlmSettings, origin: Origin) -> Result<Self, Error> {
+    pub fn new(settings: &GlmSettings, origin: Origin) -> Result<Self, Error> {
         settings.check()?;
         let link = Link::new(&settings.family, origin, settings.rows.len())?;
-        let plan = match origin {
-            Origin::Dealer => {
-                let aims = Aims::of(&settings);
-                let plan = Self::with(settings, link.on(None)?, Vec::new(), aims[aims.len() - 1])?;
-                plan.precise()?;
-                plan
+        let ways = ways(origin);
+        let mut plan = nothing();
+        for aims in Aims::of(settings, origin) {
+            plan = Self::cheapest(settings, &link, &ways, aims);
+            if plan.is_ok() {
+                break;
             }
-            Origin::Pairwise => {
-                let mut plan = nothing();
-                for aims in Aims::of(&settings) {
-                    plan = Self::cheapest(&settings, &link, aims);
-                    if plan.is_ok() {
-                        break;
-                    }
-                }
-                plan?
-            }
-        };
+        }
+        let plan = plan?;
         if plan.method != Method::Newton {
             return Ok(plan);
         }
         // What a pass is off by, the next one makes good: only the last has to be exact. The one
         // before comes near, and those before that get there.
         let last = plan.passes - 1;
-        let plan = plan.coarser_until(last, Self::is_near_enough, origin)?;
-        plan.coarser_until(last - 1, Self::gets_near_enough, origin)
+        let coarser = |eighths| {
+            let family = plan.settings.family.with_terms(eighths);
+            Link::new(&family, origin, plan.parties())
+        };
+        let links = (LEAST_EIGHTHS..=8).map(coarser).collect::<Result<Vec<_>, _>>()?;
+        let plan = plan.coarser_until(last, &links, &ways, Self::is_near_enough)?;
+        plan.coarser_until(last - 1, &links, &ways, Self::gets_near_enough)
     }
 
     /// The plan whose phasors take the fewest bytes among those that are precise enough.
-    fn cheapest(settings: &GlmSettings, link: &Link, aims: Aims) -> Result<Self, Error> {
+    fn cheapest(
+        settings: &GlmSettings,
+        link: &Link,
+        ways: &[Way],
+        aims: Aims,
+    ) -> Result<Self, Error> {
         let mut best: Option<(u64, Self)> = None;
         // Why there is none: the noise of the finest that fit the ring, or why none fits.
         let mut imprecise: Option<(f64, Error)> = None;
         let mut unfit = None;
-        for way in OwnPhasors::ways() {
-            for form in way {
+        for way in ways {
+            for &form in way {
                 let with = |link| Self::with(settings.clone(), link, Vec::new(), aims);
-                let plan = match link.clone().on(Some(form)).and_then(with) {
+                let plan = match link.clone().on(form).and_then(with) {
                     Ok(plan) => plan,
                     // With more bits it fits the less.
                     Err(why) => {
@@ -99,22 +111,18 @@ impl OptimumPlan {
         }
     }
 
-    /// The same plan with the cheapest functions that are `enough` in its first passes.
+    /// The same plan with the cheapest functions that are `enough` in its first passes, of these
+    /// with fewer terms.
     fn coarser_until(
         self,
         until: usize,
+        links: &[Link],
+        ways: &[Way],
         enough: impl Fn(&Self, &Link) -> bool,
-        origin: Origin,
     ) -> Result<Self, Error> {
         let mut best = (self.price(self.link_at(0))?, None);
-        let ways: Vec<Vec<Option<OwnPhasors>>> = match origin {
-            Origin::Dealer => vec![vec![None]],
-            Origin::Pairwise => OwnPhasors::ways().map(|way| way.map(Some).collect()).collect(),
-        };
-        for eighths in LEAST_EIGHTHS..=8 {
-            let family = self.settings.family.with_terms(eighths);
-            let link = Link::new(&family, origin, self.parties())?;
-            for way in &ways {
+        for link in links {
+            for way in ways {
                 // From the coarsest on; what does not fit the ring does not with more bits.
                 let on = way.iter().map_while(|&form| link.clone().on(form).ok());
                 let Some(link) = on.into_iter().find(|link| enough(&self, link)) else { continue };

@@ -18,6 +18,7 @@ const ROUGH: f64 = 1.0 / 3.0;
 pub(super) const MARGINS: [f64; 3] = [16.0, 4.0, 1.0];
 /// Fractional bits of the largest weight, where it is a public factor.
 pub(crate) const WEIGHT_FRACTION: u32 = 20;
+
 /// The Hessians of a fit: scales, bounds, and how they are inverted.
 #[derive(Clone, Debug)]
 pub(crate) struct Hessian {

@@ -5,7 +5,7 @@ use mpc_core::Cost;
 use mpc_core::correlations::{Request, RightRequest};
 use mpc_core::protocols::truncate::BoundedOpening;
 
-use super::{Curve, Hessian, WEIGHT_FRACTION};
+use super::{Curve, Refresh, WEIGHT_FRACTION};
 use crate::error::Error;
 use crate::plan::refuse;
 
@@ -48,14 +48,13 @@ pub(crate) struct Information {
 impl Information {
     /// `weight` is the lifted weight; `typical` that of most rows, `largest` the largest of all, by which the bound of the Hessians was made.
     pub(super) fn new(
-        hessian: &Hessian,
+        refresh: &Refresh,
         weight: &Curve,
         lift: f64,
         typical: f64,
         largest: f64,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Self, Error> {
         let typical_part = lift / typical;
-        let Some(refresh) = &hessian.refresh else { return Ok(None) };
         let inverse = &refresh.inverse;
         let settings = inverse.settings();
         let (order, parties) = (settings.order, settings.parties);
@@ -101,7 +100,7 @@ impl Information {
         let inverse = open(bits + x_fraction, x_fraction - COARSE_FRACTION)?;
         let (parties, lift) = (parties as usize, units as i128);
         let slack = slack(fraction) as i128;
-        Ok(Some(Self { order, parties, lift, slack, fraction, inverse, product, typical_part }))
+        Ok(Self { order, parties, lift, slack, fraction, inverse, product, typical_part })
     }
 
     /// Fractional bits of X L after its opening.

@@ -74,6 +74,7 @@ const DEALER_FRACTION: u32 = 22;
 const FLOOR: f64 = 1.0 / 8.0;
 /// How much more the noise of the weight of the Hessian matters than that of the mean.
 const WEIGHT_CARE: i64 = 64;
+
 impl Link {
     /// Fits the functions, as they are with exact phasors: [`Link::on`] says with which.
     pub(super) fn new(family: &Family, origin: Origin, parties: usize) -> Result<Self, Error> {

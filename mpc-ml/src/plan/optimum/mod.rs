@@ -48,6 +48,8 @@ pub struct OptimumPlan {
     /// The functions of earlier passes, in order, where they differ.
     coarse: Vec<Coarse>,
     aims: Aims,
+    /// No row weighs more, in any pass.
+    largest_weight: f64,
     method: Method,
     passes: usize,
     masking: Masking,
@@ -111,19 +113,12 @@ impl OptimumPlan {
                 let inverses = |margin| {
                     let hessian =
                         Hessian::new(&settings, largest_weight, &method, &masking, margin)?;
-                    let information = match settings.inference {
-                        true => {
-                            let typical = method::typical_weight(&settings.family);
-                            Information::new(
-                                &hessian,
-                                &link.weight,
-                                link.lift,
-                                typical,
-                                largest_weight,
-                            )?
-                        }
-                        false => None,
-                    };
+                    let typical = method::typical_weight(&settings.family);
+                    let (weight, lift) = (&link.weight, link.lift);
+                    let refresh = hessian.refresh.as_ref().filter(|_| settings.inference);
+                    let information = refresh
+                        .map(|it| Information::new(it, weight, lift, typical, largest_weight))
+                        .transpose()?;
                     Ok((Some(hessian), information))
                 };
                 let with_less =
@@ -145,6 +140,7 @@ impl OptimumPlan {
             link,
             coarse,
             aims,
+            largest_weight,
             method,
             passes,
             masking,
@@ -232,8 +228,7 @@ impl OptimumPlan {
 
     /// No row weighs more, in any pass.
     pub(crate) fn largest_weight(&self) -> f64 {
-        let first = method::first_weight(&self.settings);
-        self.links().map(|link| link.weight.largest).fold(first, f64::max)
+        self.largest_weight
     }
 
     /// How the fit gets to its optimum.

@@ -1,5 +1,7 @@
 //! What each approximation of a fit may do to its coefficients, in standard errors.
 
+use mpc_core::correlations::Origin;
+
 use super::cost::too_coarse;
 use super::{E_FRACTION, Family, GlmSettings, Link, OptimumPlan, method};
 use crate::error::Error;
@@ -38,6 +40,7 @@ const fn lift_spread(family: &Family) -> f64 {
         Family::Poisson { .. } => 1.5,
     }
 }
+
 /// What is aimed at: as much as the study asks for, or more where that costs little.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Aims {
@@ -58,10 +61,14 @@ const FINE_COEFFICIENT: f64 = 1e-4;
 const FINEST_NOISE: f64 = 2e-4;
 
 impl Aims {
-    /// From the finest on, the last of which is what the study asks for.
-    pub(super) fn of(settings: &GlmSettings) -> Vec<Self> {
+    /// From the finest on, the last of which is what the study asks for. A dealer's phasors are as
+    /// fine as they are.
+    pub(super) fn of(settings: &GlmSettings, origin: Origin) -> Vec<Self> {
         let (rows, v) = (settings.total_rows(), method::typical_weight(&settings.family));
         let usual = Self { noise: settings.tolerance, lift: 0.004 };
+        if origin == Origin::Dealer {
+            return vec![usual];
+        }
         let fine = Self { noise: usual.noise.min(FINE_NOISE), ..usual };
         if rows > FINE_ROWS {
             return vec![fine, usual];

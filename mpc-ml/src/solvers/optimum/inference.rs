@@ -1,11 +1,11 @@
 //! The variances of the coefficients, the deviance of a fit, and that of the model without features.
 
-use mpc_core::protocols::product::{self, FixedLeft};
+use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::truncate::{open_bounded, truncate_reduce};
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Batch, Session, Shared, fixed};
 
-use super::{DEVIANCE, Fitting, NULL_DEVIANCE, SUM_FRACTION, TARGETS, design};
+use super::{DEVIANCE, Fitting, NULL_DEVIANCE, SUM_FRACTION, TARGETS, design, multiply};
 use crate::error::Error;
 use crate::plan::W_FRACTION;
 use crate::plan::optimum::Family;
@@ -74,14 +74,10 @@ impl Fitting<'_> {
         let opened = session.open(round).await?;
         let first = fixed.finish(product, &opened, session);
 
-        let left = self.source.take().await?.left128()?;
-        let right = self.source.take().await?.right128()?;
-        let second = product::multiply(&part, &first, left, right, session).await?;
+        let second = multiply(self.source, &part, &first, session).await?;
         let row = Shared::new(part.as_slice().to_vec(), 1, d * d);
         let column = Shared::column(turned.as_slice().to_vec());
-        let left = self.source.take().await?.left128()?;
-        let right = self.source.take().await?.right128()?;
-        let trace = product::multiply(&row, &column, left, right, session).await?;
+        let trace = multiply(self.source, &row, &column, session).await?;
 
         let up = information.product_fraction();
         let sum = |i: usize| {
@@ -101,8 +97,6 @@ impl Fitting<'_> {
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
         let (plan, settings) = (self.plan, self.plan.settings());
-        let left = self.source.take().await?.left128()?;
-        let right = self.source.take().await?.right128()?;
         let logistic = matches!(settings.family, Family::Logistic { .. });
         let centre = if logistic { 0.5 } else { 0.0 };
         let columns = settings.columns as usize;
@@ -122,7 +116,7 @@ impl Fitting<'_> {
         let mut narrow = weights.clone();
         let (me, parties) = (session.me(), session.parties());
         truncate_reduce(&mut narrow, 128, plan.wide_fraction() - W_FRACTION, me, parties);
-        let product = product::multiply(&row, &narrow, left, right, session).await?;
+        let product = multiply(self.source, &row, &narrow, session).await?;
 
         let mut half = losses - product.as_slice()[0];
         if !logistic {

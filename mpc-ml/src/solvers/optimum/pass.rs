@@ -2,14 +2,14 @@
 
 use mpc_core::correlations::{OwnedProduct, Phasors};
 use mpc_core::protocols::owned;
-use mpc_core::protocols::product::{self, FixedLeft};
-use mpc_core::protocols::solve::{Inverse, Start, inverse};
+use mpc_core::protocols::product::FixedLeft;
+use mpc_core::protocols::solve::{Inverse, InversePlan, Start, inverse};
 use mpc_core::protocols::truncate::{BoundedOpening, open_bounded, truncate_reduce};
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Recipients, Session, Shared};
 use zeroize::Zeroizing;
 
-use super::{End, Fitting, design};
+use super::{End, Fitting, design, multiply};
 use crate::error::Error;
 use crate::plan::optimum::Curve;
 use crate::plan::{E_FRACTION, W_FRACTION};
@@ -58,16 +58,9 @@ impl Fitting<'_> {
             None => self.fixed_step(&gradient, session).await?,
             Some(triangle) => {
                 let inverse = self.refresh(pass, &triangle, session).await?;
-                let left = self.source.take().await?.left128()?;
-                let right = self.source.take().await?.right128()?;
-                let mut step =
-                    product::multiply(&inverse.x, &gradient, left, right, session).await?;
-                if let (Some(hessian), Some(own)) =
-                    (self.plan.hessian(), self.plan.refresh_at(pass))
-                {
-                    let up = hessian.step_fraction() - own.inverse.inverse_fraction();
-                    step.scale(Z128::ONE.shl(up));
-                }
+                let step = multiply(self.source, &inverse.x, &gradient, session).await?;
+                let own = self.plan.refresh_at(pass).map(|refresh| &refresh.inverse);
+                let step = self.aligned(step, own);
                 if last && self.plan.settings().inference {
                     information = Some((inverse.residual, inverse.x));
                 }
@@ -361,17 +354,20 @@ impl Fitting<'_> {
         gradient: &Shared<Z128>,
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
-        let left = self.source.take().await?.left128()?;
-        let right = self.source.take().await?.right128()?;
         let Some(bound) = &self.bound else {
             return Err(Error::Settings("a step comes after the inverse".to_owned()));
         };
-        let mut step = product::multiply(bound, gradient, left, right, session).await?;
-        if let Some(hessian) = self.plan.hessian() {
-            let up = hessian.step_fraction() - hessian.bound.inverse_fraction();
+        let step = multiply(self.source, bound, gradient, session).await?;
+        Ok(self.aligned(step, self.plan.hessian().map(|hessian| &hessian.bound)))
+    }
+
+    /// A step made with an inverse of this plan, at the scale of all steps.
+    fn aligned(&self, mut step: Shared<Z128>, own: Option<&InversePlan>) -> Shared<Z128> {
+        if let (Some(hessian), Some(own)) = (self.plan.hessian(), own) {
+            let up = hessian.step_fraction() - own.inverse_fraction();
             step.scale(Z128::ONE.shl(up));
         }
-        Ok(step)
+        step
     }
 
     /// The step with the inverse of the bound. One round.
@@ -407,8 +403,6 @@ impl Fitting<'_> {
         gradient: &Shared<Z128>,
         session: &mut Session,
     ) -> Result<(Shared<Z128>, u32, u32), Error> {
-        let left = self.source.take().await?.left128()?;
-        let right = self.source.take().await?.right128()?;
         let (drops, fractions) = self.plan.distance_drops();
         let (me, parties) = (session.me(), session.parties());
         let mut row = Shared::new(gradient.as_slice().to_vec(), 1, gradient.len());
@@ -416,7 +410,7 @@ impl Fitting<'_> {
         let step = self.steps.last().unwrap_or(gradient);
         let mut column = step.clone();
         truncate_reduce(&mut column, 128, drops.1, me, parties);
-        let square = product::multiply(&row, &column, left, right, session).await?;
+        let square = multiply(self.source, &row, &column, session).await?;
         Ok((square, 128 - drops.0.max(drops.1), fractions.0 + fractions.1))
     }
 

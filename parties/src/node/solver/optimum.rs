@@ -84,7 +84,7 @@ pub(super) fn plan(
     rows: Vec<u64>,
 ) -> Result<OptimumPlan, Failure> {
     let origin = study.security().correlations.origin();
-    Ok(OptimumPlan::new(settings(study, training, rows)?, origin)?)
+    Ok(OptimumPlan::new(&settings(study, training, rows)?, origin)?)
 }
 
 pub(super) fn account(plan: &OptimumPlan, me: usize) -> Account {
