@@ -1,6 +1,7 @@
 //! The same training in the clear, in floating point, on the identical schedule: an example of
 //! what the joint training computes, and the oracle that it is compared with.
 
+pub mod glm;
 pub mod optimum;
 
 use crate::plan::linear::LinearSettings;
