@@ -198,7 +198,7 @@ fn sizes(rng: &mut impl Rng, division: Division, rows: usize, parties: usize) ->
     let mut parts = vec![1.0; parties];
     match division {
         Division::Uneven => {
-            parts.iter_mut().for_each(|part| *part = between_by_factor(rng, 0.1, 2.0))
+            parts.iter_mut().for_each(|part| *part = between_by_factor(rng, 0.1, 2.0));
         }
         Division::OneClass => parts[parties - 1] = 0.3,
         _ => {}
