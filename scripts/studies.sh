@@ -2,7 +2,7 @@
 # Runs the studies of scripts/data as real processes over QUIC on this machine, and sets each result
 # beside its reference: pooled rows, double precision, scikit-learn and statsmodels. Prints a table,
 # writes target/studies/summary.json, and fails when a limit is missed (the limits are in
-# parties/examples/compare/cases.rs).
+# scripts/tools/src/bin/compare/cases.rs).
 #
 #   scripts/studies.sh                   what takes seconds to minutes
 #   scripts/studies.sh --large           flights_large and mnist_wide as well

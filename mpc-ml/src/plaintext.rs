@@ -1,6 +1,7 @@
 //! What the joint fits compute, in the clear and in floating point: examples, and the oracle that
 //! they are compared with. Each model's own twin is in its folder.
 
+pub mod glm;
 pub mod optimum;
 
 /// The exact sigmoid.

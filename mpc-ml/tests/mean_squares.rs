@@ -2,14 +2,13 @@
 //! what tables of any kind become: read, standardised jointly and encoded as a node does it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use mpc_core::Outputs;
 use mpc_core::correlations::Origin;
 use mpc_core::testing::World;
 use mpc_ml::data::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget,
     Scaling, Schema, Standardisation, Table, Target, encode, mean_squares, total_mean_square,
 };
-use mpc_ml::model::Facts;
+use mpc_ml::model::{Facts, ledger};
 use mpc_ml::models::linear::X_FRACTION;
 use mpc_ml::{LinearPlan, LinearSettings, standardise};
 use proptest::prelude::*;

@@ -1,9 +1,9 @@
 //! Joint statistics against the pooled ones.
 
-use mpc_core::Outputs;
 use mpc_core::testing::World;
 use mpc_ml::Error;
 use mpc_ml::data::{JointColumn, Numbers, Standardisation};
+use mpc_ml::model::ledger;
 use mpc_ml::standardise;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::cli::StudyCheck;
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
-use crate::name::PartyName;
 use crate::models::{Account, Planned};
+use crate::name::PartyName;
 use crate::node::OwnSide;
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
@@ -55,10 +55,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(
-        side: &OwnSide,
-        options: &StudyCheck,
-    ) -> Result<(Box<dyn Planned>, Self), Failure> {
+    fn new(side: &OwnSide, options: &StudyCheck) -> Result<(Box<dyn Planned>, Self), Failure> {
         let (study, own) = (&side.study, side.data.table.rows() as u64);
         let parties = study.parties().len();
         let usage = |what: String| Err(Failure::new(Exit::Usage, what));

@@ -14,8 +14,8 @@ use super::give_up::refuse_together;
 use super::phases::Phases;
 use super::receipt::now;
 use super::{
-    Event, Events, Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings, outputs,
-    source, until_stopped,
+    Event, Events, Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings,
+    outputs, source, until_stopped,
 };
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -109,18 +109,16 @@ impl Node {
         };
         let transport = until_stopped(join(key, &self.roster, &options, &observer)).await??;
         let linger = transport.linger();
-        let session_options = SessionOptions {
-            parties: study.parties().len(),
-            context,
-            outputs: Outputs::none(),
-        };
+        let session_options =
+            SessionOptions { parties: study.parties().len(), context, outputs: Outputs::none() };
         let started = now();
         let mut phases = Phases::begin(events);
 
         let mut session =
             until_stopped(Session::establish(Box::new(transport), session_options)).await??;
         session.record_releases(Box::new(self.folder.clone()));
-        let worked = match until_stopped(self.work(table, &mut session, &mut phases, events)).await {
+        let worked = match until_stopped(self.work(table, &mut session, &mut phases, events)).await
+        {
             Ok(result) => result,
             Err(stopped) => Err(stopped.into()),
         };

@@ -44,10 +44,8 @@ pub(super) fn outputs(study: &Study, plan: &dyn Planned) -> Vec<Output> {
 /// The parties who learn something.
 fn names(study: &Study, to: Recipients) -> String {
     let parties = study.parties().iter().enumerate();
-    let names: Vec<String> = parties
-        .filter(|(place, _)| to.include(*place))
-        .map(|(_, name)| name.to_string())
-        .collect();
+    let names: Vec<String> =
+        parties.filter(|(place, _)| to.include(*place)).map(|(_, name)| name.to_string()).collect();
     let names = (names.len(), names.join(", "));
     if names.0 == study.parties().len() { format!("all parties ({})", names.1) } else { names.1 }
 }

@@ -15,7 +15,7 @@ mod security;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::input;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
 pub use digest::StudyDigest;
@@ -86,11 +87,14 @@ impl Study {
     /// When the file cannot be read or is not a study that this version can run.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
         let failed = |source| StudyError::Read { path: path.to_owned(), source };
-        let length = fs::metadata(path).map_err(failed)?.len();
+        let mut file = input::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
         if length > MAX_BYTES {
             return Err(StudyError::TooLarge { path: path.to_owned(), length });
         }
-        Self::from_bytes(&fs::read(path).map_err(failed)?)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Self::from_bytes(&bytes)
     }
 
     /// Reads a study from the bytes of its file.

@@ -14,11 +14,8 @@ use super::{Lines, StudyError};
 use crate::models::{Chosen, MODELS, find};
 
 /// The tables that hold settings of the model, with what is the study's own in them.
-const TABLES: [(&str, &[&str]); 3] = [
-    ("model", &["kind", "target", "offset"]),
-    ("training", &["solver"]),
-    ("output", &["model"]),
-];
+const TABLES: [(&str, &[&str]); 3] =
+    [("model", &["kind", "target", "offset"]), ("training", &["solver"]), ("output", &["model"])];
 /// Where a setting belongs that is not there.
 const MISSING: &str = "training";
 
@@ -56,7 +53,10 @@ pub(super) fn gather<'i>(study: &mut DeTable<'i>) -> Result<Gathered<'i>, StudyE
     Ok(Gathered { settings, tables, span })
 }
 
-fn table_mut<'t, 'i>(study: &'t mut DeTable<'i>, name: &str) -> Option<&'t mut Spanned<DeValue<'i>>> {
+fn table_mut<'t, 'i>(
+    study: &'t mut DeTable<'i>,
+    name: &str,
+) -> Option<&'t mut Spanned<DeValue<'i>>> {
     study.iter_mut().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value)
 }
 
@@ -148,6 +148,6 @@ impl Lines {
             _ => self.tables.get(first).copied().unwrap_or(MISSING),
         };
         let field = Field::from(table).key(first);
-        Some(rest.split('.').filter(|key| !key.is_empty()).fold(field, |field, key| field.key(key)))
+        Some(rest.split('.').filter(|key| !key.is_empty()).fold(field, Field::key))
     }
 }

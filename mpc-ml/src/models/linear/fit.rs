@@ -22,10 +22,16 @@ pub struct LinearShares {
     pub(super) check: f64,
 }
 
-/// Solves the normal equations. Goes through the own rows once while the correlations are made:
-/// exact sums of products, no round; then the rounds of [`LinearPlan::inverse`], one for [`CHECK`],
-/// and those of [`LinearPlan::solution`]. [`LinearPlan::training_cost`], and a result of one
-/// element.
+/// This party's shares of the normal equations: sums of products of its own rows.
+pub struct Sums {
+    /// G = (X^T X / n + l2) / scale, with the shift.
+    g: Shared<Z128>,
+    /// c = X^T y / (n scale).
+    c: Shared<Z128>,
+}
+
+/// Solves the normal equations. Goes through the own rows once while the correlations are made;
+/// [`sums`] and [`solve`].
 ///
 /// # Errors
 /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
@@ -35,15 +41,42 @@ pub(super) async fn fit(
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<LinearShares, Error> {
-    let me = run.session.me();
-    data.check(plan.rows()[me], plan.encoding().columns)?;
-    data.check_plain()?;
-    let requests = plan.requests();
-    let ordered = requests.len() as u64;
-    run.source.demand(requests)?;
-    let (g, c) = normal_equations(plan, data, me).await;
+    check(plan, data, run.session.me())?;
+    run.source.demand(plan.requests())?;
+    let sums = sums(plan, data, run.session.me()).await?;
     (run.progress)(Progress::Prepared);
+    solve(plan, sums, run).await
+}
 
+fn check(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<(), Error> {
+    data.check(plan.rows()[me], plan.encoding().columns)?;
+    data.check_plain()
+}
+
+/// The first half of a fit: exact sums of products of the own rows, clipped and rounded, each
+/// rounded once to shares of G and c. No round.
+///
+/// # Errors
+/// [`Error::Data`] when the rows do not fit the plan.
+pub async fn sums(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<Sums, Error> {
+    check(plan, data, me)?;
+    let (g, c) = normal_equations(plan, data, me).await;
+    Ok(Sums { g, c })
+}
+
+/// The second half, with [`LinearPlan::requests`] on order: the rounds of [`LinearPlan::inverse`],
+/// one for [`CHECK`], and those of [`LinearPlan::solution`]. [`LinearPlan::training_cost`], and a
+/// result of one element.
+///
+/// # Errors
+/// [`Error::NotConverged`] when the design is too ill-conditioned; network errors.
+pub async fn solve(
+    plan: &Agreed<LinearPlan>,
+    sums: Sums,
+    run: &mut Run<'_>,
+) -> Result<LinearShares, Error> {
+    let Sums { g, c } = sums;
+    let ordered = plan.requests().len() as u64;
     let steps = plan.inverse().steps() as u64;
     let mut source = Watched::new(run.source, run.progress, ordered, steps);
     let session = &mut *run.session;

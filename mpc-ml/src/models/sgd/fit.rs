@@ -33,14 +33,13 @@ pub(super) async fn fit(
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<SgdShares, Error> {
-    let mut training = Training::begin(plan, data, run).await?;
+    let training = Training::begin(plan, data, run).await?;
     (run.progress)(Progress::Prepared);
-    training.run(run).await?;
-    Ok(SgdShares { weights: training.weights })
+    training.run(run).await
 }
 
-/// A joint training in progress, as one party sees it.
-struct Training<'a> {
+/// A joint training in progress, as one party sees it: the two halves of a fit.
+pub struct Training<'a> {
     plan: &'a SgdPlan,
     matrix: u32,
     /// The own rows, in the order of the schedule.
@@ -56,7 +55,14 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     /// Registers the own rows (in the order of the schedule, clipped) with the source. The rounds
     /// of the registration.
-    async fn begin(plan: &'a SgdPlan, data: &Dataset, run: &mut Run<'_>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
+    pub async fn begin(
+        plan: &'a Agreed<SgdPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
         let (settings, me) = (plan.settings(), run.session.me());
         data.check(plan.schedule().rows()[me], plan.columns())?;
         data.check_plain()?;
@@ -83,7 +89,11 @@ impl<'a> Training<'a> {
         })
     }
 
-    async fn run(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
+    /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`].
+    ///
+    /// # Errors
+    /// Network errors.
+    pub async fn run(mut self, run: &mut Run<'_>) -> Result<SgdShares, Error> {
         let epochs = self.plan.settings().epochs;
         let stretch = self.plan.epochs_an_order();
         let mut done = 0;
@@ -99,7 +109,7 @@ impl<'a> Training<'a> {
                 run.step(done, self.plan.iterations());
             }
         }
-        Ok(())
+        Ok(SgdShares { weights: self.weights })
     }
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {

@@ -49,7 +49,7 @@ fn main() -> Outcome<ExitCode> {
             }
         }
         ["report", summary, runs @ ..] => return report::report(summary, runs),
-        _ => return Err("see the first lines of parties/examples/compare/main.rs".into()),
+        _ => return Err("see the first lines of scripts/tools/src/bin/compare/main.rs".into()),
     }
     Ok(ExitCode::SUCCESS)
 }
