@@ -305,9 +305,10 @@ fn a_penalty_leaves_no_standard_errors() {
     assert!(Study::from_bytes(free.as_bytes()).is_ok());
 }
 
-/// With a condition for which there are bits enough.
+/// With a condition and a tolerance for which there are bits enough.
 fn easier(training: &str) -> String {
-    training.replace("condition = 100.0", "condition = 20.0")
+    let easier = training.replace("condition = 100.0", "condition = 20.0\ntolerance = 0.2");
+    easier.replace("tolerance = 0.001", "")
 }
 
 /// What a study reveals if every party has a thousand rows.

@@ -2,7 +2,7 @@
 
 use mpc_core::protocols::solve::{Inverse, Start, inverse, solution};
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Session, Shared, fixed};
+use mpc_core::{Fixed, Session, Shared};
 
 use super::moments::Moments;
 use super::plan::{CHECK, CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -13,13 +13,20 @@ use crate::model::{Progress, Run, Watched};
 
 /// This party's shares of a solved regression.
 pub struct LinearShares {
-    /// The coefficients, the intercept last, in units of half the target's range: mod 2^128 at the
-    /// scale of [`LinearPlan::solution`].
-    pub(super) coefficients: Shared<Z128>,
+    coefficients: Fixed,
     /// The inverse of (X^T X / n + l2) / [`LinearPlan::scale`].
     pub(super) inverse: Inverse,
     /// The revealed check: at most 1/64.
     pub(super) check: f64,
+}
+
+impl LinearShares {
+    /// The coefficients, a column, the intercept last: in units of half the target's range, and the
+    /// intercept from the middle of it.
+    #[must_use]
+    pub fn coefficients(&self) -> &Fixed {
+        &self.coefficients
+    }
 }
 
 /// This party's shares of the normal equations: sums of products of its own rows.
@@ -83,6 +90,7 @@ pub async fn solve(
     let inverse = inverse(plan.inverse(), &g, Start::Identity, &mut source, session).await?;
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
+    let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
     Ok(LinearShares { coefficients, inverse, check })
 }
 
@@ -91,12 +99,12 @@ async fn reveal_check(
     inverted: &Inverse,
     session: &mut Session,
 ) -> Result<f64, Error> {
-    let drop = plan.inverse().residual_fraction() - CHECK_FRACTION;
-    let check = session.reveal(CHECK, &inverted.residual, 128, drop).await?;
+    let residual = plan.inverse().residual_fraction();
+    let residual = Fixed::new(inverted.residual.clone(), 128, residual)?;
+    let check = session.reveal_fixed(CHECK, &residual, CHECK_FRACTION).await?;
     let check = check
         .and_then(|values| values.first().copied())
         .ok_or_else(|| Error::Settings(format!("the output `{CHECK}` is for everybody")))?;
-    let check = fixed::decode(check, CHECK_FRACTION);
     if plan.inverse().converged(check) {
         return Ok(check);
     }

@@ -7,7 +7,7 @@ use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Phasors};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
-use mpc_core::{Batch, Recipients, Session, Shared, fixed};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
@@ -17,10 +17,18 @@ use crate::error::Error;
 use crate::model::{Progress, Run};
 
 /// This party's shares of a trained model.
+#[derive(Debug)]
 pub struct SgdShares {
-    /// w~: the weights mod 2^`ring` of [`SgdPlan::weights_opened`], at the scale
-    /// [`SgdPlan::wide_fraction`], the intercept last.
-    pub(super) weights: Shared<Z128>,
+    weights: Fixed,
+}
+
+impl SgdShares {
+    /// The weights, a column, the intercept last: they know their ring and scale, so that they can
+    /// be computed with while the model stays hidden.
+    #[must_use]
+    pub fn weights(&self) -> &Fixed {
+        &self.weights
+    }
 }
 
 /// Trains to the end. The rounds of registering the own rows with the source, then three rounds an
@@ -109,7 +117,8 @@ impl<'a> Training<'a> {
                 run.step(done, self.plan.iterations());
             }
         }
-        Ok(SgdShares { weights: self.weights })
+        let ring = self.plan.weights_opened().ring;
+        Ok(SgdShares { weights: Fixed::new(self.weights, ring, self.plan.wide_fraction())? })
     }
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
