@@ -5,5 +5,6 @@
 //! tests). A fit is read from [`Model::fit`](crate::model::Model::fit) downwards.
 
 pub mod linear;
+pub mod mean;
 pub mod optimum;
 pub mod sgd;
