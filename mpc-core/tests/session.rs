@@ -331,3 +331,25 @@ fn the_dealer_waits_for_busy_parties() {
         result.expect("the dealer is still there");
     }
 }
+
+#[test]
+fn outputs_can_be_added_and_none_can_be_named_again() {
+    let world = World::new(2).outputs(Outputs::none().allow("count", Recipients::All));
+    let results = world.run(async |mut session| {
+        let one = Shared::column(vec![Z64(1)]);
+        let early = session.reveal("sum", &one, 64, 0).await;
+        assert!(matches!(early, Err(Error::Reveal { .. })), "{early:?}");
+        session.allow(Outputs::none().allow("sum", Recipients::All))?;
+        let sum = session.reveal("sum", &one, 64, 0).await?;
+        // What was revealed is not revealed again under a name that is given anew.
+        for label in ["sum", "count"] {
+            let again = session.allow(Outputs::none().allow(label, Recipients::All));
+            assert!(matches!(again, Err(Error::Reveal { .. })), "{label}");
+        }
+        assert!(session.reveal("sum", &one, 64, 0).await.is_err());
+        Ok::<_, Error>(sum)
+    });
+    for result in results {
+        assert_eq!(result.unwrap(), Some(vec![2]));
+    }
+}

@@ -117,6 +117,15 @@ impl Session {
         })
     }
 
+    /// Names further outputs: for a study whose outputs follow from public facts that the parties
+    /// first tell each other. No rounds.
+    ///
+    /// # Errors
+    /// [`Error::Reveal`] when one of them was named before: what was revealed stays so.
+    pub fn allow(&mut self, outputs: Outputs) -> Result<(), Error> {
+        self.outputs.extend(outputs)
+    }
+
     /// Keeps a durable record of every release before it is sent.
     pub fn record_releases(&mut self, log: Box<dyn ReleaseLog>) {
         self.release_log = Some(log);
