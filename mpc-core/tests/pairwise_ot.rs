@@ -77,7 +77,7 @@ fn triples<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
         let share = |session: &mut mpc_core::Session, values: &[R], rows, columns| {
             let mine = (me == 0).then_some(values);
             let share = session.share_input(0, mine, rows * columns)?;
-            Ok::<_, Error>(mpc_core::Shared::new(share.as_slice().to_vec(), rows, columns))
+            share.reshape(rows, columns)
         };
         let (x, y) = (share(&mut session, &x, m, k)?, share(&mut session, &y, k, n)?);
         let left = ot.left(m as u32, k as u32, R::BITS)?;

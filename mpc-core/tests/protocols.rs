@@ -90,8 +90,8 @@ fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
             let x = session.share_input(0, (session.me() == 0).then_some(&x), m * k)?;
             let y = session.share_input(owner, mine_y, k * n)?;
 
-            let x = Shared::new(x.as_slice().to_vec(), m, k);
-            let y = Shared::new(y.as_slice().to_vec(), k, n);
+            let x = x.reshape(m, k)?;
+            let y = y.reshape(k, n)?;
 
             session.meter().enter("product");
             let (left, right) = take::<R>(&mut source).await?;
@@ -264,7 +264,7 @@ fn owned_products(parties: usize, columns: usize, rows: usize, uneven: usize) {
         for (owner, &count) in counts.iter().enumerate() {
             let range = at..at + count as usize;
             at = range.end;
-            let part = Shared::column(share.as_slice()[range.clone()].to_vec());
+            let part = share.slice(range.clone())?;
             let rho = if owner == me { &[][..] } else { &material.rho[range] };
             let to = Recipients::One(owner);
             let slot = back_spec.push(&part, rho, to, &mut batch, &mut session)?;

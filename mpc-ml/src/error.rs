@@ -9,6 +9,14 @@ pub enum Error {
     /// A protocol failed.
     #[error(transparent)]
     Protocol(#[from] mpc_core::Error),
+    /// A setting, or another public fact of the study, breaks a rule.
+    #[error("{field} {rule}")]
+    Field {
+        /// Its path, for example `sigmoid.window`.
+        field: String,
+        /// The rule, as the end of a sentence that begins with the field.
+        rule: String,
+    },
     /// The settings of the study do not fit together; the message has the numbers.
     #[error("{0}")]
     Settings(String),
@@ -24,6 +32,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), rule: rule.into() }
+    }
+
     /// Whether all parties come to the same error at the same place, because it follows from what
     /// was revealed to all of them.
     #[must_use]
@@ -36,7 +48,7 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) => {
+            Self::Field { .. } | Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) => {
                 AbortCode::Configuration
             }
             Self::Data(_) => AbortCode::LocalInput,

@@ -2,7 +2,8 @@
 //!
 //! * [`settings`] is `party.toml`, private to the organisation; [`study`] is `study.toml`, the
 //!   same at every party.
-//! * [`identity`] is the node's key, [`data_file`] the organisation's rows.
+//! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
+//!   opened.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends.
 //!
@@ -13,6 +14,7 @@ pub mod commands;
 pub mod data_file;
 pub mod exit;
 pub mod identity;
+pub mod input;
 pub mod name;
 pub mod node;
 pub mod observe;

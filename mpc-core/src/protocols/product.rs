@@ -7,9 +7,9 @@ use std::fmt;
 
 use crate::correlations::{LeftFactor, RightFactor};
 use crate::error::Error;
-use crate::ring::{Ring, kernels, wire};
+use crate::ring::{Ring, Z128, kernels, wire};
 use crate::session::{Batch, Cost, Opened, Recipients, Session, Slot};
-use crate::share::Shared;
+use crate::share::{Fixed, Shared};
 
 /// A left operand whose E = X - A is open. It can be multiplied again and again, each time with a
 /// right factor of its own; A never meets a second E, because it was consumed here.
@@ -57,7 +57,17 @@ impl<R: Ring> FixedLeft<R> {
         left: LeftFactor<R>,
         batch: &mut Batch,
     ) -> Result<PendingLeft<R>, Error> {
-        let slot = batch.masked(&masked(x, &left.a)?, R::BITS, Recipients::All);
+        Self::push_mod(x, left, R::BITS, batch)
+    }
+
+    /// [`push`](Self::push) for an X that is known mod 2^`bits`.
+    fn push_mod(
+        x: &Shared<R>,
+        left: LeftFactor<R>,
+        bits: u32,
+        batch: &mut Batch,
+    ) -> Result<PendingLeft<R>, Error> {
+        let slot = batch.masked(&masked(x, &left.a)?, bits, Recipients::All);
         Ok(PendingLeft { a: left.a, slot })
     }
 
@@ -77,7 +87,17 @@ impl<R: Ring> FixedLeft<R> {
         right: RightFactor<R>,
         batch: &mut Batch,
     ) -> Result<PendingProduct<R>, Error> {
-        let slot = batch.masked(&masked(y, &right.b)?, R::BITS, Recipients::All);
+        Self::push_right_mod(y, right, R::BITS, batch)
+    }
+
+    /// [`push_right`](Self::push_right) for a Y that is known mod 2^`bits`.
+    fn push_right_mod(
+        y: &Shared<R>,
+        right: RightFactor<R>,
+        bits: u32,
+        batch: &mut Batch,
+    ) -> Result<PendingProduct<R>, Error> {
+        let slot = batch.masked(&masked(y, &right.b)?, bits, Recipients::All);
         Ok(PendingProduct { right, slot })
     }
 
@@ -140,5 +160,38 @@ pub async fn multiply<R: Ring>(
 #[must_use]
 pub fn cost<R: Ring>(m: usize, k: usize, n: usize, session: &Session) -> Cost {
     let bytes = (m * k + k * n) * wire::element_bytes(R::BITS);
+    Cost::to_all(session.me(), session.parties(), 1, bytes as u64)
+}
+
+/// X Y of matrices of reals: in the smaller ring of the two, at the sum of their scales. With a
+/// triple of its own; opened mod 2^(that ring). One round; [`cost_fixed`].
+///
+/// # Errors
+/// When shapes do not fit, the scale becomes too large, or the network fails.
+pub async fn multiply_fixed(
+    x: &Fixed,
+    y: &Fixed,
+    left: LeftFactor<Z128>,
+    right: RightFactor<Z128>,
+    session: &mut Session,
+) -> Result<Fixed, Error> {
+    if x.columns() != y.rows() || (right.ab.rows(), right.ab.columns()) != (x.rows(), y.columns()) {
+        return Err(Error::internal("the shapes of two factors and their triple do not fit"));
+    }
+    let ring = x.ring().min(y.ring());
+    // The scale is refused before anything is sent.
+    let product = Fixed::new(Shared::zero(0, 0), ring, x.fraction() + y.fraction())?;
+    let mut batch = Batch::new("product/fixed");
+    let e = FixedLeft::push_mod(x.share(), left, ring, &mut batch)?;
+    let f = FixedLeft::push_right_mod(y.share(), right, ring, &mut batch)?;
+    let opened = session.open(batch).await?;
+    let share = FixedLeft::opened(e, &opened).finish(f, &opened, session);
+    Fixed::new(share, product.ring(), product.fraction())
+}
+
+/// What [`multiply_fixed`] costs for X of m x k and Y of k x n in a common ring 2^`ring`.
+#[must_use]
+pub fn cost_fixed(ring: u32, (m, k, n): (usize, usize, usize), session: &Session) -> Cost {
+    let bytes = (m * k + k * n) * wire::element_bytes(ring);
     Cost::to_all(session.me(), session.parties(), 1, bytes as u64)
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cost;
+mod fixed;
 mod handshake;
 #[cfg(feature = "test-util")]
 pub(crate) mod opened;
@@ -22,7 +23,7 @@ pub use reveal::{Outputs, ReleaseLog};
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
-use crate::share::Shared;
+use crate::share::{Shared, truncate_reduce};
 
 /// What a session is started with. Parties and context are the same at every node; a dealer
 /// reveals nothing and has no outputs.
@@ -260,7 +261,7 @@ impl Session {
         let to = self.outputs.spend(label)?;
         let mut share = share.clone();
         self.add_zero_share(MaskSite::ZeroShareResult, &mut share, bits)?;
-        crate::protocols::truncate::truncate_reduce(&mut share, bits, drop, self.me, self.parties);
+        truncate_reduce(&mut share, bits, drop, self.me, self.parties);
         let mut batch = Batch::new(REVEAL);
         let left = bits - drop;
         let slot = batch.push(share.as_slice(), left, to, Kind::Result);

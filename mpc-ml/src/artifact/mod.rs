@@ -28,10 +28,7 @@ use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
 pub use inference::{CoefficientTest, Inference, InferenceParts, StandardErrors};
 pub use named::NamedValues;
-pub use record::{
-    CheckRecord, ExactRecord, OptimumRecord, RateRecord, SecurityRecord, SgdRecord, SigmoidRecord,
-    SolverRecord, TrainingRecord,
-};
+pub use record::{CheckRecord, SecurityRecord, SolverRecord, TrainingRecord};
 
 /// The kind of a model: how a score becomes a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

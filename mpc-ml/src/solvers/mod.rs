@@ -1,6 +1,3 @@
-//! How a model is fitted on shares.
+//! The fits to the optimum on shares.
 
-pub mod exact;
-mod moments;
 pub mod optimum;
-pub mod sgd;

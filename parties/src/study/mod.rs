@@ -14,11 +14,12 @@ mod raw;
 mod security;
 mod training;
 
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use mpc_ml::data::Schema;
 
+use crate::input;
 use crate::name::PartyName;
 pub use digest::StudyDigest;
 pub use disclosure::Disclosure;
@@ -59,11 +60,14 @@ impl Study {
     /// When the file cannot be read or is not a study that this version can run.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
         let failed = |source| StudyError::Read { path: path.to_owned(), source };
-        let length = fs::metadata(path).map_err(failed)?.len();
+        let mut file = input::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
         if length > MAX_BYTES {
             return Err(StudyError::TooLarge { path: path.to_owned(), length });
         }
-        Self::from_bytes(&fs::read(path).map_err(failed)?)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Self::from_bytes(&bytes)
     }
 
     /// Reads a study from the bytes of its file.

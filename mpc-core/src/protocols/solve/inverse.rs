@@ -100,7 +100,7 @@ pub async fn inverse(
 
         let items = [(plan.gx(), &gx)];
         let opened = open_bounded("inverse/truncate-gx", &items, &mut masks, session).await?;
-        let (limbs, finest) = summands(&opened[0], &plan.gx_drops(), d, session.me());
+        let (limbs, finest) = summands(&opened[0], &plan.gx_drops(), d, session.me())?;
         residual = residual_of(&finest, d, plan.residual_fraction(), session.me());
 
         let right = source.take().await?.right128()?;
@@ -136,22 +136,18 @@ pub(super) fn summands(
     drops: &[u32],
     rows: usize,
     me: usize,
-) -> (Shared<Z128>, Zeroizing<Vec<Z128>>) {
+) -> Result<(Shared<Z128>, Zeroizing<Vec<Z128>>), Error> {
     let mut finest = opened.part(drops[0], me);
-    let (width, count) = (finest.len() / rows, drops.len());
-    let mut all = vec![Z128::ZERO; finest.len() * count];
-    let mut put = |summand: usize, at: usize, value| {
-        all[(at / width * count + summand) * width + at % width] = value;
-    };
-    finest.iter().enumerate().for_each(|(at, &value)| put(0, at, value));
-    for summand in 1..count {
-        let finer = opened.part(drops[summand], me);
-        for (at, (&fine, coarse)) in finer.iter().zip(finest.iter()).enumerate() {
-            put(summand, at, fine - coarse.shl(drops[summand - 1] - drops[summand]));
-        }
+    let width = finest.len() / rows;
+    let mut parts = vec![Shared::new(finest.to_vec(), rows, width)];
+    for gap in drops.windows(2) {
+        let finer = opened.part(gap[1], me);
+        let left_over = finer.iter().zip(finest.iter());
+        let left_over = left_over.map(|(&fine, coarse)| fine - coarse.shl(gap[0] - gap[1]));
+        parts.push(Shared::new(left_over.collect(), rows, width));
         finest = finer;
     }
-    (Shared::new(all, rows, width * count), finest)
+    Ok((Shared::beside(&parts.iter().collect::<Vec<_>>())?, finest))
 }
 
 /// d less the trace of a matrix at scale `fraction`.

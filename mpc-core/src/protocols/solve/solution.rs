@@ -224,7 +224,7 @@ pub async fn solution(
     let mut x_left = None;
     let mut w = Shared::zero(d, 1);
     for turn in 0..=plan.refinements {
-        let mut left_over = Shared::column(c.as_slice().to_vec());
+        let mut left_over = c.clone().reshape(d, 1)?;
         if turn > 0 {
             let right = source.take().await?.right128()?;
             left_over -= &inverse.matrix.multiply(&w, right, session).await?;
@@ -236,7 +236,7 @@ pub async fn solution(
         let items = [(plan.left_over, &left_over)];
         let opened = open_bounded("solution/open-rest", &items, &mut masks, session).await?;
         let drops = plan.limbs.map(|limb| plan.right_fraction - limb);
-        let parts = summands(&opened[0], &drops, d, me).0;
+        let parts = summands(&opened[0], &drops, d, me)?.0;
 
         let right = source.take().await?.right128()?;
         let mut batch = Batch::new("solution/product");
@@ -250,10 +250,7 @@ pub async fn solution(
         let x = x_left.as_ref().ok_or_else(|| Error::internal("an inverse was not opened"))?;
         let product = x.finish(f, &opened, session);
 
-        let column = |limb: usize| {
-            Shared::column(product.as_slice().iter().skip(limb).step_by(2).copied().collect())
-        };
-        let (first, second) = (column(0), column(1));
+        let (first, second) = (product.column_range(0..1)?, product.column_range(1..2)?);
         let items = [(plan.correction[0], &first), (plan.correction[1], &second)];
         let opened = open_bounded("solution/truncate", &items, &mut masks, session).await?;
         for (opened, spec) in opened.iter().zip(&plan.correction) {

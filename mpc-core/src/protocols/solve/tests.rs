@@ -86,7 +86,7 @@ fn invert(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i128])>)
             let owner = parties - 1;
             let mine = (session.me() == owner).then_some(values.as_slice());
             let share = session.share_input(owner, mine, d * d)?;
-            Ok::<_, Error>(Shared::new(share.as_slice().to_vec(), d, d))
+            share.reshape(d, d)
         };
         let g_share = share(g, &mut session)?;
         let mut first = None;
@@ -270,7 +270,7 @@ fn solve(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> 
         let mut source = DealerSource::start(&mut session)?;
         let mine = session.me() == 1;
         let g = session.share_input(1, mine.then_some(g.as_slice()), d * d)?;
-        let g = Shared::new(g.as_slice().to_vec(), d, d);
+        let g = g.reshape(d, d)?;
         let c = session.share_input(1, mine.then_some(c.as_slice()), d)?;
         source.demand(inverted.requests(0))?;
         source.demand(plan.requests(0, inverted.lefts()))?;

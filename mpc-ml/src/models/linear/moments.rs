@@ -12,7 +12,7 @@ use mpc_core::ring::kernels::Level;
 use mpc_core::ring::kernels::gram::{self, Four, TILE, Tile};
 use zeroize::Zeroizing;
 
-use crate::plan::linear::{LinearSettings, X_FRACTION, Y_FRACTION};
+use super::plan::{Encoding, X_FRACTION, Y_FRACTION};
 use crate::rows::Rows;
 
 /// Rows that are summed before the runtime is given a chance to move bytes.
@@ -38,19 +38,19 @@ pub(super) struct Moments {
 impl Moments {
     /// Goes through the rows once: clips, rounds, adds. Entries are at most 2^44 (X) and 2^40 (y)
     /// in magnitude and there are at most 10^9 rows, so the sums are below 2^118.
-    pub(super) async fn of(rows: &Rows, settings: &LinearSettings) -> Self {
-        Self::at(Level::of_processor(), rows, settings).await
+    pub(super) async fn of(rows: &Rows, encoding: &Encoding) -> Self {
+        Self::at(Level::of_processor(), rows, encoding).await
     }
 
-    async fn at(level: Level, rows: &Rows, settings: &LinearSettings) -> Self {
-        let d = settings.weights();
+    async fn at(level: Level, rows: &Rows, encoding: &Encoding) -> Self {
+        let d = encoding.weights();
         let mut sums =
             Self { xx: Zeroizing::new(vec![0; d * (d + 1) / 2]), xy: Zeroizing::new(vec![0; d]) };
-        let mut panels = Panels::new(settings);
+        let mut panels = Panels::new(encoding);
         let (mut blocks, mut turn) = (0, 0);
         for begin in (0..rows.len()).step_by(panels.cut.rows) {
             let block = begin..rows.len().min(begin + panels.cut.rows);
-            panels.fill(rows, settings, block.clone());
+            panels.fill(rows, encoding, block.clone());
             panels.add(level, block.len());
             blocks += 1;
             if blocks == BLOCKS_A_FOLD {
@@ -111,12 +111,12 @@ struct Panels {
 }
 
 impl Panels {
-    fn new(settings: &LinearSettings) -> Self {
-        let cut = Cut::new(settings.clip);
-        let weights = settings.weights();
+    fn new(encoding: &Encoding) -> Self {
+        let cut = Cut::new(encoding.clip);
+        let weights = encoding.weights();
         let (groups, all) = (weights.div_ceil(TILE), (weights + 2).div_ceil(TILE));
         let mut entries = Zeroizing::new(vec![0.0; all * TILE]);
-        if settings.intercept {
+        if encoding.intercept {
             entries[weights - 1] = power(X_FRACTION);
         }
         let panel = |groups: usize| Zeroizing::new(vec![[0.0; TILE]; groups * cut.rows]);
@@ -133,9 +133,9 @@ impl Panels {
     }
 
     /// Takes the rows of a block: clips, rounds, cuts.
-    fn fill(&mut self, rows: &Rows, settings: &LinearSettings, block: Range<usize>) {
-        let (middle, half) = settings.target_scale();
-        let (clip, one, unit) = (settings.clip, power(X_FRACTION), power(self.cut.bits));
+    fn fill(&mut self, rows: &Rows, encoding: &Encoding, block: Range<usize>) {
+        let (middle, half) = encoding.target_scale();
+        let (clip, one, unit) = (encoding.clip, power(X_FRACTION), power(self.cut.bits));
         let down = 1.0 / unit;
         let count = block.len();
         let [upper, lower] = &mut self.parts;
@@ -156,7 +156,7 @@ impl Panels {
                     self.whole[group * count + at] = *entries;
                 }
             }
-            let y = rows.y()[row].clamp(settings.target.0, settings.target.1);
+            let y = rows.y()[row].clamp(encoding.target.0, encoding.target.1);
             let y = round(((y - middle) / half).clamp(-1.0, 1.0) * power(Y_FRACTION));
             let y_unit = power(Y_CUT);
             let upper_two = round(y / y_unit);
@@ -241,18 +241,8 @@ mod tests {
 
     use super::*;
 
-    fn settings(columns: usize, intercept: bool, clip: f64) -> LinearSettings {
-        LinearSettings {
-            rows: vec![1, 1],
-            mean_squares: vec![1.0; columns],
-            intercept,
-            l2: 0.0,
-            clip,
-            condition: 10.0,
-            target: (-3.0, 5.0),
-            release_fraction: 20,
-            inference: false,
-        }
+    fn encoding(columns: usize, intercept: bool, clip: f64) -> Encoding {
+        Encoding { columns, intercept, clip, target: (-3.0, 5.0) }
     }
 
     fn ready<T>(future: impl Future<Output = T>) -> T {
@@ -267,16 +257,16 @@ mod tests {
     }
 
     /// Entry by entry, in the integers.
-    fn plainly(rows: &Rows, settings: &LinearSettings) -> (Vec<i128>, Vec<i128>) {
-        let d = settings.weights();
-        let (middle, half) = settings.target_scale();
+    fn plainly(rows: &Rows, encoding: &Encoding) -> (Vec<i128>, Vec<i128>) {
+        let d = encoding.weights();
+        let (middle, half) = encoding.target_scale();
         let fixed = |v: f64, fraction: u32| libm::rint(libm::ldexp(v, fraction as i32)) as i128;
         let (mut xx, mut xy) = (vec![0; d * (d + 1) / 2], vec![0; d]);
         for (row, &y) in rows.y().iter().enumerate() {
-            let clipped = rows.row(row).iter().map(|x| x.clamp(-settings.clip, settings.clip));
+            let clipped = rows.row(row).iter().map(|x| x.clamp(-encoding.clip, encoding.clip));
             let mut x: Vec<i128> = clipped.map(|x| fixed(x, X_FRACTION)).collect();
             x.resize(d, 1 << X_FRACTION);
-            let y = (y.clamp(settings.target.0, settings.target.1) - middle) / half;
+            let y = (y.clamp(encoding.target.0, encoding.target.1) - middle) / half;
             let y = fixed(y, Y_FRACTION);
             let pairs = (0..d).flat_map(|i| {
                 x[i..].iter().map({
@@ -290,10 +280,10 @@ mod tests {
         (xx, xy)
     }
 
-    fn check(rows: &Rows, settings: &LinearSettings) {
-        let (xx, xy) = plainly(rows, settings);
+    fn check(rows: &Rows, encoding: &Encoding) {
+        let (xx, xy) = plainly(rows, encoding);
         for level in Level::available() {
-            let sums = ready(Moments::at(level, rows, settings));
+            let sums = ready(Moments::at(level, rows, encoding));
             assert!(*sums.xx == xx && *sums.xy == xy, "{} of {rows:?}", level.name());
         }
     }
@@ -330,7 +320,7 @@ mod tests {
             let count = cells.len() / columns;
             let x = cells[..count * columns].iter().map(|x| x * clip).collect();
             let rows = Rows::new(x, targets[..count].to_vec(), columns);
-            check(&rows, &settings(columns, intercept, clip));
+            check(&rows, &encoding(columns, intercept, clip));
         }
     }
 
@@ -338,7 +328,7 @@ mod tests {
     #[test]
     fn the_largest_entries_overflow_nothing() {
         for clip in [8.0, 16.0, 16.001, 65536.0] {
-            let own = settings(2, true, clip);
+            let own = encoding(2, true, clip);
             let count = (BLOCKS_A_FOLD + 1) * Cut::new(clip).rows + 3;
             for sign in [1.0, -1.0] {
                 let x = (0..count).flat_map(|_| [clip, sign * clip]).collect();
@@ -362,7 +352,7 @@ mod tests {
                     let x = (0..count).flat_map(|_| [entry, -entry, entry]).collect();
                     let target = 1.0 + 4.0 * (power(2 * Y_CUT) - power(Y_CUT - 1)) / power(40);
                     let y = vec![target; count];
-                    check(&Rows::new(x, y, 3), &settings(3, false, clip));
+                    check(&Rows::new(x, y, 3), &encoding(3, false, clip));
                 }
             }
         }

@@ -1,10 +1,17 @@
-//! Additive shares.
+//! Additive shares: matrices over a ring, and fixed-point matrices that know their ring and scale.
+
+mod fixed;
+mod shapes;
+mod truncate;
 
 use std::fmt;
 use std::ops::{AddAssign, Neg, SubAssign};
 
 use ndarray::ArrayView2;
 use zeroize::Zeroizing;
+
+pub use fixed::Fixed;
+pub use truncate::truncate_reduce;
 
 use crate::ring::Ring;
 
@@ -13,6 +20,9 @@ use crate::ring::Ring;
 /// Sums, differences and products with public integers are local. There is no product of two
 /// shares here, because that needs a round: see [`crate::protocols::product`]. The memory is
 /// wiped when the share is dropped, and `Debug` prints the shape alone.
+///
+/// A `Shared` is integers: it does not know at which scale they stand for reals, nor whether only
+/// some low bits of them are meaningful. [`Fixed`] does.
 ///
 /// ```
 /// use mpc_core::{Shared, ring::Z64};

@@ -1,10 +1,10 @@
+use mpc_core::correlations::Origin;
+use mpc_core::ring::wire::element_bytes;
+
 use super::*;
 
-pub(crate) fn settings() -> SgdSettings {
+fn settings() -> SgdSettings {
     SgdSettings {
-        origin: Origin::Dealer,
-        rows: vec![4000, 3500, 2500],
-        columns: 100,
         intercept: true,
         l2: 0.0,
         clip: 8.0,
@@ -14,22 +14,28 @@ pub(crate) fn settings() -> SgdSettings {
         decay: 0.0,
         momentum: 0.0,
         seed: 1,
-        window: 7,
-        terms: 12,
-        weighting: Weighting::Weighted,
-        release_fraction: 16,
+        sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
+        release_bits: 16,
     }
 }
 
-fn refused(change: impl FnOnce(&mut SgdSettings)) -> String {
-    let mut settings = settings();
-    change(&mut settings);
-    SgdPlan::new(settings).expect_err("refused").to_string()
+fn facts(rows: &[u64], columns: usize) -> Facts {
+    Facts::horizontal(rows, vec![1.0; columns], Origin::Dealer)
+}
+
+fn plan(settings: &SgdSettings) -> SgdPlan {
+    SgdPlan::new(settings, &facts(&[4000, 3500, 2500], 100)).expect("fits")
+}
+
+fn refused(change: impl FnOnce(&mut SgdSettings, &mut Facts)) -> String {
+    let (mut settings, mut facts) = (settings(), facts(&[4000, 3500, 2500], 100));
+    change(&mut settings, &mut facts);
+    SgdPlan::new(&settings, &facts).expect_err("refused").to_string()
 }
 
 #[test]
 fn the_study_of_the_design_has_the_bytes_of_the_design() {
-    let plan = SgdPlan::new(settings()).expect("fits");
+    let plan = plan(&settings());
     assert_eq!(plan.iterations(), 390);
     assert_eq!(plan.schedule().dropped(), 16);
     // 14 to 15 bytes a weight, 10 to 11 a residual.
@@ -47,34 +53,29 @@ fn the_penalty_bounds_the_weights() {
     with.epochs = 1000;
     with.l2 = 0.01;
     with.intercept = false;
-    let plan = SgdPlan::new(with).expect("fits");
+    let plan = plan(&with);
     // 2 x_max e_max / l2 = 1,700: 11 bits beside the 24 of the fraction.
     assert!(plan.weights_opened().magnitude - plan.weights_opened().drop <= 24 + 12);
 }
 
 #[test]
 fn what_could_wrap_is_refused_with_the_numbers() {
-    let why = refused(|s| {
+    let why = refused(|s, _| {
         s.learning_rate = 1000.0;
         s.epochs = 100_000;
         s.clip = 60_000.0;
     });
     assert!(why.contains("ring of") && why.contains("128"), "{why}");
-    let why = refused(|s| s.learning_rate = f64::NAN);
+    let why = refused(|s, _| s.learning_rate = f64::NAN);
     assert!(why.contains("learning_rate"), "{why}");
-    let why = refused(|s| {
+    let why = refused(|s, _| {
         s.learning_rate = 10.0;
         s.l2 = 1.0;
     });
     assert!(why.contains("overshoot"), "{why}");
-    let why = refused(|s| s.batch = 100_000);
+    let why = refused(|s, _| s.batch = 100_000);
     assert!(why.contains("less than one batch"), "{why}");
-    let why = refused(|s| {
-        s.window = 16;
-        s.terms = 2;
-        s.weighting = Weighting::Weighted;
-        s.rows = vec![1];
-    });
+    let why = refused(|_, facts| *facts = self::facts(&[4000], 100));
     assert!(why.contains("two parties"), "{why}");
 }
 
@@ -83,7 +84,7 @@ fn a_decaying_rate_keeps_every_multiplier_large() {
     let mut decaying = settings();
     decaying.decay = 0.7;
     decaying.epochs = 40;
-    let plan = SgdPlan::new(decaying).expect("fits");
+    let plan = plan(&decaying);
     assert!((0..40).all(|epoch| plan.steps().multiplier(epoch) >= 128));
     assert!(plan.steps().multiplier(39) < plan.steps().multiplier(0));
 }
@@ -92,9 +93,8 @@ fn a_decaying_rate_keeps_every_multiplier_large() {
 fn small_studies_fit_the_source_too() {
     for clip in [1.0, 8.0] {
         let mut small = settings();
-        (small.rows, small.columns, small.batch, small.epochs) = (vec![40, 60], 3, 10, 1);
-        small.clip = clip;
-        let plan = SgdPlan::new(small).expect("fits");
+        (small.batch, small.epochs, small.clip) = (10, 1, clip);
+        let plan = SgdPlan::new(&small, &facts(&[40, 60], 3)).expect("fits");
         assert!((66..=96).contains(&plan.matrix_shape().wire_bits()));
         assert!(plan.residuals_opened().mask_bits() > 64);
     }

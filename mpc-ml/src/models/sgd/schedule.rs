@@ -32,10 +32,11 @@ impl Schedule {
     pub fn new(rows: &[u64], batch: u64, seed: u64) -> Result<Self, Error> {
         let total: u64 = rows.iter().sum();
         if batch == 0 || total < batch {
-            return Err(Error::Settings(format!(
-                "all parties together have {total} rows, which is less than one batch of {batch}; \
-                 choose a smaller training.batch"
-            )));
+            let rule = format!(
+                "is {batch}, and all parties together have {total} rows, which is less than one \
+                 batch: choose a smaller one"
+            );
+            return Err(Error::field("batch", rule));
         }
         let mut order: Vec<(u64, usize)> = rows
             .iter()
@@ -203,6 +204,6 @@ mod tests {
     #[test]
     fn fewer_rows_than_a_batch_are_refused() {
         let error = Schedule::new(&[3, 4], 8, 1).expect_err("refused").to_string();
-        assert!(error.contains("7 rows") && error.contains("batch of 8"), "{error}");
+        assert!(error.contains("7 rows") && error.contains("batch is 8"), "{error}");
     }
 }

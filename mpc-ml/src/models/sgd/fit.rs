@@ -1,34 +1,52 @@
-//! Logistic regression by mini-batch gradient descent: three rounds an iteration
-//! (docs/protocols.md 5).
+//! From rows to shares of the weights.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use mpc_core::correlations::{
-    CorrelationSource, OwnRows, OwnedMatrix, OwnedProduct, Phasors, Production,
-};
+use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Phasors};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
+use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::agreed::Agreed;
+use crate::data::Dataset;
 use crate::error::Error;
-use crate::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
-use crate::rows::Rows;
+use crate::model::{Progress, Run};
 
-/// The output that reveals the coefficients.
-pub const COEFFICIENTS: &str = "coefficients";
+/// This party's shares of a trained model.
+pub struct SgdShares {
+    /// w~: the weights mod 2^`ring` of [`SgdPlan::weights_opened`], at the scale
+    /// [`SgdPlan::wide_fraction`], the intercept last.
+    pub(super) weights: Shared<Z128>,
+}
+
+/// Trains to the end. The rounds of registering the own rows with the source, then three rounds an
+/// iteration: [`SgdPlan::training_cost`].
+///
+/// # Errors
+/// [`Error::Data`] when the rows do not fit the plan, before anything is sent; network errors.
+pub(super) async fn fit(
+    plan: &Agreed<SgdPlan>,
+    data: &Dataset,
+    run: &mut Run<'_>,
+) -> Result<SgdShares, Error> {
+    let mut training = Training::begin(plan, data, run).await?;
+    (run.progress)(Progress::Prepared);
+    training.run(run).await?;
+    Ok(SgdShares { weights: training.weights })
+}
 
 /// A joint training in progress, as one party sees it.
-pub struct Training<'a> {
+struct Training<'a> {
     plan: &'a SgdPlan,
     matrix: u32,
+    /// The own rows, in the order of the schedule.
     own: Arc<OwnRows>,
-    /// The own labels, in the order of the schedule.
+    /// The own labels, in the same order.
     labels: Zeroizing<Vec<f64>>,
-    source: &'a mut dyn CorrelationSource,
     /// This party's share of w~.
     weights: Shared<Z128>,
     /// This party's share of the weights one step before, for momentum.
@@ -38,25 +56,11 @@ pub struct Training<'a> {
 impl<'a> Training<'a> {
     /// Registers the own rows (in the order of the schedule, clipped) with the source. The rounds
     /// of the registration.
-    ///
-    /// # Errors
-    /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
-    pub async fn begin(
-        plan: &'a Agreed<SgdPlan>,
-        rows: &Rows,
-        source: &'a mut dyn CorrelationSource,
-        session: &mut Session,
-    ) -> Result<Self, Error> {
-        let settings = plan.settings();
-        let expected = settings.rows[session.me()];
-        if rows.len() as u64 != expected || rows.columns() != settings.columns as usize {
-            return Err(Error::Data(format!(
-                "{} rows of {} columns were given, where the plan has {expected} of {}",
-                rows.len(),
-                rows.columns(),
-                settings.columns
-            )));
-        }
+    async fn begin(plan: &'a SgdPlan, data: &Dataset, run: &mut Run<'_>) -> Result<Self, Error> {
+        let (settings, me) = (plan.settings(), run.session.me());
+        data.check(plan.schedule().rows()[me], plan.columns())?;
+        data.check_plain()?;
+        let rows = data.rows().ordered(&plan.schedule().own_order(me));
         if rows.y().iter().any(|&y| y != 0.0 && y != 1.0) {
             return Err(Error::Data("a label is neither 0 nor 1".to_owned()));
         }
@@ -67,63 +71,48 @@ impl<'a> Training<'a> {
         }
         let own = Arc::new(OwnRows::new(entries));
         let shape = plan.matrix_shape();
-        let matrix = source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
-        let zero = Shared::zero(settings.weights(), 1);
+        let matrix = run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
+        let zero = Shared::zero(plan.weights(), 1);
         Ok(Self {
             plan,
             matrix,
             own,
             labels: Zeroizing::new(rows.y().to_vec()),
-            source,
             weights: zero.clone(),
             before: zero,
         })
     }
 
-    /// Trains to the end and gives this party's share of w~. Three rounds an iteration;
-    /// [`SgdPlan::training_cost`]. `progress` hears the number of iterations done, and how far the
-    /// production of correlations is.
-    ///
-    /// # Errors
-    /// Network errors.
-    pub async fn run(
-        mut self,
-        session: &mut Session,
-        mut progress: impl FnMut(u64, Production),
-    ) -> Result<Shared<Z128>, Error> {
+    async fn run(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
         let epochs = self.plan.settings().epochs;
         let stretch = self.plan.epochs_an_order();
         let mut done = 0;
-        self.order(0..stretch.min(epochs))?;
+        self.order(0..stretch.min(epochs), run)?;
         for epoch in 0..epochs {
             // What the next epochs need is made while these run.
             if epoch % stretch == 0 && epoch + stretch < epochs {
-                self.order(epoch + stretch..epochs.min(epoch + 2 * stretch))?;
+                self.order(epoch + stretch..epochs.min(epoch + 2 * stretch), run)?;
             }
             for batch in self.plan.schedule().order(epoch) {
-                self.iterate(epoch, batch, session).await?;
+                self.iterate(epoch, batch, run).await?;
                 done += 1;
-                progress(done, self.source.production());
+                run.step(done, self.plan.iterations());
             }
         }
-        Ok(self.weights)
+        Ok(())
     }
 
-    fn order(&mut self, epochs: Range<u64>) -> Result<(), Error> {
+    fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
         let batches = epochs.flat_map(|epoch| self.plan.schedule().order(epoch));
         let requests = batches.flat_map(|batch| self.plan.requests(self.matrix, batch)).collect();
-        Ok(self.source.demand(requests)?)
+        Ok(run.source.demand(requests)?)
     }
 
-    async fn iterate(
-        &mut self,
-        epoch: u64,
-        batch: usize,
-        session: &mut Session,
-    ) -> Result<(), Error> {
-        let forward = self.source.take().await?.forward()?;
-        let phasors = self.source.take().await?.phasors()?;
-        let transposed = self.source.take().await?.transposed()?;
+    async fn iterate(&mut self, epoch: u64, batch: usize, run: &mut Run<'_>) -> Result<(), Error> {
+        let forward = run.source.take().await?.forward()?;
+        let phasors = run.source.take().await?.phasors()?;
+        let transposed = run.source.take().await?.transposed()?;
+        let session = &mut *run.session;
         let weights = self.open_weights(&forward.rho, session).await?;
         let z = self.scores(batch, &weights, forward, session);
         let e = self.residuals(batch, &z, phasors, session).await?;
@@ -153,7 +142,7 @@ impl<'a> Training<'a> {
         product: OwnedProduct<Z64>,
         session: &Session,
     ) -> Shared<Z64> {
-        let (me, columns) = (session.me(), self.plan.settings().columns as usize);
+        let (me, columns) = (session.me(), self.plan.columns());
         let (place, own) = self.own_part(batch, me);
         let public = &weights.public[..columns];
         let mut z = owned::forward(own, place, public, product.product);
@@ -237,7 +226,7 @@ impl<'a> Training<'a> {
 
     /// w~ <- dec (Delta - lambda) - m g, and with momentum b times the last step. Local and exact.
     fn update(&mut self, epoch: u64, weights: &MaskedWeights, gradient: &Shared<Z128>, me: usize) {
-        let (settings, steps) = (self.plan.settings(), self.plan.steps());
+        let steps = self.plan.steps();
         let multiplier = Z128::from_i128(i128::from(steps.multiplier(epoch)));
         let momentum = Z128::from_i128(i128::from(steps.momentum()));
         let one = Z128::ONE.shl(self.plan.weights_opened().drop);
@@ -247,7 +236,7 @@ impl<'a> Training<'a> {
             if me == 0 {
                 now += Z128::from_i128(weights.public[j]);
             }
-            let keep = if j == settings.columns as usize { one } else { decay };
+            let keep = if j == self.plan.columns() { one } else { decay };
             self.weights.as_mut_slice()[j] = (keep + momentum) * now
                 - momentum * self.before.as_slice()[j]
                 - multiplier * gradient.as_slice()[j];
@@ -260,7 +249,7 @@ impl<'a> Training<'a> {
         let parts = self.plan.schedule().parts(batch);
         let size = |&(from, to): &(u64, u64)| (to - from) as usize;
         let start = parts[..me].iter().map(size).sum::<usize>();
-        let columns = self.plan.settings().columns as usize;
+        let columns = self.plan.columns();
         let (from, to) = parts[me];
         let own = &self.own.entries()[from as usize * columns..to as usize * columns];
         (start..start + size(&parts[me]), own)
@@ -271,21 +260,4 @@ impl<'a> Training<'a> {
 struct MaskedWeights {
     public: Zeroizing<Vec<i128>>,
     mask: Zeroizing<Vec<i128>>,
-}
-
-/// Reveals the coefficients (the intercept last) at the study's release precision to those whom
-/// the session allows; `None` to the others. One round; [`SgdPlan::release_cost`].
-///
-/// # Errors
-/// When the output [`COEFFICIENTS`] is not allowed, and network errors.
-pub async fn release(
-    plan: &SgdPlan,
-    weights: &Shared<Z128>,
-    session: &mut Session,
-) -> Result<Option<Vec<f64>>, Error> {
-    let bits = plan.weights_opened().ring;
-    let revealed = session.reveal(COEFFICIENTS, weights, bits, plan.release_drop()).await?;
-    let scale = plan.settings().release_fraction;
-    debug_assert!(scale <= W_FRACTION);
-    Ok(revealed.map(|values| values.into_iter().map(|v| fixed::decode(v, scale)).collect()))
 }

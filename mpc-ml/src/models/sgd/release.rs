@@ -1,0 +1,45 @@
+//! From shares of the weights to a model.
+
+use mpc_core::{Session, fixed};
+
+use super::SgdShares;
+use super::plan::{COEFFICIENTS, SgdPlan, W_FRACTION};
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::plaintext;
+
+/// What a training reveals, and what this party sees by it in its own rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SgdFit {
+    /// The coefficients, the intercept last where there is one.
+    pub coefficients: Vec<f64>,
+    /// This party's rows.
+    pub rows: usize,
+    /// How many of them have scores outside the window of the logistic function, where the series
+    /// bends back. **Private**: only the owner of a row may know that it left.
+    pub outside: usize,
+}
+
+/// Reveals the coefficients at the study's release precision to those whom the session allows;
+/// `None` to the others. One round; [`SgdPlan::release_cost`].
+///
+/// # Errors
+/// When the output [`COEFFICIENTS`] is not allowed, and network errors.
+pub(super) async fn release(
+    plan: &SgdPlan,
+    shares: &SgdShares,
+    data: &Dataset,
+    session: &mut Session,
+) -> Result<Option<SgdFit>, Error> {
+    let bits = plan.weights_opened().ring;
+    let revealed = session.reveal(COEFFICIENTS, &shares.weights, bits, plan.release_drop()).await?;
+    let scale = plan.settings().release_bits;
+    debug_assert!(scale <= W_FRACTION);
+    Ok(revealed.map(|values| {
+        let coefficients: Vec<f64> = values.into_iter().map(|v| fixed::decode(v, scale)).collect();
+        let (own, edge) = (data.rows(), plan.edge());
+        let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
+        let outside = (0..own.len()).filter(beyond).count();
+        SgdFit { coefficients, rows: own.len(), outside }
+    }))
+}
