@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! made-up SUMMARY [--correlations pairwise|dealer|both] [--family logistic|poisson]
-//!                 [--only NUMBER] [--every COUNT] [--seed NUMBER] [--threads COUNT]
+//!                 [--number NUMBER] [--every COUNT] [--seed NUMBER] [--threads COUNT]
 //! ```
 //!
 //! SUMMARY is written as JSON. `--every` takes one study of so many, for a quick look.
@@ -63,7 +63,7 @@ impl Options {
                 }
                 ("--family", "logistic") => options.families = vec![Family::Logistic],
                 ("--family", "poisson") => options.families = vec![Family::Poisson],
-                ("--only", number) => {
+                ("--number", number) => {
                     let number = number.parse()?;
                     if number >= STUDIES {
                         return Err(format!("studies have numbers below {STUDIES}").into());
