@@ -24,9 +24,8 @@ pub mod solvers;
 pub mod standardise;
 pub mod synthetic;
 
-pub use agreed::Agreed;
 pub use error::Error;
-pub use model::{Model, Plan};
+pub use model::{Agreed, Model, Plan};
 pub use models::linear::{LinearPlan, LinearSettings};
 pub use models::sgd::{SgdPlan, SgdSettings};
 pub use rows::Rows;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use mpc_core::Fixed;
-use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::offload;
+use mpc_core::protocols::product::multiply_fixed;
 use zeroize::Zeroizing;
 
 use super::fit::{GlmShares, Orders, curvature, inverted};
@@ -101,10 +101,7 @@ struct Finishing<'a, 'r> {
 impl Finishing<'_, '_> {
     /// Reveals models until one is at the optimum: it, its distance, how many were revealed, and the
     /// inverse of the curvature there.
-    async fn run(
-        &mut self,
-        w: &Fixed,
-    ) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
+    async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
         let plan = self.plan;
         let (bits, tolerance) = (plan.settings.release_bits, plan.settings.tolerance);
         let mut model = self.reveal(0, w, bits).await?;
@@ -156,10 +153,8 @@ impl Finishing<'_, '_> {
     /// Gradient and curvature over the own rows, on another thread.
     async fn clear(&self, model: &[f64]) -> Result<Clear, Error> {
         let (own, model) = (Arc::clone(&self.own), model.to_vec());
-        let work = move || Clear {
-            gradient: own.gradient(&model),
-            curvature: own.curvature_at(&model),
-        };
+        let work =
+            move || Clear { gradient: own.gradient(&model), curvature: own.curvature_at(&model) };
         Ok(offload(work).await?)
     }
 
@@ -206,10 +201,8 @@ impl Finishing<'_, '_> {
         let session = &*self.run.session;
         let matrix = curvature(plan, &clear.curvature, inverse, exponent, self.scales, session);
         let x = inverted(plan, inverse, &matrix, &labels::check(at), exponent, self.run).await?;
-        let factors = (
-            self.run.source.take().await?.left128()?,
-            self.run.source.take().await?.right128()?,
-        );
+        let factors =
+            (self.run.source.take().await?.left128()?, self.run.source.take().await?.right128()?);
         let (factor, step) = Factor::open(&x, gradient, factors, self.run.session).await?;
         Ok((Information { x, exponent, factor, left }, step))
     }
@@ -244,7 +237,8 @@ impl Finishing<'_, '_> {
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
-        let square = square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square =
+            square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
         let (done, all) = (self.plan.settings.passes, self.plan.settings.passes);

@@ -76,7 +76,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         ),
     ];
     if plan.preconditioner == Preconditioner::Inverse {
-        list.push(Output::check(INVERSE_CHECK, "whether the inverse of the joint curvature was reached"));
+        list.push(Output::check(
+            INVERSE_CHECK,
+            "whether the inverse of the joint curvature was reached",
+        ));
         list.push(Output::check(
             DETERMINED,
             "which columns nearly determine each other: only if a check of an inverse fails",
@@ -135,8 +138,14 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "the size of the joint curvature at that model: a number of some 10 bits",
             "rings and scales follow from it",
         ));
-        list.push(Output::check(check(at), "whether the inverse of the curvature at it was reached"));
-        list.push(Output::check(distance(at), "how far it is from the optimum, in standard errors"));
+        list.push(Output::check(
+            check(at),
+            "whether the inverse of the curvature at it was reached",
+        ));
+        list.push(Output::check(
+            distance(at),
+            "how far it is from the optimum, in standard errors",
+        ));
     }
     if settings.inference {
         list.push(Output::result(

@@ -78,7 +78,8 @@ impl GlmPlan {
             many_columns(settings, &rows, order)?;
         }
         if settings.inference && total <= order as u64 {
-            let rule = format!("is not possible: {total} rows do not determine {order} coefficients");
+            let rule =
+                format!("is not possible: {total} rows do not determine {order} coefficients");
             return Err(Error::field("inference", rule));
         }
         if settings.iterates == Iterates::Revealed {
