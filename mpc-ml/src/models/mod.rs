@@ -6,5 +6,4 @@
 
 pub mod glm;
 pub mod linear;
-pub mod optimum;
 pub mod sgd;

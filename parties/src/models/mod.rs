@@ -15,8 +15,8 @@ use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Dataset, Schema};
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
+use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
-use mpc_ml::models::optimum::Optimum;
 use mpc_ml::models::sgd::Sgd;
 use mpc_ml::{Error, Model};
 use serde::Serialize;
@@ -28,7 +28,7 @@ use entry::Entry;
 /// The models. One line each.
 pub const MODELS: &[&dyn Registered] = &[
     &Entry::<Linear>::NEW, // by its normal equations
-    &Entry::<Optimum>::NEW,
+    &Entry::<Glm>::NEW,    // to the optimum
     &Entry::<Sgd>::NEW,
 ];
 
