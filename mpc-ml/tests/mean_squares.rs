@@ -2,14 +2,13 @@
 //! what tables of any kind become: read, standardised jointly and encoded as a node does it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use mpc_core::Outputs;
 use mpc_core::correlations::Origin;
 use mpc_core::testing::World;
 use mpc_ml::data::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget,
     Scaling, Schema, Standardisation, Table, Target, encode, mean_squares, total_mean_square,
 };
-use mpc_ml::model::Facts;
+use mpc_ml::model::{Facts, ledger};
 use mpc_ml::models::linear::X_FRACTION;
 use mpc_ml::{LinearPlan, LinearSettings, standardise};
 use proptest::prelude::*;
@@ -205,7 +204,7 @@ impl Case {
 /// The joint statistics; none where a column cannot be standardised.
 fn standardised(tables: &[Table]) -> Option<Vec<Standardisation>> {
     let rows = tables.iter().map(|table| table.rows() as u64).sum();
-    let world = World::new(tables.len()).outputs(standardise::allow(Outputs::none()));
+    let world = World::new(tables.len()).outputs(ledger(&standardise::outputs(&["all"], 2)));
     let all = world.run(async |mut session| {
         let columns = tables[session.me()].joint_columns();
         standardise::joint(&columns, rows, &mut session).await

@@ -19,6 +19,8 @@ pub struct Dataset {
     ids: Zeroizing<Vec<u64>>,
 }
 
+// Views are passed by value, as everywhere with ndarray.
+#[allow(clippy::needless_pass_by_value)]
 impl Dataset {
     /// Copies a design matrix (a row for each row of the table, without a column for the intercept)
     /// and its target.

@@ -4,6 +4,7 @@
 //! `fit` (on shares), `release`, and `plaintext` (the same in the clear, as the oracle of the
 //! tests). A fit is read from [`Model::fit`](crate::model::Model::fit) downwards.
 
+pub mod glm;
 pub mod linear;
 pub mod optimum;
 pub mod sgd;

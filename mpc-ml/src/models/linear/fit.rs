@@ -2,7 +2,7 @@
 
 use mpc_core::protocols::solve::{Inverse, Start, inverse, solution};
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Session, Shared, fixed};
+use mpc_core::{Fixed, Session, Shared};
 
 use super::moments::Moments;
 use super::plan::{CHECK, CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -13,19 +13,32 @@ use crate::model::{Progress, Run, Watched};
 
 /// This party's shares of a solved regression.
 pub struct LinearShares {
-    /// The coefficients, the intercept last, in units of half the target's range: mod 2^128 at the
-    /// scale of [`LinearPlan::solution`].
-    pub(super) coefficients: Shared<Z128>,
+    coefficients: Fixed,
     /// The inverse of (X^T X / n + l2) / [`LinearPlan::scale`].
     pub(super) inverse: Inverse,
     /// The revealed check: at most 1/64.
     pub(super) check: f64,
 }
 
-/// Solves the normal equations. Goes through the own rows once while the correlations are made:
-/// exact sums of products, no round; then the rounds of [`LinearPlan::inverse`], one for [`CHECK`],
-/// and those of [`LinearPlan::solution`]. [`LinearPlan::training_cost`], and a result of one
-/// element.
+impl LinearShares {
+    /// The coefficients, a column, the intercept last: in units of half the target's range, and the
+    /// intercept from the middle of it.
+    #[must_use]
+    pub fn coefficients(&self) -> &Fixed {
+        &self.coefficients
+    }
+}
+
+/// This party's shares of the normal equations: sums of products of its own rows.
+pub struct Sums {
+    /// G = (X^T X / n + l2) / scale, with the shift.
+    g: Shared<Z128>,
+    /// c = X^T y / (n scale).
+    c: Shared<Z128>,
+}
+
+/// Solves the normal equations. Goes through the own rows once while the correlations are made;
+/// [`sums`] and [`solve`].
 ///
 /// # Errors
 /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;
@@ -35,21 +48,49 @@ pub(super) async fn fit(
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<LinearShares, Error> {
-    let me = run.session.me();
-    data.check(plan.rows()[me], plan.encoding().columns)?;
-    data.check_plain()?;
-    let requests = plan.requests();
-    let ordered = requests.len() as u64;
-    run.source.demand(requests)?;
-    let (g, c) = normal_equations(plan, data, me).await;
+    check(plan, data, run.session.me())?;
+    run.source.demand(plan.requests())?;
+    let sums = sums(plan, data, run.session.me()).await?;
     (run.progress)(Progress::Prepared);
+    solve(plan, sums, run).await
+}
 
+fn check(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<(), Error> {
+    data.check(plan.rows()[me], plan.encoding().columns)?;
+    data.check_plain()
+}
+
+/// The first half of a fit: exact sums of products of the own rows, clipped and rounded, each
+/// rounded once to shares of G and c. No round.
+///
+/// # Errors
+/// [`Error::Data`] when the rows do not fit the plan.
+pub async fn sums(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<Sums, Error> {
+    check(plan, data, me)?;
+    let (g, c) = normal_equations(plan, data, me).await;
+    Ok(Sums { g, c })
+}
+
+/// The second half, with [`LinearPlan::requests`] on order: the rounds of [`LinearPlan::inverse`],
+/// one for [`CHECK`], and those of [`LinearPlan::solution`]. [`LinearPlan::training_cost`], and a
+/// result of one element.
+///
+/// # Errors
+/// [`Error::NotConverged`] when the design is too ill-conditioned; network errors.
+pub async fn solve(
+    plan: &Agreed<LinearPlan>,
+    sums: Sums,
+    run: &mut Run<'_>,
+) -> Result<LinearShares, Error> {
+    let Sums { g, c } = sums;
+    let ordered = plan.requests().len() as u64;
     let steps = plan.inverse().steps() as u64;
     let mut source = Watched::new(run.source, run.progress, ordered, steps);
     let session = &mut *run.session;
     let inverse = inverse(plan.inverse(), &g, Start::Identity, &mut source, session).await?;
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
+    let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
     Ok(LinearShares { coefficients, inverse, check })
 }
 
@@ -58,12 +99,12 @@ async fn reveal_check(
     inverted: &Inverse,
     session: &mut Session,
 ) -> Result<f64, Error> {
-    let drop = plan.inverse().residual_fraction() - CHECK_FRACTION;
-    let check = session.reveal(CHECK, &inverted.residual, 128, drop).await?;
+    let residual = plan.inverse().residual_fraction();
+    let residual = Fixed::new(inverted.residual.clone(), 128, residual)?;
+    let check = session.reveal_fixed(CHECK, &residual, CHECK_FRACTION).await?;
     let check = check
         .and_then(|values| values.first().copied())
         .ok_or_else(|| Error::Settings(format!("the output `{CHECK}` is for everybody")))?;
-    let check = fixed::decode(check, CHECK_FRACTION);
     if plan.inverse().converged(check) {
         return Ok(check);
     }

@@ -13,7 +13,7 @@ mod settings;
 use mpc_core::Recipients;
 use mpc_core::protocols::solve::InversePlan;
 
-pub use fit::LinearShares;
+pub use fit::{LinearShares, Sums, solve, sums};
 pub use plan::{
     CHECK, CHECK_FRACTION, COEFFICIENTS, DIAGONAL, LinearPlan, SUMS, X_FRACTION, Y_FRACTION,
 };

@@ -1,8 +1,7 @@
 //! From shares of the coefficients to a model.
 
 use mpc_core::protocols::solve::Inverse;
-use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Session, Shared, fixed};
+use mpc_core::{Fixed, Session};
 use zeroize::Zeroizing;
 
 use super::LinearShares;
@@ -39,12 +38,11 @@ pub(super) async fn release(
     session: &mut Session,
 ) -> Result<Option<LinearFit>, Error> {
     let (settings, encoding) = (plan.settings(), plan.encoding());
-    let drop = plan.solution().fraction() - settings.release_bits;
-    let coefficients = session.reveal(COEFFICIENTS, &shares.coefficients, 128, drop).await?;
+    let (bits, own) = (settings.release_bits, shares.coefficients());
+    let coefficients = session.reveal_fixed(COEFFICIENTS, own, bits).await?;
     let (middle, half) = encoding.target_scale();
     let coefficients = coefficients.map(|values| {
-        let decode = |&v| half * fixed::decode(v, settings.release_bits);
-        let mut all: Vec<f64> = values.iter().map(decode).collect();
+        let mut all: Vec<f64> = values.iter().map(|value| half * value).collect();
         if settings.intercept {
             all[encoding.columns] += middle;
         }
@@ -79,12 +77,12 @@ async fn reveal_diagonal(
     session: &mut Session,
 ) -> Result<Option<Vec<f64>>, Error> {
     let d = inverted.x.rows();
-    let diagonal = (0..d).map(|i| inverted.x.as_slice()[i * (d + 1)]).collect();
-    let scale = plan.diagonal_fraction();
-    let drop = plan.inverse().inverse_fraction() - scale;
-    let revealed = session.reveal(DIAGONAL, &Shared::column(diagonal), 128, drop).await?;
+    let diagonal: Vec<usize> = (0..d).map(|i| i * (d + 1)).collect();
+    let diagonal = inverted.x.select(&diagonal)?;
+    let diagonal = Fixed::new(diagonal, 128, plan.inverse().inverse_fraction())?;
+    let revealed = session.reveal_fixed(DIAGONAL, &diagonal, plan.diagonal_fraction()).await?;
     let unit = plan.scale() * plan.total_rows() as f64;
-    Ok(revealed.map(|all| all.into_iter().map(|v| fixed::decode(v, scale) / unit).collect()))
+    Ok(revealed.map(|all| all.into_iter().map(|v| v / unit).collect()))
 }
 
 /// Sums of squares under the revealed coefficients: each party's own, in the clear, are its shares.
@@ -117,13 +115,10 @@ async fn reveal_sums(
         own[1] += about;
         own[2] += about * about;
     }
-    let mut share = Vec::with_capacity(3);
-    for value in own {
-        share.push(Z128::from_i128(fixed::encode(value, scale, 126)?));
-    }
-    let revealed = session.reveal(SUMS, &Shared::column(share), 128, 0).await?;
-    let Some(all) = revealed else { return Ok(None) };
-    let [residual, sum, squares] = [0, 1, 2].map(|i| fixed::decode(all[i], scale));
+    let own = Fixed::own_part(&own, 3, 1, scale)?;
+    let revealed = session.reveal_fixed(SUMS, &own, scale).await?;
+    let revealed: Option<[f64; 3]> = revealed.and_then(|all| all.try_into().ok());
+    let Some([residual, sum, squares]) = revealed else { return Ok(None) };
     let rows = plan.total_rows();
     let about_mean = if settings.intercept { sum * sum / rows as f64 } else { 0.0 };
     let fit = LeastSquares::new(

@@ -7,7 +7,7 @@ use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Phasors};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
-use mpc_core::{Batch, Recipients, Session, Shared, fixed};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
@@ -17,10 +17,18 @@ use crate::error::Error;
 use crate::model::{Progress, Run};
 
 /// This party's shares of a trained model.
+#[derive(Debug)]
 pub struct SgdShares {
-    /// w~: the weights mod 2^`ring` of [`SgdPlan::weights_opened`], at the scale
-    /// [`SgdPlan::wide_fraction`], the intercept last.
-    pub(super) weights: Shared<Z128>,
+    weights: Fixed,
+}
+
+impl SgdShares {
+    /// The weights, a column, the intercept last: they know their ring and scale, so that they can
+    /// be computed with while the model stays hidden.
+    #[must_use]
+    pub fn weights(&self) -> &Fixed {
+        &self.weights
+    }
 }
 
 /// Trains to the end. The rounds of registering the own rows with the source, then three rounds an
@@ -33,14 +41,13 @@ pub(super) async fn fit(
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<SgdShares, Error> {
-    let mut training = Training::begin(plan, data, run).await?;
+    let training = Training::begin(plan, data, run).await?;
     (run.progress)(Progress::Prepared);
-    training.run(run).await?;
-    Ok(SgdShares { weights: training.weights })
+    training.run(run).await
 }
 
-/// A joint training in progress, as one party sees it.
-struct Training<'a> {
+/// A joint training in progress, as one party sees it: the two halves of a fit.
+pub struct Training<'a> {
     plan: &'a SgdPlan,
     matrix: u32,
     /// The own rows, in the order of the schedule.
@@ -56,7 +63,14 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     /// Registers the own rows (in the order of the schedule, clipped) with the source. The rounds
     /// of the registration.
-    async fn begin(plan: &'a SgdPlan, data: &Dataset, run: &mut Run<'_>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
+    pub async fn begin(
+        plan: &'a Agreed<SgdPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
         let (settings, me) = (plan.settings(), run.session.me());
         data.check(plan.schedule().rows()[me], plan.columns())?;
         data.check_plain()?;
@@ -83,7 +97,11 @@ impl<'a> Training<'a> {
         })
     }
 
-    async fn run(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
+    /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`].
+    ///
+    /// # Errors
+    /// Network errors.
+    pub async fn run(mut self, run: &mut Run<'_>) -> Result<SgdShares, Error> {
         let epochs = self.plan.settings().epochs;
         let stretch = self.plan.epochs_an_order();
         let mut done = 0;
@@ -99,7 +117,8 @@ impl<'a> Training<'a> {
                 run.step(done, self.plan.iterations());
             }
         }
-        Ok(())
+        let ring = self.plan.weights_opened().ring;
+        Ok(SgdShares { weights: Fixed::new(self.weights, ring, self.plan.wide_fraction())? })
     }
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {

@@ -11,7 +11,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use fit::SgdShares;
+pub use fit::{SgdShares, Training};
 pub use plan::{COEFFICIENTS, SgdPlan, X_FRACTION};
 pub use release::SgdFit;
 pub use settings::{SgdSettings, Sigmoid, SigmoidFit};

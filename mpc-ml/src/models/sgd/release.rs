@@ -1,9 +1,9 @@
 //! From shares of the weights to a model.
 
-use mpc_core::{Session, fixed};
+use mpc_core::Session;
 
 use super::SgdShares;
-use super::plan::{COEFFICIENTS, SgdPlan, W_FRACTION};
+use super::plan::{COEFFICIENTS, SgdPlan};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::plaintext;
@@ -31,12 +31,9 @@ pub(super) async fn release(
     data: &Dataset,
     session: &mut Session,
 ) -> Result<Option<SgdFit>, Error> {
-    let bits = plan.weights_opened().ring;
-    let revealed = session.reveal(COEFFICIENTS, &shares.weights, bits, plan.release_drop()).await?;
-    let scale = plan.settings().release_bits;
-    debug_assert!(scale <= W_FRACTION);
-    Ok(revealed.map(|values| {
-        let coefficients: Vec<f64> = values.into_iter().map(|v| fixed::decode(v, scale)).collect();
+    let bits = plan.settings().release_bits;
+    let revealed = session.reveal_fixed(COEFFICIENTS, shares.weights(), bits).await?;
+    Ok(revealed.map(|coefficients| {
         let (own, edge) = (data.rows(), plan.edge());
         let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
         let outside = (0..own.len()).filter(beyond).count();

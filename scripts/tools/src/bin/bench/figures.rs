@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use mpc_ml::{Rows, plaintext};
+use mpc_ml::Rows;
+use mpc_ml::models::sgd::plaintext;
 use serde_json::{Map, Value, json};
 
 use crate::Outcome;

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
-use mpc_core::{Outputs, Recipients, Session, SessionOptions};
-use mpc_ml::data::{
-    Feature, FeatureKind, Numeric, NumericMissing, NumericTarget, Scaling, Schema, Target, encode,
+use mpc_core::correlations::{
+    Correlation, CorrelationSource, Origin, OwnedMatrix, Production, Request,
 };
-use mpc_ml::plan::linear::mean_squares;
-use mpc_ml::solvers::exact::{self, LinearFit, Regression};
-use mpc_ml::{Agreed, LinearPlan, LinearSettings, standardise};
+use mpc_core::{Recipients, Session, SessionOptions};
+use mpc_ml::data::{
+    Dataset, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget, Scaling, Schema, Target,
+    encode,
+};
+use mpc_ml::model::{Facts, Run as Fitting, ledger};
+use mpc_ml::models::linear::{Linear, LinearFit, solve, sums};
+use mpc_ml::{Agreed, LinearPlan, LinearSettings, Model, Plan, standardise};
 use mpc_net::{BoxFuture, Transport};
 use parties::data_file::{ReadOptions, read};
-use parties::node::{StudyFolder, rows_of};
+use parties::node::StudyFolder;
 use parties::study::StudyDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -130,17 +133,17 @@ impl Shape {
 
     fn plan(&self, schema: &Schema) -> Outcome<LinearPlan> {
         let clip = 8.0;
-        Ok(LinearPlan::new(LinearSettings {
-            rows: (0..self.parties).map(|party| self.rows_of(party) as u64).collect(),
-            mean_squares: mean_squares(schema, clip),
+        let rows: Vec<u64> = (0..self.parties).map(|party| self.rows_of(party) as u64).collect();
+        let settings = LinearSettings {
             intercept: true,
             l2: 0.0,
             clip,
             condition: 10.0,
-            target: (-self.target_range(), self.target_range()),
-            release_fraction: 20,
+            release_bits: 20,
             inference: true,
-        })?)
+        };
+        let facts = Facts::of(schema, clip, &rows, Recipients::All, Origin::Pairwise);
+        Ok(LinearPlan::new(&settings, &facts)?)
     }
 
     /// Writes the file of a party: uniform features with four digits.
@@ -226,9 +229,12 @@ impl Node<'_> {
             .await?;
 
         let plan = self.shape.plan(&schema)?;
-        let outputs = standardise::allow(Outputs::none());
-        let outputs = exact::allow(&plan, outputs, Recipients::All);
         let parties = self.shape.parties;
+        let names: Vec<String> = schema.columns();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut outputs = standardise::outputs(&names, parties);
+        outputs.extend(plan.outputs());
+        let outputs = ledger(&outputs);
         let options = SessionOptions { parties, context: [1; 32], outputs };
         let mut session = Session::establish(channel, options).await?;
         let plan = Agreed::among(plan, &mut session).await?;
@@ -236,7 +242,7 @@ impl Node<'_> {
         let columns = table.joint_columns();
         let digest = StudyDigest::of(self.path.to_string_lossy().as_bytes());
         let own = StudyFolder::of(folder, digest);
-        own.open(&[]).map_err(|failure| failure.what)?;
+        own.open().map_err(|failure| failure.what)?;
         own.bind_statistics(&columns, table.rows()).map_err(|failure| failure.what)?;
         let statistics = standardise::joint(&columns, plan.total_rows(), &mut session).await?;
         let standardising = since.used(session.meter())?.cpu;
@@ -245,29 +251,33 @@ impl Node<'_> {
             source: Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
             requests: Vec::new(),
         };
-        let (rows, encoding, product_floor) = self
+        let (data, encoding, product_floor) = self
             .alone(async || {
                 let clip = plan.settings().clip;
                 let (encoded, encoding) = seconds(|| Ok(encode(&table, &statistics, clip)?))?;
                 let product_floor = seconds(|| Ok(black_box(encoded.x.t().dot(&encoded.x))))?.1;
-                Ok((rows_of(encoded), encoding, product_floor))
+                Ok((Dataset::encoded(encoded)?, encoding, product_floor))
             })
             .await?;
         drop(columns);
         drop(table);
-        let (regression, product) = self
+        source.demand(plan.requests())?;
+        let (own, product) = self
             .alone(async || {
                 let begin = Instant::now();
-                let regression = Regression::begin(&plan, &rows, &mut source, &session).await?;
-                Ok((regression, begin.elapsed().as_secs_f64()))
+                let own = sums(&plan, &data, self.me).await?;
+                Ok((own, begin.elapsed().as_secs_f64()))
             })
             .await?;
 
         let since = Since::now(session.meter())?;
         source.order()?;
-        let fit = regression.run(&mut source, &mut session).await?.ok_or("no model")?;
-        let used = since.used(session.meter())?;
-        source.finish().await?;
+        let (source, progress) = (&mut source, &mut |_| {});
+        let mut run = Fitting { session: &mut session, source, progress };
+        let shares = solve(&plan, own, &mut run).await?;
+        let fit = Linear::release(&plan, shares, &data, &mut run).await?.ok_or("no model")?;
+        let used = since.used(run.session.meter())?;
+        run.source.finish().await?;
         let stds: Vec<f64> = statistics.iter().map(|column| column.std).collect();
         Ok(Run {
             reading,

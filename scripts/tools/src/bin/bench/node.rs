@@ -5,9 +5,11 @@ use std::path::Path;
 use mpc_core::correlations::dealer::{DealerSource, serve};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::{Outputs, Recipients, Session, SessionOptions};
-use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Agreed, Rows, SgdPlan};
+use mpc_core::{Session, SessionOptions};
+use mpc_ml::data::Dataset;
+use mpc_ml::model::{Run, ledger};
+use mpc_ml::models::sgd::{Sgd, Training};
+use mpc_ml::{Agreed, Model, Plan, SgdPlan};
 use mpc_net::Transport;
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +39,7 @@ pub struct Record {
 
 pub async fn run(shape: &Shape, me: usize, folder: &Path) -> Outcome<()> {
     let plan = shape.plan()?;
-    let own = shape.data().into_iter().nth(me);
-    let own = own.map(|rows| rows.ordered(&plan.schedule().own_order(me)));
+    let own = shape.data().into_iter().nth(me).map(Dataset::from);
     let root = meet(&shape.mesh(), me, folder).await?;
     forget_memory();
     let mut node = Node { shape, plan: &plan, own, me, records: Vec::new(), model: None };
@@ -60,7 +61,7 @@ struct Node<'a> {
     shape: &'a Shape,
     plan: &'a SgdPlan,
     /// The dealer has none.
-    own: Option<Rows>,
+    own: Option<Dataset>,
     me: usize,
     records: Vec<Record>,
     model: Option<Vec<f64>>,
@@ -99,7 +100,7 @@ impl Node<'_> {
             Ahead::Only(kind) => REQUESTS[kind],
         };
         let mut since = Since::now(channel.meter())?;
-        let outputs = Outputs::none().allow(COEFFICIENTS, Recipients::All);
+        let outputs = ledger(&self.plan.outputs());
         let options = SessionOptions { parties: self.shape.parties, context: [1; 32], outputs };
         let mut session = Session::establish(channel, options).await?;
         let Some(own) = self.own.take() else {
@@ -114,7 +115,10 @@ impl Node<'_> {
         let mut source = Stock::new(source, self.plan, ahead);
         session.meter().enter("preparation");
         let plan = Agreed::among(self.plan.clone(), &mut session).await?;
-        let training = Training::begin(&plan, &own, &mut source, &mut session).await?;
+        let (source, progress) = (&mut source, &mut |_| {});
+        let mut run_on = Run { session: &mut session, source, progress };
+        let training = Training::begin(&plan, &own, &mut run_on).await?;
+        let session = &mut *run_on.session;
         if ahead != Ahead::Nothing {
             self.record(first, run, since.used(session.meter())?);
             // Everybody begins together.
@@ -125,9 +129,11 @@ impl Node<'_> {
             drop(training);
         } else {
             session.meter().enter("training");
-            let weights = training.run(&mut session, |_, _| {}).await?;
-            session.meter().enter("release");
-            let model = sgd::release(&plan, &weights, &mut session).await?;
+            let shares = training.run(&mut run_on).await?;
+            run_on.session.meter().enter("release");
+            let fit = Sgd::release(&plan, shares, &own, &mut run_on).await?;
+            let model = fit.map(|fit| fit.coefficients);
+            let session = &mut *run_on.session;
             let what = if ahead == Ahead::Nothing { first } else { "online" };
             self.record(what, run, since.used(session.meter())?);
             if !model.iter().flatten().any(|w| w.abs() > 0.01) {
@@ -135,7 +141,7 @@ impl Node<'_> {
             }
             self.model = model;
         }
-        source.finish().await?;
+        run_on.source.finish().await?;
         self.own = Some(own);
         Ok(())
     }

@@ -15,7 +15,7 @@ pub async fn replay(plan: &SgdPlan, me: usize, channel: &dyn Transport) -> Outco
     for epoch in 0..settings.epochs {
         for batch in plan.schedule().order(epoch) {
             let parts = plan.schedule().parts(batch);
-            let weights = plan.weights_opened().bytes(settings.weights()) as usize;
+            let weights = plan.weights_opened().bytes(plan.weights()) as usize;
             let deltas = plan.phasors().angle_bits.div_ceil(8) as usize * settings.batch as usize;
             let residuals = |owner: usize| {
                 plan.residuals_opened().bytes((parts[owner].1 - parts[owner].0) as usize) as usize

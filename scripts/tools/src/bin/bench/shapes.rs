@@ -1,7 +1,9 @@
 //! The trainings that are measured.
 
 use mpc_core::correlations::Origin;
-use mpc_core::protocols::fit::Weighting;
+use mpc_ml::data::STANDARDISED;
+use mpc_ml::model::Facts;
+use mpc_ml::models::sgd::{Sigmoid, SigmoidFit};
 use mpc_ml::{Rows, SgdPlan, SgdSettings, synthetic};
 
 use crate::Outcome;
@@ -64,7 +66,7 @@ pub struct Shape {
     /// The period is 2^`window`.
     pub window: u32,
     pub terms: u32,
-    pub weighting: Weighting,
+    pub fit: SigmoidFit,
     pub steps: &'static [Step],
     pub runs: usize,
     /// What lies between the nodes; nothing but loopback if there is none.
@@ -85,7 +87,7 @@ const PAIRWISE: Shape = Shape {
     epochs: 5,
     window: 7,
     terms: 12,
-    weighting: Weighting::Weighted,
+    fit: SigmoidFit::Weighted,
     steps: BY_PARTIES,
     runs: 3,
     line: None,
@@ -93,10 +95,10 @@ const PAIRWISE: Shape = Shape {
 };
 
 const P64: Shape =
-    Shape { name: "P = 64, K = 8", window: 6, terms: 8, weighting: Weighting::Plain, ..PAIRWISE };
+    Shape { name: "P = 64, K = 8", window: 6, terms: 8, fit: SigmoidFit::Plain, ..PAIRWISE };
 
 const P32: Shape =
-    Shape { name: "P = 32, K = 5", window: 5, terms: 5, weighting: Weighting::Plain, ..PAIRWISE };
+    Shape { name: "P = 32, K = 5", window: 5, terms: 5, fit: SigmoidFit::Plain, ..PAIRWISE };
 
 const WHOLE: Shape = Shape { steps: &[Step::Whole], aim: None, ..PAIRWISE };
 
@@ -142,7 +144,7 @@ const DEALER_P64: Shape = Shape {
     name: "with a dealer, P = 64, K = 16",
     window: 6,
     terms: 16,
-    weighting: Weighting::Plain,
+    fit: SigmoidFit::Plain,
     ..DEALER
 };
 
@@ -245,10 +247,9 @@ impl Shape {
     }
 
     pub fn plan(&self) -> Outcome<SgdPlan> {
-        Ok(SgdPlan::new(SgdSettings {
-            origin: self.origin,
-            rows: (0..self.parties).map(|party| self.rows_of(party)).collect(),
-            columns: u32::try_from(self.columns)?,
+        let rows: Vec<u64> = (0..self.parties).map(|party| self.rows_of(party)).collect();
+        let facts = Facts::horizontal(&rows, vec![STANDARDISED; self.columns], self.origin);
+        let settings = SgdSettings {
             intercept: true,
             l2: 0.0,
             clip: 8.0,
@@ -258,11 +259,10 @@ impl Shape {
             decay: 0.0,
             momentum: 0.0,
             seed: 1,
-            window: self.window,
-            terms: self.terms,
-            weighting: self.weighting,
-            release_fraction: 20,
-        })?)
+            sigmoid: Sigmoid { window: 1 << self.window, terms: self.terms, fit: self.fit },
+            release_bits: 20,
+        };
+        Ok(SgdPlan::new(&settings, &facts)?)
     }
 
     /// What a person reads above the figures.

@@ -63,12 +63,13 @@ impl Reference {
         let folder = folder.parent().ok_or("a study without a folder")?;
         let all = json(&folder.join("reference.json"))?;
         let task = &all["tasks"][case.task];
-        let fit = if study.model().l2 == 0.0 { "unpenalised" } else { "l2" };
+        let l2 = study.model().settings()["l2"].as_f64().unwrap_or(0.0);
+        let fit = if l2 == 0.0 { "unpenalised" } else { "l2" };
         let values = &task[fit];
         if values["coef"].is_null() {
             return Ok(None);
         }
-        if fit == "l2" && values["lambda"].as_f64() != Some(study.model().l2) {
+        if fit == "l2" && values["lambda"].as_f64() != Some(l2) {
             return Err("the reference has another penalty".into());
         }
         let columns = study.schema().columns();
@@ -111,7 +112,7 @@ impl Reference {
             }
             reference.predictions = listed;
         }
-        let (name, own) = metric(study.model().kind, &reference.predictions, &test.outcomes)?;
+        let (name, own) = metric(study.kind(), &reference.predictions, &test.outcomes)?;
         reference.metric = number(&values["test"][name.to_lowercase()])?;
         if (own - reference.metric).abs() > ROUNDING {
             return Err(format!("the reference computes {name} differently").into());
@@ -124,7 +125,7 @@ impl Reference {
         let scores = encoded.x.rows().into_iter().map(|row| {
             self.intercept + row.iter().zip(&self.coefficients).map(|(x, w)| x * w).sum::<f64>()
         });
-        Ok(match study.model().kind {
+        Ok(match study.kind() {
             ModelKind::Logistic => scores.map(|score| 1.0 / (1.0 + (-score).exp())).collect(),
             ModelKind::Linear => scores.collect(),
             ModelKind::Poisson => scores.map(f64::exp).collect(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use mpc_ml::artifact::ModelKind;
-use parties::study::{Study, Training};
+use parties::study::Study;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -99,7 +99,7 @@ impl Row {
         let predictions = run.model.predict(&test.table)?;
         let (metric_name, own_metric) = metric(kind, &predictions, &test.outcomes)?;
         let mut row = Self {
-            solver: Some(solver(study.training())),
+            solver: Some(study.model().name()),
             rows: run.receipt["rows"]
                 .as_array()
                 .map(|rows| rows.iter().filter_map(Value::as_u64).sum()),
@@ -246,15 +246,6 @@ impl Row {
             "bytes_sent_max": self.bytes_sent_max,
             "missed": self.missed(),
         })
-    }
-}
-
-/// The word of the study file.
-fn solver(training: &Training) -> &'static str {
-    match training {
-        Training::Sgd(_) => "sgd",
-        Training::Exact(_) => "exact",
-        Training::Optimum(_) => "optimum",
     }
 }
 

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 
 use mpc_ml::artifact::{Model, ModelParts};
-use mpc_ml::data::{Standardisation, Table, encode};
+use mpc_ml::data::{Dataset, Standardisation, Table, encode};
 use mpc_ml::metrics::Scores;
-use mpc_ml::{Rows, SgdPlan, plaintext};
+use mpc_ml::models::sgd::{Sgd, plaintext};
+use mpc_ml::{Rows, SgdPlan};
 use parties::data_file::{ReadOptions, read};
-use parties::node::{rows_of, sgd_settings};
-use parties::study::{Study, Training};
+use parties::study::Study;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -64,21 +64,24 @@ impl Comparison {
         let test = table(test)?.table;
         let tables =
             parties.iter().map(|path| Ok(table(path)?.table)).collect::<Outcome<Vec<_>>>()?;
-        let clip = study.model().clip;
+        let clip = study.model().clip();
         let rows = tables
             .iter()
-            .map(|table| Ok(rows_of(encode(table, &standardisation, clip)?)))
+            .map(|table| {
+                let encoded = encode(table, &standardisation, clip)?;
+                Ok(Dataset::encoded(encoded)?.rows().clone())
+            })
             .collect::<Outcome<Vec<Rows>>>()?;
 
-        let counts = rows.iter().map(|rows| rows.len() as u64).collect();
-        let float64_model = trained(&study, &run.model, &standardisation, &rows, counts)?;
+        let counts: Vec<u64> = rows.iter().map(|rows| rows.len() as u64).collect();
+        let float64_model = trained(&study, &run.model, &standardisation, &rows, &counts)?;
         let mut alone = Vec::new();
         for (party, own) in study.parties().iter().zip(&rows) {
             // A training knows at least two parties; the other has no rows.
             let nobody = Rows::new(Vec::new(), Vec::new(), own.columns());
             let both = [own.clone(), nobody];
             let model =
-                trained(&study, &run.model, &standardisation, &both, vec![own.len() as u64, 0])?;
+                trained(&study, &run.model, &standardisation, &both, &[own.len() as u64, 0])?;
             alone.push((party.to_string(), scores(&model, &test)?));
         }
 
@@ -208,12 +211,11 @@ fn trained(
     joint: &Model,
     standardisation: &[Standardisation],
     rows: &[Rows],
-    counts: Vec<u64>,
+    counts: &[u64],
 ) -> Outcome<Model> {
-    let Training::Sgd(training) = study.training() else {
-        return Err("only a training by sgd is made again in the clear".into());
-    };
-    let plan = SgdPlan::new(sgd_settings(study, training, counts)?)?;
+    let settings =
+        study.settings_of::<Sgd>().ok_or("only a training by sgd is made again in the clear")?;
+    let plan = SgdPlan::new(settings, &study.facts(counts))?;
     let ordered: Vec<Rows> = rows
         .iter()
         .enumerate()
@@ -229,7 +231,7 @@ fn trained(
         standardisation: standardisation.to_vec(),
         intercept: coefficients.get(columns).copied(),
         coefficients: coefficients[..columns].to_vec(),
-        l2: study.model().l2,
+        l2: settings.l2,
         inference: None,
         training: joint.training().clone(),
     })?)
