@@ -6,4 +6,5 @@
 
 pub mod glm;
 pub mod linear;
+pub mod mean;
 pub mod sgd;
