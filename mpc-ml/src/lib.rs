@@ -10,7 +10,6 @@
 //! The crate knows no sockets, configuration or terminal: it works on a
 //! [`Session`](mpc_core::Session) and a source of correlations.
 
-mod agreed;
 pub mod artifact;
 pub mod data;
 mod error;
@@ -18,9 +17,7 @@ pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod plaintext;
-pub mod plan;
 pub mod rows;
-pub mod solvers;
 pub mod standardise;
 pub mod synthetic;
 

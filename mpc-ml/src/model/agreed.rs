@@ -53,13 +53,6 @@ impl<P: Plan> Agreed<P> {
     }
 }
 
-impl<P> Agreed<P> {
-    /// A part of the plan, which all parties hold alike as well.
-    pub(crate) fn part<Q>(&self, of: impl FnOnce(&P) -> Q) -> Agreed<Q> {
-        Agreed(of(&self.0))
-    }
-}
-
 impl<P> Deref for Agreed<P> {
     type Target = P;
 

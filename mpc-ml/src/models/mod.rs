@@ -7,5 +7,4 @@
 pub mod glm;
 pub mod linear;
 pub mod mean;
-pub mod optimum;
 pub mod sgd;

@@ -15,9 +15,9 @@ use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Dataset, Schema};
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
+use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
 use mpc_ml::models::mean::Mean;
-use mpc_ml::models::optimum::Optimum;
 use mpc_ml::models::sgd::Sgd;
 use mpc_ml::{Error, Model};
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub const MODELS: &[&dyn Registered] = &[
     &Entry::<Linear>::NEW,
     &Entry::<Mean>::NEW,
     // logistic, Poisson
-    &Entry::<Optimum>::NEW,
+    &Entry::<Glm>::NEW,
     &Entry::<Sgd>::NEW,
 ];
 

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::models::linear::Linear;
-use mpc_ml::models::optimum::{Optimum, Rate};
+use mpc_ml::models::glm::{Family, Glm};
 use mpc_ml::models::sgd::Sgd;
 
 use super::*;
@@ -145,9 +145,8 @@ const NUMBERS: &str = "kind = \"linear\"\ntarget = { column = \"y\", range = [-1
 const COUNTS: &str = "kind = \"poisson\"\ntarget = { column = \"y\", range = [0, 100] }\n\
                       offset = { column = \"exposure\", range = [-5, 5] }";
 const EXACT: &str = "solver = \"exact\"\ncondition = 1000";
-const OPTIMUM: &str = "solver = \"optimum\"\ncondition = 100.0\ntolerance = 0.001";
-const RATE: &str = "solver = \"optimum\"\ncondition = 100.0\n\
-                    rate = { mean = 3.0, halfwidth = 4.0, terms = 20 }";
+const OPTIMUM: &str = "solver = \"optimum\"\ntolerance = 0.001";
+const RATE: &str = "solver = \"optimum\"";
 
 #[test]
 fn each_model_has_its_solver() {
@@ -157,14 +156,12 @@ fn each_model_has_its_solver() {
     assert!(settings.condition == 1000.0 && settings.inference && settings.intercept);
 
     let logistic = with(CLASSES, OPTIMUM, "").unwrap();
-    let optimum = logistic.settings_of::<Optimum>().unwrap();
-    assert_eq!((optimum.condition, optimum.tolerance), (100.0, 0.001));
-    assert_eq!((optimum.kind, optimum.sigmoid), (ModelKind::Logistic, None));
+    let optimum = logistic.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Logistic, 0.001));
 
     let poisson = with(COUNTS, RATE, "inference = true").unwrap();
-    let optimum = poisson.settings_of::<Optimum>().unwrap();
-    let rate = Rate { mean: 3.0, centre: None, halfwidth: 4.0, terms: Some(20) };
-    assert_eq!((optimum.rate, optimum.tolerance), (Some(rate), 0.01));
+    let optimum = poisson.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Poisson, 0.002));
     assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
     // The offset is no feature.
     assert_eq!(poisson.schema().columns().len(), 24);
