@@ -12,8 +12,10 @@
 //!   other node, and the ledger of what may be revealed. `Session::establish` starts one on any
 //!   `mpc_net::Transport`; [`testing::World`] runs all parties of one inside a process.
 //! * [`Batch`] collects openings that share a round: `let opened = session.open(batch).await?`.
-//! * [`Session::reveal`] is the only way by which a result is learned, and only if the
-//!   [`Outputs`] of the session name it.
+//! * [`Session::reveal`], and [`Session::reveal_fixed`] for reals, is the only way by which a result
+//!   is learned, and only if the [`Outputs`] of the session name it.
+//! * [`session::ext`] is what protocols are made of: zero shares, streams in common with another
+//!   party, messages of bytes; with masks of one's own ([`rand::MaskDomain`]).
 //! * [`correlations`] is randomness made ahead, without which products would leak: a
 //!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
 //! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
@@ -39,7 +41,7 @@ mod offload;
 pub mod protocols;
 pub mod rand;
 pub mod ring;
-mod session;
+pub mod session;
 mod share;
 pub mod testing;
 pub mod trig;

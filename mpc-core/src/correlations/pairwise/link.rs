@@ -42,6 +42,7 @@ pub(super) struct Batch {
 /// Base OTs and trees with every peer, in both directions. Two rounds.
 pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Result<Links, Error> {
     let (me, parties, id) = (session.me(), session.parties(), session.id());
+    let switch = session.switch();
     let bond = move |sender, receiver| Bond { session: id, sender, receiver };
 
     // Round 1: base OTs. The sender of the extension is the receiver of the base OTs.
@@ -86,7 +87,7 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             let Some(chosen) = receiver.finish(&bond(peer, me), their_a) else {
                 return Ok(Err(peer));
             };
-            let (receive, message) = Receiver::new(expansion, &own, &pairs)?;
+            let (receive, message) = Receiver::new(expansion, &own, &pairs, switch)?;
             trees[peer] = Zeroizing::new(message);
             halves.push(Some((receive, other, delta, chosen)));
         }
@@ -101,7 +102,7 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
         links.push(match half {
             None => None,
             Some((receive, keys, delta, chosen)) => {
-                let send = Sender::new(expansion, &keys, delta, &chosen, &theirs[peer])
+                let send = Sender::new(expansion, &keys, delta, &chosen, &theirs[peer], switch)
                     .ok_or_else(|| session.misbehaved(peer, TREES, "not the trees due"))?;
                 Some(Link { send, receive })
             }

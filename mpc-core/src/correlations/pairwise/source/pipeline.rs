@@ -222,13 +222,13 @@ impl Line {
         let Self { direction, keys, inputs, outputs, counts } = self;
         let (me, parties) = (inputs.me(), inputs.parties());
         let names: Vec<String> = (0..parties).map(|party| inputs.name(party)).collect();
-        let seed = Seed::fresh()?;
+        let (seed, switch) = (Seed::fresh()?, keys.switch());
         let first = First {
             direction,
             session: keys,
             keys: HashMap::new(),
-            masks: Prg::new(&seed, MaskSite::BoundedMask),
-            right: Prg::new(&seed, MaskSite::TripleRight),
+            masks: Prg::under(&seed, MaskSite::BoundedMask, switch),
+            right: Prg::under(&seed, MaskSite::TripleRight, switch),
             index: 0,
         };
         tokio::try_join!(
@@ -337,9 +337,10 @@ impl First {
         }
         let (me, parties, id) = (self.session.me(), self.session.parties(), self.session.id());
         let [label, ..] = self.direction.names();
+        let switch = self.session.switch();
         let (sender, public, mut owner) = offload(move || {
-            let (sender, public) = Sender::generate(params, &id, label)?;
-            Ok::<_, Error>((sender, public, Owner::new(params, &id, label)?))
+            let (sender, public) = Sender::under(params, &id, label, switch)?;
+            Ok::<_, Error>((sender, public, Owner::under(params, &id, label, switch)?))
         })
         .await??;
         let outgoing = vec![Zeroizing::new(public.clone()); parties];
