@@ -22,7 +22,8 @@
 //!   owner knows, any smooth function as a trigonometric series, and the inverse of a positive
 //!   definite matrix. Each declares its [`Cost`]; [`ideal`] has a plaintext twin of each.
 //!
-//! The example `group_statistics` is a whole custom protocol in some fifty lines. The maths and
+//! The examples are whole protocols: `product_of_secrets` in thirty lines, `group_statistics`, and
+//! `replicated_product`, which goes below what is here and brings a mask of its own. The maths and
 //! its security conditions are in `docs/protocols.md`, to whose sections the code refers.
 //!
 //! # Security
