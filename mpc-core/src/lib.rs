@@ -18,6 +18,7 @@
 //!   party, messages of bytes; with masks of one's own ([`rand::MaskDomain`]).
 //! * [`correlations`] is randomness made ahead, without which products would leak: a
 //!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
+//! * [`approx`] fits trigonometric series to functions, in the clear.
 //! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
 //!   owner knows, any smooth function as a trigonometric series, and the inverse of a positive
 //!   definite matrix. Each declares its [`Cost`]; [`ideal`] has a plaintext twin of each.
@@ -31,6 +32,7 @@
 //! all but one of them together. A party that deviates is not detected. See
 //! `docs/threat-model.md`.
 
+pub mod approx;
 pub mod correlations;
 mod error;
 pub mod fixed;

@@ -70,15 +70,15 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(
-        bond: &super::base_ot::Bond,
+        binding: &super::base_ot::Binding,
         from_sender: &[u8],
         from_receiver: &[u8],
     ) -> Self {
         let key = |domain: &str| {
             let parts: [&[u8]; 5] = [
-                &bond.session,
-                &(bond.sender as u64).to_le_bytes(),
-                &(bond.receiver as u64).to_le_bytes(),
+                &binding.session,
+                &(binding.sender as u64).to_le_bytes(),
+                &(binding.receiver as u64).to_le_bytes(),
                 from_sender,
                 from_receiver,
             ];
@@ -436,8 +436,8 @@ pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Dura
 /// Both sides after ideal base OTs.
 #[cfg(any(test, feature = "test-util"))]
 pub(super) fn ideal_pair(expansion: Expansion, switch: MaskSwitch) -> (Sender, Receiver) {
-    let bond = super::base_ot::Bond { session: [5; 32], sender: 0, receiver: 1 };
-    let keys = Keys::new(&bond, b"a", b"b");
+    let binding = super::base_ot::Binding { session: [5; 32], sender: 0, receiver: 1 };
+    let keys = Keys::new(&binding, b"a", b"b");
     let delta = fresh(1).expect("randomness")[0];
     let base: Vec<[Block; 2]> = fresh(2 * BASE).expect("randomness").as_chunks::<2>().0.to_vec();
     let chosen: Vec<Block> = base_choices(&delta, expansion)

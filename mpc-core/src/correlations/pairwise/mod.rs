@@ -65,10 +65,6 @@ mod plan;
 pub mod rlwe;
 mod source;
 mod triples;
-// The AVX-512 intrinsics are stable since Rust 1.89.
-#[clippy::msrv = "1.89"]
-#[cfg(target_arch = "x86_64")]
-mod vector_aes;
 
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
