@@ -2,7 +2,7 @@
 //! protocol that once revealed a number of the wrong size.
 
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::{CorrelationSource, LeftFactor, Request, RightFactor, RightRequest};
+use mpc_core::correlations::{Correlations, LeftFactor, Orders, RightFactor};
 use mpc_core::protocols::product;
 use mpc_core::protocols::truncate::{fixed_opening, open_bounded_fixed, own_masks};
 use mpc_core::ring::{Ring, Z64, Z128};
@@ -53,13 +53,14 @@ fn share(
 }
 
 async fn triple(
-    source: &mut DealerSource,
+    correlations: &mut Correlations<'_>,
     (m, k, n): (usize, usize, usize),
 ) -> Result<(LeftFactor<Z128>, RightFactor<Z128>), Error> {
-    let left = Request::Left { m: m as u32, k: k as u32, ring: 128 };
-    let right = RightRequest { left: 0, n: n as u32, last: true };
-    source.demand(vec![left, Request::Right(right)])?;
-    Ok((source.take().await?.left128()?, source.take().await?.right128()?))
+    let mut orders = Orders::new();
+    let left = orders.left(m, k);
+    let right = orders.right(&left, n);
+    correlations.demand(orders)?;
+    Ok((correlations.take(left).await?, correlations.take(right).await?))
 }
 
 fn near(got: &[f64], expected: &[f64], tolerance: f64) {
@@ -135,7 +136,8 @@ fn products_have_the_sum_of_the_scales_and_the_smaller_ring() {
         for parties in PARTIES {
             let got = run(&World::new(parties).with_dealer(), 20, &async |session| {
                 let mut source = DealerSource::start(session)?;
-                let (left, right) = triple(&mut source, (2, 3, 1)).await?;
+                let mut correlations = Correlations::new(&mut source)?;
+                let (left, right) = triple(&mut correlations, (2, 3, 1)).await?;
                 let a = share(session, &x, (2, 3), 20)?.narrow(ring_x)?;
                 let b = share(session, &y, (3, 1), 24)?.narrow(ring_y)?;
                 session.meter().enter("product");
@@ -146,7 +148,7 @@ fn products_have_the_sum_of_the_scales_and_the_smaller_ring() {
                 let cost = product::cost_fixed(ring, (2, 3, 1), session);
                 assert_eq!((counted.rounds, counted.sent()), (cost.rounds, cost.sent()));
                 assert_eq!((product.ring(), product.fraction()), (ring, 44));
-                source.finish().await?;
+                correlations.finish().await?;
                 Ok(product)
             });
             let due: Vec<f64> =
@@ -245,10 +247,10 @@ fn rows(party: usize) -> Vec<[f64; 3]> {
 /// The mean score of all parties' rows under a model that stays hidden.
 async fn mean_score(
     model: &Fixed,
-    source: &mut DealerSource,
+    correlations: &mut Correlations<'_>,
     session: &mut Session,
 ) -> Result<Fixed, Error> {
-    let (left, right) = triple(source, (1, 3, 1)).await?;
+    let (left, right) = triple(correlations, (1, 3, 1)).await?;
     let mine = rows(session.me());
     let sums = [0, 1, 2].map(|column| mine.iter().map(|row| row[column]).sum());
     let sums = Fixed::own_part(&sums, 1, 3, 24)?;
@@ -263,9 +265,10 @@ fn the_mean_score_of_a_hidden_model_is_the_number_that_it_is() {
     for parties in PARTIES {
         let got = run(&World::new(parties).with_dealer(), 20, &async |session| {
             let mut source = DealerSource::start(session)?;
+            let mut correlations = Correlations::new(&mut source)?;
             let model = hidden_model(session, &w)?;
-            let score = mean_score(&model, &mut source, session).await?;
-            source.finish().await?;
+            let score = mean_score(&model, &mut correlations, session).await?;
+            correlations.finish().await?;
             Ok(score)
         });
         let all: Vec<f64> = (0..parties)

@@ -128,7 +128,7 @@ impl InRing for mpc_core::correlations::Correlation {
             Self::Left64(it) => cast(&it.a),
             other => cast(&other.left128().expect("a left factor").a),
         };
-        mpc_core::correlations::LeftFactor { a }
+        mpc_core::correlations::LeftFactor::new(a)
     }
 
     fn right_in<R: Ring>(self) -> mpc_core::correlations::RightFactor<R> {
@@ -139,7 +139,7 @@ impl InRing for mpc_core::correlations::Correlation {
                 (cast(&it.b), cast(&it.ab))
             }
         };
-        mpc_core::correlations::RightFactor { b, ab }
+        mpc_core::correlations::RightFactor::new(b, ab)
     }
 }
 

@@ -12,12 +12,6 @@ const MOST_FIELDS: usize = 64;
 /// Bytes of a digest.
 const DIGEST: usize = 32;
 
-/// The canonical text of a plan of the fits in [`plan::optimum`](crate::plan::optimum).
-pub trait Plan {
-    /// A canonical text of everything that the parties must agree on.
-    fn canonical(&self) -> String;
-}
-
 /// A plan that every party of a session was seen to hold: the only kind that a fit begins with, so
 /// that nobody can forget to compare.
 #[derive(Debug)]
@@ -56,13 +50,6 @@ impl<P: model::Plan> Agreed<P> {
             }
         }
         Ok(Self(plan))
-    }
-}
-
-impl<P> Agreed<P> {
-    /// A part of the plan, which all parties hold alike as well.
-    pub(crate) fn part<Q>(&self, of: impl FnOnce(&P) -> Q) -> Agreed<Q> {
-        Agreed(of(&self.0))
     }
 }
 

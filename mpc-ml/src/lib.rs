@@ -18,9 +18,7 @@ pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod plaintext;
-pub mod plan;
 pub mod rows;
-pub mod solvers;
 pub mod standardise;
 pub mod synthetic;
 

@@ -2,7 +2,6 @@
 //! they are compared with. Each model's own twin is in its folder.
 
 pub mod glm;
-pub mod optimum;
 
 /// The exact sigmoid.
 #[must_use]

@@ -17,6 +17,7 @@ pub struct Dataset {
     offset: Zeroizing<Vec<f64>>,
     weights: Zeroizing<Vec<f64>>,
     ids: Zeroizing<Vec<u64>>,
+    clipped: u64,
 }
 
 // Views are passed by value, as everywhere with ndarray.
@@ -38,7 +39,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Data`] when there is not one target (and offset, where there are any) for each row.
     pub fn encoded(encoded: Encoded) -> Result<Self, Error> {
-        let Encoded { x, y, offset, .. } = encoded;
+        let Encoded { x, y, offset, clipped, .. } = encoded;
         has_rows("target", y.len(), x.nrows())?;
         if !offset.is_empty() {
             has_rows("offset", offset.len(), x.nrows())?;
@@ -50,7 +51,7 @@ impl Dataset {
             x.iter().copied().collect()
         };
         let data = Self::from(Rows::new(x, y, columns));
-        Ok(Self { offset: Zeroizing::new(offset), ..data })
+        Ok(Self { offset: Zeroizing::new(offset), clipped: clipped as u64, ..data })
     }
 
     /// With a number for each row that is added to its score.
@@ -141,6 +142,12 @@ impl Dataset {
         &self.ids
     }
 
+    /// How many entries were cut to the bound on encoded values before they came here.
+    #[must_use]
+    pub fn clipped(&self) -> u64 {
+        self.clipped
+    }
+
     /// Refuses rows that are not those of a plan: `rows` of `columns` finite numbers.
     pub(crate) fn check(&self, rows: u64, columns: usize) -> Result<(), Error> {
         if self.len() as u64 != rows || self.columns() != columns {
@@ -173,7 +180,8 @@ impl Dataset {
 impl From<Rows> for Dataset {
     fn from(rows: Rows) -> Self {
         let offset = Zeroizing::default();
-        Self { rows, offset, weights: Zeroizing::default(), ids: Zeroizing::default() }
+        let (weights, ids) = (Zeroizing::default(), Zeroizing::default());
+        Self { rows, offset, weights, ids, clipped: 0 }
     }
 }
 

@@ -6,5 +6,5 @@
 
 pub mod glm;
 pub mod linear;
-pub mod optimum;
+pub mod mean;
 pub mod sgd;

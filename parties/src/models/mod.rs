@@ -15,8 +15,9 @@ use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Dataset, Schema};
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
+use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
-use mpc_ml::models::optimum::Optimum;
+use mpc_ml::models::mean::Mean;
 use mpc_ml::models::sgd::Sgd;
 use mpc_ml::{Error, Model};
 use serde::Serialize;
@@ -26,11 +27,8 @@ use toml::de::ValueDeserializer;
 use entry::Entry;
 
 /// The models. One line each.
-pub const MODELS: &[&dyn Registered] = &[
-    &Entry::<Linear>::NEW, // by its normal equations
-    &Entry::<Optimum>::NEW,
-    &Entry::<Sgd>::NEW,
-];
+pub const MODELS: &[&dyn Registered] =
+    &[&Entry::<Linear>::NEW, &Entry::<Mean>::NEW, &Entry::<Glm>::NEW, &Entry::<Sgd>::NEW];
 
 /// Work of one node, on the one thread that a session lives on.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;

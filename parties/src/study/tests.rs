@@ -2,10 +2,12 @@ use proptest::prelude::*;
 
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::models::linear::Linear;
-use mpc_ml::models::optimum::{Optimum, Rate};
+use mpc_ml::models::glm::{Family, Glm};
 use mpc_ml::models::sgd::Sgd;
 
 use super::*;
+
+mod disclosure;
 
 const EXAMPLE: &str = include_str!("../../../scripts/data/credit_status/study.toml");
 
@@ -143,9 +145,8 @@ const NUMBERS: &str = "kind = \"linear\"\ntarget = { column = \"y\", range = [-1
 const COUNTS: &str = "kind = \"poisson\"\ntarget = { column = \"y\", range = [0, 100] }\n\
                       offset = { column = \"exposure\", range = [-5, 5] }";
 const EXACT: &str = "solver = \"exact\"\ncondition = 1000";
-const OPTIMUM: &str = "solver = \"optimum\"\ncondition = 100.0\ntolerance = 0.001";
-const RATE: &str = "solver = \"optimum\"\ncondition = 100.0\n\
-                    rate = { mean = 3.0, halfwidth = 4.0, terms = 20 }";
+const OPTIMUM: &str = "solver = \"optimum\"\ntolerance = 0.001";
+const RATE: &str = "solver = \"optimum\"";
 
 #[test]
 fn each_model_has_its_solver() {
@@ -155,14 +156,12 @@ fn each_model_has_its_solver() {
     assert!(settings.condition == 1000.0 && settings.inference && settings.intercept);
 
     let logistic = with(CLASSES, OPTIMUM, "").unwrap();
-    let optimum = logistic.settings_of::<Optimum>().unwrap();
-    assert_eq!((optimum.condition, optimum.tolerance), (100.0, 0.001));
-    assert_eq!((optimum.kind, optimum.sigmoid), (ModelKind::Logistic, None));
+    let optimum = logistic.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Logistic, 0.001));
 
     let poisson = with(COUNTS, RATE, "inference = true").unwrap();
-    let optimum = poisson.settings_of::<Optimum>().unwrap();
-    let rate = Rate { mean: 3.0, centre: None, halfwidth: 4.0, terms: Some(20) };
-    assert_eq!((optimum.rate, optimum.tolerance), (Some(rate), 0.01));
+    let optimum = poisson.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Poisson, 0.002));
     assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
     // The offset is no feature.
     assert_eq!(poisson.schema().columns().len(), 24);
@@ -305,95 +304,6 @@ fn a_penalty_leaves_no_standard_errors() {
     assert!(Study::from_bytes(free.as_bytes()).is_ok());
 }
 
-/// With a condition and a tolerance for which there are bits enough.
-fn easier(training: &str) -> String {
-    let easier = training.replace("condition = 100.0", "condition = 20.0\ntolerance = 0.2");
-    easier.replace("tolerance = 0.001", "")
-}
-
-/// What a study reveals if every party has a thousand rows.
-fn disclosure(study: &Study) -> Vec<Disclosure> {
-    let plan = study.plan(&vec![1000; study.parties().len()]).unwrap();
-    study.disclosure(&*plan)
-}
-
-#[test]
-fn every_solver_says_what_it_reveals() {
-    let texts = |study: &Study| {
-        let all = disclosure(study).into_iter();
-        all.map(|each| format!("{} {} {}", each.what, each.to_whom, each.why)).collect::<String>()
-    };
-    let linear = texts(&with(NUMBERS, EXACT, "inference = true").unwrap());
-    for words in ["largest condition number 1000", "diagonal of the inverse", "squared residuals"] {
-        assert!(linear.contains(words), "{words}: {linear}");
-    }
-    assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
-    let poisson = texts(&with(COUNTS, &easier(RATE), "inference = true").unwrap());
-    for words in ["deviance", "typical count 3", "without features", "the last one was"] {
-        assert!(poisson.contains(words), "{words}: {poisson}");
-    }
-    let plain = texts(&with(CLASSES, &easier(OPTIMUM), "").unwrap());
-    assert!(!plain.contains("deviance") && plain.contains("share 0.5"), "{plain}");
-    let sgd = texts(&Study::from_bytes(EXAMPLE.as_bytes()).unwrap());
-    assert!(sgd.contains("form a batch: 20 epochs in batches of 64"), "{sgd}");
-}
-
-/// What is told in words is what the session lets out, output by output.
-#[test]
-fn everything_that_is_revealed_is_told() {
-    for (model, training, output) in [
-        (NUMBERS, EXACT, "inference = true"),
-        (NUMBERS, EXACT, ""),
-        (CLASSES, OPTIMUM, "inference = true"),
-        (COUNTS, RATE, "inference = true"),
-    ] {
-        let study = with(model, &easier(training), output).unwrap();
-        let plan = study.plan(&[1000; 3]).unwrap();
-        let told = study.disclosure(&*plan);
-        let outputs = study.outputs(&*plan);
-        let labels: std::collections::BTreeSet<_> =
-            outputs.iter().map(|output| &output.label).collect();
-        assert_eq!(labels.len(), outputs.len(), "a label stands for two outputs");
-        for output in &outputs {
-            assert!(!output.what.is_empty() && !output.why.is_empty(), "{}", output.label);
-            assert!(told.iter().any(|each| each.what == output.what), "{}", output.label);
-        }
-        // Beside them: public facts, traffic.
-        assert_eq!(told.len(), outputs.len() + 2);
-    }
-}
-
-#[test]
-fn recipients_may_be_all_or_some() {
-    let list = "model = [\"bank-a\", \"bank-b\", \"bank-c\"]";
-    assert_eq!(changed(list, "model = \"all\"").unwrap().receivers().len(), 3);
-    let some = changed(list, "model = [\"bank-c\", \"bank-a\"]").unwrap();
-    let names: Vec<_> = some.receivers().iter().map(PartyName::as_str).collect();
-    assert_eq!(names, ["bank-a", "bank-c"]);
-    assert_eq!(some.recipients(), Recipients::Among(0b101));
-    let model = disclosure(&some).into_iter().find(|each| each.what.contains("coefficients"));
-    assert_eq!(model.unwrap().to_whom, "bank-a, bank-c");
-}
-
-#[test]
-fn two_parties_are_warned() {
-    let text = EXAMPLE.replace(", \"bank-c\"]", "]");
-    let two = Study::from_bytes(text.as_bytes()).unwrap();
-    let warned = |study: &Study| disclosure(study).iter().any(|each| each.why.contains("WARNING"));
-    assert!(warned(&two));
-    let three = Study::from_bytes(EXAMPLE.as_bytes()).unwrap();
-    assert!(!warned(&three));
-    // Sums of inference are the other's by subtraction.
-    let two = |inference: &str| {
-        let text = |each: &Study| disclosure(each).into_iter().map(|d| d.why).collect::<String>();
-        let study = with(NUMBERS, EXACT, inference).unwrap();
-        let parties = study.parties[..2].to_vec();
-        let study = Study { recipients: parties.clone(), parties, ..study };
-        text(&study).matches("WARNING").count()
-    };
-    assert_eq!((two("inference = true"), two("")), (2, 1));
-}
-
 #[test]
 fn what_does_not_fit_the_rows_is_refused_at_its_field() {
     let study = Study::from_bytes(EXAMPLE.as_bytes()).unwrap();
@@ -403,13 +313,6 @@ fn what_does_not_fit_the_rows_is_refused_at_its_field() {
     assert!(error.starts_with(&format!("line {line}: training.batch is 64")), "{error}");
     let error = refused(&[0, 0, 0]);
     assert!(error.starts_with("rows are 0"), "{error}");
-}
-
-#[test]
-fn a_dealer_is_named_where_there_is_one() {
-    let named = |study: &Study| disclosure(study).iter().any(|each| each.to_whom == "the dealer");
-    assert!(!named(&Study::from_bytes(EXAMPLE.as_bytes()).unwrap()));
-    assert!(named(&changed("correlations = \"pairwise\"", "correlations = \"dealer\"").unwrap()));
 }
 
 proptest! {

@@ -408,7 +408,6 @@ impl Fitting<'_, '_> {
         let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         let square = revealed.first().copied().unwrap_or_default();
         let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
-        if session.me() == 0 { eprintln!("DEBUG {} {next:?} noise {}", self.rule.length(), self.scales.noise()); }
         if self.scales.penalty.is_none() {
             return Ok((next, s));
         }

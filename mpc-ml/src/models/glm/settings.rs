@@ -20,6 +20,7 @@ pub struct GlmSettings {
     pub l2: f64,
     /// The bound on the magnitude of the entries of the design matrix; what is beyond is cut, and the
     /// joint number of such cells is told to all. From 1 to 65536.
+    #[serde(default = "clip")]
     pub clip: f64,
     /// How many cells may be cut. With more the fit is refused before anything else is revealed.
     #[serde(default)]
@@ -92,6 +93,10 @@ pub enum Robust {
     Cluster,
 }
 
+fn clip() -> f64 {
+    1024.0
+}
+
 fn tolerance() -> f64 {
     0.002
 }
@@ -108,7 +113,7 @@ impl GlmSettings {
             family,
             intercept: true,
             l2: 0.0,
-            clip: 1024.0,
+            clip: clip(),
             most_cut: 0,
             tolerance: tolerance(),
             passes: passes(),

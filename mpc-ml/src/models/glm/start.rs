@@ -69,6 +69,7 @@ pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own
     }
     let clip = plan.largest;
     let beyond = rows.x().iter().filter(|x| x.abs() > settings.clip).count() as u64;
+    let beyond = beyond + data.clipped();
     let x = rows.x().iter().map(|x| x.clamp(-clip, clip)).collect();
     let copy = |values: &[f64]| Zeroizing::new(values.to_vec());
     let design = (Zeroizing::new(x), plan.facts.columns(), settings.intercept);

@@ -5,7 +5,8 @@ use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Session, Shared};
 
 use super::moments::Moments;
-use super::plan::{CHECK, CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
+use super::outputs::CHECK;
+use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::agreed::Agreed;
 use crate::data::Dataset;
 use crate::error::Error;

@@ -5,6 +5,7 @@
 
 mod fit;
 mod moments;
+mod outputs;
 pub mod plaintext;
 mod plan;
 mod release;
@@ -14,9 +15,8 @@ use mpc_core::Recipients;
 use mpc_core::protocols::solve::InversePlan;
 
 pub use fit::{LinearShares, Sums, solve, sums};
-pub use plan::{
-    CHECK, CHECK_FRACTION, COEFFICIENTS, DIAGONAL, LinearPlan, SUMS, X_FRACTION, Y_FRACTION,
-};
+pub use outputs::{CHECK, COEFFICIENTS, DIAGONAL, SUMS};
+pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 pub use release::LinearFit;
 pub use settings::LinearSettings;
 

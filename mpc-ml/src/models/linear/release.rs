@@ -5,7 +5,8 @@ use mpc_core::{Fixed, Session};
 use zeroize::Zeroizing;
 
 use super::LinearShares;
-use super::plan::{COEFFICIENTS, DIAGONAL, LinearPlan, SUMS};
+use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
+use super::plan::LinearPlan;
 use crate::agreed::Agreed;
 use crate::artifact::LeastSquares;
 use crate::data::Dataset;

@@ -2,6 +2,7 @@
 //! (docs/protocols.md 5).
 
 mod fit;
+mod outputs;
 pub mod plaintext;
 mod plan;
 mod release;
@@ -12,7 +13,8 @@ mod steps;
 mod tests;
 
 pub use fit::{SgdShares, Training};
-pub use plan::{COEFFICIENTS, SgdPlan, X_FRACTION};
+pub use outputs::COEFFICIENTS;
+pub use plan::{SgdPlan, X_FRACTION};
 pub use release::SgdFit;
 pub use settings::{SgdSettings, Sigmoid, SigmoidFit};
 pub use steps::Steps;

@@ -1,6 +1,5 @@
 //! The plan of a training: every scale, ring and bound, chosen from public facts before a share
-//! is sent, and refused with the numbers where something could wrap; and the list of what is
-//! revealed.
+//! is sent, and refused with the numbers where something could wrap.
 
 use mpc_core::Cost;
 use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, PhasorForm, Request};
@@ -12,11 +11,8 @@ use super::SgdSettings;
 use super::schedule::Schedule;
 use super::steps::{self, Steps};
 use crate::error::Error;
-use crate::model::{Canonical, Facts, Figures, LEAST_SIGMA, Output, Plan, Settings};
+use crate::model::{Facts, LEAST_SIGMA, Settings};
 use crate::plaintext::centred_sigmoid;
-
-/// The output that reveals the coefficients.
-pub const COEFFICIENTS: &str = "coefficients";
 
 /// Fractional bits of the design matrix.
 pub const X_FRACTION: u32 = 12;
@@ -34,9 +30,6 @@ const MOST_RESIDUAL_BITS: u32 = 3;
 /// Owned products that may wait to be used, in bytes at each party.
 const ORDERED_BYTES: u64 = 128 << 20;
 const MOST_ORDERED_EPOCHS: u64 = 128;
-
-/// The version of the arithmetic: to be raised when a rounding or a table changes.
-const ARITHMETIC: u32 = 3;
 
 /// A training, planned to the last bit (docs/protocols.md 5).
 #[derive(Clone, Debug)]
@@ -305,62 +298,6 @@ impl SgdPlan {
     #[must_use]
     pub fn release_drop(&self) -> u32 {
         self.wide_fraction() - self.settings.release_bits
-    }
-}
-
-impl Plan for SgdPlan {
-    fn outputs(&self) -> Vec<Output> {
-        let how = format!(
-            "to {} binary digits after the point; no coefficient of any step before the last",
-            self.settings.release_bits
-        );
-        let (to, columns) = (self.facts.recipients, self.columns());
-        vec![Output::coefficients(COEFFICIENTS, to, columns, self.settings.intercept, &how)]
-    }
-
-    /// Settings and facts, and every public number that multiplies a share.
-    fn canonical(&self) -> Result<Canonical, Error> {
-        let series = &self.sigmoid.series;
-        let terms: Vec<(i64, i64)> = series.terms.iter().map(|t| (t.cosine, t.sine)).collect();
-        let opening = |it: &BoundedOpening| (it.magnitude, it.ring, it.drop);
-        let derived = (
-            (X_FRACTION, W_FRACTION, E_FRACTION, COEFFICIENT_FRACTION, self.sigma),
-            (opening(&self.weights), opening(&self.residuals)),
-            (self.phasors.fraction, self.phasors.angle_bits),
-        );
-        Canonical::new("logistic by gradient descent", ARITHMETIC)
-            .with(&self.settings)?
-            .with(&self.facts)?
-            .field("scales that follow", &derived)?
-            .field("step sizes that follow", &self.steps)?
-            .field("series that follows", &terms)
-    }
-
-    fn cost(&self, me: usize) -> Cost {
-        self.training_cost(me) + self.release_cost(me)
-    }
-
-    fn figures(&self) -> Figures {
-        let (sigmoid, settings) = (&self.sigmoid, &self.settings);
-        Figures {
-            steps: self.iterations(),
-            rows_dropped: self.schedule.dropped(),
-            sigma: self.sigma,
-            sigmoid_error: Some((sigmoid.error_near, sigmoid.error_window)),
-            precision: vec![format!(
-                "the logistic function is off by at most {:.1e} near zero and {:.1e} in its window",
-                sigmoid.error_near, sigmoid.error_window
-            )],
-            public: vec![format!(
-                "which rows (by position) form a batch: {} epochs in batches of {}, order from \
-                 seed {}",
-                settings.epochs, settings.batch, settings.seed
-            )],
-            accuracy: vec![format!(
-                "the window {} and the {} terms of the logistic function",
-                settings.sigmoid.window, settings.sigmoid.terms
-            )],
-        }
     }
 }
 

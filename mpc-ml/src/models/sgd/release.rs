@@ -3,7 +3,8 @@
 use mpc_core::Session;
 
 use super::SgdShares;
-use super::plan::{COEFFICIENTS, SgdPlan};
+use super::outputs::COEFFICIENTS;
+use super::plan::SgdPlan;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::plaintext;

@@ -7,12 +7,12 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
-use mpc_core::{Outputs, Recipients};
+use mpc_ml::data::Dataset;
+use mpc_ml::model::{Facts, Plan, Run, ledger};
+use mpc_ml::models::glm::{Family, Glm, GlmPlan, GlmSettings};
 use mpc_ml::plaintext::glm;
-use mpc_ml::plan::optimum::{Family, GlmSettings, OptimumPlan};
-use mpc_ml::solvers::optimum;
-use mpc_ml::synthetic::studies::{Column, Study};
-use mpc_ml::{Agreed, Error};
+use mpc_ml::synthetic::studies::Study;
+use mpc_ml::{Agreed, Error, Model};
 
 /// A study that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -71,9 +71,9 @@ pub fn fit(study: &Study, origin: Origin) -> Result<Joint, NoJoint> {
 
 /// What every party came to; an error when the plan already refuses.
 fn run(study: &Study, origin: Origin) -> Result<Vec<Result<Joint, Error>>, Error> {
-    let plan = OptimumPlan::new(&settings(study), origin)?;
-    let outputs = optimum::outputs(&plan, Outputs::none(), Recipients::All);
-    let mut world = World::new(study.parties.len()).outputs(outputs).deadline(DEADLINE);
+    let plan = GlmPlan::new(&settings(study), &facts(study, origin))?;
+    let mut world =
+        World::new(study.parties.len()).outputs(ledger(&plan.outputs())).deadline(DEADLINE);
     if origin == Origin::Dealer {
         world = world.with_dealer();
     }
@@ -83,45 +83,33 @@ fn run(study: &Study, origin: Origin) -> Result<Vec<Result<Joint, Error>>, Error
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
         };
         let plan = Agreed::among(plan.clone(), &mut session).await?;
-        let rows = &study.parties[session.me()];
-        let fit = optimum::run(&plan, rows, &[], &mut *source, &mut session, |_, _| {}).await?;
+        let data = Dataset::from(study.parties[session.me()].clone());
+        let mut progress = |_| {};
+        let mut run = Run { session: &mut session, source: &mut *source, progress: &mut progress };
+        let shares = Glm::fit(&plan, &data, &mut run).await?;
+        let fit = Glm::release(&plan, shares, &data, &mut run).await?;
         source.finish().await?;
         let lacks = || Error::Unusable("the fit was revealed without its inference".to_owned());
-        let fit = fit.ok_or_else(lacks)?;
+        let fit = fit.ok_or_else(lacks)?.fit;
+        let inference = fit.inference.ok_or_else(lacks)?;
         Ok(Joint {
             coefficients: fit.coefficients,
-            std_errors: fit.std_errors.ok_or_else(lacks)?,
-            deviance: fit.deviance.ok_or_else(lacks)?,
+            std_errors: inference.std_errors,
+            deviance: inference.deviance,
         })
     }))
 }
 
-/// What an analyst could say who knows what is public and how common the target is.
+/// Nothing is declared but the family.
 fn settings(study: &Study) -> GlmSettings {
-    let (x, y) = study.pooled();
-    let rows = y.len() as f64;
-    let mean = y.iter().sum::<f64>() / rows;
-    let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
-    let indicators =
-        study.columns.iter().filter(|law| matches!(law, Column::Rare | Column::Common)).count();
-    let standardised = (study.columns.len() - indicators) as f64;
-    GlmSettings {
-        family: match study.family {
-            glm::Family::Logistic => Family::logistic(mean.min(1.0 - mean).clamp(1e-3, 0.5)),
-            glm::Family::Poisson => Family::poisson(mean.clamp(1e-4, 1e4), largest(&y).max(1.0)),
-        },
-        rows: study.parties.iter().map(|rows| rows.len() as u64).collect(),
-        columns: study.columns.len() as u32,
-        intercept: true,
-        offset: false,
-        l2: 0.0,
-        clip: largest(&x).ceil(),
-        mean_square: 1.0 + 1.0 / 16384.0,
-        trace: standardised * (1.0 + 1.0 / 16384.0) + indicators as f64,
-        condition: 50.0,
-        tolerance: 0.005,
-        largest_eigenvalue: None,
-        inference: true,
-        release_fraction: 20,
-    }
+    GlmSettings::new(match study.family {
+        glm::Family::Logistic => Family::Logistic,
+        glm::Family::Poisson => Family::Poisson,
+    })
+}
+
+/// What is public: rows, and columns that are standardised jointly or 0 and 1.
+fn facts(study: &Study, origin: Origin) -> Facts {
+    let rows: Vec<u64> = study.parties.iter().map(|rows| rows.len() as u64).collect();
+    Facts::horizontal(&rows, vec![1.0 + 1.0 / 16384.0; study.columns.len()], origin)
 }

@@ -1,3 +1,0 @@
-//! The fits to the optimum on shares.
-
-pub mod optimum;
