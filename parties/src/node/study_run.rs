@@ -199,7 +199,9 @@ impl Node {
         let shares = agreed.fit(&data, &mut run).await;
         events(Event::Fitted);
         let shares = shares?;
-        run.session.meter().enter("release");
+
+        phases.enter("release", session);
+        let mut run = Run { session, source: &mut *source, progress: &mut |_| {} };
         let summary = shares.release(&data, &mut run).await?;
         source.finish().await?;
         Ok(Outcome { rows, account, outputs, standardisation, summary, own_warnings })
