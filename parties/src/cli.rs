@@ -158,8 +158,8 @@ pub struct Dealer {
 #[derive(Debug, Args)]
 pub struct Predict {
     /// The model, as a training left it
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub model: Vec<PathBuf>,
     /// The rows, CSV or CSV.gz
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
