@@ -23,9 +23,15 @@ fn all(study: &Study) -> Vec<(&'static str, Vec<usize>)> {
     all
 }
 
-/// The labels of what the method reveals: once one of them was sent, the study was released.
-pub(super) fn of_the_fit(study: &Study) -> Vec<&'static str> {
-    solver::outputs(study).into_iter().map(|output| output.label).collect()
+/// The labels of what a run on the same rows may reveal again (docs/protocols.md 0, Restart): joint
+/// statistics and checks.
+///
+/// What the method reveals to everybody, whoever receives the model, are checks: they say whether
+/// there will be a result, and are no part of it.
+pub(super) fn repeatable(study: &Study) -> Vec<&'static str> {
+    let checks = solver::outputs(study).into_iter().filter(|output| output.to_everybody);
+    let statistics = [standardise::MEANS, standardise::DEVIATIONS];
+    statistics.into_iter().chain(checks.map(|output| output.label)).collect()
 }
 
 /// The ledger of the session.
