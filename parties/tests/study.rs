@@ -326,6 +326,39 @@ fn a_node_that_cannot_write_tells_the_others_who_keep_their_results() {
         ended.expect(0, &["\"ok\": true", "\"coefficients\"", "the result here is complete", note]);
         model(&nodes.results(&ended.name));
     }
+
+    // The study is not run again; the others give it the model that it could not write.
+    fs::remove_file(nodes.results("clinic-0").join("model.json")).unwrap();
+    nodes.start("clinic-0").end().expect(8, &["did not come to an end", "party recover"]);
+    let recover = |nodes: &Nodes| {
+        let start = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
+        let running: Vec<Running> = nodes.parties().iter().map(start).collect();
+        running.into_iter().map(Running::end).collect::<Vec<_>>()
+    };
+    let ends = recover(&nodes);
+    ends[0].expect(0, &["\"received\": true"]);
+    ends[1].expect(0, &["\"given_to\": [\n    \"clinic-0\"\n  ]"]);
+    ends[2].expect(0, &["\"received\": false"]);
+    let bytes = |name| fs::read(nodes.results(name).join("model.json")).unwrap();
+    assert_eq!(bytes("clinic-0"), bytes("clinic-1"));
+    nodes.start("clinic-0").end().expect(8, &["released before"]);
+    recover(&nodes).iter().for_each(|ended| ended.expect(0, &["\"given_to\": []"]));
+
+    // Files that differ are not given to anybody.
+    let text = String::from_utf8(bytes("clinic-2")).unwrap();
+    let path = nodes.results("clinic-2").join("model.json");
+    fs::write(&path, text.replace("Illness by age and dose", "Something else")).unwrap();
+    fs::remove_file(nodes.results("clinic-1").join("model.json")).unwrap();
+    for ended in recover(&nodes) {
+        ended.expect(5, &["clinic-0 and clinic-2 have different models"]);
+    }
+    assert!(!nodes.results("clinic-1").join("model.json").exists());
+    for name in nodes.parties() {
+        let _ = fs::remove_file(nodes.results(name).join("model.json"));
+    }
+    for ended in recover(&nodes) {
+        ended.expect(4, &["no recipient of the study has its model"]);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod fingerprint;
 mod init;
 mod peer;
 mod predict;
+mod recover;
 mod study;
 mod train;
 
@@ -22,6 +23,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Train(options) => return train::run(config, options, as_json),
+        Command::Recover(options) => recover::run(config, options),
         Command::Predict(options) => predict::run(options),
         Command::Dealer(options) => dealer::run(config, options),
     };

@@ -10,7 +10,7 @@ use super::{StopSignal, say};
 use crate::exit::{Exit, Failure};
 
 /// How long the last packets may take to reach the peers.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Agrees on a session with the nodes that have met; the peers are told when that fails here.
 ///
@@ -100,7 +100,7 @@ impl Closing {
 }
 
 /// What the peers are told when this node fails: the class, and never a word about the data.
-fn abort_for(failure: &Failure) -> Abort {
+pub(super) fn abort_for(failure: &Failure) -> Abort {
     let (code, reason) = match failure.exit {
         Exit::Stopped => return super::Stopped.into(),
         Exit::LocalInput => (AbortCode::LocalInput, "its own data or files do not fit the study"),

@@ -36,31 +36,42 @@ impl StudyFolder {
     /// # Errors
     /// [`Exit::Exists`] when this node has already sent its part of the result.
     pub fn open(&self) -> Result<(), Failure> {
-        let failed = |error: io::Error| {
-            let what = format!("the folder of the study cannot be used: {error}");
-            Failure::new(Exit::Configuration, what).in_file(&self.0)
-        };
-        make_private(&self.0).and_then(|()| remove_leftovers(&self.0)).map_err(failed)?;
-        if !self.records(RELEASED).map_err(failed)?.is_empty() {
+        self.make()?;
+        let released = self.records(RELEASED).map_err(|error| self.unusable(&error))?;
+        if !released.is_empty() {
             let refused = |what, advice| {
                 Err(Failure::new(Exit::Exists, what).in_file(&self.0).advise(advice))
             };
-            if self.receipt().exists() {
+            if self.receipt().exists() || self.model().exists() {
                 return refused(
                     "this study was released before, and a study is released once: a second run \
                      would reveal a second rounding of the same result",
-                    "use the model in this folder; for another training agree with the other \
+                    "use the model in this folder; if another party lost its own, run `party recover` at \
+                     all that receive it; for another training agree with the other \
                      parties on a study with another title or seed",
                 );
             }
             return refused(
                 "an earlier run of this study began to reveal its result and did not come to an \
                  end; what it revealed is not revealed again",
-                "agree with the other parties on a study with another title",
+                "if another party has the model, run `party recover` at all that receive it; if none \
+                 has it, agree on a study with another title",
             );
         }
         check_writable(&self.model())?;
         check_writable(&self.receipt())
+    }
+
+    /// Makes the folder, and removes what a killed run left.
+    pub(super) fn make(&self) -> Result<(), Failure> {
+        make_private(&self.0)
+            .and_then(|()| remove_leftovers(&self.0))
+            .map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &io::Error) -> Failure {
+        let what = format!("the folder of the study cannot be used: {error}");
+        Failure::new(Exit::Configuration, what).in_file(&self.0)
     }
 
     /// Binds this study to the rows it is run on (docs/protocols.md 0, Restart). A run that ended

@@ -122,6 +122,16 @@ impl Nodes {
         command
     }
 
+    /// `party recover` of a party.
+    pub fn recover(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+        command.args(["--config", &self.config(name), "--json", "recover"]);
+        command.arg(self.dir(name).join("study.toml")).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40");
+        command
+    }
+
     pub fn start(&self, name: &str) -> Running {
         self.spawn(name, &mut self.command(name))
     }
