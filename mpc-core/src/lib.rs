@@ -6,7 +6,8 @@
 //! their own; sums and public multiples of shares are local, everything else costs a *round*, in
 //! which every party sends a message to every other.
 //!
-//! * [`Shared`] is one party's share of a matrix over a [`ring`].
+//! * [`Shared`] is one party's share of a matrix over a [`ring`]; [`Fixed`] is one of reals in fixed
+//!   point, which knows its ring and scale, so that neither is remembered by hand.
 //! * [`Session`] is the one context of a computation: the transport, the seeds shared with each
 //!   other node, and the ledger of what may be revealed. `Session::establish` starts one on any
 //!   `mpc_net::Transport`; [`testing::World`] runs all parties of one inside a process.
@@ -45,10 +46,11 @@ pub mod trig;
 
 pub use error::Error;
 pub use mpc_net::Tag;
+pub use offload::offload;
 pub use session::{
     Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
 };
-pub use share::Shared;
+pub use share::{Fixed, Shared};
 
 /// The code of the front page compiles and runs.
 #[cfg(doctest)]

@@ -77,7 +77,7 @@ fn triples<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
         let share = |session: &mut mpc_core::Session, values: &[R], rows, columns| {
             let mine = (me == 0).then_some(values);
             let share = session.share_input(0, mine, rows * columns)?;
-            Ok::<_, Error>(mpc_core::Shared::new(share.as_slice().to_vec(), rows, columns))
+            share.reshape(rows, columns)
         };
         let (x, y) = (share(&mut session, &x, m, k)?, share(&mut session, &y, k, n)?);
         let left = ot.left(m as u32, k as u32, R::BITS)?;
@@ -128,7 +128,7 @@ impl InRing for mpc_core::correlations::Correlation {
             Self::Left64(it) => cast(&it.a),
             other => cast(&other.left128().expect("a left factor").a),
         };
-        mpc_core::correlations::LeftFactor { a }
+        mpc_core::correlations::LeftFactor::new(a)
     }
 
     fn right_in<R: Ring>(self) -> mpc_core::correlations::RightFactor<R> {
@@ -139,7 +139,7 @@ impl InRing for mpc_core::correlations::Correlation {
                 (cast(&it.b), cast(&it.ab))
             }
         };
-        mpc_core::correlations::RightFactor { b, ab }
+        mpc_core::correlations::RightFactor::new(b, ab)
     }
 }
 

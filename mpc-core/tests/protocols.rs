@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{
-    CorrelationSource, MatrixShape, OwnRows, OwnedMatrix, OwnedProductRequest, Request,
-    RightRequest,
+    CorrelationSource, Correlations, LeftFactor, Material, MatrixShape, Orders, OwnRows,
+    OwnedMatrix, OwnedProductRequest, Request, RightFactor,
 };
 use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::protocols::product::{self, FixedLeft};
@@ -73,7 +73,11 @@ fn inputs_are_shared_and_revealed() {
     }
 }
 
-fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
+fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize))
+where
+    LeftFactor<R>: Material,
+    RightFactor<R>: Material,
+{
     let x = numbers::<R>("x", m * k, R::BITS);
     let y = numbers::<R>("y", k * n, R::BITS);
     let results = World::new(parties)
@@ -81,20 +85,23 @@ fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
         .outputs(Outputs::none().allow("xy", Recipients::All).allow("xyy", Recipients::All))
         .run(async |mut session| {
             let mut source = DealerSource::start(&mut session)?;
-            let left = Request::Left { m: m as u32, k: k as u32, ring: R::BITS };
-            let right = |last| Request::Right(RightRequest { left: 0, n: n as u32, last });
-            source.demand(vec![left, right(false), right(true)])?;
+            let mut correlations = Correlations::new(&mut source)?;
+            let mut orders = Orders::new();
+            let left = orders.left(m, k);
+            let (right, other) = (orders.right(&left, n), orders.right(&left, n));
+            correlations.demand(orders)?;
             let owner = session.parties() - 1;
             let mine = |values| (session.me() == owner).then_some(values);
             let mine_y = mine(y.as_slice());
             let x = session.share_input(0, (session.me() == 0).then_some(&x), m * k)?;
             let y = session.share_input(owner, mine_y, k * n)?;
 
-            let x = Shared::new(x.as_slice().to_vec(), m, k);
-            let y = Shared::new(y.as_slice().to_vec(), k, n);
+            let x = x.reshape(m, k)?;
+            let y = y.reshape(k, n)?;
 
             session.meter().enter("product");
-            let (left, right) = take::<R>(&mut source).await?;
+            let left: LeftFactor<R> = correlations.take(left).await?;
+            let right = correlations.take(right).await?;
             let mut batch = Batch::new("test/left");
             let pending = FixedLeft::push(&x, left, &mut batch)?;
             let pending_y = FixedLeft::push_right(&y, right, &mut batch)?;
@@ -107,9 +114,9 @@ fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
             assert_eq!(phase.sent(), cost.sent());
 
             session.meter().enter("after");
-            let again =
-                fixed.multiply(&y, take_right::<R>(&mut source).await?, &mut session).await?;
-            source.finish().await?;
+            let other = correlations.take(other).await?;
+            let again = fixed.multiply(&y, other, &mut session).await?;
+            correlations.finish().await?;
             let first = session.reveal("xy", &xy, R::BITS, 0).await?;
             let second = session.reveal("xyy", &again, R::BITS, 0).await?;
             Ok::<_, Error>((first, second))
@@ -121,36 +128,6 @@ fn products<R: Ring>(parties: usize, (m, k, n): (usize, usize, usize)) {
         assert_eq!(first.as_ref(), Some(&expected));
         assert_eq!(second.as_ref(), Some(&expected));
     }
-}
-
-use mpc_core::correlations::{LeftFactor, RightFactor};
-
-async fn take<R: Ring>(
-    source: &mut DealerSource,
-) -> Result<(LeftFactor<R>, RightFactor<R>), Error> {
-    let left = source.take().await?;
-    let a = if R::BITS == 64 {
-        cast::<Z64, R>(&left.left64()?.a)
-    } else {
-        cast::<Z128, R>(&left.left128()?.a)
-    };
-    Ok((LeftFactor { a }, take_right(source).await?))
-}
-
-async fn take_right<R: Ring>(source: &mut DealerSource) -> Result<RightFactor<R>, Error> {
-    let right = source.take().await?;
-    Ok(if R::BITS == 64 {
-        let it = right.right64()?;
-        RightFactor { b: cast(&it.b), ab: cast(&it.ab) }
-    } else {
-        let it = right.right128()?;
-        RightFactor { b: cast(&it.b), ab: cast(&it.ab) }
-    })
-}
-
-fn cast<A: Ring, B: Ring>(share: &Shared<A>) -> Shared<B> {
-    let values = share.as_slice().iter().map(|v| B::from_u128(v.to_u128())).collect();
-    Shared::new(values, share.rows(), share.columns())
 }
 
 #[test]
@@ -223,28 +200,30 @@ fn owned_products(parties: usize, columns: usize, rows: usize, uneven: usize) {
             sigma: 57,
         };
         let own = Arc::new(OwnRows::new(blocks[me].clone()));
+        let mut correlations = Correlations::new(&mut source)?;
         let matrix =
-            source.register(OwnedMatrix { shape: shape.clone(), own: own.clone() }).await?;
+            correlations.register(OwnedMatrix { shape: shape.clone(), own: own.clone() }).await?;
         let sent = session.meter().phase("preparation").peers[(me + 1) % parties].sent;
         assert_eq!(sent, shape.masked_bytes(counts[me]));
         let rows: Vec<_> = counts.iter().map(|&n| (0, n)).collect();
-        let request = |transposed: bool, spec: &BoundedOpening| {
-            Request::OwnedProduct(OwnedProductRequest {
-                matrix,
-                rows: rows.clone(),
-                transposed,
-                ring: if transposed { 112 } else { 64 },
-                mask_bits: spec.mask_bits(),
-                drop: 0,
-                public_columns: 0,
-            })
+        let request = |transposed: bool, spec: &BoundedOpening| OwnedProductRequest {
+            matrix,
+            rows: rows.clone(),
+            transposed,
+            ring: if transposed { 112 } else { 64 },
+            mask_bits: spec.mask_bits(),
+            drop: 0,
+            public_columns: 0,
         };
-        source.demand(vec![request(false, &forward_spec), request(true, &back_spec)])?;
+        let mut orders = Orders::new();
+        let forward = orders.forward(request(false, &forward_spec));
+        let transposed = orders.transposed(request(true, &back_spec));
+        correlations.demand(orders)?;
 
         // Forward.
         let secret: Vec<Z128> = v.iter().map(|&v| Z128::from_i128(v)).collect();
         let share = session.share_input(0, (me == 0).then_some(&secret), columns)?;
-        let material = source.take().await?.forward()?;
+        let material = correlations.take(forward).await?;
         let mut batch = Batch::new("test/forward");
         let slot =
             forward_spec.push(&share, &material.rho, Recipients::All, &mut batch, &mut session)?;
@@ -257,14 +236,14 @@ fn owned_products(parties: usize, columns: usize, rows: usize, uneven: usize) {
         // Transposed: each party's part of e is opened to it alone.
         let secret: Vec<Z128> = e.iter().map(|&v| Z128::from_i128(v)).collect();
         let share = session.share_input(0, (me == 0).then_some(&secret), total)?;
-        let material = source.take().await?.transposed()?;
+        let material = correlations.take(transposed).await?;
         let mut batch = Batch::new("test/transposed");
         let mut mine = None;
         let mut at = 0;
         for (owner, &count) in counts.iter().enumerate() {
             let range = at..at + count as usize;
             at = range.end;
-            let part = Shared::column(share.as_slice()[range.clone()].to_vec());
+            let part = share.slice(range.clone())?;
             let rho = if owner == me { &[][..] } else { &material.rho[range] };
             let to = Recipients::One(owner);
             let slot = back_spec.push(&part, rho, to, &mut batch, &mut session)?;
@@ -275,7 +254,7 @@ fn owned_products(parties: usize, columns: usize, rows: usize, uneven: usize) {
         let opened = session.open(batch).await?;
         let public = back_spec.public_part(opened.at(mine.expect("every party owns a slot")));
         let g = owned::transposed(own.entries(), &public, material.product);
-        source.finish().await?;
+        correlations.finish().await?;
         Ok::<_, Error>((z, g))
     });
     let (z, g): (Vec<_>, Vec<_>) = results.into_iter().map(|r| r.expect("runs")).unzip();
@@ -305,17 +284,20 @@ fn a_series_evaluates_its_function() {
         let series: &Series = &fit.series;
         let results = World::new(parties).with_dealer().run(async |mut session| {
             let mut source = DealerSource::start(&mut session)?;
-            source.demand(vec![Request::Phasors(series.demand(z.len() as u32, 18, 104))])?;
+            let mut correlations = Correlations::new(&mut source)?;
+            let mut orders = Orders::new();
+            let phasors = orders.phasors(series.demand(z.len() as u32, 18, 104));
+            correlations.demand(orders)?;
             let secret: Vec<Z64> =
                 z.iter().map(|z| Z64::from_i128((z * 2f64.powi(36)) as i128)).collect();
             let share = session.share_input(1, (session.me() == 1).then_some(&secret), z.len())?;
-            let phasors = source.take().await?.phasors()?;
+            let phasors = correlations.take(phasors).await?;
             session.meter().enter("series");
             let value = series.apply(&share, 36, phasors, &mut session).await?;
             let phase = session.meter().phase("series");
             let cost = series.cost(z.len(), &session);
             assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
-            source.finish().await?;
+            correlations.finish().await?;
             Ok::<_, Error>(value)
         });
         let shares: Vec<_> = results.into_iter().map(|r| r.expect("runs")).collect();

@@ -12,11 +12,12 @@ use std::time::Duration;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, OwnRows, PhasorRequest, Request, RightRequest};
 use mpc_core::protocols::product::FixedLeft;
+use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::{MaskSite, Prg, Seed, hash};
 use mpc_core::ring::{Z64, Z128};
 use mpc_core::testing::{World, stream_with};
 use mpc_core::{
-    Batch, Error, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Shared, Tag,
+    Batch, Error, Fixed, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Shared, Tag,
 };
 use mpc_net::AbortCode;
 use mpc_net::fault::{Fault, FaultPlan, View};
@@ -255,6 +256,15 @@ fn nothing_secret_is_printed() {
         };
         print(format!("{session:?} {session:#?} {share:?} {share:#?}"), &secrets);
         print(format!("{:?} {:?}", Z64(SECRET), Z128(SECRET.into())), &secrets);
+        let fixed = Fixed::widened(&share, 64, 20).unwrap();
+        print(format!("{fixed:?} {fixed:#?}"), &secrets);
+        let wrong = fixed.clone().narrow(65).expect_err("larger");
+        print(format!("{wrong} {wrong:?}"), &secrets);
+        let mut masks = own_masks().unwrap();
+        let items = [(&fixed, 24)];
+        let lifted = open_bounded_fixed("test/lifted", &items, 15, &mut masks, &mut session);
+        let lifted = lifted.await.unwrap();
+        print(format!("{lifted:?} {:?}", lifted[0].at(20).unwrap()), &secrets);
         print(format!("{:?}", OwnRows::new(vec![SECRET as u32 as i32])), &[SECRET as u32 as u128]);
         let seed = Seed::from_secret("test", &[b"seed"]);
         let mut prg = Prg::new(&seed, MaskSite::AngleMask);
@@ -274,7 +284,7 @@ fn nothing_secret_is_printed() {
         print(format!("{other:?}"), &secrets);
         print(format!("{}", other.phasors().expect_err("another kind")), &secrets);
 
-        let x = Shared::new(share.as_slice().to_vec(), 2, 2);
+        let x = share.clone().reshape(2, 2).unwrap();
         let mut batch = Batch::new("test/printed");
         let pending = FixedLeft::push(&x, left, &mut batch).unwrap();
         let slot = batch.masked(&share, 64, Recipients::All);
@@ -320,6 +330,28 @@ fn the_dealer_waits_for_busy_parties() {
     });
     for result in results {
         result.expect("the dealer is still there");
+    }
+}
+
+#[test]
+fn outputs_can_be_added_and_none_can_be_named_again() {
+    let world = World::new(2).outputs(Outputs::none().allow("count", Recipients::All));
+    let results = world.run(async |mut session| {
+        let one = Shared::column(vec![Z64(1)]);
+        let early = session.reveal("sum", &one, 64, 0).await;
+        assert!(matches!(early, Err(Error::Reveal { .. })), "{early:?}");
+        session.allow(Outputs::none().allow("sum", Recipients::All))?;
+        let sum = session.reveal("sum", &one, 64, 0).await?;
+        // What was revealed is not revealed again under a name that is given anew.
+        for label in ["sum", "count"] {
+            let again = session.allow(Outputs::none().allow(label, Recipients::All));
+            assert!(matches!(again, Err(Error::Reveal { .. })), "{label}");
+        }
+        assert!(session.reveal("sum", &one, 64, 0).await.is_err());
+        Ok::<_, Error>(sum)
+    });
+    for result in results {
+        assert_eq!(result.unwrap(), Some(vec![2]));
     }
 }
 

@@ -46,6 +46,7 @@ pub struct Phasors {
 pub struct LeftFactor<R: Ring> {
     /// This party's share of A.
     pub a: Shared<R>,
+    pub(crate) triple: Option<TripleId>,
 }
 
 /// Shares of a fresh B (k x n) and of A B (m x n).
@@ -54,6 +55,38 @@ pub struct RightFactor<R: Ring> {
     pub b: Shared<R>,
     /// This party's share of A B.
     pub ab: Shared<R>,
+    pub(crate) triple: Option<TripleId>,
+}
+
+/// Which left factor a factor of a triple is or belongs to, where the source is used through typed
+/// orders: factors of two triples would give a number that has nothing to do with the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TripleId {
+    pub(super) with: u64,
+    pub(super) left: u32,
+}
+
+impl TripleId {
+    /// Whether both factors may belong together, as far as is known.
+    pub(crate) fn fit(left: Option<Self>, right: Option<Self>) -> bool {
+        left.is_none() || right.is_none() || left == right
+    }
+}
+
+impl<R: Ring> LeftFactor<R> {
+    /// The share `a` of an m x k matrix.
+    #[must_use]
+    pub fn new(a: Shared<R>) -> Self {
+        Self { a, triple: None }
+    }
+}
+
+impl<R: Ring> RightFactor<R> {
+    /// The share `b` of a k x n matrix, and `ab` of its product with the left factor.
+    #[must_use]
+    pub fn new(b: Shared<R>, ab: Shared<R>) -> Self {
+        Self { b, ab, triple: None }
+    }
 }
 
 impl<R: Ring> fmt::Debug for OwnedProduct<R> {
@@ -99,8 +132,38 @@ pub enum Correlation {
     Right128(RightFactor<Z128>),
 }
 
+/// What a [`Correlation`] may hold, by its type.
+pub trait Material: sealed::Sealed {}
+
+pub(super) mod sealed {
+    use super::{Correlation, Error, TripleId};
+
+    pub trait Sealed: Sized {
+        /// The material of this type.
+        fn of(correlation: Correlation) -> Result<Self, Error>;
+
+        /// Notes to which left factor it belongs.
+        fn belongs_to(&mut self, triple: Option<TripleId>);
+    }
+}
+
 macro_rules! typed {
-    ($($name:ident: $variant:ident -> $type:ty, $what:literal;)*) => {
+    ($($name:ident: $variant:ident -> $type:ty, $what:literal, $belongs:expr;)*) => {
+        $(
+            impl sealed::Sealed for $type {
+                fn of(correlation: Correlation) -> Result<Self, Error> {
+                    correlation.$name()
+                }
+
+                fn belongs_to(&mut self, triple: Option<TripleId>) {
+                    let belongs: fn(&mut Self, Option<TripleId>) = $belongs;
+                    belongs(self, triple);
+                }
+            }
+
+            impl Material for $type {}
+        )*
+
         impl Correlation {
             $(
                 #[doc = concat!("The correlation as ", $what, ".")]
@@ -121,13 +184,13 @@ macro_rules! typed {
 }
 
 typed! {
-    forward: Forward -> OwnedProduct<Z64>, "a forward owned product";
-    transposed: Transposed -> OwnedProduct<Z128>, "a transposed owned product";
-    phasors: Phasors -> Phasors, "phasors";
-    left64: Left64 -> LeftFactor<Z64>, "a left factor mod 2^64";
-    left128: Left128 -> LeftFactor<Z128>, "a left factor mod 2^128";
-    right64: Right64 -> RightFactor<Z64>, "a right factor mod 2^64";
-    right128: Right128 -> RightFactor<Z128>, "a right factor mod 2^128";
+    forward: Forward -> OwnedProduct<Z64>, "a forward owned product", |_, _| {};
+    transposed: Transposed -> OwnedProduct<Z128>, "a transposed owned product", |_, _| {};
+    phasors: Phasors -> Phasors, "phasors", |_, _| {};
+    left64: Left64 -> LeftFactor<Z64>, "a left factor mod 2^64", |it, id| it.triple = id;
+    left128: Left128 -> LeftFactor<Z128>, "a left factor mod 2^128", |it, id| it.triple = id;
+    right64: Right64 -> RightFactor<Z64>, "a right factor mod 2^64", |it, id| it.triple = id;
+    right128: Right128 -> RightFactor<Z128>, "a right factor mod 2^128", |it, id| it.triple = id;
 }
 
 impl fmt::Debug for Correlation {

@@ -1,16 +1,18 @@
 //! Correlated randomness: what exists, who makes it, and how it is asked for.
 //!
-//! Protocols name what they will need, in order, as [`Request`]s; a [`CorrelationSource`] makes it
-//! ahead, in that order and with bounded memory, and hands it out as [`Correlation`]s: one-time
-//! material that is consumed by value and cannot be cloned. Protocols and models do not know where
-//! it comes from.
+//! Protocols name what they will need, in order, as [`Orders`]; [`Correlations`] places them with a
+//! [`CorrelationSource`], which makes it ahead, in that order and with bounded memory, and each
+//! order is exchanged for what was made: one-time material that is consumed by value and cannot be
+//! cloned. Protocols and models do not know where it comes from.
 
 pub mod dealer;
 mod form;
 mod material;
+mod orders;
 pub mod pairwise;
 mod production;
 mod request;
+mod typed;
 
 use std::sync::Arc;
 
@@ -18,12 +20,15 @@ use mpc_net::BoxFuture;
 use zeroize::Zeroizing;
 
 pub use form::{Origin, PhasorForm};
-pub use material::{Correlation, LeftFactor, OwnedProduct, Phasors, RightFactor};
+pub(crate) use material::TripleId;
+pub use material::{Correlation, LeftFactor, Material, OwnedProduct, Phasors, RightFactor};
+pub use orders::{KeptLeft, Ordered, Orders};
 pub use production::Production;
 pub use request::{
     MatrixShape, OwnedProductRequest, PhasorMethod, PhasorRequest, PhasorRounding, Request,
     RightRequest,
 };
+pub use typed::Correlations;
 
 use crate::error::Error;
 
@@ -59,7 +64,8 @@ impl std::fmt::Debug for OwnRows {
     }
 }
 
-/// A source of correlated randomness.
+/// A source of correlated randomness: what makers of it implement. Protocols use one through
+/// [`Correlations`].
 pub trait CorrelationSource: Send {
     /// Makes a matrix known to the source, for [`Request::OwnedProduct`]; all parties register the
     /// same matrices in the same order. Gives its number.

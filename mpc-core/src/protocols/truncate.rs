@@ -11,34 +11,9 @@ use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
 use crate::session::{Batch, Kind, Recipients, Session, Slot};
-use crate::share::Shared;
+use crate::share::{Fixed, Shared};
 
-/// Truncate-reduce (3a): divides a value mod 2^`bits` by 2^`drop`; the result lives mod
-/// 2^(`bits` - `drop`). Free, and exact for any number of parties: unbiased, error below
-/// `parties` units, never a large error.
-///
-/// Sound when the consumer needs the result only in the smaller ring.
-///
-/// # Panics
-/// Unless `drop` < `bits` <= BITS.
-pub fn truncate_reduce<R: Ring>(
-    share: &mut Shared<R>,
-    bits: u32,
-    drop: u32,
-    me: usize,
-    parties: usize,
-) {
-    assert!(drop < bits && bits <= R::BITS);
-    if drop == 0 {
-        return;
-    }
-    let mask = wire::mask(bits);
-    // Party 0 adds half a unit for every party, so that the floors below are unbiased.
-    let half = if me == 0 { (parties as u128) << (drop - 1) } else { 0 };
-    for value in share.as_mut_slice() {
-        *value = R::from_u128((value.to_u128().wrapping_add(half) & mask) >> drop);
-    }
-}
+pub use crate::share::truncate_reduce;
 
 /// A masked opening that truncates and lifts (3b): integers |x| < 2^`magnitude`, shared mod
 /// 2^`ring`, are divided by 2^`drop` and may go on in any ring.
@@ -217,6 +192,108 @@ pub async fn open_bounded(
         .collect())
 }
 
+/// The opening of reals below 2^`bound` in magnitude at scale 2^`fraction`, by all parties.
+///
+/// # Errors
+/// [`Error::Range`] with the numbers when it does not fit 128 bits.
+pub fn fixed_opening(
+    bound: i32,
+    fraction: u32,
+    sigma: u32,
+    parties: usize,
+) -> Result<BoundedOpening, Error> {
+    let magnitude = i64::from(bound) + i64::from(fraction);
+    let magnitude = u32::try_from(magnitude).ok().filter(|&magnitude| magnitude <= Z128::BITS);
+    let magnitude = magnitude.ok_or_else(|| {
+        Error::Range(format!("values below 2^{bound} at scale 2^{fraction} cannot be opened"))
+    })?;
+    BoundedOpening::new(magnitude, sigma, 0, parties as u32)
+}
+
+/// Reals that were opened under the masks of all parties and may go on in the whole ring.
+pub struct BoundedFixed {
+    opened: Bounded,
+    rows: usize,
+    columns: usize,
+    fraction: u32,
+    me: usize,
+}
+
+impl BoundedFixed {
+    /// The values mod 2^128, rounded to `fraction` fractional bits: off by at most
+    /// (parties + 1) / 2 units, on average by none; exact at the scale of the opening and above.
+    /// May be called again with another number. Local.
+    ///
+    /// # Errors
+    /// When more is dropped than the bound of the opening allows, or the scale is too large.
+    pub fn at(&self, fraction: u32) -> Result<Fixed, Error> {
+        let drop = self.fraction.saturating_sub(fraction);
+        if drop > self.opened.spec.magnitude {
+            return Err(Error::internal(format!(
+                "nothing is left of values below 2^{} when {drop} bits are dropped",
+                self.opened.spec.magnitude
+            )));
+        }
+        let values = self.opened.part(drop, self.me).to_vec();
+        let share = Shared::new(values, self.rows, self.columns);
+        Fixed::new(share, Z128::BITS, self.fraction - drop)?.raise(fraction)
+    }
+}
+
+impl fmt::Debug for BoundedFixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundedFixed")
+            .field("rows", &self.rows)
+            .field("columns", &self.columns)
+            .field("fraction", &self.fraction)
+            .finish_non_exhaustive()
+    }
+}
+
+/// [`open_bounded`] for reals, each with the bound that it stays below: |v| < 2^bound. One round;
+/// [`BoundedOpening::bytes`] of each item's [`fixed_opening`] to each peer.
+///
+/// # Security
+/// Every bound must be proven from public facts; a larger value is not only wrong but visible. The
+/// statistical distance is below 2^(1 - `sigma`) an element. MaskSites: `BoundedMask`,
+/// `ZeroShareBounded`.
+///
+/// # Errors
+/// [`Error::Range`] when the ring of a value does not hold it under its mask; before anything is
+/// sent. When the network fails.
+pub async fn open_bounded_fixed(
+    label: &'static str,
+    items: &[(&Fixed, i32)],
+    sigma: u32,
+    masks: &mut Prg,
+    session: &mut Session,
+) -> Result<Vec<BoundedFixed>, Error> {
+    let mut specs = Vec::with_capacity(items.len());
+    for &(value, bound) in items {
+        let spec = fixed_opening(bound, value.fraction(), sigma, session.parties())?;
+        if spec.ring > value.ring() {
+            return Err(Error::Range(format!(
+                "values below 2^{bound} at scale 2^{} are opened under masks mod 2^{}, but live \
+                 mod 2^{}",
+                value.fraction(),
+                spec.ring,
+                value.ring()
+            )));
+        }
+        specs.push((spec, value.share()));
+    }
+    let opened = open_bounded(label, &specs, masks, session).await?;
+    let me = session.me();
+    let with = |(opened, &(value, _)): (_, &(&Fixed, i32))| BoundedFixed {
+        opened,
+        rows: value.rows(),
+        columns: value.columns(),
+        fraction: value.fraction(),
+        me,
+    };
+    Ok(opened.into_iter().zip(items).map(with).collect())
+}
+
 /// What the tests of a protocol look at: the values that were opened, before any mask.
 #[cfg(test)]
 pub(crate) mod watch {
@@ -277,27 +354,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn truncate_reduce_is_within_its_bound(
-            value in -(1i128 << 90)..(1i128 << 90),
-            noise in prop::collection::vec(any::<u128>(), 1..6),
-            bits in 100u32..=128,
-            drop in 1u32..60,
-        ) {
-            let shares = split(value, bits, &noise);
-            let parties = shares.len();
-            let mut sum = Z128::ZERO;
-            for (me, share) in shares.into_iter().enumerate() {
-                let mut share = Shared::column(vec![share]);
-                truncate_reduce(&mut share, bits, drop, me, parties);
-                sum += share.as_slice()[0];
-            }
-            let got = sum.to_signed(bits - drop);
-            let wrapped = Z128::from_i128(value >> drop).to_signed(bits - drop);
-            let error = Z128::from_i128(got - wrapped).to_signed(bits - drop);
-            prop_assert!(error.abs() <= parties as i128, "error {error}");
-        }
-
         #[test]
         fn bounded_openings_are_within_their_bound(
             value in -(1i128 << 50)..(1i128 << 50),

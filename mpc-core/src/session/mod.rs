@@ -2,6 +2,7 @@
 
 mod batch;
 mod cost;
+mod fixed;
 mod handshake;
 #[cfg(feature = "test-util")]
 pub(crate) mod opened;
@@ -23,7 +24,7 @@ pub use reveal::{Outputs, ReleaseLog};
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
-use crate::share::Shared;
+use crate::share::{Shared, truncate_reduce};
 
 /// What a session is started with. Parties and context are the same at every node; a dealer
 /// reveals nothing and has no outputs.
@@ -123,6 +124,15 @@ impl Session {
             release_log: None,
             broken: false,
         })
+    }
+
+    /// Names further outputs: for a study whose outputs follow from public facts that the parties
+    /// first tell each other. No rounds.
+    ///
+    /// # Errors
+    /// [`Error::Reveal`] when one of them was named before: what was revealed stays so.
+    pub fn allow(&mut self, outputs: Outputs) -> Result<(), Error> {
+        self.outputs.extend(outputs)
     }
 
     /// Keeps a durable record of every release before it is sent.
@@ -279,7 +289,7 @@ impl Session {
         let to = self.outputs.spend(label)?;
         let mut share = share.clone();
         self.add_zero_share(MaskSite::ZeroShareResult, &mut share, bits)?;
-        crate::protocols::truncate::truncate_reduce(&mut share, bits, drop, self.me, self.parties);
+        truncate_reduce(&mut share, bits, drop, self.me, self.parties);
         let mut batch = Batch::new(REVEAL);
         let left = bits - drop;
         let slot = batch.push(share.as_slice(), left, to, Kind::Result);

@@ -17,7 +17,7 @@ use mpc_core::protocols::series::{Series, Term};
 use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Z64, Z128};
-use mpc_core::{Batch, Error, Outputs, Recipients, Session, SessionOptions, Shared};
+use mpc_core::{Batch, Error, Outputs, Recipients, Session, SessionOptions};
 use mpc_net::memory::{MemoryTransport, MeshOptions};
 
 pub const NAMES: [&str; 4] = ["alice", "bob", "carol", "dealer"];
@@ -116,9 +116,8 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
     let z = (me == 1).then_some([Z64(1 << 40); 5]);
     let z = session.share_input(1, z.as_ref().map(<[_; 5]>::as_slice), 5)?;
     series.apply(&z, 36, source.take().await?.phasors()?, session).await?;
-    let x = Shared::new(z.as_slice()[..4].to_vec(), 2, 2);
-    let wide = Shared::new([x.as_slice(), &z.as_slice()[..2]].concat(), 2, 3);
-    let tall = Shared::new([x.as_slice(), &z.as_slice()[..2]].concat(), 3, 2);
+    let six = z.select(&[0, 1, 2, 3, 0, 1])?;
+    let (wide, tall) = (six.clone().reshape(2, 3)?, six.reshape(3, 2)?);
     let (left, right) = (source.take().await?.left64()?, source.take().await?.right64()?);
     let result = product::multiply(&wide, &tall, left, right, session).await?;
 
@@ -137,7 +136,7 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
     let half = Z128(1 << (plan.fraction() - 1));
     let g = (me == 2).then_some([half, Z128(0), Z128(0), half]);
     let g = session.share_input(2, g.as_ref().map(<[_; 4]>::as_slice), 4)?;
-    let g = Shared::new(g.as_slice().to_vec(), 2, 2);
+    let g = g.reshape(2, 2)?;
     inverse(&plan, &g, Start::Identity, &mut source, session).await?;
 
     // A result, of which 61 bits are left: 3 bits of the last byte are never set.

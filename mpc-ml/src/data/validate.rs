@@ -18,9 +18,6 @@ const INTERCEPT_NAMES: [&str; 2] = ["(intercept)", "(intercept, standardised)"];
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// There is nothing to learn from.
-    #[error("there are no features; name at least one")]
-    NoFeatures,
     /// A name that no header can have.
     #[error(
         "the name {name:?} of a column or level is empty, has spaces at its ends or holds control characters; \
@@ -155,7 +152,7 @@ impl SchemaError {
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         match self {
-            Self::NoFeatures | Self::SameClasses { .. } => None,
+            Self::SameClasses { .. } => None,
             Self::BadName { name } => Some(name),
             Self::DuplicateColumn { column }
             | Self::BadRange { column }
@@ -175,9 +172,6 @@ impl SchemaError {
 }
 
 pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
-    if schema.features().is_empty() {
-        return Err(SchemaError::NoFeatures);
-    }
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
     if let Some(offset) = schema.offset() {

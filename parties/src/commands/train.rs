@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::exit::{Exit, Failure};
-use crate::node::{Closing, Finished, Participant, StopSignal};
+use crate::node::{Closing, Event, Events, Finished, Participant, StopSignal, terminal};
 use crate::output::print;
 use crate::settings::Overrides;
 
@@ -15,19 +15,25 @@ pub(super) fn run(config: &Path, options: &Train, as_json: bool) -> Exit {
         Ok(runtime) => runtime,
         Err(failure) => return print(&Err(failure), as_json),
     };
+    let events = terminal();
     runtime.block_on(async {
-        match train(config, options).await {
-            Ok((finished, closing, mut stop)) => {
-                let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
-                closing.wait_with_note(&mut stop).await;
-                exit
-            }
-            Err(failure) => print(&Err(failure), as_json),
+        let (finished, closing, mut stop) = match train(config, options, &events).await {
+            Ok(trained) => trained,
+            Err(failure) => return print(&Err(failure), as_json),
+        };
+        let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
+        if let Err(failure) = closing.wait(&mut stop).await {
+            events(Event::Note(format!("{}; the result here is complete", failure.what)));
         }
+        exit
     })
 }
 
-async fn train(config: &Path, options: &Train) -> Result<(Finished, Closing, StopSignal), Failure> {
+async fn train(
+    config: &Path,
+    options: &Train,
+    events: &Events,
+) -> Result<(Finished, Closing, StopSignal), Failure> {
     let overrides = Overrides { listen: options.listen, data: options.data.clone() };
     let participant = Participant::prepare(
         &options.study,
@@ -38,6 +44,6 @@ async fn train(config: &Path, options: &Train) -> Result<(Finished, Closing, Sto
     )?;
     // Until here a signal ends the process at once, and nobody waits for it.
     let mut stop = StopSignal::install()?;
-    let (finished, closing) = participant.run(&mut stop).await?;
+    let (finished, closing) = participant.run(events, &mut stop).await?;
     Ok((finished, closing, stop))
 }

@@ -83,7 +83,7 @@ pub(super) fn recipients(
     config: &Path,
 ) -> Result<Roster, Failure> {
     let refused = |what: &str| Err(Failure::new(Exit::Configuration, what));
-    let recipients = &study.output().model;
+    let recipients = study.receivers();
     let Some(me) = recipients.iter().position(|name| *name == settings.identity.name) else {
         return refused("the study names other parties as recipients of its model");
     };

@@ -1,5 +1,6 @@
 //! The node at work: it meets the other nodes of a study and runs it with them.
 
+mod events;
 mod finished;
 mod give_up;
 mod mesh;
@@ -11,23 +12,22 @@ mod receipt;
 mod recovery;
 mod release;
 mod rows_digest;
-mod solver;
 mod source;
 mod state;
 mod stop;
 mod strangers;
 mod study_run;
 
+pub use events::{Event, Events};
 pub use finished::Finished;
 pub use give_up::{Closing, establish, give_up};
 pub use mesh::{context, link_settings, pinned};
 pub use own_side::OwnSide;
-pub use progress::{observer, say};
+pub use progress::{observer, say, terminal};
 pub use receipt::{PhaseReceipt, Receipt, Revealed};
 pub use recovery::Recovery;
 pub use release::{FolderLog, StudyFolder};
 pub use rows_digest::BoundRows;
-pub use solver::{Account, plan_alone, rows_of, sgd_settings};
 pub use state::State;
 pub use stop::{StopSignal, Stopped};
 pub use study_run::Participant;

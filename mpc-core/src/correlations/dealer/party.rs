@@ -86,9 +86,9 @@ impl PartyState {
             &Request::Left { m, k, ring } => {
                 self.lefts.push((m, k, ring));
                 if ring == 64 {
-                    Correlation::Left64(LeftFactor { a: self.left(m, k) })
+                    Correlation::Left64(LeftFactor::new(self.left(m, k)))
                 } else {
-                    Correlation::Left128(LeftFactor { a: self.left(m, k) })
+                    Correlation::Left128(LeftFactor::new(self.left(m, k)))
                 }
             }
             Request::Right(it) => {
@@ -203,10 +203,10 @@ impl PartyState {
         let b = self.streams.right.elements(k as usize * n as usize, R::BITS).to_vec();
         let ab =
             own_share(&mut self.streams.product, correction, m as usize * n as usize, R::BITS)?;
-        Some(RightFactor {
-            b: Shared::new(b, k as usize, n as usize),
-            ab: Shared::new(ab, m as usize, n as usize),
-        })
+        Some(RightFactor::new(
+            Shared::new(b, k as usize, n as usize),
+            Shared::new(ab, m as usize, n as usize),
+        ))
     }
 }
 

@@ -55,11 +55,11 @@ impl Lefts {
         let (a, correlation) = match ring {
             64 => {
                 let a: Shared<Z64> = share(&mut self.stream, m, k);
-                (words(a.as_slice()), Correlation::Left64(LeftFactor { a }))
+                (words(a.as_slice()), Correlation::Left64(LeftFactor::new(a)))
             }
             128 => {
                 let a: Shared<Z128> = share(&mut self.stream, m, k);
-                (words(a.as_slice()), Correlation::Left128(LeftFactor { a }))
+                (words(a.as_slice()), Correlation::Left128(LeftFactor::new(a)))
             }
             _ => return Err(Error::internal("a left factor lives mod 2^64 or 2^128")),
         };
@@ -149,7 +149,7 @@ pub(super) fn right_factor<R: Ring>(
     let mut ab = Shared::new(cross.iter().map(|&v| R::from_u128(v)).collect(), m, n);
     let own: Zeroizing<Vec<R>> = Zeroizing::new(a.iter().map(|&v| R::from_u128(v)).collect());
     kernels::add_product(&own, b.as_slice(), ab.as_mut_slice(), k, n);
-    RightFactor { b, ab }
+    RightFactor::new(b, ab)
 }
 
 fn transposed(values: &[u128], rows: usize, columns: usize) -> Zeroizing<Vec<u128>> {

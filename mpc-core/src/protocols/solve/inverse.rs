@@ -3,8 +3,10 @@
 use zeroize::Zeroizing;
 
 use super::bounds::Step;
-use super::plan::{InversePlan, StartBound, WARM_FACTOR};
-use crate::correlations::CorrelationSource;
+use super::orders::InverseOrders;
+use super::plan::{InversePlan, WARM_FACTOR};
+use super::settings::StartBound;
+use crate::correlations::{CorrelationSource, Correlations, Orders};
 use crate::error::Error;
 use crate::protocols::product::FixedLeft;
 use crate::protocols::truncate::{Bounded, open_bounded, own_masks};
@@ -43,15 +45,14 @@ pub struct Inverse {
     pub matrix: FixedLeft<Z128>,
 }
 
-/// The inverse of a shared G at scale [`InversePlan::fraction`]. [`InversePlan::rounds`];
-/// [`InversePlan::cost`]. Takes the correlations of [`InversePlan::requests`] from `source`.
+/// [`invert`] with the next correlations of a source of which [`InversePlan::requests`] were
+/// demanded.
 ///
 /// # Security
-/// G must be as [`InversePlan::new`] says. MaskSites: `BoundedMask`, `ZeroShareBounded`,
-/// `TripleLeft`, `TripleRight`.
+/// See [`invert`].
 ///
 /// # Errors
-/// When the shapes differ, the source fails or the network fails.
+/// See [`invert`].
 pub async fn inverse(
     plan: &InversePlan,
     g: &Shared<Z128>,
@@ -59,8 +60,31 @@ pub async fn inverse(
     source: &mut dyn CorrelationSource,
     session: &mut Session,
 ) -> Result<Inverse, Error> {
+    let mut orders = Orders::new();
+    let (due, _) = plan.order(&mut orders);
+    invert(plan, g, start, due, &mut Correlations::due(source, orders), session).await
+}
+
+/// The inverse of a shared G at scale [`InversePlan::fraction`]. [`InversePlan::rounds`];
+/// [`InversePlan::cost`]. `due` are the correlations of [`InversePlan::order`].
+///
+/// # Security
+/// G must be as [`InversePlan::new`] says. MaskSites: `BoundedMask`, `ZeroShareBounded`,
+/// `TripleLeft`, `TripleRight`.
+///
+/// # Errors
+/// When the shapes differ, the source fails or the network fails.
+pub async fn invert(
+    plan: &InversePlan,
+    g: &Shared<Z128>,
+    start: Start<'_>,
+    due: InverseOrders,
+    correlations: &mut Correlations<'_>,
+    session: &mut Session,
+) -> Result<Inverse, Error> {
     let d = plan.settings().order;
-    if (g.rows(), g.columns()) != (d, d) || session.parties() != plan.settings().parties as usize {
+    let fits = (g.rows(), g.columns()) == (d, d) && due.steps.len() == plan.product_steps().len();
+    if !fits || session.parties() != plan.settings().parties as usize {
         return Err(Error::internal("the plan of an inverse is for another matrix or session"));
     }
     let mut masks = own_masks()?;
@@ -79,13 +103,13 @@ pub async fn inverse(
     let opened = open_bounded("inverse/start", &items, &mut masks, session).await?;
     let mut x = symmetric(&opened[0].part(plan.start_opened().drop, session.me()), d);
 
-    let mut pending = Some(source.take().await?.left128()?);
+    let mut pending = Some(correlations.take(due.matrix).await?);
     let mut matrix = None;
     let mut residual = Shared::zero(1, 1);
-    for &step in plan.product_steps() {
+    for (&step, due) in plan.product_steps().iter().zip(due.steps) {
         // G X, and X on its way to X (G X).
-        let right = source.take().await?.right128()?;
-        let left = source.take().await?.left128()?;
+        let right = correlations.take(due.gx).await?;
+        let left = correlations.take(due.x).await?;
         let mut batch = Batch::new("inverse/open-x");
         let new = pending.take().map(|left| FixedLeft::push(g, left, &mut batch)).transpose()?;
         let f = FixedLeft::push_right(&x, right, &mut batch)?;
@@ -100,10 +124,10 @@ pub async fn inverse(
 
         let items = [(plan.gx(), &gx)];
         let opened = open_bounded("inverse/truncate-gx", &items, &mut masks, session).await?;
-        let (limbs, finest) = summands(&opened[0], &plan.gx_drops(), d, session.me());
+        let (limbs, finest) = summands(&opened[0], &plan.gx_drops(), d, session.me())?;
         residual = residual_of(&finest, d, plan.residual_fraction(), session.me());
 
-        let right = source.take().await?.right128()?;
+        let right = correlations.take(due.xgx).await?;
         let mut batch = Batch::new("inverse/open-gx");
         let f = FixedLeft::push_right(&limbs, right, &mut batch)?;
         let opened = session.open(batch).await?;
@@ -136,22 +160,18 @@ pub(super) fn summands(
     drops: &[u32],
     rows: usize,
     me: usize,
-) -> (Shared<Z128>, Zeroizing<Vec<Z128>>) {
+) -> Result<(Shared<Z128>, Zeroizing<Vec<Z128>>), Error> {
     let mut finest = opened.part(drops[0], me);
-    let (width, count) = (finest.len() / rows, drops.len());
-    let mut all = vec![Z128::ZERO; finest.len() * count];
-    let mut put = |summand: usize, at: usize, value| {
-        all[(at / width * count + summand) * width + at % width] = value;
-    };
-    finest.iter().enumerate().for_each(|(at, &value)| put(0, at, value));
-    for summand in 1..count {
-        let finer = opened.part(drops[summand], me);
-        for (at, (&fine, coarse)) in finer.iter().zip(finest.iter()).enumerate() {
-            put(summand, at, fine - coarse.shl(drops[summand - 1] - drops[summand]));
-        }
+    let width = finest.len() / rows;
+    let mut parts = vec![Shared::new(finest.to_vec(), rows, width)];
+    for gap in drops.windows(2) {
+        let finer = opened.part(gap[1], me);
+        let left_over = finer.iter().zip(finest.iter());
+        let left_over = left_over.map(|(&fine, coarse)| fine - coarse.shl(gap[0] - gap[1]));
+        parts.push(Shared::new(left_over.collect(), rows, width));
         finest = finer;
     }
-    (Shared::new(all, rows, width * count), finest)
+    Ok((Shared::beside(&parts.iter().collect::<Vec<_>>())?, finest))
 }
 
 /// d less the trace of a matrix at scale `fraction`.

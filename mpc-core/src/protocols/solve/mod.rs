@@ -4,13 +4,18 @@
 
 mod bounds;
 mod inverse;
+mod layout;
+mod orders;
 mod plan;
+mod settings;
 mod solution;
 
 pub use bounds::Aim;
-pub use inverse::{Inverse, Start, inverse};
-pub use plan::{InversePlan, InverseSettings, StartBound};
-pub use solution::{SolutionPlan, solution};
+pub use inverse::{Inverse, Start, inverse, invert};
+pub use orders::InverseOrders;
+pub use plan::InversePlan;
+pub use settings::{InverseSettings, StartBound};
+pub use solution::{SolutionOrders, SolutionPlan, solution, solve};
 
 #[cfg(test)]
 mod tests;

@@ -1,68 +1,24 @@
 //! How an inverse is computed: steps, scales and rings, from public bounds.
 
-use super::bounds::{
-    self, ALLOWANCE, Aim, MOST_SHIFT, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule,
-};
-use crate::correlations::{Request, RightRequest};
+use super::bounds::{self, RESIDUAL_LIMIT, Step, TOP, bits, growth, schedule};
+use super::layout::{Layout, MOST_LIMBS};
+use super::orders::{InverseOrders, StepOrders};
+use super::settings::{InverseSettings, StartBound};
+use crate::correlations::{KeptLeft, Orders, Request};
 use crate::error::Error;
 use crate::protocols::truncate::BoundedOpening;
+use crate::ring::Z128;
 use crate::session::Cost;
 
-/// Fractional bits of the inverse: its entries on the diagonal are at least 1.
-const X_FRACTION: u32 = 20;
 /// Fractional bits of the matrix, at most: entries that are rounded from double precision are within
 /// half a unit, and a hundredth of one, of what they are.
 const MOST_FRACTION: u32 = 45;
 /// Fractional bits of the matrix, at least.
 const LEAST_FRACTION: u32 = 20;
-/// Bits by which the rounding of G X, as it enters the inverse, stays below the inverse: as many
-/// as fit up to this ...
-const AIM: u32 = 16;
-/// ... and never fewer than the proof of the bounds needs.
-const NEED: u32 = 8;
-/// G X is cut into this many summands at most.
-const MOST_LIMBS: usize = 3;
 
 /// A warm start begins at 7/8 of the earlier inverse, so that M < 15/16 and it may grow.
 pub(super) const WARM_FACTOR: i64 = 7;
 const WARM_SHIFT: u32 = 3;
-
-/// Where the iteration starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum StartBound {
-    /// At the identity.
-    Identity,
-    /// At an inverse computed before ([`Start::Warm`](super::Start::Warm)).
-    Warm {
-        /// The earlier plan's [`InversePlan::bound_once_converged`].
-        bound: f64,
-        /// The earlier plan's [`InversePlan::inverse_fraction`].
-        fraction: u32,
-    },
-}
-
-/// What must be known about a matrix in public before it is inverted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InverseSettings {
-    /// The number of rows and columns of G.
-    pub order: usize,
-    /// The number of parties.
-    pub parties: u32,
-    /// Bits of statistical masking, for the whole study.
-    pub sigma: u32,
-    /// **A condition of privacy.** No entry on the diagonal of G is larger; at most 15/16.
-    pub diagonal: f64,
-    /// The least eigenvalue, of G from the identity, of G^(1/2) X_0 G^(1/2) from a warm start, for
-    /// which convergence is promised. Not a condition of privacy: with a smaller one the check
-    /// fails.
-    pub least: f64,
-    /// Where the iteration starts.
-    pub start: StartBound,
-    /// How near it comes to the inverse.
-    pub aim: Aim,
-    /// Whether further products with G will be ordered after those of the inverse.
-    pub reuse: bool,
-}
 
 /// An inverse, planned to the last bit (docs/protocols.md 7.2).
 #[derive(Clone, Debug)]
@@ -136,7 +92,7 @@ impl InversePlan {
         let least = LEAST_FRACTION.max(x_fraction).max(finest.saturating_sub(x_fraction));
         let fraction = (least..=MOST_FRACTION)
             .rev()
-            .find(|&f| product(f) <= budget(&settings) && f + 5 <= budget(&settings))
+            .find(|&f| product(f) <= settings.budget() && f + 5 <= settings.budget())
             .ok_or_else(too_ill)?;
         let drop = fraction + x_fraction - limbs[0];
         let gx = BoundedOpening::new(product(fraction), sigma, drop, parties)?;
@@ -245,7 +201,7 @@ impl InversePlan {
 
     /// The largest E that an opening may have.
     pub(super) fn budget(&self) -> u32 {
-        budget(&self.settings)
+        self.settings.budget()
     }
 
     /// How the products of X with the summands of G X are opened in `step`.
@@ -255,29 +211,37 @@ impl InversePlan {
         limbs.map(move |(&spec, limb)| BoundedOpening { drop: limb + step.shift + 1, ..spec })
     }
 
+    /// Orders the correlations of one inverse; and the left factor of G, if the settings say that it
+    /// is used again.
+    pub fn order(&self, orders: &mut Orders) -> (InverseOrders, Option<KeptLeft<Z128>>) {
+        let d = self.settings.order;
+        let matrix = orders.left(d, d);
+        let steps = self.product_steps().iter().map(|_| {
+            let gx = orders.right(&matrix, d);
+            let x = orders.left(d, d);
+            let xgx = orders.right(&x, d * self.limbs.len());
+            StepOrders { gx, x, xgx }
+        });
+        let steps = steps.collect();
+        let kept = self.settings.reuse.then(|| orders.keep(&matrix));
+        (InverseOrders { matrix, steps }, kept)
+    }
+
     /// The number of left factors among [`requests`](Self::requests).
     #[must_use]
     pub fn lefts(&self) -> u32 {
-        1 + self.product_steps().len() as u32
+        let mut orders = Orders::new();
+        let _ = self.order(&mut orders);
+        orders.lefts()
     }
 
     /// The correlations of one inverse, in order. `first_left` is the number of left factors that
     /// were ordered before.
     #[must_use]
     pub fn requests(&self, first_left: u32) -> Vec<Request> {
-        let d = self.settings.order as u32;
-        let left = Request::Left { m: d, k: d, ring: 128 };
-        let mut requests = vec![left.clone()];
-        let products = self.product_steps().len() as u32;
-        for step in 0..products {
-            let last = step + 1 == products && !self.settings.reuse;
-            requests.push(Request::Right(RightRequest { left: first_left, n: d, last }));
-            requests.push(left.clone());
-            let n = d * self.limbs.len() as u32;
-            let right = RightRequest { left: first_left + 1 + step, n, last: true };
-            requests.push(Request::Right(right));
-        }
-        requests
+        let mut orders = Orders::new();
+        let _ = self.order(&mut orders);
+        orders.numbered(first_left)
     }
 
     /// The number of rounds: one, and four a step with products.
@@ -311,97 +275,12 @@ impl InversePlan {
     }
 }
 
-/// The largest E of an opening mod 2^128.
-fn budget(settings: &InverseSettings) -> u32 {
-    let carry = (settings.parties + 1).next_power_of_two().ilog2();
-    128u32.saturating_sub(settings.sigma + carry)
-}
-
-/// The search for scales that fit.
-struct Layout<'a> {
-    settings: &'a InverseSettings,
-    steps: &'a [Step],
-    bounds: &'a [f64],
-}
-
-impl Layout<'_> {
-    /// How far 3b rounds at most, in units.
-    fn rounding(&self) -> f64 {
-        f64::from(self.settings.parties + 1) / 2.0
-    }
-
-    /// The Frobenius norm of a matrix of such errors, in units.
-    fn rounding_norm(&self) -> f64 {
-        self.rounding() * self.settings.order as f64
-    }
-
-    /// Each step with the bound of |X| before it.
-    fn stages(&self) -> impl Iterator<Item = (Step, f64)> + '_ {
-        self.steps.iter().copied().zip(self.bounds.iter().copied())
-    }
-
-    /// |(G X)_ij| <= sqrt(G_ii X_jj (1 + allowance)): Cauchy-Schwarz.
-    fn product_entry(&self) -> f64 {
-        let bound = self.stages().map(|(_, bound)| bound).fold(1.0, f64::max);
-        libm::sqrt(self.settings.diagonal * bound * (1.0 + ALLOWANCE))
-    }
-
-    /// Fractional bits of X and of the summands of G X.
-    fn choose(&self) -> Option<(u32, Vec<u32>)> {
-        let with = |aim, limbs| self.with(aim, limbs);
-        (1..=MOST_LIMBS)
-            .find_map(|limbs| with(AIM, limbs))
-            .or_else(|| (NEED..AIM).rev().find_map(|aim| with(aim, MOST_LIMBS)))
-    }
-
-    fn with(&self, aim: u32, limbs: usize) -> Option<(u32, Vec<u32>)> {
-        let norm = self.rounding_norm();
-        let x_fraction = X_FRACTION.max(NEED + bits(norm * limbs as f64));
-        let enters = self
-            .stages()
-            .map(|(step, bound)| step.beta() * libm::sqrt((1.0 + ALLOWANCE) * bound))
-            .fold(1.0, f64::max);
-        let finest = aim + bits(enters * norm);
-        let most = |limbs: &[u32]| self.magnitudes(x_fraction, limbs).into_iter().max();
-        let candidates = (1..=finest).map(|first| {
-            if limbs == 1 {
-                return vec![finest];
-            }
-            let gap = (finest - first).div_ceil(limbs as u32 - 1);
-            (0..limbs as u32).map(|i| first + i * gap).collect()
-        });
-        let best = candidates.min_by_key(|limbs| most(limbs))?;
-        (most(&best)? <= budget(self.settings)).then_some((x_fraction, best))
-    }
-
-    /// E of the openings of the products of X with the summands of G X.
-    fn magnitudes(&self, x_fraction: u32, limbs: &[u32]) -> Vec<u32> {
-        let error = self.rounding() * libm::sqrt(self.settings.order as f64);
-        (0..limbs.len())
-            .map(|i| {
-                let bound = |(step, bound): (Step, f64)| {
-                    let unit = libm::ldexp(2.0, step.shift as i32);
-                    if i == 0 {
-                        // (linear X - quadratic X (G X + error)) with all its bits, twice.
-                        let first = libm::ldexp(1.0, limbs[0] as i32);
-                        let x = step.alpha() * first + step.beta() * error + 1.0;
-                        return unit * bound * x;
-                    }
-                    // A summand is what one rounding leaves over less what the next one does.
-                    let gap = libm::ldexp(1.0, (limbs[i] - limbs[i - 1]) as i32);
-                    unit * step.beta() * bound * error * (1.0 + gap)
-                };
-                let largest = self.stages().map(bound).fold(1.0, f64::max);
-                let magnitude = bits(libm::ldexp(largest, x_fraction as i32));
-                magnitude.max(limbs[i] + MOST_SHIFT + 1)
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::SolutionPlan;
+    use super::super::bounds::Aim;
     use super::*;
+    use crate::correlations::RightRequest;
 
     fn settings(order: usize, condition: f64, parties: u32) -> InverseSettings {
         InverseSettings {
@@ -425,6 +304,44 @@ mod tests {
             assert!(plan.rounds() <= rounds);
             assert!(plan.first.ring <= 128 && plan.gx.ring <= 128);
         }
+    }
+
+    #[test]
+    fn factors_are_ordered_as_they_are_taken() {
+        let reuse = |reuse| {
+            let plan = InversePlan::new(InverseSettings { reuse, ..settings(7, 2.2e4, 3) });
+            plan.expect("fits")
+        };
+        let (once, again) = (reuse(false), reuse(true));
+        let steps = once.product_steps().len() as u32;
+        let limbs = once.limbs().len() as u32;
+        let expected = |kept: bool| {
+            let left = || Request::Left { m: 7, k: 7, ring: 128 };
+            let mut due = vec![left()];
+            for step in 0..steps {
+                let last = step + 1 == steps && !kept;
+                due.push(Request::Right(RightRequest { left: 40, n: 7, last }));
+                due.push(left());
+                let right = RightRequest { left: 41 + step, n: 7 * limbs, last: true };
+                due.push(Request::Right(right));
+            }
+            due
+        };
+        assert_eq!(once.requests(40), expected(false));
+        assert_eq!(again.requests(40), expected(true));
+        assert_eq!(once.lefts(), steps + 1);
+        let solution = SolutionPlan::new(&again, 0, 1.0, 2).expect("fits");
+        let right = |left, n, last| Request::Right(RightRequest { left, n, last });
+        let due = [
+            Request::Left { m: 7, k: 7, ring: 128 },
+            right(50, 2, false),
+            right(40, 1, false),
+            right(50, 2, false),
+            right(40, 1, true),
+            right(50, 2, true),
+        ];
+        assert_eq!(solution.requests(40, 50), due);
+        assert_eq!(SolutionPlan::new(&again, 0, 1.0, 0).expect("fits").requests(40, 50).len(), 2);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::bounds::{ALLOWANCE, bits};
 use super::inverse::{Inverse, summands};
 use super::plan::InversePlan;
-use crate::correlations::{CorrelationSource, Request, RightRequest};
+use crate::correlations::{
+    CorrelationSource, Correlations, KeptLeft, LeftFactor, Ordered, Orders, Request, RightFactor,
+};
 use crate::error::Error;
 use crate::protocols::product::FixedLeft;
 use crate::protocols::truncate::{BoundedOpening, open_bounded, own_masks};
@@ -156,22 +158,29 @@ impl SolutionPlan {
         self.correction
     }
 
+    /// Orders the correlations of one solution with the kept left factor of G, which ends here.
+    pub fn order(&self, matrix: KeptLeft<Z128>, orders: &mut Orders) -> SolutionOrders {
+        let inverse = orders.left(self.order, self.order);
+        let mut turns = vec![TurnOrders { gw: None, correction: orders.right(&inverse, 2) }];
+        for _ in 1..self.refinements {
+            let gw = Some(orders.right_of_kept(&matrix, 1));
+            turns.push(TurnOrders { gw, correction: orders.right(&inverse, 2) });
+        }
+        if self.refinements > 0 {
+            let gw = Some(orders.last_right(matrix, 1));
+            turns.push(TurnOrders { gw, correction: orders.right(&inverse, 2) });
+        }
+        SolutionOrders { inverse, turns }
+    }
+
     /// The correlations of one solution, in order. `matrix` is the number of the left factor of G,
     /// the first of those of its inverse, which ends here; `first_left` the number of left factors
     /// that were ordered before. One more is ordered here.
     #[must_use]
     pub fn requests(&self, matrix: u32, first_left: u32) -> Vec<Request> {
-        let d = self.order as u32;
-        let right = |left, n, last| Request::Right(RightRequest { left, n, last });
-        let mut requests = vec![Request::Left { m: d, k: d, ring: 128 }];
-        for turn in 0..=self.refinements {
-            let last = turn == self.refinements;
-            if turn > 0 {
-                requests.push(right(matrix, 1, last));
-            }
-            requests.push(right(first_left, 2, last));
-        }
-        requests
+        let mut orders = Orders::new();
+        let _ = self.order(KeptLeft::numbered(matrix), &mut orders);
+        orders.numbered(first_left)
     }
 
     /// The number of rounds: three, and four a refinement.
@@ -199,15 +208,31 @@ impl SolutionPlan {
     }
 }
 
-/// Solves G w = c for a shared column c at scale [`SolutionPlan::right_fraction`]; w is at scale
-/// [`SolutionPlan::fraction`], mod 2^128. [`SolutionPlan::rounds`]; [`SolutionPlan::cost`].
+/// The correlations of one solution, on order ([`SolutionPlan::order`]).
+#[derive(Debug)]
+#[must_use = "what is ordered is taken, in the order of the orders"]
+pub struct SolutionOrders {
+    inverse: Ordered<LeftFactor<Z128>>,
+    /// The first turn and each refinement.
+    turns: Vec<TurnOrders>,
+}
+
+#[derive(Debug)]
+struct TurnOrders {
+    /// The right factor of G w, but for the first turn, where w is zero.
+    gw: Option<Ordered<RightFactor<Z128>>>,
+    /// The right factor of X times what is left over.
+    correction: Ordered<RightFactor<Z128>>,
+}
+
+/// [`solve`] with the next correlations of a source of which [`SolutionPlan::requests`] were
+/// demanded.
 ///
 /// # Security
-/// The inverse must be one of the plan's, whatever its residual. MaskSites: `BoundedMask`,
-/// `ZeroShareBounded`, `TripleLeft`, `TripleRight`.
+/// See [`solve`].
 ///
 /// # Errors
-/// When the shapes differ, the source fails or the network fails.
+/// See [`solve`].
 pub async fn solution(
     plan: &SolutionPlan,
     inverse: &Inverse,
@@ -215,18 +240,42 @@ pub async fn solution(
     source: &mut dyn CorrelationSource,
     session: &mut Session,
 ) -> Result<Shared<Z128>, Error> {
+    let mut orders = Orders::new();
+    let due = plan.order(KeptLeft::numbered(0), &mut orders);
+    solve(plan, inverse, c, due, &mut Correlations::due(source, orders), session).await
+}
+
+/// Solves G w = c for a shared column c at scale [`SolutionPlan::right_fraction`]; w is at scale
+/// [`SolutionPlan::fraction`], mod 2^128. [`SolutionPlan::rounds`]; [`SolutionPlan::cost`]. `due` are
+/// the correlations of [`SolutionPlan::order`].
+///
+/// # Security
+/// The inverse must be one of the plan's, whatever its residual. MaskSites: `BoundedMask`,
+/// `ZeroShareBounded`, `TripleLeft`, `TripleRight`.
+///
+/// # Errors
+/// When the shapes differ, the source fails or the network fails.
+pub async fn solve(
+    plan: &SolutionPlan,
+    inverse: &Inverse,
+    c: &Shared<Z128>,
+    due: SolutionOrders,
+    correlations: &mut Correlations<'_>,
+    session: &mut Session,
+) -> Result<Shared<Z128>, Error> {
     let (d, me) = (plan.order, session.me());
-    if c.len() != d || inverse.x.rows() != d {
+    let turns = plan.refinements as usize + 1;
+    if c.len() != d || inverse.x.rows() != d || due.turns.len() != turns {
         return Err(Error::internal("the plan of a solution is for another matrix"));
     }
     let mut masks = own_masks()?;
-    let mut pending = Some(source.take().await?.left128()?);
+    let mut pending = Some(correlations.take(due.inverse).await?);
     let mut x_left = None;
     let mut w = Shared::zero(d, 1);
-    for turn in 0..=plan.refinements {
-        let mut left_over = Shared::column(c.as_slice().to_vec());
-        if turn > 0 {
-            let right = source.take().await?.right128()?;
+    for TurnOrders { gw, correction } in due.turns {
+        let mut left_over = c.clone().reshape(d, 1)?;
+        if let Some(gw) = gw {
+            let right = correlations.take(gw).await?;
             left_over -= &inverse.matrix.multiply(&w, right, session).await?;
             // What was inverted is G and the shift.
             let mut shifted = w.clone();
@@ -236,9 +285,9 @@ pub async fn solution(
         let items = [(plan.left_over, &left_over)];
         let opened = open_bounded("solution/open-rest", &items, &mut masks, session).await?;
         let drops = plan.limbs.map(|limb| plan.right_fraction - limb);
-        let parts = summands(&opened[0], &drops, d, me).0;
+        let parts = summands(&opened[0], &drops, d, me)?.0;
 
-        let right = source.take().await?.right128()?;
+        let right = correlations.take(correction).await?;
         let mut batch = Batch::new("solution/product");
         let new =
             pending.take().map(|left| FixedLeft::push(&inverse.x, left, &mut batch)).transpose()?;
@@ -250,10 +299,7 @@ pub async fn solution(
         let x = x_left.as_ref().ok_or_else(|| Error::internal("an inverse was not opened"))?;
         let product = x.finish(f, &opened, session);
 
-        let column = |limb: usize| {
-            Shared::column(product.as_slice().iter().skip(limb).step_by(2).copied().collect())
-        };
-        let (first, second) = (column(0), column(1));
+        let (first, second) = (product.column_range(0..1)?, product.column_range(1..2)?);
         let items = [(plan.correction[0], &first), (plan.correction[1], &second)];
         let opened = open_bounded("solution/truncate", &items, &mut masks, session).await?;
         for (opened, spec) in opened.iter().zip(&plan.correction) {

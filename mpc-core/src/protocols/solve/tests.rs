@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::correlations::CorrelationSource;
 use crate::correlations::dealer::DealerSource;
+use crate::correlations::{CorrelationSource, Correlations, Orders};
 use crate::error::Error;
 use crate::ideal;
 use crate::protocols::truncate::watch;
@@ -76,7 +76,7 @@ struct Run {
 }
 
 /// Inverts jointly, compares cost and meter, and checks every bound.
-fn invert(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i128])>) -> Run {
+fn joint_inverse(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i128])>) -> Run {
     let (d, parties) = (plan.settings().order, plan.settings().parties as usize);
     watch::forget();
     let results = World::new(parties).with_dealer().run(async |mut session| {
@@ -86,26 +86,32 @@ fn invert(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i128])>)
             let owner = parties - 1;
             let mine = (session.me() == owner).then_some(values.as_slice());
             let share = session.share_input(owner, mine, d * d)?;
-            Ok::<_, Error>(Shared::new(share.as_slice().to_vec(), d, d))
+            share.reshape(d, d)
         };
         let g_share = share(g, &mut session)?;
+        let mut correlations = Correlations::new(&mut source)?;
         let mut first = None;
-        let mut lefts = 0;
         if let Some((earlier, g)) = warm {
             let g = share(g, &mut session)?;
-            source.demand(earlier.requests(0))?;
-            lefts = earlier.lefts();
-            first = Some(inverse(earlier, &g, Start::Identity, &mut source, &mut session).await?.x);
+            let mut orders = Orders::new();
+            let (due, _) = earlier.order(&mut orders);
+            correlations.demand(orders)?;
+            let start = Start::Identity;
+            let result = invert(earlier, &g, start, due, &mut correlations, &mut session);
+            first = Some(result.await?.x);
         }
-        source.demand(plan.requests(lefts))?;
+        let mut orders = Orders::new();
+        let (due, _) = plan.order(&mut orders);
+        correlations.demand(orders)?;
         session.meter().enter("inverse");
         let start = first.as_ref().map_or(Start::Identity, Start::Warm);
-        let result = inverse(plan, &g_share, start, &mut source, &mut session).await?;
+        let result = invert(plan, &g_share, start, due, &mut correlations, &mut session);
+        let result = result.await?;
         let phase = session.meter().phase("inverse");
         let cost = plan.cost(session.me());
         assert_eq!((phase.rounds, phase.sent()), (plan.rounds(), cost.sent()));
         assert_eq!(phase.rounds, cost.rounds);
-        source.finish().await?;
+        correlations.finish().await?;
         Ok::<_, Error>((result.x, result.residual))
     });
     let (x, residual): (Vec<_>, Vec<_>) = results.into_iter().map(|r| r.expect("runs")).unzip();
@@ -146,7 +152,7 @@ fn compare(order: usize, condition: f64, parties: usize, tolerance: f64) {
     let least = TOP / (order as f64 * condition);
     let plan = InversePlan::new(settings(order, parties, least)).expect("fits");
     let g = encode(&plan, &matrix("axes", &spectrum));
-    let run = invert(&plan, &g, None);
+    let run = joint_inverse(&plan, &g, None);
     let (twin, residual) = ideal::inverse(&plan, &decoded(&plan, &g));
     let off = difference(&run.x, &twin, order);
     println!(
@@ -181,7 +187,7 @@ fn every_spectrum_stays_within_the_bounds() {
             let spectrum: Vec<f64> =
                 exponents[..order].iter().map(|e| (TOP - 1e-6) * libm::exp2(-e)).collect();
             let g = encode(&plan, &matrix(&axes.to_string(), &spectrum));
-            let run = invert(&plan, &g, None);
+            let run = joint_inverse(&plan, &g, None);
             // Never a wrong number: what converged is the inverse.
             if plan.converged(run.residual) {
                 let (twin, _) = ideal::inverse(&plan, &decoded(&plan, &g));
@@ -208,7 +214,7 @@ fn singular_matrices_stay_within_the_bounds_and_are_noticed() {
         let mut almost = zero.clone();
         (1..order).for_each(|i| almost[i * (order + 1)] = unit * 15 / 16);
         for g in [zero, ones, corner, almost] {
-            let run = invert(&plan, &g, None);
+            let run = joint_inverse(&plan, &g, None);
             assert!(run.residual > 0.99 && !plan.converged(run.residual), "{}", run.residual);
         }
     }
@@ -235,7 +241,7 @@ fn a_warm_start_needs_fewer_steps() {
         let plan = InversePlan::new(warm).expect("fits");
         assert!(plan.rounds() < earlier.rounds());
         let (g0, h) = (encode(&earlier, &g0), encode(&plan, &h));
-        let run = invert(&plan, &h, Some((&earlier, &g0)));
+        let run = joint_inverse(&plan, &h, Some((&earlier, &g0)));
         assert!(plan.converged(run.residual), "{}", run.residual);
         let long = InversePlan::new(settings(order, parties, 1e-5)).expect("fits");
         let (twin, _) = ideal::inverse(&long, &decoded(&plan, &h));
@@ -259,7 +265,7 @@ fn a_start_that_was_not_planned_is_an_error() {
 }
 
 /// Solves jointly for c = A^(1/2) u with |u| = `norm`, and checks every bound.
-fn solve(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> Vec<f64> {
+fn joint_solution(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> Vec<f64> {
     let (d, parties) = (inverted.settings().order, inverted.settings().parties as usize);
     let scale = plan.right_fraction() as i32;
     let c: Vec<_> =
@@ -270,16 +276,21 @@ fn solve(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> 
         let mut source = DealerSource::start(&mut session)?;
         let mine = session.me() == 1;
         let g = session.share_input(1, mine.then_some(g.as_slice()), d * d)?;
-        let g = Shared::new(g.as_slice().to_vec(), d, d);
+        let g = g.reshape(d, d)?;
         let c = session.share_input(1, mine.then_some(c.as_slice()), d)?;
-        source.demand(inverted.requests(0))?;
-        source.demand(plan.requests(0, inverted.lefts()))?;
-        let inverse = inverse(inverted, &g, Start::Identity, &mut source, &mut session).await?;
+        let mut correlations = Correlations::new(&mut source)?;
+        let mut orders = Orders::new();
+        let (due, kept) = inverted.order(&mut orders);
+        let rest = plan.order(kept.expect("the matrix is used again"), &mut orders);
+        correlations.demand(orders)?;
+        let start = Start::Identity;
+        let result = invert(inverted, &g, start, due, &mut correlations, &mut session);
+        let inverse = result.await?;
         session.meter().enter("solution");
-        let w = solution(plan, &inverse, &c, &mut source, &mut session).await?;
+        let w = solve(plan, &inverse, &c, rest, &mut correlations, &mut session).await?;
         let (phase, cost) = (session.meter().phase("solution"), plan.cost(session.me()));
         assert_eq!((phase.rounds, phase.sent()), (plan.rounds(), cost.sent()));
-        source.finish().await?;
+        correlations.finish().await?;
         Ok::<_, Error>(w)
     });
     let shares: Vec<_> = results.into_iter().map(|r| r.expect("runs")).collect();
@@ -309,7 +320,7 @@ fn solutions_are_refined() {
         let mut errors = Vec::new();
         for refinements in 0..=2 {
             let plan = SolutionPlan::new(&inverted, order as u64, norm, refinements).expect("fits");
-            let got = solve(&plan, &inverted, &g, &c);
+            let got = joint_solution(&plan, &inverted, &g, &c);
             errors.push(w.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max));
         }
         println!("order {order}, condition {condition}, {parties} parties: {errors:?}");
@@ -330,7 +341,7 @@ fn solutions_of_extreme_matrices_stay_within_the_bounds() {
         let mut c = vec![0.0; order];
         c[0] = least.sqrt();
         let plan = SolutionPlan::new(&inverted, order as u64, 1.0, 2).expect("fits");
-        solve(&plan, &inverted, &encode(&inverted, &g), &c);
+        joint_solution(&plan, &inverted, &encode(&inverted, &g), &c);
     }
 }
 

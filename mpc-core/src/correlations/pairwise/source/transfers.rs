@@ -53,7 +53,7 @@ pub(super) async fn run(
                     Some(known) => plan.insert(known),
                     None => plan.insert(Arc::new(PhasorPlan::new(ot.parties(), &request)?)),
                 };
-                (split_phasors(&ot.phasors_of(plan).await?, &counts), places)
+                (split_phasors(&ot.phasors_of(plan).await?, &counts)?, places)
             }
             Order::Factor { shape, a, columns, places } => {
                 (split_right(ot.factor(shape, &a).await?, &columns)?, places)
@@ -67,8 +67,7 @@ pub(super) async fn run(
     }
 }
 
-fn split_phasors(all: &Phasors, counts: &[u32]) -> Vec<Correlation> {
-    let (harmonics, width) = (all.cosine.rows(), all.cosine.columns());
+fn split_phasors(all: &Phasors, counts: &[u32]) -> Result<Vec<Correlation>, Error> {
     let mut from = 0;
     let mut parts = Vec::with_capacity(counts.len());
     for &count in counts {
@@ -76,50 +75,37 @@ fn split_phasors(all: &Phasors, counts: &[u32]) -> Vec<Correlation> {
         from = range.end;
         parts.push(Correlation::Phasors(Phasors {
             mask: Zeroizing::new(all.mask[range.clone()].to_vec()),
-            cosine: columns(&all.cosine, (harmonics, width), range.clone()),
-            sine: columns(&all.sine, (harmonics, width), range),
+            cosine: all.cosine.column_range(range.clone())?,
+            sine: all.sine.column_range(range)?,
             fraction: all.fraction,
             ring: all.ring,
             angle_bits: all.angle_bits,
             gains: all.gains.clone(),
         }));
     }
-    parts
-}
-
-/// Some columns of a matrix.
-fn columns<R: Ring>(
-    matrix: &Shared<R>,
-    (rows, width): (usize, usize),
-    range: std::ops::Range<usize>,
-) -> Shared<R> {
-    let mut values = Vec::with_capacity(rows * range.len());
-    for row in matrix.as_slice().chunks_exact(width.max(1)) {
-        values.extend_from_slice(&row[range.clone()]);
-    }
-    Shared::new(values, rows, range.len())
+    Ok(parts)
 }
 
 /// One right factor for each number of columns.
 pub(super) fn split_right(all: Correlation, counts: &[u32]) -> Result<Vec<Correlation>, Error> {
-    fn parts<R: Ring>(all: &RightFactor<R>, counts: &[u32]) -> Vec<RightFactor<R>> {
+    fn parts<R: Ring>(all: &RightFactor<R>, counts: &[u32]) -> Result<Vec<RightFactor<R>>, Error> {
         let mut from = 0;
         let mut out = Vec::with_capacity(counts.len());
         for &count in counts {
             let range = from..from + count as usize;
             from = range.end;
-            let part = |of: &Shared<R>| columns(of, (of.rows(), of.columns()), range.clone());
-            out.push(RightFactor { b: part(&all.b), ab: part(&all.ab) });
+            let part = |of: &Shared<R>| of.column_range(range.clone());
+            out.push(RightFactor::new(part(&all.b)?, part(&all.ab)?));
         }
-        out
+        Ok(out)
     }
     Ok(match all {
         one if counts.len() == 1 => vec![one],
         Correlation::Right64(all) => {
-            parts(&all, counts).into_iter().map(Correlation::Right64).collect()
+            parts(&all, counts)?.into_iter().map(Correlation::Right64).collect()
         }
         Correlation::Right128(all) => {
-            parts(&all, counts).into_iter().map(Correlation::Right128).collect()
+            parts(&all, counts)?.into_iter().map(Correlation::Right128).collect()
         }
         _ => return Err(Error::internal("a right factor was ordered")),
     })
