@@ -185,7 +185,7 @@ fn longley_is_solved_where_its_condition_is_supported_and_refused_where_not() {
     // A check is no release: the study can be run again on the same rows, to the same end.
     let again = run.nodes.start_all().into_iter().map(Running::end);
     for ended in again.filter(|ended| ended.name != DEALER) {
-        ended.expect(4, &["training.condition 5", "linearly dependent"]);
+        ended.expect(4, &["condition 5", "linearly dependent"]);
     }
 }
 
