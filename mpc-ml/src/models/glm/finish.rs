@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use mpc_core::Fixed;
+use mpc_core::offload;
 use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::Start;
-use mpc_core::offload;
 use zeroize::Zeroizing;
 
 use super::fit::{GlmShares, Inversion, Orders, determined, no_inverse};
@@ -81,7 +81,8 @@ pub(super) async fn release(
         Some(information) if plan.settings.inference => {
             let Finishing { own, totals, mut orders, run, .. } = finish;
             let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
-            let found = Found { plan, own: &own, totals, w: &coefficients, information: &information };
+            let found =
+                Found { plan, own: &own, totals, w: &coefficients, information: &information };
             Some(inference::reveal(&found, inverse, &mut orders, run).await?)
         }
         _ => None,
@@ -104,10 +105,7 @@ struct Finishing<'a, 'r> {
 impl Finishing<'_, '_> {
     /// Reveals models until one is at the optimum: it, its distance, how many were revealed, and the
     /// inverse of the curvature there.
-    async fn run(
-        &mut self,
-        w: &Fixed,
-    ) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
+    async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
         let plan = self.plan;
         let (bits, tolerance) = (plan.settings.release_bits, plan.settings.tolerance);
         let mut model = self.reveal(0, w, bits).await?;
@@ -196,10 +194,8 @@ impl Finishing<'_, '_> {
             Orders::right(inner, 1, true, &mut requests);
         }
         self.run.source.demand(requests)?;
-        let factors = (
-            self.run.source.take().await?.left128()?,
-            self.run.source.take().await?.right128()?,
-        );
+        let factors =
+            (self.run.source.take().await?.left128()?, self.run.source.take().await?.right128()?);
         let (factor, step) = Factor::open(&x, gradient, factors, self.run.session).await?;
         Ok((Information { x, exponent, slack, factor, left }, step))
     }
@@ -214,7 +210,8 @@ impl Finishing<'_, '_> {
         let (curvature, slopes, cut) = self.curvature(model, before).await?;
         if plan.settings.inference && at > 0 {
             // Standard errors are those of the whole curvature.
-            let cut = start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?;
+            let cut =
+                start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?;
             if cut[0] > 0.0 {
                 return Ok(None);
             }
@@ -309,7 +306,8 @@ impl Finishing<'_, '_> {
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
-        let square = square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square =
+            square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
         let (done, all) = (self.plan.settings.passes, self.plan.settings.passes);

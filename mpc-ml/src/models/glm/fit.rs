@@ -175,7 +175,9 @@ impl Fitting<'_, '_> {
                 best = Some(pass.clone());
             }
             w = match next {
-                Next::Stop | Next::Plain => pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?,
+                Next::Stop | Next::Plain => {
+                    pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?
+                }
                 Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
                 Next::Back(h) => {
                     let best = best.as_ref().unwrap_or(&pass);
@@ -423,7 +425,8 @@ impl Fitting<'_, '_> {
         let label = labels::step(self.rule.made());
         let unit = self.rule.unit();
         let revealed = session.reveal_integers(&label, &products, (-unit) as u32).await?;
-        let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let revealed =
+            revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         let square = revealed.first().copied().unwrap_or_default();
         let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
         if self.scales.penalty.is_none() {
@@ -439,9 +442,12 @@ impl Fitting<'_, '_> {
         self.scales.lifts(self.plan, length, s.ring()).map_err(start::alike)?;
         let items = [(&s, self.scales.step_bound(length))];
         let sigma = self.plan.sigma;
-        let opened = open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
+        let opened =
+            open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
         let factor = match next {
-            Next::Mixed(quarters) => (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs(),
+            Next::Mixed(quarters) => {
+                (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs()
+            }
             _ => 1.0,
         };
         self.largest = factor * (self.largest + libm::ldexp(1.0, self.scales.step_bound(length)));
@@ -477,7 +483,8 @@ fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error>
     let last = last.unwrap_or(now);
     let fraction = [&now.w, &now.s, &last.w, &last.s].iter().map(|v| v.fraction()).max();
     let fraction = fraction.unwrap_or_default();
-    let ahead = |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
+    let ahead =
+        |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
     let part = quarters as f64 / 4.0;
     let now = ahead(now)?.times_real(1.0 - part, 2)?;
     Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
@@ -552,11 +559,13 @@ pub(super) async fn determined(
     let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
     // In units of 1/64 of the largest that can be.
     let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
-    let fraction = x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
+    let fraction =
+        x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
     let sizes = x.select(&diagonal)?;
     let sizes = run.session.reveal_integers(labels::DETERMINED, &sizes, fraction).await?;
     let sizes = sizes.unwrap_or_default();
     let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns = (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
+    let columns =
+        (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
     Ok(Error::Determined { columns })
 }

@@ -88,7 +88,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         ),
     ];
     if plan.preconditioner == Preconditioner::Inverse {
-        list.push(Output::check(INVERSE_CHECK, "whether the inverse of the joint curvature was reached"));
+        list.push(Output::check(
+            INVERSE_CHECK,
+            "whether the inverse of the joint curvature was reached",
+        ));
         list.push(Output::check(
             DETERMINED,
             "which columns nearly determine each other: only if a check of an inverse fails",
@@ -148,7 +151,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
              before",
             "with any, the inverse of the curvature begins anew",
         ));
-        list.push(Output::check(check(at), "whether the inverse of the curvature at it was reached"));
+        list.push(Output::check(
+            check(at),
+            "whether the inverse of the curvature at it was reached",
+        ));
         list.push(Output::result(
             whole_size(at),
             all,
@@ -160,7 +166,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             whole_check(at),
             "whether the inverse of the curvature at it was reached, where it began anew",
         ));
-        list.push(Output::check(distance(at), "how far it is from the optimum, in standard errors"));
+        list.push(Output::check(
+            distance(at),
+            "how far it is from the optimum, in standard errors",
+        ));
     }
     if settings.inference {
         list.push(Output::result(
