@@ -125,7 +125,7 @@ async fn corrected(
     order: usize,
     run: &mut Run<'_>,
 ) -> Result<Fixed, Error> {
-    let Information { x, exponent, slack, factor, left } = information;
+    let Information { x, exponent, slack, factor, left, .. } = information;
     let mut requests = Vec::new();
     Orders::right(*left, order, true, &mut requests);
     run.source.demand(requests)?;

@@ -144,9 +144,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         list.push(Output::result(
             size(at),
             all,
-            "how many rows weigh more than twice as much in the joint curvature at that model as at the one \
-             before",
-            "with any, the inverse of the curvature begins anew",
+            "how many rows weigh much more in the joint curvature at that model than in the one before",
+            "standard errors need the whole curvature: with any such row its inverse begins anew",
         ));
         list.push(Output::check(
             check(at),
