@@ -1,7 +1,5 @@
 //! What a fit reveals: the one list.
 
-use mpc_core::Recipients;
-
 use super::family::Family;
 use super::plan::{GlmPlan, Preconditioner};
 use super::settings::{Finish, Iterates, Robust};
@@ -54,12 +52,10 @@ pub(super) fn distance(at: u32) -> String {
 pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     let settings = &plan.settings;
     let to = plan.facts.recipients;
-    let all = Recipients::All;
     let exposure = if settings.family == Family::Poisson { ", the sum of e^offset" } else { "" };
     let mut list = vec![
-        Output::result(
+        Output::figure(
             TOTALS,
-            all,
             format!(
                 "the sum of the targets of all rows{exposure}, the sum of the case weights, and how many \
                  cells are beyond the clip"
@@ -67,9 +63,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "the fit starts from the joint mean; cells that would be cut change the model, so all see \
              how many there are. Between two parties each learns the other's figures",
         ),
-        Output::result(
+        Output::figure(
             SIZES,
-            all,
             "the size of the joint curvature at the parties' own fits, and of the squared entries: two \
              numbers of some 10 bits",
             "rings and scales follow from it",
@@ -84,9 +79,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     }
     if settings.iterates == Iterates::Hidden {
         list.extend((0..settings.passes).map(|pass| {
-            Output::result(
+            Output::figure(
                 step(pass),
-                all,
                 format!(
                     "two numbers of some 8 bits: how long the step of pass {} is in standard errors, and \
                      how it lies to the one before",
@@ -129,9 +123,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             ),
         };
         list.push(Output::result(model(at), to, what, why));
-        list.push(Output::result(
+        list.push(Output::figure(
             size(at),
-            all,
             "the size of the joint curvature at that model: a number of some 10 bits",
             "rings and scales follow from it",
         ));
