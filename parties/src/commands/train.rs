@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::exit::{Exit, Failure};
-use crate::node::{Closing, Events, Finished, Participant, StopSignal, terminal};
+use crate::node::{Closing, Event, Events, Finished, Participant, StopSignal, terminal};
 use crate::output::print;
 use crate::settings::Overrides;
 
@@ -15,16 +15,17 @@ pub(super) fn run(config: &Path, options: &Train, as_json: bool) -> Exit {
         Ok(runtime) => runtime,
         Err(failure) => return print(&Err(failure), as_json),
     };
+    let events = terminal();
     runtime.block_on(async {
-        let events = terminal();
-        match train(config, options, &events).await {
-            Ok((finished, closing, mut stop)) => {
-                let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
-                closing.wait_with_note(&events, &mut stop).await;
-                exit
-            }
-            Err(failure) => print(&Err(failure), as_json),
+        let (finished, closing, mut stop) = match train(config, options, &events).await {
+            Ok(trained) => trained,
+            Err(failure) => return print(&Err(failure), as_json),
+        };
+        let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
+        if let Err(failure) = closing.wait(&mut stop).await {
+            events(Event::Note(format!("{}; the result here is complete", failure.what)));
         }
+        exit
     })
 }
 

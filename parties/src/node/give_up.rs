@@ -6,7 +6,7 @@ use mpc_core::{Session, SessionOptions};
 use mpc_net::quic::{Linger, QuicTransport};
 use mpc_net::{Abort, AbortCode};
 
-use super::{Event, Events, StopSignal};
+use super::StopSignal;
 use crate::exit::{Exit, Failure};
 
 /// How long the last packets may take to reach the peers.
@@ -89,13 +89,6 @@ impl Closing {
             self.linger.wait(LAST_WORDS).await;
         }
         finished
-    }
-
-    /// The same where the result is safe: the operator reads a note, no failure.
-    pub async fn wait_with_note(self, events: &Events, stop: &mut StopSignal) {
-        if let Err(failure) = self.wait(stop).await {
-            events(Event::Note(format!("{}; the result here is complete", failure.what)));
-        }
     }
 }
 
