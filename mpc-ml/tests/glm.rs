@@ -5,10 +5,11 @@
 mod joint;
 
 use mpc_core::correlations::Origin;
-use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates};
+use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates, Robust};
+use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
 
-use joint::{Joint, compare, reference};
+use joint::{Joint, compare, reference, robust};
 
 #[test]
 fn a_logistic_fit_is_the_maximum_likelihood_fit() {
@@ -120,6 +121,51 @@ fn columns_that_determine_each_other_are_named() {
     match joint.fit(Origin::Dealer) {
         Err(Error::Determined { columns }) => assert_eq!(columns, [0, 1, 2]),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Case weights count copies of a row; robust standard errors are those of R's sandwich.
+#[test]
+fn weights_and_robust_standard_errors() {
+    for (family, kind) in [
+        (Family::Logistic, Robust::Hc0),
+        (Family::Poisson, Robust::Hc1),
+        (Family::Logistic, Robust::Cluster),
+    ] {
+        let mut settings = GlmSettings::new(family);
+        settings.robust = kind;
+        let data = match family {
+            Family::Logistic => synthetic::logistic(900, 4, 3, 9),
+            Family::Poisson => counts(900, 3, 2.0),
+        };
+        let mut joint = Joint::new(settings, data);
+        let each = |of: &dyn Fn(usize) -> f64| -> Vec<Vec<f64>> {
+            joint.data.iter().map(|rows| (0..rows.len()).map(of).collect()).collect()
+        };
+        joint.weights = each(&|row| (1 + row % 3) as f64);
+        if kind == Robust::Cluster {
+            joint.weights.clear();
+            joint.groups =
+                joint.data.iter().map(|rows| (0..rows.len()).map(|i| i as u64 / 7).collect()).collect();
+        }
+        let exact = reference(&joint);
+        let clusters: Vec<usize> = joint
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(party, ids)| ids.iter().map(move |&id| party * 1000 + id as usize))
+            .collect();
+        let expected = match kind {
+            Robust::Hc1 => robust(&joint, &exact, clear::Robust::Hc1),
+            Robust::Cluster => robust(&joint, &exact, clear::Robust::Cluster1(&clusters)),
+            _ => robust(&joint, &exact, clear::Robust::Hc0),
+        };
+        let fit = joint.fit(Origin::Dealer).unwrap();
+        compare(&fit, &exact, 2e-3);
+        let got = fit.inference.unwrap().robust.unwrap();
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got / expected - 1.0).abs() < 1e-3, "{got} instead of {expected}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use mpc_core::protocols::solve::{InversePlan, Start, inverse};
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::Prg;
 use mpc_core::ring::Z128;
-use mpc_core::{Fixed, Session, Shared, offload};
+use mpc_core::{Fixed, Shared, offload};
 use zeroize::Zeroizing;
 
 use super::cholesky;
@@ -47,6 +47,10 @@ pub struct GlmShares {
     pub(super) length: f64,
     /// Left factors that were ordered so far.
     pub(super) orders: Orders,
+    /// The inverse of the curvature that the passes began with.
+    pub(super) inverse: Option<Fixed>,
+    /// What each own row weighs in that curvature.
+    pub(super) slopes: Zeroizing<Vec<f64>>,
 }
 
 impl std::fmt::Debug for GlmShares {
@@ -91,20 +95,23 @@ pub(super) async fn fit(
     let totals = start::totals(plan, &own, beyond, run.session).await?;
     let expected = start::expect(plan, &own, totals).await?;
     let (scales, squares) = start::scales(plan, totals, &expected, run.session).await?;
+    let slopes = expected.slopes.clone();
     let mut fitting = Fitting {
         plan,
         scales: &scales,
         totals,
         squares,
         largest: LARGEST_OWN,
+        whole: None,
         rule: Rule::new(scales.tolerance, plan.settings.passes),
         masks: own_masks()?,
         orders: Orders::default(),
         run,
     };
     let end = fitting.run(&own, expected).await?;
-    let orders = fitting.orders;
-    Ok(GlmShares { own, totals, w: end.w, passes: end.passes, length: end.length, scales, orders })
+    let (orders, inverse) = (fitting.orders, fitting.whole);
+    let End { w, passes, length } = end;
+    Ok(GlmShares { own, totals, w, passes, length, scales, orders, inverse, slopes })
 }
 
 struct End {
@@ -122,6 +129,8 @@ struct Fitting<'a, 'r> {
     squares: f64,
     /// No coefficient is larger, with a penalty: proven from revealed lengths.
     largest: f64,
+    /// The inverse that steps are made with, to all its bits.
+    whole: Option<Fixed>,
     rule: Rule,
     masks: Prg,
     orders: Orders,
@@ -213,10 +222,19 @@ impl Fitting<'_, '_> {
             left = Some(number);
         }
         self.run.source.demand(requests)?;
-        let matrix =
-            curvature(plan, &expected.curvature, inverse, scales.exponent, scales, self.run.session);
-        let x = inverted(plan, inverse, &matrix, labels::INVERSE_CHECK, scales.exponent, self.run).await?;
-        let x = x.truncate(scales.step_fraction, self.run.session)?;
+        let inversion = Inversion {
+            plan: inverse,
+            exponent: scales.exponent,
+            slack: scales.slack,
+            start: Start::Identity,
+        };
+        let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
+        let (whole, reached) = inversion.run(plan, own, scales, label, self.run).await?;
+        if !reached {
+            return Err(determined(plan, inverse, &whole, self.run).await?);
+        }
+        let x = whole.clone().truncate(scales.step_fraction, self.run.session)?;
+        self.whole = Some(whole);
         Ok(Steps::Inverse { x, left, factor: None })
     }
 
@@ -465,61 +483,66 @@ fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error>
     Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
 }
 
-fn no_inverse() -> Error {
+pub(super) fn no_inverse() -> Error {
     Error::Settings("this fit has no joint inverse".to_owned())
 }
 
-/// This party's share of a joint curvature over 2^`exponent`, at the scale of an inverse, with the
-/// penalty and a slack that outweighs all rounding.
-pub(super) fn curvature(
-    plan: &GlmPlan,
-    own: &Triangle,
-    inverse: &InversePlan,
-    exponent: u32,
-    scales: &Scales,
-    session: &Session,
-) -> Shared<Z128> {
-    let order = plan.order();
-    let scale = inverse.fraction() as i32 - exponent as i32;
-    let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
-    if session.me() == 0 {
-        let slack = Scales::slack(plan);
-        let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
-        for j in 0..order {
-            let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
-            let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
-            matrix.as_mut_slice()[j * (order + 1)] += Z128((slack + pull) as u128);
-        }
-    }
-    matrix
+/// A joint curvature that is to be inverted: how, over which power of two, and from where.
+pub(super) struct Inversion<'a> {
+    pub(super) plan: &'a InversePlan,
+    pub(super) exponent: u32,
+    pub(super) slack: i128,
+    pub(super) start: Start<'a>,
 }
 
-/// The inverse of a joint curvature, checked. The rounds of the inverse, and one.
-pub(super) async fn inverted(
-    plan: &GlmPlan,
-    inverse_plan: &InversePlan,
-    matrix: &Shared<Z128>,
-    label: &str,
-    exponent: u32,
-    run: &mut Run<'_>,
-) -> Result<Fixed, Error> {
-    let result = inverse(inverse_plan, matrix, Start::Identity, run.source, run.session).await?;
-    let residual = Fixed::new(result.residual, 128, inverse_plan.residual_fraction())?;
-    let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
-    let residual = residual.and_then(|values| values.first().copied());
-    let residual =
-        residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
-    let fraction = inverse_plan.inverse_fraction() + exponent;
-    let x = Fixed::new(result.x, 128, fraction)?;
-    if inverse_plan.converged(residual) {
-        return Ok(x);
+impl Inversion<'_> {
+    /// What is added to the diagonal of the curvature to outweigh its rounding.
+    pub(super) fn slack(&self) -> f64 {
+        libm::ldexp(self.slack as f64, self.exponent as i32 - self.plan.fraction() as i32)
     }
-    Err(determined(plan, inverse_plan, &x, run).await?)
+
+    /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
+    /// outweighs all rounding.
+    fn matrix(&self, plan: &GlmPlan, own: &Triangle, scales: &Scales, me: usize) -> Shared<Z128> {
+        let order = plan.order();
+        let scale = self.plan.fraction() as i32 - self.exponent as i32;
+        let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
+        if me == 0 {
+            let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
+            for j in 0..order {
+                let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
+                let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
+                matrix.as_mut_slice()[j * (order + 1)] += Z128((self.slack + pull) as u128);
+            }
+        }
+        matrix
+    }
+
+    /// The inverse of the joint curvature, and whether it was reached. The rounds of the inverse, and
+    /// one.
+    pub(super) async fn run(
+        &self,
+        plan: &GlmPlan,
+        own: &Triangle,
+        scales: &Scales,
+        label: &str,
+        run: &mut Run<'_>,
+    ) -> Result<(Fixed, bool), Error> {
+        let matrix = self.matrix(plan, own, scales, run.session.me());
+        let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
+        let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
+        let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
+        let residual = residual.and_then(|values| values.first().copied());
+        let residual =
+            residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
+        Ok((x, self.plan.converged(residual)))
+    }
 }
 
 /// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
 /// One round.
-async fn determined(
+pub(super) async fn determined(
     plan: &GlmPlan,
     inverse_plan: &InversePlan,
     x: &Fixed,

@@ -7,6 +7,7 @@
 //! are made in the clear and checked.
 
 mod cholesky;
+mod cost;
 mod family;
 mod finish;
 mod fit;

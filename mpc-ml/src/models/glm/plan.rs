@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::labels;
 use super::link::{E_FRACTION, Link};
-use super::settings::{Finish, GlmSettings, Iterates};
-use super::{Family, scales};
+use super::settings::{Finish, GlmSettings, Iterates, Robust};
+use super::{Family, cost, scales};
 use crate::error::Error;
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
@@ -76,6 +76,15 @@ impl GlmPlan {
         let preconditioner = if few { Preconditioner::Inverse } else { Preconditioner::Owners };
         if !few {
             many_columns(settings, &rows, order)?;
+        }
+        if settings.robust == Robust::Cluster && !facts.groups {
+            let rule = "= \"cluster\" needs the groups of the rows";
+            return Err(Error::field("robust", rule));
+        }
+        if settings.covariance && rows.len() == 2 {
+            let rule = "is not revealed between two parties: each would learn the weighted Gram matrix \
+                        of the other's rows from it, exactly";
+            return Err(Error::field("covariance", rule));
         }
         if settings.inference && total <= order as u64 {
             let rule = format!("is not possible: {total} rows do not determine {order} coefficients");
@@ -289,7 +298,7 @@ impl Plan for GlmPlan {
     fn cost(&self, me: usize) -> Cost {
         // Refused when the plan was made.
         match self.expected() {
-            Ok(scales) => scales.expected_cost(self, me),
+            Ok(scales) => cost::expected(self, &scales, me),
             Err(_) => Cost::default(),
         }
     }

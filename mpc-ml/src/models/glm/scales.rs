@@ -1,7 +1,6 @@
 //! What of a fit follows from the revealed size of its curvature: rings, scales, phasors
 //! (docs/protocols.md 8.2 and 8.3).
 
-use mpc_core::Cost;
 use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, StartBound};
 use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 
@@ -39,7 +38,12 @@ const ROUNDING: f64 = 0.58;
 pub(super) struct Scales {
     /// Curvature and penalty over 2^`exponent` have no eigenvalue above 15/16.
     pub(super) exponent: u32,
+    /// The inverse of a curvature of which nothing is known but its size.
     pub(super) inverse: Option<InversePlan>,
+    /// Those that begin at an inverse before them; none where they do not fit.
+    pub(super) warm: Vec<Warm>,
+    /// Units that the matrix of the first inverse has on its diagonal for rounding.
+    pub(super) slack: i128,
     /// Fractional bits of the preconditioner in steps.
     pub(super) step_fraction: u32,
     /// Fractional bits of the rows times what their owner expects.
@@ -56,6 +60,20 @@ pub(super) struct Scales {
     pub(super) tolerance: f64,
     noise: f64,
 }
+
+/// An inverse that begins at the one before it. Each row weighs at most 2^`rise` of what it weighed in
+/// that one's matrix, by its owner's doing; so this one's matrix over 2^`rise` is at most that one's,
+/// which is what a warm start asks for (7.2).
+#[derive(Clone, Debug)]
+pub(super) struct Warm {
+    pub(super) plan: InversePlan,
+    pub(super) rise: u32,
+    pub(super) slack: i128,
+}
+
+/// How much more a row may weigh in the second and third curvature than in the one before, as powers
+/// of two, and the least eigenvalue that is expected of the start.
+const RISES: [(u32, f64); 2] = [(2, 0.04), (1, 0.3)];
 
 /// A penalty as integers that all parties hold alike.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +118,7 @@ impl Scales {
         let order = plan.order() as f64;
         let pulls = penalty.map_or(0.0, |penalty| penalty.pulls.0 * order);
         let exponent = exponent(trace + pulls);
+        let (mut warm, mut slack) = (Vec::new(), 0);
         let inverse = match plan.preconditioner {
             Preconditioner::Inverse => {
                 let least = match penalty {
@@ -108,7 +127,9 @@ impl Scales {
                     // A quarter of a row's information: with less there is nothing to tell.
                     None => libm::ldexp(0.25, -(exponent as i32)),
                 };
-                Some(inverse(plan, least)?)
+                let found = inverse(plan, least)?;
+                (warm, slack) = warm_starts(plan, &found);
+                Some(found)
             }
             Preconditioner::Owners => None,
         };
@@ -118,6 +139,8 @@ impl Scales {
             exponent,
             step_fraction: exponent + STEP_FRACTION,
             inverse,
+            warm,
+            slack,
             weighed_fraction,
             gradient_fraction: gradient,
             ring: 128,
@@ -267,17 +290,42 @@ impl Scales {
             plan.sigma
         )))
     }
+}
 
-    /// What a fit of few passes costs `me`.
-    pub(super) fn expected_cost(&self, plan: &GlmPlan, me: usize) -> Cost {
-        let _ = (plan, me);
-        Cost::default()
-    }
+/// Units at the scale of an inverse's matrix that outweigh all rounding of its triangle and penalty.
+fn rounding(plan: &GlmPlan) -> i128 {
+    libm::ceil(ROUNDING * (plan.parties() * plan.order()) as f64) as i128 + 1
+}
 
-    /// Units at the scale of the inverse's matrix that outweigh all rounding of the triangle.
-    pub(super) fn slack(plan: &GlmPlan) -> i128 {
-        libm::ceil(ROUNDING * (plan.parties() * plan.order()) as f64) as i128 + 1
+/// The inverses that begin at the one before them, and the slack of the first matrix. A matrix has a
+/// slack that covers its own rounding, and with it the next one's slack and rounding.
+fn warm_starts(plan: &GlmPlan, first: &InversePlan) -> (Vec<Warm>, i128) {
+    let mut plans: Vec<InversePlan> = vec![first.clone()];
+    for (_, least) in RISES {
+        let before = &plans[plans.len() - 1];
+        let settings = InverseSettings {
+            least,
+            start: StartBound::Warm {
+                bound: before.bound_once_converged(),
+                fraction: before.inverse_fraction(),
+            },
+            ..before.settings().clone()
+        };
+        match InversePlan::new(settings) {
+            Ok(next) => plans.push(next),
+            Err(_) => break,
+        }
     }
+    let own = rounding(plan);
+    let mut slacks = vec![own];
+    for pair in plans.windows(2).rev() {
+        let finer = pair[0].fraction() as i32 - pair[1].fraction() as i32;
+        let next = (slacks[0] + own) as f64;
+        slacks.insert(0, own + libm::ceil(libm::ldexp(next, finer)) as i128 + 1);
+    }
+    let warm = plans.drain(1..).zip(RISES).zip(&slacks[1..]);
+    let warm = warm.map(|((plan, (rise, _)), &slack)| Warm { plan, rise, slack });
+    (warm.collect(), slacks[0])
 }
 
 /// The least J for which a matrix of this trace, over 2^J, has no eigenvalue above 15/16.
