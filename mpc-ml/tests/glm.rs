@@ -41,8 +41,8 @@ fn counts(rows: usize, parties: usize, level: f64) -> Vec<Rows> {
     let count = |row: &[f64], uniform: &mut dyn FnMut() -> f64| {
         let rate: f64 = level * (0.4 * row[0] - 0.2 * row[1]).exp();
         // Close to Poisson for every rate: the square of a shifted normal, rounded.
-        let normal = (-2.0 * (1.0 - uniform()).ln()).sqrt()
-            * (std::f64::consts::TAU * uniform()).cos();
+        let normal =
+            (-2.0 * (1.0 - uniform()).ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
         (rate.sqrt() + normal / 2.0).max(0.0).powi(2).round()
     };
     data.iter()
@@ -55,9 +55,12 @@ fn counts(rows: usize, parties: usize, level: f64) -> Vec<Rows> {
 
 #[test]
 fn a_poisson_fit_is_the_maximum_likelihood_fit() {
-    for (parties, level, origin) in
-        [(2, 3.0, Origin::Dealer), (3, 0.4, Origin::Dealer), (3, 5.0, Origin::Pairwise), (3, 1e6, Origin::Pairwise)]
-    {
+    for (parties, level, origin) in [
+        (2, 3.0, Origin::Dealer),
+        (3, 0.4, Origin::Dealer),
+        (3, 5.0, Origin::Pairwise),
+        (3, 1e6, Origin::Pairwise),
+    ] {
         let joint = Joint::new(GlmSettings::new(Family::Poisson), counts(900, parties, level));
         let fit = joint.fit(origin).unwrap();
         compare(&fit, &reference(&joint), 2e-3);
@@ -177,7 +180,8 @@ fn a_large_fit() {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
     };
     let (rows, columns) = (number("MPC_ROWS", 50_000), number("MPC_COLUMNS", 34));
-    let joint = Joint::new(GlmSettings::new(Family::Logistic), synthetic::logistic(rows, columns, 3, 1));
+    let joint =
+        Joint::new(GlmSettings::new(Family::Logistic), synthetic::logistic(rows, columns, 3, 1));
     let began = std::time::Instant::now();
     let fit = joint.fit(Origin::Pairwise).unwrap();
     println!("{rows} x {columns}: {:.1} s", began.elapsed().as_secs_f64());

@@ -156,11 +156,16 @@ fn a_study_is_checked_against_my_data() {
     assert!(wrong("1761,1000").contains("the study has 3 parties"));
     assert!(wrong("1760,1000,802").contains("its data have 1761"));
 
-    // Settings that cannot be met are refused before anybody is met.
+    // Settings that cannot be met are refused before anybody is met, at their line.
     let text = fs::read_to_string(study).unwrap();
     fs::write(at.join("steep.toml"), text.replace("l2 = 0.01", "l2 = 500.0")).unwrap();
     let error = fails(at, 4, &["study", "check", "steep.toml"]);
-    assert!(error.contains("overshoot") && error.contains("--rows N,N"), "{error}");
+    assert!(error.contains("overshoot") && error.contains("training.learning_rate"), "{error}");
+    let line = text.lines().position(|line| line.starts_with("batch")).unwrap() + 1;
+    fs::write(at.join("large.toml"), text.replace("batch = 64", "batch = 100000")).unwrap();
+    let error = fails(at, 4, &["study", "check", "large.toml"]);
+    assert!(error.contains(&format!("line {line}: training.batch is 100000")), "{error}");
+    assert!(error.contains("--rows N,N"), "{error}");
 
     // Bad cells: named by line, column and rule, without their value.
     let rows = fs::read_to_string(at.join("rows.csv")).unwrap();

@@ -171,8 +171,8 @@ fn what_all_parties_see_is_refused_by_all_with_the_reason() {
             fs::write(&path, text.replace(from, to)).unwrap();
         }
     };
-    let steep = nodes(3, 4);
-    change(&steep, "study.toml", "l2 = 0.01", "l2 = 500.0");
+    let large = nodes(3, 4);
+    change(&large, "study.toml", "batch = 16", "batch = 1000");
     let constant = nodes(3, 4);
     for name in constant.parties() {
         let path = constant.dir(name).join("rows.csv");
@@ -180,7 +180,8 @@ fn what_all_parties_see_is_refused_by_all_with_the_reason() {
         (0..50).for_each(|i| writeln!(text, "{i},40,{i},f,no").unwrap());
         fs::write(path, text).unwrap();
     }
-    for (nodes, reason) in [(steep, "would overshoot"), (constant, "column age is constant")] {
+    for (nodes, reason) in [(large, "training.batch is 1000"), (constant, "column age is constant")]
+    {
         for ended in nodes.start_all().into_iter().map(Running::end) {
             if ended.name != DEALER {
                 ended.expect(4, &[reason]);

@@ -178,6 +178,7 @@ pub async fn open_bounded(
         }
         #[cfg(test)]
         watch::record(session.me(), spec, share);
+        masks.follow(session.switch());
         let rho = masks.elements::<Z128>(share.len(), spec.mask_bits());
         let slot = spec.push(share, &rho, Recipients::All, &mut batch, session)?;
         pending.push((spec, slot, rho));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, MISSING_LEVEL, Numeric, NumericMissing,
-    Scaling, Schema,
+    Offset, Scaling, Schema,
 };
 use super::target::Target;
 
@@ -171,7 +171,32 @@ impl SchemaError {
     }
 }
 
-pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
+impl Schema {
+    /// A schema of these features and this target.
+    ///
+    /// # Errors
+    /// When a name is empty or used twice, a level list or range is not one, a constant is not
+    /// finite, or two features would give an encoded column the same name.
+    pub fn new(features: Vec<Feature>, target: Target) -> Result<Self, SchemaError> {
+        Self::with_offset(features, target, None)
+    }
+
+    /// The same with a column that is added to the score.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the offset is also a feature or the target.
+    pub fn with_offset(
+        features: Vec<Feature>,
+        target: Target,
+        offset: Option<Offset>,
+    ) -> Result<Self, SchemaError> {
+        let schema = Self { features, target, offset };
+        self::schema(&schema)?;
+        Ok(schema)
+    }
+}
+
+fn schema(schema: &Schema) -> Result<(), SchemaError> {
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
     if let Some(offset) = schema.offset() {

@@ -225,8 +225,10 @@ impl Node {
         let shares = agreed.fit(&data, &mut run).await;
         events(Event::Fitted);
         let shares = shares?;
-        run.session.meter().enter("release");
-        run.session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
+
+        phases.enter("release", session);
+        session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
+        let mut run = Run { session, source: &mut *source, progress: &mut |_| {} };
         let summary = shares.release(&data, &mut run).await?;
         // The result is known; who is lost from now on takes nothing away.
         if let Err(error) = source.finish().await {

@@ -89,7 +89,7 @@ pub(super) async fn reveal(
 ) -> Result<Inference, Error> {
     let Found { plan, information, .. } = found;
     let order = plan.order();
-    let x = &corrected(information, order, orders, run).await?;
+    let x = &corrected(information, order, run).await?;
     // The smallest variance is above 2^-exponent.
     let bits = x.fraction().min(information.exponent + VARIANCE_BITS);
     let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, bits).await?;
@@ -123,7 +123,6 @@ pub(super) async fn reveal(
 async fn corrected(
     information: &Information,
     order: usize,
-    orders: &mut Orders,
     run: &mut Run<'_>,
 ) -> Result<Fixed, Error> {
     let Information { x, exponent, slack, factor, left } = information;

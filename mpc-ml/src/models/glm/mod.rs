@@ -34,7 +34,7 @@ pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates, Robust};
 
-use crate::agreed::Agreed;
+use crate::model::Agreed;
 use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, Likelihood, ModelKind};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;

@@ -87,7 +87,8 @@ impl GlmPlan {
             return Err(Error::field("covariance", rule));
         }
         if settings.inference && total <= order as u64 {
-            let rule = format!("is not possible: {total} rows do not determine {order} coefficients");
+            let rule =
+                format!("is not possible: {total} rows do not determine {order} coefficients");
             return Err(Error::field("inference", rule));
         }
         if settings.iterates == Iterates::Revealed {

@@ -162,9 +162,10 @@ impl Scales {
     fn wide(&mut self, plan: &GlmPlan) -> Result<(), Error> {
         let steps = self.steps_fraction();
         let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period()).max(65);
-        let known = self.inverse.as_ref().map_or(128, |inverse| {
-            128 - inverse.inverse_fraction().saturating_sub(STEP_FRACTION)
-        });
+        let known = self
+            .inverse
+            .as_ref()
+            .map_or(128, |inverse| 128 - inverse.inverse_fraction().saturating_sub(STEP_FRACTION));
         if ring > known {
             return Err(Error::Settings(format!(
                 "steps of this fit would need a ring of {ring} bits where {known} are possible: leave \
@@ -189,9 +190,7 @@ impl Scales {
                 self.step_fraction = (OWNERS_FRACTION as i32 + units).max(0) as u32;
             }
             Preconditioner::Inverse => {
-                let fits = |&bits: &u32| {
-                    self.opening(plan, self.exponent + bits, 1.0, 128).is_ok()
-                };
+                let fits = |&bits: &u32| self.opening(plan, self.exponent + bits, 1.0, 128).is_ok();
                 let bits = (LEAST_STEP_FRACTION..=STEP_FRACTION).rev().find(fits);
                 self.step_fraction = self.exponent + bits.unwrap_or(LEAST_STEP_FRACTION);
             }
@@ -208,7 +207,8 @@ impl Scales {
         self.phasing(plan, residuals.ring)?;
         if plan.link.largest(&self.phasing, parties) > largest {
             return Err(Error::Settings(
-                "the phasors of so many parties are too coarse for a penalty: use a dealer".to_owned(),
+                "the phasors of so many parties are too coarse for a penalty: use a dealer"
+                    .to_owned(),
             ));
         }
         Ok(())
@@ -339,7 +339,8 @@ fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
     let mut refused = None;
     // From the finest that fits, in steps of one bit.
     for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < wanted + 1.0) {
-        let least = if f64::from(bits) >= wanted { least } else { libm::ldexp(1.0, -(bits as i32)) };
+        let least =
+            if f64::from(bits) >= wanted { least } else { libm::ldexp(1.0, -(bits as i32)) };
         let settings = InverseSettings {
             order: plan.order(),
             parties: plan.parties() as u32,
@@ -355,10 +356,8 @@ fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
             Err(error) => refused = Some(error),
         }
     }
-    Err(refused.map_or_else(
-        || Error::Settings("an inverse cannot be planned".to_owned()),
-        Error::from,
-    ))
+    Err(refused
+        .map_or_else(|| Error::Settings("an inverse cannot be planned".to_owned()), Error::from))
 }
 
 /// Fractional bits of the rows times what their owner expects: as many bits below the root of the joint
@@ -374,6 +373,7 @@ pub(super) fn weighed_fraction(plan: &GlmPlan, variance: f64) -> u32 {
     };
     let largest = plan.facts.weights.unwrap_or(1.0) * plan.largest;
     let most = f64::from(plan.weighed_bits()) - libm::ceil(libm::log2(largest.max(1.0))) - 1.0;
-    let most = if plan.settings.family == Family::Poisson { f64::from(plan.weighed_bits()) } else { most };
+    let most =
+        if plan.settings.family == Family::Poisson { f64::from(plan.weighed_bits()) } else { most };
     wanted.min(most).clamp(0.0, 22.0) as u32
 }

@@ -193,7 +193,9 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             return 1.0;
         }
         let entry = own.entries(row).fold(1.0f64, |most, x| most.max(x.abs()));
-        family.mean(scores[row]).clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
+        family
+            .mean(scores[row])
+            .clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
     };
     let shift = |row: usize| match family {
         Family::Logistic => own.offset(row),
@@ -218,8 +220,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             sums[j] += i64::from(entry);
         }
     }
-    let targets: Vec<f64> =
-        (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
+    let targets: Vec<f64> = (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
     let constant = libm::ldexp(plan.link.constant as f64, -(E_FRACTION as i32));
     let linear = own
         .transposed(&Zeroizing::new(targets))
@@ -277,7 +278,8 @@ pub(super) async fn sizes(
     let rounded: Vec<f64> = rounded.collect();
     let share = Fixed::own_part(&rounded, rounded.len(), 1, 0)?;
     let revealed = session.reveal_fixed(label, &share, 0).await?;
-    let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+    let revealed =
+        revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
     if revealed.iter().any(|size| *size < 0.0) {
         return Err(Error::Unusable(format!("the output `{label}` is no size")));
     }
