@@ -148,8 +148,11 @@ fn weights_and_robust_standard_errors() {
         joint.weights = each(&|row| (1 + row % 3) as f64);
         if kind == Robust::Cluster {
             joint.weights.clear();
-            joint.groups =
-                joint.data.iter().map(|rows| (0..rows.len()).map(|i| i as u64 / 7).collect()).collect();
+            joint.groups = joint
+                .data
+                .iter()
+                .map(|rows| (0..rows.len()).map(|i| i as u64 / 7).collect())
+                .collect();
         }
         let exact = reference(&joint);
         let clusters: Vec<usize> = joint

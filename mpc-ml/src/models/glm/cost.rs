@@ -93,7 +93,8 @@ impl Costs<'_> {
         if let Some(inverse) = inverse {
             cost = cost + inverse.cost(self.me);
         }
-        cost + self.to_all(1 + u64::from(plan.settings.inference && at > 0), 16 * (order * order + 2))
+        cost + self
+            .to_all(1 + u64::from(plan.settings.inference && at > 0), 16 * (order * order + 2))
     }
 
     fn inference(&self) -> Cost {

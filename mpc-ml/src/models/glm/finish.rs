@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use mpc_core::Fixed;
+use mpc_core::offload;
 use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::Start;
-use mpc_core::offload;
 use zeroize::Zeroizing;
 
 use super::fit::{GlmShares, Inversion, Orders, determined, no_inverse};
@@ -51,6 +51,8 @@ pub(super) struct Information {
     pub(super) exponent: u32,
     /// What was added to the diagonal of the curvature to outweigh its rounding.
     pub(super) slack: f64,
+    /// Whether it is the inverse of the whole curvature: no row was cut to what it weighed before.
+    whole: bool,
     pub(super) factor: Factor,
     pub(super) left: u32,
 }
@@ -81,12 +83,21 @@ pub(super) async fn release(
         Some(information) if plan.settings.inference => {
             let Finishing { own, totals, mut orders, run, .. } = finish;
             let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
-            let found = Found { plan, own: &own, totals, w: &coefficients, information: &information };
+            let found =
+                Found { plan, own: &own, totals, w: &coefficients, information: &information };
             Some(inference::reveal(&found, inverse, &mut orders, run).await?)
         }
         _ => None,
     };
     Ok(Some(GlmFit { coefficients, distance, passes, revealed, inference }))
+}
+
+/// An inverse of a curvature.
+struct Inverted {
+    x: Fixed,
+    exponent: u32,
+    slack: f64,
+    whole: bool,
 }
 
 struct Finishing<'a, 'r> {
@@ -104,10 +115,7 @@ struct Finishing<'a, 'r> {
 impl Finishing<'_, '_> {
     /// Reveals models until one is at the optimum: it, its distance, how many were revealed, and the
     /// inverse of the curvature there.
-    async fn run(
-        &mut self,
-        w: &Fixed,
-    ) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
+    async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
         let plan = self.plan;
         let (bits, tolerance) = (plan.settings.release_bits, plan.settings.tolerance);
         let mut model = self.reveal(0, w, bits).await?;
@@ -131,10 +139,13 @@ impl Finishing<'_, '_> {
                 Some(distance) => distance,
                 None => self.distance(at, &gradient, &step, new.exponent).await?,
             };
-            information = Some(new);
             if distance <= tolerance {
-                return Ok((model, distance, at + 1, information));
+                // Standard errors are those of the whole curvature.
+                let anew = plan.settings.inference && !new.whole;
+                let new = if anew { self.anew(at, &model, &gradient).await? } else { new };
+                return Ok((model, distance, at + 1, Some(new)));
             }
+            information = Some(new);
             at += 1;
             if at >= plan.most_revealed() || distance > 2.0 * before {
                 return Err(Error::NotConverged(format!(
@@ -183,11 +194,34 @@ impl Finishing<'_, '_> {
         gradient: &Fixed,
         measure: bool,
     ) -> Result<(Information, Fixed), Error> {
-        let order = self.plan.order();
-        let (x, exponent, slack) = match self.warm(at, model).await? {
-            Some(found) => found,
+        let inverse = match self.warm(at, model).await? {
+            Some(inverse) => inverse,
             None => self.cold(at, model).await?,
         };
+        self.opened(inverse, gradient, measure).await
+    }
+
+    /// The inverse of the whole curvature at the model `at`, where rows were cut in the one that it
+    /// was found with.
+    async fn anew(
+        &mut self,
+        at: u32,
+        model: &[f64],
+        gradient: &Fixed,
+    ) -> Result<Information, Error> {
+        let inverse = self.cold(at, model).await?;
+        Ok(self.opened(inverse, gradient, false).await?.0)
+    }
+
+    /// Opens an inverse as a factor, and multiplies a gradient by it.
+    async fn opened(
+        &mut self,
+        inverse: Inverted,
+        gradient: &Fixed,
+        measure: bool,
+    ) -> Result<(Information, Fixed), Error> {
+        let order = self.plan.order();
+        let Inverted { x, exponent, slack, whole } = inverse;
         let mut requests = Vec::new();
         let left = self.orders.left(order, order, &mut requests);
         Orders::right(left, 1, false, &mut requests);
@@ -196,28 +230,24 @@ impl Finishing<'_, '_> {
             Orders::right(inner, 1, true, &mut requests);
         }
         self.run.source.demand(requests)?;
-        let factors = (
-            self.run.source.take().await?.left128()?,
-            self.run.source.take().await?.right128()?,
-        );
+        let factors =
+            (self.run.source.take().await?.left128()?, self.run.source.take().await?.right128()?);
         let (factor, step) = Factor::open(&x, gradient, factors, self.run.session).await?;
-        Ok((Information { x, exponent, slack, factor, left }, step))
+        Ok((Information { x, exponent, slack, whole, factor, left }, step))
     }
 
     /// The inverse from the one before, where there is one, rows weigh not much more than in it and it
     /// is reached.
-    async fn warm(&mut self, at: u32, model: &[f64]) -> Result<Option<(Fixed, u32, f64)>, Error> {
+    async fn warm(&mut self, at: u32, model: &[f64]) -> Result<Option<Inverted>, Error> {
         let (plan, scales) = (self.plan, self.scales);
         let Some(warm) = scales.warm.get(at as usize) else { return Ok(None) };
         let Some((x, exponent)) = self.known.take() else { return Ok(None) };
         let before = Some((std::mem::take(&mut self.slopes), warm.rise));
         let (curvature, slopes, cut) = self.curvature(model, before).await?;
-        if plan.settings.inference && at > 0 {
-            // Standard errors are those of the whole curvature.
-            let cut = start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?;
-            if cut[0] > 0.0 {
-                return Ok(None);
-            }
+        let cut = start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?[0];
+        // Near the end the curvature must be whole; before it only has to be good enough for a step.
+        if plan.settings.inference && at > 0 && cut > 0.0 {
+            return Ok(None);
         }
         self.slopes = slopes;
         let exponent = exponent + warm.rise;
@@ -236,11 +266,11 @@ impl Finishing<'_, '_> {
             return Ok(None);
         }
         self.known = Some((next.clone(), exponent));
-        Ok(Some((next, exponent, inversion.slack())))
+        Ok(Some(Inverted { x: next, exponent, slack: inversion.slack(), whole: cut == 0.0 }))
     }
 
     /// The inverse of a curvature of which nothing is known but its size.
-    async fn cold(&mut self, at: u32, model: &[f64]) -> Result<(Fixed, u32, f64), Error> {
+    async fn cold(&mut self, at: u32, model: &[f64]) -> Result<Inverted, Error> {
         let (plan, scales) = (self.plan, self.scales);
         let order = plan.order();
         let (curvature, _, _) = self.curvature(model, None).await?;
@@ -260,7 +290,7 @@ impl Finishing<'_, '_> {
         if !reached {
             return Err(determined(plan, inverse, &x, self.run).await?);
         }
-        Ok((x, exponent, inversion.slack()))
+        Ok(Inverted { x, exponent, slack: inversion.slack(), whole: true })
     }
 
     /// The own curvature at a model, what each row weighs in it, and how many rows would weigh more
@@ -309,7 +339,8 @@ impl Finishing<'_, '_> {
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
-        let square = square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square =
+            square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
         let (done, all) = (self.plan.settings.passes, self.plan.settings.passes);

@@ -30,6 +30,8 @@ use crate::model::{Progress, Run};
 const LENGTH_FRACTION: u32 = 8;
 /// Fractional bits of a revealed residual of an inverse.
 const RESIDUAL_FRACTION: u32 = 12;
+/// A squared length that is further below zero, in its units, has wrapped.
+const WRAPPED: i128 = 1 << 10;
 /// With more noise than this in standard errors, a pass on shares gains nothing.
 const DROWNED: f64 = 1.0;
 /// A step that is longer, in standard errors, is not lifted.
@@ -156,9 +158,7 @@ impl Fitting<'_, '_> {
     async fn run(&mut self, own: &Own, expected: Expected) -> Result<End, Error> {
         let mut steps = self.preconditioner(own, &expected).await?;
         let mut w = self.begin(&expected, &mut steps).await?;
-        // Where the noise of a pass is larger than what it could gain, the start is as near as it gets.
-        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
-        if drowned || self.plan.settings.iterates == Iterates::Revealed {
+        if self.skips() {
             return Ok(End { w, passes: 0, length: f64::NAN });
         }
         let gradient = self.register(expected).await?;
@@ -175,7 +175,9 @@ impl Fitting<'_, '_> {
                 best = Some(pass.clone());
             }
             w = match next {
-                Next::Stop | Next::Plain => pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?,
+                Next::Stop | Next::Plain => {
+                    pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?
+                }
                 Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
                 Next::Back(h) => {
                     let best = best.as_ref().unwrap_or(&pass);
@@ -192,6 +194,19 @@ impl Fitting<'_, '_> {
             }
             last = Some(pass);
         }
+    }
+
+    /// Whether no pass is made on shares: the iterates are revealed, or the noise of a pass is larger
+    /// than what it could gain.
+    fn skips(&self) -> bool {
+        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
+        drowned || self.plan.settings.iterates == Iterates::Revealed
+    }
+
+    /// Whether the passes begin at P b. Else they begin at the mean of the owners' own fits, which
+    /// needs no lift, and must never be seen: it would tell all parties but one the remaining one's.
+    fn begins_jointly(&self) -> bool {
+        self.scales.penalty.is_none() || self.skips()
     }
 
     fn refused(&self) -> Error {
@@ -216,7 +231,7 @@ impl Fitting<'_, '_> {
         let mut requests = Vec::new();
         self.orders.inverse(inverse, &mut requests);
         let mut left = None;
-        if scales.penalty.is_none() {
+        if self.begins_jointly() {
             let number = self.orders.left(order, order, &mut requests);
             Orders::right(number, 1, false, &mut requests);
             left = Some(number);
@@ -257,7 +272,9 @@ impl Fitting<'_, '_> {
             // Exactly symmetric, as rounding leaves it.
             let entry = |at: usize| {
                 let (i, j) = (at / order, at % order);
-                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32
+                // Half a unit an entry moves the spectrum by less than this.
+                let slack = if i == j { (order / 2 + 1) as i32 } else { 0 };
+                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32 + slack
             };
             (0..order * order).map(entry).collect::<Vec<i32>>()
         })
@@ -275,8 +292,9 @@ impl Fitting<'_, '_> {
     async fn begin(&mut self, expected: &Expected, steps: &mut Steps) -> Result<Fixed, Error> {
         let (plan, scales) = (self.plan, self.scales);
         let order = plan.order();
+        let jointly = self.begins_jointly();
         match steps {
-            Steps::Inverse { x, factor, .. } if scales.penalty.is_none() => {
+            Steps::Inverse { x, factor, .. } if jointly => {
                 let b = Fixed::own_part(&expected.right, order, 1, scales.gradient_fraction)?;
                 let left = self.run.source.take().await?.left128()?;
                 let right = self.run.source.take().await?.right128()?;
@@ -423,14 +441,24 @@ impl Fitting<'_, '_> {
         let label = labels::step(self.rule.made());
         let unit = self.rule.unit();
         let revealed = session.reveal_integers(&label, &products, (-unit) as u32).await?;
-        let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let revealed =
+            revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         let square = revealed.first().copied().unwrap_or_default();
+        // What rounding leaves of nothing is a few units; more below zero has wrapped.
+        if square < -WRAPPED {
+            return Err(Error::NotConverged(
+                "the parties' own fits are too far from each other: a step is longer than can be told. \
+                 Merge or leave out rare levels, or set l2"
+                    .to_owned(),
+            ));
+        }
         let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
         if self.scales.penalty.is_none() {
             return Ok((next, s));
         }
         // Lifted, because the penalty is taken of it. Its length is a fact now.
-        let length = libm::sqrt(libm::ldexp((square.max(0) + 2) as f64, unit));
+        let square = libm::ldexp((square.max(0) + 2) as f64, unit);
+        let length = self.scales.longest(self.plan, square, LENGTH_FRACTION);
         if length > LONGEST {
             return Err(Error::NotConverged(format!(
                 "a step of {length:.0} standard errors: the parties' own fits are too far from each other"
@@ -439,9 +467,12 @@ impl Fitting<'_, '_> {
         self.scales.lifts(self.plan, length, s.ring()).map_err(start::alike)?;
         let items = [(&s, self.scales.step_bound(length))];
         let sigma = self.plan.sigma;
-        let opened = open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
+        let opened =
+            open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
         let factor = match next {
-            Next::Mixed(quarters) => (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs(),
+            Next::Mixed(quarters) => {
+                (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs()
+            }
             _ => 1.0,
         };
         self.largest = factor * (self.largest + libm::ldexp(1.0, self.scales.step_bound(length)));
@@ -477,7 +508,8 @@ fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error>
     let last = last.unwrap_or(now);
     let fraction = [&now.w, &now.s, &last.w, &last.s].iter().map(|v| v.fraction()).max();
     let fraction = fraction.unwrap_or_default();
-    let ahead = |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
+    let ahead =
+        |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
     let part = quarters as f64 / 4.0;
     let now = ahead(now)?.times_real(1.0 - part, 2)?;
     Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
@@ -552,11 +584,13 @@ pub(super) async fn determined(
     let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
     // In units of 1/64 of the largest that can be.
     let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
-    let fraction = x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
+    let fraction =
+        x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
     let sizes = x.select(&diagonal)?;
     let sizes = run.session.reveal_integers(labels::DETERMINED, &sizes, fraction).await?;
     let sizes = sizes.unwrap_or_default();
     let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns = (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
+    let columns =
+        (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
     Ok(Error::Determined { columns })
 }

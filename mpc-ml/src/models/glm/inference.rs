@@ -125,7 +125,7 @@ async fn corrected(
     order: usize,
     run: &mut Run<'_>,
 ) -> Result<Fixed, Error> {
-    let Information { x, exponent, slack, factor, left } = information;
+    let Information { x, exponent, slack, factor, left, .. } = information;
     let mut requests = Vec::new();
     Orders::right(*left, order, true, &mut requests);
     run.source.demand(requests)?;
@@ -194,7 +194,8 @@ async fn robust(
         ));
     }
     let bits = libm::floor(left.min(40.0)) as u32;
-    let scatter = Shared::new(scatter.rounded(bits as i32 - exponent as i32).to_vec(), order, order);
+    let scatter =
+        Shared::new(scatter.rounded(bits as i32 - exponent as i32).to_vec(), order, order);
     let scatter = Fixed::new(scatter, 128, bits)?;
     let x = Fixed::new(information.x.parts().0.clone(), 128, x_bits)?;
     let mut requests = Vec::new();

@@ -83,7 +83,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         ),
     ];
     if plan.preconditioner == Preconditioner::Inverse {
-        list.push(Output::check(INVERSE_CHECK, "whether the inverse of the joint curvature was reached"));
+        list.push(Output::check(
+            INVERSE_CHECK,
+            "whether the inverse of the joint curvature was reached",
+        ));
         list.push(Output::check(
             DETERMINED,
             "which columns nearly determine each other: only if a check of an inverse fails",
@@ -137,11 +140,13 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         list.push(Output::result(model(at), to, what, why));
         list.push(Output::figure(
             size(at),
-            "how many rows weigh more than twice as much in the joint curvature at that model as at the one \
-             before",
-            "with any, the inverse of the curvature begins anew",
+            "how many rows weigh much more in the joint curvature at that model than in the one before",
+            "standard errors need the whole curvature: with any such row its inverse begins anew",
         ));
-        list.push(Output::check(check(at), "whether the inverse of the curvature at it was reached"));
+        list.push(Output::check(
+            check(at),
+            "whether the inverse of the curvature at it was reached",
+        ));
         list.push(Output::figure(
             whole_size(at),
             "the size of the joint curvature at that model, a number of some 10 bits: only if its inverse \
@@ -152,7 +157,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             whole_check(at),
             "whether the inverse of the curvature at it was reached, where it began anew",
         ));
-        list.push(Output::check(distance(at), "how far it is from the optimum, in standard errors"));
+        list.push(Output::check(
+            distance(at),
+            "how far it is from the optimum, in standard errors",
+        ));
     }
     if settings.inference {
         list.push(Output::result(

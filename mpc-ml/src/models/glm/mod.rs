@@ -34,10 +34,10 @@ pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates, Robust};
 
-use crate::model::Agreed;
 use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, Likelihood, ModelKind};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
+use crate::model::Agreed;
 use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Logistic or Poisson regression to the optimum.

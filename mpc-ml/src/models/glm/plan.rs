@@ -19,7 +19,7 @@ pub(super) const X_FRACTION: u32 = 12;
 /// The largest matrix that is inverted on shares.
 const MOST_ORDER: usize = 256;
 /// Rows that each party has for each coefficient where owners' inverses take the place of a joint one.
-const ROWS_A_COLUMN: u64 = 2;
+const ROWS_A_COLUMN: u64 = 1;
 /// Models that are revealed on the way where the study says that they may be, and steps in the clear
 /// from a model near the optimum else.
 const REVEALED: u32 = 6;
@@ -234,6 +234,15 @@ fn open(
             "is not possible with {order} coefficients, whose curvature is not inverted on shares (at \
              most {MOST_ORDER}); take finish = \"hidden\""
         );
+        return Err(Error::field("finish", rule));
+    }
+    if settings.family == Family::Poisson && finish == Finish::Hidden {
+        let rule = if few {
+            "is for all parties in a Poisson model: rates that leave the window of their series can only be \
+             told where the last steps are made in the clear. Give the model to all"
+        } else {
+            "is not possible in a Poisson model with so many coefficients: leave columns out"
+        };
         return Err(Error::field("finish", rule));
     }
     if settings.inference && finish == Finish::Hidden {

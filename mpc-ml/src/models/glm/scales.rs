@@ -27,6 +27,8 @@ const INTERCEPT_PULL: f64 = 0.02;
 const NEAR: f64 = 0.1;
 /// Steps on shares alone end at no fewer standard errors.
 const HIDDEN: f64 = 0.005;
+/// Bits by which lengths of steps have more room where the fit is not checked in the clear.
+const HIDDEN_ROOM: u32 = 10;
 /// How fine residuals are where the last steps are made in the clear.
 const OPEN_NOISE: f64 = 0.03;
 /// An honest party's rounding of its upper triangle stays below this part of a unit an entry: half of
@@ -71,6 +73,8 @@ pub(super) struct Warm {
     pub(super) slack: i128,
 }
 
+/// The matrix of a warm start has at most so many bits fewer than the first.
+const FEWER_BITS: u32 = 4;
 /// How much more a row may weigh in the second and third curvature than in the one before, as powers
 /// of two, and the least eigenvalue that is expected of the start.
 const RISES: [(u32, f64); 2] = [(2, 0.04), (1, 0.3)];
@@ -127,8 +131,8 @@ impl Scales {
                     // A quarter of a row's information: with less there is nothing to tell.
                     None => libm::ldexp(0.25, -(exponent as i32)),
                 };
-                let found = inverse(plan, least)?;
-                (warm, slack) = warm_starts(plan, &found);
+                let (found, chain, own) = inverses(plan, least)?;
+                (warm, slack) = (chain, own);
                 Some(found)
             }
             Preconditioner::Owners => None,
@@ -161,7 +165,9 @@ impl Scales {
     /// Steps are never lifted: only as much of the ring as the next product needs.
     fn wide(&mut self, plan: &GlmPlan) -> Result<(), Error> {
         let steps = self.steps_fraction();
-        let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period()).max(65);
+        // Where nothing is checked in the clear, no length may wrap: it is below the deviance.
+        let room = if plan.finish == Finish::Hidden { HIDDEN_ROOM } else { 0 };
+        let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period() + room).max(65);
         let known = self
             .inverse
             .as_ref()
@@ -191,8 +197,11 @@ impl Scales {
             }
             Preconditioner::Inverse => {
                 let fits = |&bits: &u32| self.opening(plan, self.exponent + bits, 1.0, 128).is_ok();
-                let bits = (LEAST_STEP_FRACTION..=STEP_FRACTION).rev().find(fits);
-                self.step_fraction = self.exponent + bits.unwrap_or(LEAST_STEP_FRACTION);
+                // d N units of rounding are at most half of a matrix that is at least 1.
+                let units = (plan.order() * plan.parties()) as f64;
+                let least = LEAST_STEP_FRACTION.max(libm::ceil(libm::log2(2.0 * units)) as u32);
+                let bits = (least..=STEP_FRACTION.max(least)).rev().find(fits);
+                self.step_fraction = self.exponent + bits.unwrap_or(least);
             }
         }
         // Refused here with the numbers.
@@ -260,6 +269,17 @@ impl Scales {
         libm::ceil(libm::log2(1.01 * libm::sqrt(inverse) * length.max(1e-6))) as i32
     }
 
+    /// A bound of the length sqrt(g P g) of a step whose square was revealed as `square`, made of a
+    /// gradient truncated to `fraction` bits: d N units of rounding times |P g| <= sqrt(|P|) length, and
+    /// what the rounding of P may hide.
+    pub(super) fn longest(&self, plan: &GlmPlan, square: f64, fraction: u32) -> f64 {
+        let inverse = self.penalty.map_or(1.0, |penalty| penalty.largest_inverse());
+        let units = (plan.order() * plan.parties()) as f64;
+        let rounding = libm::ldexp(units, -(fraction as i32)) * libm::sqrt(inverse);
+        // The rounding of P is at most half of it in the order of matrices: `lifted` sees to that.
+        2.0 * (rounding + libm::sqrt(square + rounding * rounding))
+    }
+
     /// Whether a step of `length` standard errors can be lifted from a ring of so many bits.
     ///
     /// # Errors
@@ -312,8 +332,9 @@ fn warm_starts(plan: &GlmPlan, first: &InversePlan) -> (Vec<Warm>, i128) {
             ..before.settings().clone()
         };
         match InversePlan::new(settings) {
-            Ok(next) => plans.push(next),
-            Err(_) => break,
+            // As fine as the first, so that slacks do not grow.
+            Ok(next) if next.fraction() + FEWER_BITS >= first.fraction() => plans.push(next),
+            _ => break,
         }
     }
     let own = rounding(plan);
@@ -333,8 +354,13 @@ pub(super) fn exponent(trace: f64) -> u32 {
     libm::ceil(libm::log2(trace.max(1.0) * 1.001 * 16.0 / 15.0)).max(1.0) as u32
 }
 
-/// The inverse that reaches as small eigenvalues as are wanted, or as fit.
-fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
+/// How often the least eigenvalue that is reached holds the slack: what rounding adds to a matrix must
+/// not pass for information where columns determine each other.
+const ABOVE_SLACK: f64 = 8.0;
+
+/// The inverse that reaches as small eigenvalues as are wanted, or as fit; those that begin at the one
+/// before them, where they fit as well; and the slack of the first matrix.
+fn inverses(plan: &GlmPlan, least: f64) -> Result<(InversePlan, Vec<Warm>, i128), Error> {
     let wanted = (-libm::log2(least)).max(1.0);
     let mut refused = None;
     // From the finest that fits, in steps of one bit.
@@ -351,13 +377,34 @@ fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
             aim: Aim::Checked,
             reuse: false,
         };
-        match InversePlan::new(settings) {
-            Ok(inverse) => return Ok(inverse),
-            Err(error) => refused = Some(error),
+        let inverse = match InversePlan::new(settings) {
+            Ok(inverse) => inverse,
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
+        let holds = |slack: i128| {
+            let slack = libm::ldexp(slack as f64, -(inverse.fraction() as i32));
+            ABOVE_SLACK * slack <= least
+        };
+        let (warm, slack) = warm_starts(plan, &inverse);
+        if holds(slack) {
+            return Ok((inverse, warm, slack));
+        }
+        let own = rounding(plan);
+        if holds(own) {
+            return Ok((inverse, Vec::new(), own));
         }
     }
-    Err(refused
-        .map_or_else(|| Error::Settings("an inverse cannot be planned".to_owned()), Error::from))
+    Err(refused.map_or_else(
+        || {
+            Error::Settings(
+                "an inverse of so many columns and rows has no room for its rounding".to_owned(),
+            )
+        },
+        Error::from,
+    ))
 }
 
 /// Fractional bits of the rows times what their owner expects: as many bits below the root of the joint
