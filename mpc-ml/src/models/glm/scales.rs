@@ -78,7 +78,7 @@ pub(super) struct Warm {
 /// The matrix of a warm start has at most so many bits fewer than the first.
 const FEWER_BITS: u32 = 4;
 /// The part of the whole curvature that a direction has at least, if it is to be told.
-const SMALLEST_PART: f64 = 1.0 / 4_194_304.0;
+const SMALLEST_PART: f64 = 1.0 / 2_097_152.0;
 /// How much more a row may weigh in the second and third curvature than in the one before, as powers
 /// of two, and the least eigenvalue that is expected of the start.
 const RISES: [(u32, f64); 2] = [(1, 0.1), (1, 0.3)];
@@ -132,7 +132,7 @@ impl Scales {
                 let least = match penalty {
                     // No eigenvalue is smaller, whatever the rows are.
                     Some(it) => libm::ldexp(it.pulls.0.min(it.pulls.1), -(exponent as i32)) / 1.01,
-                    // A quarter of a row's information, of a large study 2^-22 of all: with less there
+                    // A quarter of a row's information, of a large study 2^-21 of all: with less there
                     // is nothing to tell.
                     None => libm::ldexp(0.25, -(exponent as i32)).max(SMALLEST_PART),
                 };
