@@ -35,9 +35,9 @@ done
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-target}
 
-cargo build --release --locked -p parties --example bench
+cargo build --release --locked -p tools --bin bench
 if [ -n "$smoke" ]; then
-    exec "$target/release/examples/bench" --smoke
+    exec "$target/release/bench" --smoke
 fi
 
 measured=()
@@ -53,4 +53,4 @@ case ,$parts, in
             --link "$target/bench/link.jsonl")
         ;;
 esac
-exec "$target/release/examples/bench" --only "$parts" "${measured[@]}" "${json[@]}"
+exec "$target/release/bench" --only "$parts" "${measured[@]}" "${json[@]}"

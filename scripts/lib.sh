@@ -3,7 +3,7 @@
 
 target=${CARGO_TARGET_DIR:-target}
 party=$target/release/party
-compare=$target/release/examples/compare
+compare=$target/release/compare
 # The processes that run now, all of them started here.
 pids=()
 
@@ -13,7 +13,7 @@ build() {
         echo "cargo is not here: install a Rust toolchain from https://rustup.rs first" >&2
         return 1
     fi
-    cargo build --release --locked -p parties --bin party --example compare
+    cargo build --release --locked -p parties -p tools --bin party --bin compare
 }
 
 # end_processes: ends what was started here and still runs.

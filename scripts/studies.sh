@@ -2,12 +2,16 @@
 # Runs the studies of scripts/data as real processes over QUIC on this machine, and sets each result
 # beside its reference: pooled rows, double precision, scikit-learn and statsmodels. Prints a table,
 # writes target/studies/summary.json, and fails when a limit is missed (the limits are in
-# parties/examples/compare/cases.rs).
+# scripts/tools/src/bin/compare/cases.rs).
 #
 #   scripts/studies.sh                   what takes seconds to minutes
 #   scripts/studies.sh --large           flights_large and mnist_wide as well
 #   scripts/studies.sh --smoke           two small ones: that everything still works
 #   scripts/studies.sh --only SET        one data set, however large, or one study (SET/FILE)
+#   scripts/studies.sh --made-up         216 made-up studies instead, inside one process, each beside a
+#                                        float64 fit; writes target/studies/made-up.json, and fails when
+#                                        one is wrong or over 2% of those float64 can fit are refused.
+#                                        --family logistic|poisson, --number N, --every N: fewer of them
 #
 #   --correlations pairwise|dealer|both  where the correlated randomness comes from; the parties
 #                                        themselves unless told otherwise
@@ -17,17 +21,20 @@ set -euo pipefail
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; }
 
 filters=()
-sources=(pairwise)
+correlations=pairwise
+made_up=
+made_up_filters=()
 summary=
 while [ $# -gt 0 ]; do
     case $1 in
         --large | --smoke) filters+=("$1"); shift ;;
         --only) filters+=("$1" "${2:?--only needs the name of a set}"); shift 2 ;;
+        --made-up) made_up=1; shift ;;
+        --family | --number | --every) made_up_filters+=("$1" "${2:?$1 needs a value}"); shift 2 ;;
         --json) summary=$(realpath -m "${2:?--json needs a file}"); shift 2 ;;
         --correlations)
             case ${2-} in
-                pairwise | dealer) sources=("$2") ;;
-                both) sources=(pairwise dealer) ;;
+                pairwise | dealer | both) correlations=$2 ;;
                 *) usage >&2; exit 2 ;;
             esac
             shift 2 ;;
@@ -36,11 +43,26 @@ while [ $# -gt 0 ]; do
     esac
 done
 
+if [ -z "$made_up" ] && [ "${#made_up_filters[@]}" -gt 0 ]; then usage >&2; exit 2; fi
+if [ -n "$made_up" ] && [ "${#filters[@]}" -gt 0 ]; then usage >&2; exit 2; fi
+
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 folder=$target/studies
+
+if [ -n "$made_up" ]; then
+    cargo build --release --locked -p tools --bin made-up
+    mkdir -p "$folder"
+    exec "$target/release/made-up" "${summary:-$folder/made-up.json}" --correlations "$correlations" \
+        "${made_up_filters[@]}"
+fi
+
 summary=${summary:-$folder/summary.json}
+case $correlations in
+    both) sources=(pairwise dealer) ;;
+    *) sources=("$correlations") ;;
+esac
 
 finish() {
     if [ "$1" -ne 0 ]; then echo "The studies failed; everything is in $folder" >&2; fi

@@ -51,6 +51,7 @@ pub mod trig;
 
 pub use error::Error;
 pub use mpc_net::Tag;
+pub use offload::offload;
 pub use session::{
     Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
 };

@@ -7,7 +7,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// [`Error::Internal`] when the work panicked.
-pub(crate) async fn offload<T: Send + 'static>(
+pub async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)

@@ -19,6 +19,7 @@ use mpc_core::testing::{World, stream_with};
 use mpc_core::{
     Batch, Error, Fixed, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Shared, Tag,
 };
+use mpc_net::AbortCode;
 use mpc_net::fault::{Fault, FaultPlan, View};
 use mpc_net::memory::{MemoryTransport, MeshOptions};
 use scenario::{NAMES, mesh};
@@ -330,4 +331,54 @@ fn the_dealer_waits_for_busy_parties() {
     for result in results {
         result.expect("the dealer is still there");
     }
+}
+
+#[test]
+fn outputs_can_be_added_and_none_can_be_named_again() {
+    let world = World::new(2).outputs(Outputs::none().allow("count", Recipients::All));
+    let results = world.run(async |mut session| {
+        let one = Shared::column(vec![Z64(1)]);
+        let early = session.reveal("sum", &one, 64, 0).await;
+        assert!(matches!(early, Err(Error::Reveal { .. })), "{early:?}");
+        session.allow(Outputs::none().allow("sum", Recipients::All))?;
+        let sum = session.reveal("sum", &one, 64, 0).await?;
+        // What was revealed is not revealed again under a name that is given anew.
+        for label in ["sum", "count"] {
+            let again = session.allow(Outputs::none().allow(label, Recipients::All));
+            assert!(matches!(again, Err(Error::Reveal { .. })), "{label}");
+        }
+        assert!(session.reveal("sum", &one, 64, 0).await.is_err());
+        Ok::<_, Error>(sum)
+    });
+    for result in results {
+        assert_eq!(result.unwrap(), Some(vec![2]));
+    }
+}
+
+/// A node that cannot agree on a session says so, and the others need not wait for it.
+#[test]
+fn a_node_that_establishes_no_session_tells_the_others_why() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let options = MeshOptions::default().timeout(Duration::from_secs(15)).names(NAMES);
+    let mut nodes = options.mesh(3).into_iter();
+    let (a, b, c) = (nodes.next().unwrap(), nodes.next().unwrap(), nodes.next().unwrap());
+    // The offer of b to a alone is cut short; c hears nothing but what a says.
+    b.inject(FaultPlan::new(Fault::Short { bytes: 1 }).at_message(0));
+    let establish = |transport: MemoryTransport| {
+        let options = SessionOptions { parties: 3, context: [0; 32], outputs: Outputs::none() };
+        Session::establish(Box::new(transport), options)
+    };
+    let begin = std::time::Instant::now();
+    let ends = runtime.block_on(async {
+        let all = async { tokio::join!(establish(a), establish(b), establish(c)) };
+        tokio::time::timeout(LIMIT, all).await.expect("ends in time")
+    });
+    let errors = [ends.0, ends.1, ends.2].map(|end| end.unwrap_err());
+    assert_eq!(errors[0].code(), AbortCode::PeerMisbehaved, "{}", errors[0]);
+    for error in &errors[1..] {
+        let text = error.to_string();
+        assert!(text.contains("gave up") && text.contains("bytes"), "{text}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
 }

@@ -9,6 +9,14 @@ pub enum Error {
     /// A protocol failed.
     #[error(transparent)]
     Protocol(#[from] mpc_core::Error),
+    /// A setting, or another public fact of the study, breaks a rule.
+    #[error("{field} {rule}")]
+    Field {
+        /// Its path, for example `sigmoid.window`.
+        field: String,
+        /// The rule, as the end of a sentence that begins with the field.
+        rule: String,
+    },
     /// The settings of the study do not fit together; the message has the numbers.
     #[error("{0}")]
     Settings(String),
@@ -18,17 +26,32 @@ pub enum Error {
     /// A fit did not get to its optimum; its coefficients were not revealed.
     #[error("{0}")]
     NotConverged(String),
+    /// Columns that nearly determine each other, by their places in the design matrix (the intercept
+    /// last); nothing else was revealed.
+    #[error(
+        "columns {columns:?} of the design matrix (counted from 0, the intercept last) nearly determine \
+         each other, or decide the target by themselves: leave one of them out, merge levels that are \
+         rare, or set l2"
+    )]
+    Determined {
+        /// Their places.
+        columns: Vec<usize>,
+    },
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl Error {
+    pub(crate) fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), rule: rule.into() }
+    }
+
     /// Whether all parties come to the same error at the same place, because it follows from what
     /// was revealed to all of them.
     #[must_use]
     pub fn seen_by_all(&self) -> bool {
-        matches!(self, Self::NotConverged(_) | Self::Unusable(_))
+        matches!(self, Self::NotConverged(_) | Self::Unusable(_) | Self::Determined { .. })
     }
 
     /// The class of the error, as the peers would be told.
@@ -36,7 +59,7 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) => {
+            Self::Field { .. } | Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) | Self::Determined { .. } => {
                 AbortCode::Configuration
             }
             Self::Data(_) => AbortCode::LocalInput,

@@ -7,10 +7,11 @@
 //! rows allow.
 
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Cost, Outputs, Recipients, Session, Shared, fixed};
+use mpc_core::{Cost, Recipients, Session, Shared, fixed};
 
 use crate::data::{JointColumn, Standardisation};
 use crate::error::Error;
+use crate::model::Output;
 
 /// The output of the first round: how many cells are there, and their mean, for each column.
 pub const MEANS: &str = "column counts and means";
@@ -24,10 +25,34 @@ const MOST_FRACTION: u32 = 100;
 /// No sum has more bits.
 const SUM_BITS: i32 = 126;
 
-/// Allows the outputs of [`joint`] to be revealed to everybody.
+/// What [`joint`] reveals of these columns among `parties` parties; nothing of no columns.
 #[must_use]
-pub fn allow(outputs: Outputs) -> Outputs {
-    outputs.allow(MEANS, Recipients::All).allow(DEVIATIONS, Recipients::All)
+pub fn outputs(columns: &[&str], parties: usize) -> Vec<Output> {
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let names = columns.join(", ");
+    let mut why = "numeric columns are brought to a common scale; the model file holds these \
+                   figures, so that new rows can be scaled in the same way"
+        .to_owned();
+    why += if parties == 2 {
+        ". WARNING: with two parties, each can subtract its own part and learns the other's count, \
+         mean and standard deviation of these columns exactly; give constants in the study (scale \
+         = { mean = .., std = .. }) to avoid this"
+    } else {
+        ". The parties who work together learn the figures of the remaining ones taken together; \
+         if all but one do, exactly those of that one"
+    };
+    let means = format!(
+        "of each jointly scaled column ({names}): the number of cells present and their mean over \
+         all parties' rows"
+    );
+    let deviations = "of each of these columns: the standard deviation over all parties' rows";
+    let everybody = Recipients::All;
+    vec![
+        Output::result(MEANS, everybody, means, why),
+        Output::result(DEVIATIONS, everybody, deviations, "as for their means"),
+    ]
 }
 
 /// What [`joint`] costs `me` for `columns` columns: two rounds.

@@ -1,10 +1,14 @@
 //! Made-up data with a known law, for benchmarks and tests.
 
+mod draw;
+pub mod studies;
+
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
 use crate::plaintext::sigmoid;
 use crate::rows::Rows;
+use draw::{normal, uniform};
 
 /// `rows` rows of `columns` standard normal entries, split over `parties` parties as evenly as
 /// possible; w standard normal; the label is 1 with probability sigmoid(3 x w / 10).
@@ -26,14 +30,4 @@ pub fn logistic(rows: usize, columns: usize, parties: usize, seed: u64) -> Vec<R
             Rows::new(x, y, columns)
         })
         .collect()
-}
-
-fn uniform(rng: &mut ChaCha20Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// By Box and Muller.
-fn normal(rng: &mut ChaCha20Rng) -> f64 {
-    let radius = libm::sqrt(-2.0 * libm::log(1.0 - uniform(rng)));
-    radius * libm::cos(std::f64::consts::TAU * uniform(rng))
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mpc_ml::artifact::{
-    ExactRecord, Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
+    Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
 };
 use mpc_ml::data::{
     BinaryTarget, Categorical, CategoricalMissing, Encoded, Feature, FeatureKind, Numeric,
@@ -130,7 +130,7 @@ fn reference_model(fit: &Value) -> Model {
         l2: fit["lambda"].as_f64().unwrap_or(0.0),
         inference: None,
         training: TrainingRecord {
-            solver: SolverRecord::Exact(ExactRecord { condition: 1.0 }),
+            solver: SolverRecord::of("exact", &serde_json::json!({ "condition": 1.0 })),
             iterations: 0,
             rows_used: 3563,
             rows_dropped: 0,

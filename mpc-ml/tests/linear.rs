@@ -5,16 +5,15 @@
 use std::fs;
 use std::path::Path;
 
-use mpc_core::correlations::CorrelationSource;
+use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
-use mpc_ml::solvers::exact::{self, LinearFit, Regression};
-use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Rows, plaintext};
+use mpc_ml::data::STANDARDISED;
+use mpc_ml::model::{Facts, Run, ledger};
+use mpc_ml::models::linear::{CHECK, Linear, LinearFit, plaintext};
+use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan, Rows};
 use serde_json::Value;
-
-/// What a jointly standardised column is planned with.
-const STANDARDISED: f64 = 1.0 + 1.0 / 16384.0;
 
 struct Study {
     /// All training rows, standardised.
@@ -80,18 +79,21 @@ impl Study {
     }
 }
 
-fn settings(data: &[Rows], target: (f64, f64), condition: f64) -> LinearSettings {
+fn settings(condition: f64) -> LinearSettings {
     LinearSettings {
-        rows: data.iter().map(|rows| rows.len() as u64).collect(),
-        mean_squares: vec![STANDARDISED; data[0].columns()],
         intercept: true,
         l2: 0.0,
         clip: 8.0,
         condition,
-        target,
-        release_fraction: 20,
+        release_bits: 20,
         inference: true,
     }
+}
+
+fn facts(data: &[Rows], square: f64, target: (f64, f64)) -> Facts {
+    let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
+    let facts = Facts::horizontal(&rows, vec![square; data[0].columns()], Origin::Dealer);
+    Facts { target: Some(target), ..facts }
 }
 
 /// Fits jointly, checks rounds and bytes against the plan, and gives what every party learned.
@@ -102,18 +104,20 @@ fn try_fit(plan: &LinearPlan, data: &[Rows], outputs: Outputs) -> Vec<Result<Lin
         let mut source = DealerSource::start(&mut session)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("fit");
-        let regression = Regression::begin(&plan, &data[me], &mut source, &session).await?;
-        let fit = regression.run(&mut source, &mut session).await?;
-        let (phase, cost) =
-            (session.meter().phase("fit"), plan.training_cost(me) + plan.release_cost(me));
+        let data = data[me].clone().into();
+        let (source, progress) = (&mut source, &mut |_| {});
+        let mut run = Run { session: &mut session, source, progress };
+        let fitted = Linear::fit(&plan, &data, &mut run).await?;
+        let fit = Linear::release(&plan, fitted, &data, &mut run).await?;
+        let (phase, cost) = (run.session.meter().phase("fit"), plan.cost(me));
         assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
-        source.finish().await?;
+        run.source.finish().await?;
         Ok::<_, Error>(fit.expect("everybody receives the model"))
     })
 }
 
 fn fit(plan: &LinearPlan, data: &[Rows]) -> LinearFit {
-    let outputs = exact::allow(plan, Outputs::none(), Recipients::All);
+    let outputs = ledger(&plan.outputs());
     let mut fits: Vec<_> =
         try_fit(plan, data, outputs).into_iter().map(|fit| fit.expect("fits")).collect();
     assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same");
@@ -132,7 +136,8 @@ fn compare(name: &str, target: (f64, f64), condition: f64, tolerance: f64) {
     let errors = study.reference("unpenalised", "se");
     for parties in [2, 3, 5] {
         let data = study.divided(parties);
-        let plan = LinearPlan::new(settings(&data, target, condition)).expect("the plan fits");
+        let facts = facts(&data, STANDARDISED, target);
+        let plan = Linear::plan(&settings(condition), &facts).expect("the plan fits");
         let fit = fit(&plan, &data);
         let got = fit.std_errors.expect("asked for");
         let off: Vec<f64> =
@@ -143,7 +148,7 @@ fn compare(name: &str, target: (f64, f64), condition: f64, tolerance: f64) {
         println!(
             "{name}, {parties} parties: {} rounds, off by {:.1e} of the largest and {beside:.1e} \
              standard errors; standard errors off by {se:.1e}; check {:.1e}",
-            (plan.training_cost(0) + plan.release_cost(0)).rounds,
+            plan.cost(0).rounds,
             largest(&off) / largest(&coefficients[..study.columns.len()]),
             fit.check,
         );
@@ -155,8 +160,8 @@ fn compare(name: &str, target: (f64, f64), condition: f64, tolerance: f64) {
 
         // The penalised fit.
         let l2 = study.reference["l2"]["lambda"].as_f64().unwrap();
-        let ridge = LinearSettings { l2, ..settings(&data, target, condition) };
-        let ridge = LinearPlan::new(ridge).expect("the plan fits");
+        let ridge = LinearSettings { l2, ..settings(condition) };
+        let ridge = Linear::plan(&ridge, &facts).expect("the plan fits");
         let fit = self::fit(&ridge, &data);
         assert!(fit.std_errors.is_none(), "a penalty leaves no standard errors");
         let expected = study.reference("l2", "coef");
@@ -207,16 +212,10 @@ fn synthetic(rows: usize, columns: usize, parties: usize) -> Vec<Rows> {
 fn without_an_intercept_it_is_the_plaintext_twin() {
     for (parties, intercept, l2) in [(2, false, 0.0), (3, false, 0.1), (2, true, 0.0)] {
         let data = synthetic(300, 4, parties);
-        let own = LinearSettings {
-            intercept,
-            l2,
-            clip: 0.75,
-            mean_squares: vec![0.5625; 4],
-            ..settings(&data, (-3.0, 9.0), 10.0)
-        };
-        let plan = LinearPlan::new(own.clone()).expect("fits");
+        let own = LinearSettings { intercept, l2, clip: 0.75, ..settings(10.0) };
+        let plan = Linear::plan(&own, &facts(&data, 0.5625, (-3.0, 9.0))).expect("fits");
         let joint = fit(&plan, &data);
-        let (clear, diagonal) = plaintext::least_squares(&own, &data);
+        let (clear, diagonal) = plaintext::least_squares(&plan, &data);
         for (a, b) in joint.coefficients.iter().zip(&clear) {
             assert!((a - b).abs() < 1e-4, "{a} against {b}");
         }
@@ -233,16 +232,12 @@ fn without_an_intercept_it_is_the_plaintext_twin() {
 fn the_cost_does_not_depend_on_the_rows() {
     let costs = [100, 100_000].map(|rows| {
         let data = synthetic(rows, 5, 3);
-        let own = LinearSettings {
-            mean_squares: vec![1.0; 5],
-            inference: false,
-            ..settings(&data, (-20.0, 20.0), 10.0)
-        };
-        let plan = LinearPlan::new(own).expect("fits");
+        let own = LinearSettings { inference: false, ..settings(10.0) };
+        let plan = Linear::plan(&own, &facts(&data, 1.0, (-20.0, 20.0))).expect("fits");
         // `try_fit` compares the cost with the meter.
         let fit = fit(&plan, &data);
         assert!(fit.statistics.is_none() && fit.std_errors.is_none());
-        (0..3).map(|me| plan.training_cost(me) + plan.release_cost(me)).collect::<Vec<_>>()
+        (0..3).map(|me| plan.cost(me)).collect::<Vec<_>>()
     });
     assert_eq!(costs[0], costs[1]);
 }
@@ -256,18 +251,19 @@ fn collinear_designs_are_refused_and_nothing_is_revealed() {
             let x = rows.x().chunks(3).flat_map(|x| [x[0], x[1], (x[0] + x[1]) / 2.0]).collect();
             *rows = Rows::new(x, rows.y().to_vec(), 3);
         }
-        let own =
-            LinearSettings { mean_squares: vec![1.0; 3], ..settings(&data, (-20.0, 20.0), 100.0) };
-        let plan = LinearPlan::new(own).expect("fits");
+        let facts = facts(&data, 1.0, (-20.0, 20.0));
+        let plan = Linear::plan(&settings(100.0), &facts).expect("fits");
         // Nothing but the check may be revealed: an attempt would be another error.
-        let check = Outputs::none().allow(exact::CHECK, Recipients::All);
+        let checks: Vec<_> = plan.outputs().into_iter().filter(|output| output.check).collect();
+        assert!(matches!(checks.as_slice(), [check] if check.label == CHECK));
+        let check = ledger(&checks);
         for result in try_fit(&plan, &data, check) {
             let error = result.expect_err("refused").to_string();
-            assert!(error.contains("too ill-conditioned for training.condition 100"), "{error}");
+            assert!(error.contains("too ill-conditioned for condition 100"), "{error}");
         }
-        let own = LinearSettings { l2: 0.01, ..plan.settings().clone() };
-        let ridge = LinearPlan::new(own.clone()).expect("fits");
-        let (clear, _) = plaintext::least_squares(&own, &data);
+        let own = LinearSettings { l2: 0.01, ..settings(100.0) };
+        let ridge = Linear::plan(&own, &facts).expect("fits");
+        let (clear, _) = plaintext::least_squares(&ridge, &data);
         for (a, b) in fit(&ridge, &data).coefficients.iter().zip(&clear) {
             assert!((a - b).abs() < 1e-4, "{a} against {b}");
         }
@@ -277,16 +273,21 @@ fn collinear_designs_are_refused_and_nothing_is_revealed() {
 #[test]
 fn what_does_not_fit_is_refused_with_the_numbers() {
     let data = synthetic(200, 3, 2);
-    let base = settings(&data, (0.0, 1.0), 10.0);
-    let refused = |change: &dyn Fn(&mut LinearSettings)| {
-        let mut own = base.clone();
-        change(&mut own);
-        LinearPlan::new(own).expect_err("refused").to_string()
+    let refused = |change: &dyn Fn(&mut LinearSettings, &mut Facts)| {
+        let (mut own, mut facts) = (settings(10.0), facts(&data, STANDARDISED, (0.0, 1.0)));
+        change(&mut own, &mut facts);
+        Linear::plan(&own, &facts).expect_err("refused").to_string()
     };
-    assert!(refused(&|s| s.condition = 1e8).contains("condition 100000000"));
-    assert!(refused(&|s| s.target = (1.0, 1.0)).contains("from 1 to 1"));
-    assert!(refused(&|s| s.rows = vec![2, 2]).contains("4 rows"));
-    assert!(refused(&|s| s.mean_squares[0] = 100.0).contains("mean square"));
-    assert!(refused(&|s| s.l2 = f64::NAN).contains("l2"));
-    assert!(refused(&|s| s.rows = vec![5]).contains("two parties"));
+    let rows = |rows: &[u64]| Facts::horizontal(rows, vec![STANDARDISED; 3], Origin::Dealer);
+    let target = Some((0.0, 1.0));
+    assert!(refused(&|s, _| s.condition = 1e8).contains("condition is 100000000"));
+    assert!(refused(&|s, _| s.condition = 1e6).contains("condition 1000000"));
+    assert!(refused(&|_, f| f.target = Some((1.0, 1.0))).contains("from 1 to 1"));
+    assert!(refused(&|_, f| f.target = None).contains("target"));
+    assert!(refused(&|_, f| *f = Facts { target, ..rows(&[2, 2]) }).contains("rows are 4"));
+    assert!(refused(&|_, f| f.mean_squares[0] = 100.0).contains("mean_squares"));
+    assert!(refused(&|s, _| s.l2 = f64::NAN).contains("l2"));
+    assert!(refused(&|_, f| *f = Facts { target, ..rows(&[5]) }).contains("two parties"));
+    assert!(refused(&|_, f| f.recipients = Recipients::One(0)).contains("recipients"));
+    assert!(refused(&|_, f| f.offset = Some((0.0, 1.0))).contains("offsets"));
 }

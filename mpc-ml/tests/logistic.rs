@@ -3,17 +3,15 @@
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
-use mpc_core::{Outputs, Recipients};
-use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Agreed, Error, Rows, SgdPlan, SgdSettings, plaintext, synthetic};
+use mpc_ml::model::{Facts, Progress, Run, ledger};
+use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit, plaintext};
+use mpc_ml::{Agreed, Error, Model, Plan, Rows, SgdPlan, SgdSettings, synthetic};
 
-fn settings(data: &[Rows]) -> SgdSettings {
+const ACCURATE: Sigmoid = Sigmoid { window: 64, terms: 16, fit: SigmoidFit::Plain };
+
+fn settings() -> SgdSettings {
     SgdSettings {
-        origin: Origin::Dealer,
-        rows: data.iter().map(|rows| rows.len() as u64).collect(),
-        columns: data[0].columns() as u32,
         intercept: true,
         l2: 0.0,
         clip: 8.0,
@@ -23,44 +21,54 @@ fn settings(data: &[Rows]) -> SgdSettings {
         decay: 0.0,
         momentum: 0.0,
         seed: 1,
-        window: 7,
-        terms: 12,
-        weighting: Weighting::Weighted,
-        release_fraction: 20,
+        sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
+        release_bits: 20,
     }
+}
+
+fn plan(settings: &SgdSettings, data: &[Rows], origin: Origin) -> SgdPlan {
+    let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
+    let facts = Facts::horizontal(&rows, vec![1.0; data[0].columns()], origin);
+    Sgd::plan(settings, &facts).expect("the plan fits")
 }
 
 /// Trains jointly, checks rounds and bytes against the plan, and gives the coefficients.
 fn train(plan: &SgdPlan, data: &[Rows]) -> Vec<f64> {
-    let origin = plan.settings().origin;
-    let world =
-        World::new(data.len()).outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let origin = plan.facts().origin;
+    let world = World::new(data.len()).outputs(ledger(&plan.outputs()));
     let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let results = world.run(async |mut session| {
         let me = session.me();
-        let rows = data[me].ordered(&plan.schedule().own_order(me));
+        let data = data[me].clone().into();
         let mut source: Box<dyn CorrelationSource> = match origin {
             Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
         };
         let plan = Agreed::among(plan.clone(), &mut session).await?;
-        let training = Training::begin(&plan, &rows, &mut *source, &mut session).await?;
-        session.meter().enter("training");
-        let weights = training.run(&mut session, |_, _| {}).await?;
-        let phase = session.meter().phase("training");
+        let mut steps = 0;
+        let mut heard = |progress| {
+            if let Progress::Step { done, total, .. } = progress {
+                assert_eq!((done, total), (steps + 1, plan.iterations()));
+                steps = done;
+            }
+        };
+        let mut run = Run { session: &mut session, source: &mut *source, progress: &mut heard };
+        run.session.meter().enter("training");
+        let fitted = Sgd::fit(&plan, &data, &mut run).await?;
+        let phase = run.session.meter().phase("training");
         let cost = plan.training_cost(me);
         assert_eq!(phase.rounds, 3 * plan.iterations());
         assert_eq!(phase.rounds, cost.rounds);
-        for peer in 0..data.len() {
+        for peer in 0..plan.parties() {
             assert_eq!(phase.peers[peer].sent, cost.bytes[peer], "bytes to {peer}");
         }
         let framing = phase.sent_framed() as f64 / phase.sent() as f64 - 1.0;
         assert!(plan.settings().batch < 128 || framing < 0.1, "framing is {framing}");
-        session.meter().enter("release");
-        let coefficients = sgd::release(&plan, &weights, &mut session).await?;
+        run.session.meter().enter("release");
+        let fit = Sgd::release(&plan, fitted, &data, &mut run).await?;
         assert_eq!(session.meter().phase("release").sent(), plan.release_cost(me).sent());
         source.finish().await?;
-        Ok::<_, Error>(coefficients.expect("everybody receives the model"))
+        Ok::<_, Error>(fit.expect("everybody receives the model").coefficients)
     });
     let models: Vec<_> = results.into_iter().map(|r| r.expect("trains")).collect();
     assert!(models.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same model");
@@ -71,8 +79,8 @@ fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-fn compare(settings: SgdSettings, data: &[Rows], bound: f64) {
-    let plan = SgdPlan::new(settings).expect("the plan fits");
+fn compare(settings: &SgdSettings, data: &[Rows], origin: Origin, bound: f64) {
+    let plan = plan(settings, data, origin);
     let joint = train(&plan, data);
     let ordered: Vec<_> = data
         .iter()
@@ -90,7 +98,7 @@ fn the_study_of_the_design_with_the_default_window() {
     for parties in [2, 3, 5] {
         for l2 in [0.0, 0.01] {
             let data = synthetic::logistic(10_000, 100, parties, 1);
-            compare(SgdSettings { l2, ..settings(&data) }, &data, 4e-3);
+            compare(&SgdSettings { l2, ..settings() }, &data, Origin::Dealer, 4e-3);
         }
     }
 }
@@ -100,14 +108,8 @@ fn the_study_of_the_design_with_an_accurate_sigmoid() {
     for parties in [2, 3, 5] {
         for l2 in [0.0, 0.01] {
             let data = synthetic::logistic(10_000, 100, parties, 1);
-            let accurate = SgdSettings {
-                l2,
-                window: 6,
-                terms: 16,
-                weighting: Weighting::Plain,
-                ..settings(&data)
-            };
-            compare(accurate, &data, 5e-4);
+            let accurate = SgdSettings { l2, sigmoid: ACCURATE, ..settings() };
+            compare(&accurate, &data, Origin::Dealer, 5e-4);
         }
     }
 }
@@ -115,14 +117,12 @@ fn the_study_of_the_design_with_an_accurate_sigmoid() {
 /// Without a dealer the phasors have a few bits, and noise without a mean in place of the others.
 #[test]
 fn the_study_of_the_design_without_a_dealer() {
-    let pairwise = |data: &[Rows]| SgdSettings { origin: Origin::Pairwise, ..settings(data) };
     let data = synthetic::logistic(10_000, 100, 3, 1);
-    compare(pairwise(&data), &data, 4e-3);
+    compare(&settings(), &data, Origin::Pairwise, 4e-3);
     for parties in [2, 5] {
         let data = synthetic::logistic(2_000, 20, parties, 1);
-        let (window, terms, weighting) = (6, 16, Weighting::Plain);
-        let accurate = SgdSettings { window, terms, weighting, l2: 0.01, ..pairwise(&data) };
-        compare(accurate, &data, 4e-3);
+        let accurate = SgdSettings { sigmoid: ACCURATE, l2: 0.01, ..settings() };
+        compare(&accurate, &data, Origin::Pairwise, 4e-3);
     }
 }
 
@@ -132,36 +132,42 @@ fn momentum_decay_and_uneven_owners() {
     let whole = synthetic::logistic(1200, 7, 1, 3).remove(0);
     let part = |from: usize, to: usize| whole.ordered(&(from..to).collect::<Vec<_>>());
     let data = [part(0, 700), part(700, 705), part(705, 1200)];
-    let base = SgdSettings {
-        batch: 50,
-        epochs: 8,
-        window: 6,
-        terms: 16,
-        weighting: Weighting::Plain,
-        learning_rate: 0.1,
-        ..settings(&data)
-    };
-    compare(SgdSettings { momentum: 0.9, l2: 0.01, ..base.clone() }, &data, 1e-3);
-    compare(SgdSettings { decay: 0.3, learning_rate: 0.7, ..base.clone() }, &data, 1e-3);
-    compare(SgdSettings { intercept: false, ..base.clone() }, &data, 1e-3);
-    let pairwise = SgdSettings { origin: Origin::Pairwise, ..base };
-    compare(SgdSettings { momentum: 0.9, l2: 0.01, ..pairwise.clone() }, &data, 2e-2);
-    compare(SgdSettings { decay: 0.3, learning_rate: 0.7, ..pairwise }, &data, 1e-2);
+    let base =
+        SgdSettings { batch: 50, epochs: 8, sigmoid: ACCURATE, learning_rate: 0.1, ..settings() };
+    let momentum = SgdSettings { momentum: 0.9, l2: 0.01, ..base.clone() };
+    let decay = SgdSettings { decay: 0.3, learning_rate: 0.7, ..base.clone() };
+    compare(&momentum, &data, Origin::Dealer, 1e-3);
+    compare(&decay, &data, Origin::Dealer, 1e-3);
+    compare(&SgdSettings { intercept: false, ..base }, &data, Origin::Dealer, 1e-3);
+    compare(&momentum, &data, Origin::Pairwise, 2e-2);
+    compare(&decay, &data, Origin::Pairwise, 1e-2);
 }
 
 #[test]
-fn parties_with_different_plans_do_not_begin() {
-    let data = synthetic::logistic(100, 3, 2, 1);
-    let results = World::new(2).run(async |mut session| {
-        let me = session.me();
-        let mut own = SgdSettings { batch: 10, ..settings(&data) };
-        own.learning_rate += me as f64 * 0.1;
-        let plan = SgdPlan::new(own).expect("fits");
-        let error = Agreed::among(plan, &mut session).await.err();
-        Ok::<_, Error>(error.map(|e| e.to_string()))
-    });
-    for result in results {
-        let error = result.expect("runs").expect("refused");
-        assert!(error.contains("another plan"), "{error}");
-    }
+fn parties_with_different_plans_learn_what_differs() {
+    let differ = |change: &dyn Fn(&mut SgdSettings, &mut Facts)| {
+        let results = World::new(2).run(async |mut session| {
+            let mut own = SgdSettings { batch: 10, ..settings() };
+            let mut facts = Facts::horizontal(&[50, 50], vec![1.0; 3], Origin::Dealer);
+            if session.me() == 1 {
+                change(&mut own, &mut facts);
+            }
+            let plan = Sgd::plan(&own, &facts).expect("fits");
+            let error = Agreed::among(plan, &mut session).await.err();
+            Ok::<_, Error>(error.map(|e| e.to_string()))
+        });
+        let mut errors = results.into_iter().map(|result| result.expect("runs").expect("refused"));
+        let error = errors.next().expect("two parties");
+        assert!(errors.all(|other| other.split_once(' ').map(|(_, rest)| rest)
+            == error.split_once(' ').map(|(_, rest)| rest)));
+        error
+    };
+    let error = differ(&|settings, _| settings.learning_rate += 0.1);
+    assert!(error.contains("another plan (learning_rate)"), "{error}");
+    let error = differ(&|settings, _| settings.sigmoid.terms = 11);
+    assert!(error.contains("another plan (sigmoid)"), "{error}");
+    let error = differ(&|_, facts| facts.mean_squares[1] = 0.5);
+    assert!(error.contains("another plan (mean_squares)"), "{error}");
+    let error = differ(&|_, facts| facts.origin = Origin::Pairwise);
+    assert!(error.contains("another plan (origin)"), "{error}");
 }

@@ -2,13 +2,14 @@
 //! what tables of any kind become: read, standardised jointly and encoded as a node does it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use mpc_core::Outputs;
+use mpc_core::correlations::Origin;
 use mpc_core::testing::World;
 use mpc_ml::data::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget,
-    Scaling, Schema, Standardisation, Table, Target, encode,
+    Scaling, Schema, Standardisation, Table, Target, encode, mean_squares, total_mean_square,
 };
-use mpc_ml::plan::linear::{X_FRACTION, mean_squares, total_mean_square};
+use mpc_ml::model::{Facts, ledger};
+use mpc_ml::models::linear::X_FRACTION;
 use mpc_ml::{LinearPlan, LinearSettings, standardise};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -180,17 +181,18 @@ impl Case {
 
     /// What is inverted has a trace of at most 15/16.
     fn fits(&self, each: &[f64], total: f64) -> Result<(), TestCaseError> {
-        let plan = LinearPlan::new(LinearSettings {
-            rows: self.rows.iter().map(|&rows| rows as u64).collect(),
-            mean_squares: each.to_vec(),
+        let rows: Vec<u64> = self.rows.iter().map(|&rows| rows as u64).collect();
+        let facts = Facts::horizontal(&rows, each.to_vec(), Origin::Dealer);
+        let facts = Facts { target: Some((0.0, 1.0)), ..facts };
+        let settings = LinearSettings {
             intercept: true,
             l2: 0.0,
             clip: self.clip,
             condition: 50.0,
-            target: (0.0, 1.0),
-            release_fraction: 12,
+            release_bits: 12,
             inference: false,
-        });
+        };
+        let plan = LinearPlan::new(&settings, &facts);
         if let Ok(plan) = plan {
             let trace = (total + 1.0) / plan.scale();
             prop_assert!(trace <= 15.0 / 16.0, "the trace is {trace}");
@@ -202,7 +204,7 @@ impl Case {
 /// The joint statistics; none where a column cannot be standardised.
 fn standardised(tables: &[Table]) -> Option<Vec<Standardisation>> {
     let rows = tables.iter().map(|table| table.rows() as u64).sum();
-    let world = World::new(tables.len()).outputs(standardise::allow(Outputs::none()));
+    let world = World::new(tables.len()).outputs(ledger(&standardise::outputs(&["all"], 2)));
     let all = world.run(async |mut session| {
         let columns = tables[session.me()].joint_columns();
         standardise::joint(&columns, rows, &mut session).await

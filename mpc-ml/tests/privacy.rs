@@ -11,11 +11,10 @@ use law::{Runs, uniform, words};
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::protocols::fit::Weighting;
 use mpc_core::testing::World;
-use mpc_core::{Outputs, Recipients};
-use mpc_ml::solvers::sgd::{self, COEFFICIENTS, Training};
-use mpc_ml::{Agreed, Error, Rows, SgdPlan, SgdSettings, synthetic};
+use mpc_ml::model::{Facts, Run, ledger};
+use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
+use mpc_ml::{Agreed, Error, Model, Plan, Rows, SgdPlan, SgdSettings, synthetic};
 use mpc_net::PartyId;
 use mpc_net::fault::{Seen, View};
 use mpc_net::memory::MemoryTransport;
@@ -25,11 +24,8 @@ const DEALER: usize = PARTIES;
 const ROWS: usize = 180;
 const COLUMNS: usize = 15;
 
-fn plan(origin: Origin) -> SgdPlan {
-    SgdPlan::new(SgdSettings {
-        origin,
-        rows: vec![(ROWS / PARTIES) as u64; PARTIES],
-        columns: COLUMNS as u32,
+fn settings() -> SgdSettings {
+    SgdSettings {
         intercept: true,
         l2: 0.01,
         clip: 8.0,
@@ -39,12 +35,14 @@ fn plan(origin: Origin) -> SgdPlan {
         decay: 0.1,
         momentum: 0.5,
         seed: 1,
-        window: 7,
-        terms: 12,
-        weighting: Weighting::Weighted,
-        release_fraction: 16,
-    })
-    .unwrap()
+        sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
+        release_bits: 16,
+    }
+}
+
+fn plan(origin: Origin) -> SgdPlan {
+    let rows = [(ROWS / PARTIES) as u64; PARTIES];
+    Sgd::plan(&settings(), &Facts::horizontal(&rows, vec![1.0; COLUMNS], origin)).unwrap()
 }
 
 /// Data that have nothing in common but their shape: usual ones; all zero with one label; all beyond
@@ -60,22 +58,23 @@ fn data_sets() -> Vec<Vec<Rows>> {
 
 /// Trains and releases, and gives the views of all nodes, a dealer last.
 fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
-    let origin = plan.settings().origin;
-    let world = World::new(PARTIES).outputs(Outputs::none().allow(COEFFICIENTS, Recipients::All));
+    let origin = plan.facts().origin;
+    let world = World::new(PARTIES).outputs(ledger(&plan.outputs()));
     let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let mesh = world.mesh();
     let views = mesh.iter().map(MemoryTransport::record).collect();
     let results = world.run_on(mesh, async |mut session| {
         let me = session.me();
-        let rows = data[me].ordered(&plan.schedule().own_order(me));
+        let data = data[me].clone().into();
         let mut source: Box<dyn CorrelationSource> = match origin {
             Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
         };
         let plan = Agreed::among(plan.clone(), &mut session).await?;
-        let training = Training::begin(&plan, &rows, &mut *source, &mut session).await?;
-        let weights = training.run(&mut session, |_, _| {}).await?;
-        sgd::release(&plan, &weights, &mut session).await?;
+        let progress = &mut |_| {};
+        let mut run = Run { session: &mut session, source: &mut *source, progress };
+        let fitted = Sgd::fit(&plan, &data, &mut run).await?;
+        Sgd::release(&plan, fitted, &data, &mut run).await?;
         source.finish().await?;
         Ok::<_, Error>(())
     });
@@ -209,8 +208,10 @@ fn nothing_secret_is_printed() {
         let errors = World::new(PARTIES).with_dealer().run(async |mut session| {
             let mut source = DealerSource::start(&mut session).unwrap();
             let plan = Agreed::among(plan.clone(), &mut session).await.unwrap();
-            let begun = Training::begin(&plan, &rows, &mut source, &mut session).await;
-            begun.err().unwrap()
+            let (source, progress) = (&mut source, &mut |_| {});
+            let mut run = Run { session: &mut session, source, progress };
+            let fitted = Sgd::fit(&plan, &rows.clone().into(), &mut run).await;
+            fitted.err().unwrap()
         });
         for error in errors {
             let text = format!("{error} {error:?}");
@@ -224,15 +225,9 @@ fn nothing_secret_is_printed() {
 /// 64 bits, so a very small study passes the plan and is refused when it is registered.
 #[test]
 fn what_is_planned_can_be_registered() {
-    let small = SgdSettings {
-        rows: vec![10; PARTIES],
-        columns: 2,
-        clip: 1.0,
-        epochs: 1,
-        batch: 10,
-        ..plan(Origin::Dealer).settings().clone()
-    };
-    let plan = SgdPlan::new(small).unwrap();
+    let small = SgdSettings { clip: 1.0, epochs: 1, batch: 10, ..settings() };
+    let facts = Facts::horizontal(&[10; PARTIES], vec![1.0; 2], Origin::Dealer);
+    let plan = Sgd::plan(&small, &facts).unwrap();
     let data = synthetic::logistic(30, 2, PARTIES, 1);
     views(&plan, &data);
 }

@@ -1,9 +1,9 @@
 //! Joint statistics against the pooled ones.
 
-use mpc_core::Outputs;
 use mpc_core::testing::World;
 use mpc_ml::Error;
 use mpc_ml::data::{JointColumn, Numbers, Standardisation};
+use mpc_ml::model::ledger;
 use mpc_ml::standardise;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -12,7 +12,7 @@ type Cells = Vec<Vec<Option<f64>>>;
 
 fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Standardisation>, Error>> {
     let rows = parties.iter().map(|cells| cells[0].len() as u64).sum();
-    let outputs = standardise::allow(Outputs::none());
+    let outputs = ledger(&standardise::outputs(&["all"], 2));
     World::new(parties.len()).outputs(outputs).run(async |mut session| {
         let me = session.me();
         let own: Vec<Numbers> =

@@ -5,20 +5,20 @@
 mod golden;
 
 use mpc_core::correlations::Origin;
-use mpc_core::protocols::fit::Weighting;
-use mpc_ml::schedule::Schedule;
-use mpc_ml::{Rows, SgdPlan, SgdSettings, plaintext};
+use mpc_ml::model::Facts;
+use mpc_ml::models::sgd::schedule::Schedule;
+use mpc_ml::models::sgd::{Sigmoid, SigmoidFit, plaintext};
+use mpc_ml::{Rows, SgdPlan, SgdSettings};
 use serde_json::{Value, json};
 
 fn check(name: &str, now: &Value) {
     golden::check("vectors/logistic.json", include_str!("vectors/logistic.json"), name, now);
 }
 
+const ROWS: [u64; 3] = [4, 3, 5];
+
 fn settings() -> SgdSettings {
     SgdSettings {
-        origin: Origin::Dealer,
-        rows: vec![4, 3, 5],
-        columns: 3,
         intercept: true,
         l2: 0.01,
         clip: 8.0,
@@ -28,24 +28,27 @@ fn settings() -> SgdSettings {
         decay: 0.0,
         momentum: 0.0,
         seed: 7,
-        window: 7,
-        terms: 12,
-        weighting: Weighting::Weighted,
-        release_fraction: 16,
+        sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
+        release_bits: 16,
     }
+}
+
+fn plan(settings: &SgdSettings) -> SgdPlan {
+    SgdPlan::new(settings, &Facts::horizontal(&ROWS, vec![1.0; 3], Origin::Dealer)).unwrap()
 }
 
 /// Of a fit every bit counts, because the coefficients multiply shares.
 #[test]
 fn fitted_sigmoids() {
-    let coefficients = |window, terms, weighting| {
-        let plan = SgdPlan::new(SgdSettings { window, terms, weighting, ..settings() }).unwrap();
+    let coefficients = |window, terms, fit| {
+        let sigmoid = Sigmoid { window, terms, fit };
+        let plan = plan(&SgdSettings { sigmoid, ..settings() });
         let series = &plan.sigmoid().series;
         let terms: Vec<_> = series.terms.iter().map(|t| json!([t.k, t.sine, t.cosine])).collect();
         json!({ "period": series.period, "fraction": series.fraction, "terms": terms })
     };
-    check("sigmoid P=128 K=12 weighted", &coefficients(7, 12, Weighting::Weighted));
-    check("sigmoid P=64 K=16 plain", &coefficients(6, 16, Weighting::Plain));
+    check("sigmoid P=128 K=12 weighted", &coefficients(128, 12, SigmoidFit::Weighted));
+    check("sigmoid P=64 K=16 plain", &coefficients(64, 16, SigmoidFit::Plain));
 }
 
 #[test]
@@ -63,7 +66,7 @@ fn schedules() {
 #[test]
 fn step_sizes() {
     let decaying = SgdSettings { epochs: 4, decay: 0.3, momentum: 0.9, ..settings() };
-    let plan = SgdPlan::new(decaying).unwrap();
+    let plan = plan(&decaying);
     let steps = plan.steps();
     let epochs: Vec<_> =
         (0..4).map(|epoch| json!([steps.multiplier(epoch), steps.decay(epoch)])).collect();
@@ -74,8 +77,7 @@ fn step_sizes() {
 /// One iteration in the clear, from weights that are not zero: two epochs of one batch.
 #[test]
 fn iterations_in_the_clear() {
-    let data: Vec<Rows> = settings()
-        .rows
+    let data: Vec<Rows> = ROWS
         .iter()
         .enumerate()
         .map(|(party, &rows)| {
@@ -86,7 +88,7 @@ fn iterations_in_the_clear() {
         })
         .collect();
     for epochs in [1, 2] {
-        let plan = SgdPlan::new(SgdSettings { epochs, ..settings() }).unwrap();
+        let plan = plan(&SgdSettings { epochs, ..settings() });
         assert_eq!(plan.iterations(), epochs);
         // The shortest decimal that stands for exactly this double.
         let weights: Vec<String> =

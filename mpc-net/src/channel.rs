@@ -311,7 +311,7 @@ impl<C: Carrier> Channel<C> {
     }
 
     /// The closing barrier with one peer.
-    async fn finish_with(&self, peer: PartyId) -> Result<(), NetError> {
+    async fn finish_with(&self, peer: PartyId, limit: Option<Duration>) -> Result<(), NetError> {
         let expected = Expected {
             peer: self.peer(peer),
             channel: "",
@@ -328,8 +328,7 @@ impl<C: Carrier> Channel<C> {
             Ok(writer)
         };
         let mut stream = None;
-        // No time-out: the others may have an hour of work left. A lost peer ends the wait.
-        let hear = self.read(peer, DONE_PATH, &mut stream, &expected, None);
+        let hear = self.read(peer, DONE_PATH, &mut stream, &expected, limit);
         let both = async {
             let (writer, _) = tokio::try_join!(tell, hear)?;
             carrier.drain(writer).await;
@@ -342,7 +341,11 @@ impl<C: Carrier> Channel<C> {
             result = both => match result {
                 Ok(()) => return Ok(()),
                 Err(Broken::Frame(error)) => return Err(error),
-                Err(Broken::Silent) => (None, None),
+                Err(Broken::Silent) => {
+                    let expected = expected.step();
+                    let peer = self.peer(peer).to_owned();
+                    return Err(NetError::Timeout { peer, expected, after: limit.unwrap_or_default() });
+                }
                 Err(Broken::Stream(error)) => {
                     match timeout(REASON_WAIT, fates.when(peer, |_| true)).await {
                         Ok(fate) => (None, Some(fate)),
@@ -364,7 +367,7 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
-    async fn finish_all(&self) -> Result<(), NetError> {
+    async fn finish_all(&self, limit: Option<Duration>) -> Result<(), NetError> {
         if self.depth > 0 {
             return Err(NetError::Internal("only the root channel finishes".to_owned()));
         }
@@ -376,7 +379,7 @@ impl<C: Carrier> Channel<C> {
         for index in 0..self.mesh.names.len() {
             let peer = PartyId::from_index(index);
             if peer != self.mesh.me {
-                waits.push(Box::pin(self.finish_with(peer)));
+                waits.push(Box::pin(self.finish_with(peer, limit)));
             }
         }
         let result = try_all(waits).await;
@@ -465,8 +468,8 @@ impl<C: Carrier> Transport for Channel<C> {
         self.mesh.end(&format!("this node gave up: {reason}"));
     }
 
-    fn finish(&self) -> BoxFuture<'_, Result<(), NetError>> {
-        Box::pin(self.finish_all())
+    fn finish_within(&self, limit: Option<Duration>) -> BoxFuture<'_, Result<(), NetError>> {
+        Box::pin(self.finish_all(limit))
     }
 }
 

@@ -42,6 +42,7 @@ pub async fn run(connect: &Connect, nodes: usize) {
     within("meter", meter(connect(nodes, LONG).await)).await;
     within("finish", finish(connect(nodes, SHORT).await)).await;
     within("finish without a peer", finish_lost(connect(nodes, LONG).await)).await;
+    within("finish with a limit", finish_limited(connect(nodes, LONG).await)).await;
 }
 
 async fn within(check: &str, future: impl Future<Output = ()>) {
@@ -343,4 +344,16 @@ async fn finish_lost(mut nodes: Nodes) {
         Err(NetError::Lost { peer, .. }) => assert_eq!(peer, last.to_string()),
         other => panic!("expected a lost peer, got {other:?}"),
     }
+}
+
+/// A peer that is there and does not finish is named when the time is up.
+async fn finish_limited(nodes: Nodes) {
+    let begin = Instant::now();
+    match nodes[0].finish_within(Some(SHORT)).await {
+        Err(NetError::Timeout { peer, after, .. }) => {
+            assert_eq!((peer, after), (PartyId(1).to_string(), SHORT));
+        }
+        other => panic!("expected a time-out, got {other:?}"),
+    }
+    assert!(begin.elapsed() >= SHORT);
 }

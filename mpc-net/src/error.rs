@@ -134,6 +134,9 @@ pub enum NetError {
         /// What does not fit, in words.
         reason: String,
     },
+    /// This node was stopped while the nodes met.
+    #[error("stopped by the operator while the nodes met")]
+    Stopped,
     /// This node's own network settings do not work, for example an address in use.
     #[error("{0}")]
     Configuration(String),
@@ -154,6 +157,7 @@ impl NetError {
             Self::WrongKey { .. } | Self::Refused { .. } | Self::Configuration(_) => {
                 AbortCode::Configuration
             }
+            Self::Stopped => AbortCode::Stopped,
             Self::Internal(_) => AbortCode::Internal,
         }
     }

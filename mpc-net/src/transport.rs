@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::{Abort, Meter, NetError, PartyId};
 
@@ -185,7 +186,16 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     /// When a peer is lost or aborts before it has finished.
-    fn finish(&self) -> BoxFuture<'_, Result<(), NetError>>;
+    fn finish(&self) -> BoxFuture<'_, Result<(), NetError>> {
+        self.finish_within(None)
+    }
+
+    /// The same, waiting for no peer longer than `limit`: for nodes that know that the others have
+    /// no work left either.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), and [`NetError::Timeout`] with the first peer that is not done.
+    fn finish_within(&self, limit: Option<Duration>) -> BoxFuture<'_, Result<(), NetError>>;
 }
 
 /// Implements [`Transport`] for a public newtype around a channel.
@@ -237,8 +247,11 @@ macro_rules! delegate_transport {
                 self.0.abort(reason);
             }
 
-            fn finish(&self) -> $crate::BoxFuture<'_, Result<(), $crate::NetError>> {
-                self.0.finish()
+            fn finish_within(
+                &self,
+                limit: Option<std::time::Duration>,
+            ) -> $crate::BoxFuture<'_, Result<(), $crate::NetError>> {
+                self.0.finish_within(limit)
             }
         }
     };

@@ -11,7 +11,7 @@ use mpc_net::contract::{self, Nodes};
 use mpc_net::fault::{Fault, FaultPlan};
 use mpc_net::quic::{
     Dealer, DealerOptions, Identity, JoinEvent, JoinOptions, LinkSettings, Mtu, Observer, Peer,
-    PublicKey, QuicTransport, Roster, join,
+    PublicKey, QuicTransport, Roster, join, join_until,
 };
 use mpc_net::{Abort, AbortCode, BoxFuture, Due, NetError, PartyId, Tag, Transport};
 
@@ -190,8 +190,12 @@ async fn a_missing_node_is_named_when_the_time_is_up() {
     let (a, b) = deadline(async { tokio::join!(plan.join(0), plan.join(1)) }).await;
     for (result, _) in [a, b] {
         match result.err().unwrap() {
-            // Whose time is up first leaves, and the other then misses both.
             NetError::Timeout { peer, .. } => assert!(peer.contains("node 2"), "{peer}"),
+            // Whose time is up first tells the other.
+            NetError::Aborted { reason, .. } => {
+                assert_eq!(reason.code, AbortCode::PeerLost);
+                assert!(reason.reason.contains("node 2"), "{reason}");
+            }
             other => panic!("{other}"),
         }
     }
@@ -364,6 +368,109 @@ async fn a_node_that_restarts_while_others_wait_joins_again() {
     assert!(a.1.contains(&JoinEvent::Left { peer: "node 1".to_owned() }), "{:?}", a.1);
     let nodes = [a.0.unwrap(), b.0.unwrap(), c.0.unwrap()];
     deadline(exchange(&nodes, 1000)).await;
+}
+
+/// Joins a node of a plan, which leaves after a while for a reason.
+async fn join_and_leave(plan: &Plan, me: usize, after: Duration) -> NetError {
+    let roster = Roster { me: PartyId::from_index(me), ..plan.roster.clone() };
+    let leave = async {
+        tokio::time::sleep(after).await;
+        Abort::new(AbortCode::Stopped, "its operator stopped it")
+    };
+    let (_, observer) = listen_in();
+    let joined = join_until(&plan.keys[me], &roster, &plan.options[me], &observer, leave).await;
+    joined.err().unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_gives_up_while_others_wait_is_named_by_them() {
+    // Whoever dials whom: node 0 dials the other one, node 1 is dialled.
+    for (leaves, stays) in [(0, 1), (1, 0)] {
+        let plan = plan(3, Duration::from_secs(5));
+        let begin = Instant::now();
+        let leaving = join_and_leave(&plan, leaves, Duration::from_millis(700));
+        let (left, (stayed, _)) = deadline(async { tokio::join!(leaving, plan.join(stays)) }).await;
+        assert!(matches!(left, NetError::Stopped), "{left}");
+        match stayed.err().unwrap() {
+            NetError::Aborted { peer, reason } => {
+                assert_eq!(peer, format!("node {leaves}"));
+                assert_eq!(reason, Abort::new(AbortCode::Stopped, "its operator stopped it"));
+            }
+            other => panic!("{other}"),
+        }
+        assert!(begin.elapsed() < Duration::from_secs(4), "took {:?}", begin.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_refuse_each_other_tell_the_third() {
+    let mut plan = plan(3, Duration::from_secs(5));
+    plan.options[2].context = [0xcd; 32];
+    let begin = Instant::now();
+    let all = async { tokio::join!(plan.join(0), plan.join(1), plan.join(2)) };
+    let ((a, _), (b, _), (c, _)) = deadline(all).await;
+    for result in [a, b, c] {
+        let error = result.err().unwrap();
+        assert!(error.to_string().contains("cdcdcdcdcdcd"), "{error}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_dealer_goes_on_without_a_party_that_gave_up_and_tells_why_it_leaves() {
+    let mut plan = plan(3, Duration::from_secs(5));
+    plan.roster.dealer = true;
+    let pinned = plan.roster.nodes[..2].to_vec();
+    let options = DealerOptions::new(plan.options[2].listen);
+    let mut dealer = Dealer::listen(&plan.keys[2], pinned, options).unwrap();
+    let (events, observer) = listen_in();
+    let leave = async {
+        // The party came, gave up, and came again.
+        assert!(matches!(
+            join_and_leave(&plan, 0, Duration::from_millis(500)).await,
+            NetError::Stopped
+        ));
+        // At another address: that of a dial that was broken off stays in use for seconds.
+        let mut plan = plan.clone();
+        plan.options[0].listen = free_address();
+        plan.join(0).await.0.err().unwrap()
+    };
+    let dealing = async {
+        let reason = Abort::new(AbortCode::Stopped, "the dealer is stopped");
+        let leave = async {
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            reason
+        };
+        dealer.next_study_until(&observer, leave).await.err().unwrap()
+    };
+    let (party, dealt) = deadline(async { tokio::join!(leave, dealing) }).await;
+    assert!(matches!(dealt, NetError::Stopped), "{dealt}");
+    match party {
+        NetError::Aborted { peer, reason } => {
+            assert_eq!(
+                (peer.as_str(), reason.reason.as_str()),
+                ("node 2", "the dealer is stopped")
+            );
+        }
+        other => panic!("{other}"),
+    }
+    let left = JoinEvent::Left { peer: "node 0".to_owned() };
+    assert!(events.lock().unwrap().contains(&left), "{:?}", events.lock().unwrap());
+}
+
+#[tokio::test]
+async fn a_last_word_comes_before_the_transport_is_dropped() {
+    let mut nodes = deadline(plan(2, Duration::from_secs(5)).join_all()).await;
+    let leaver = nodes.pop().unwrap();
+    let linger = leaver.linger();
+    linger.abort(&Abort::new(AbortCode::Stopped, "stopped"));
+    drop(leaver);
+    linger.wait(Duration::from_secs(2)).await;
+    let error = nodes[0].recv(PartyId(1), Due::exactly(STEP, 3)).await.unwrap_err();
+    assert!(
+        matches!(&error, NetError::Aborted { reason, .. } if reason.reason == "stopped"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

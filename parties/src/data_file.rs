@@ -3,15 +3,24 @@
 //! Errors name file, line, column and rule. They hold no cell's value unless the operator asks
 //! for it, since messages end up in logs and tickets.
 
+mod error;
+mod header;
+mod layout;
+
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csv::{ByteRecord, StringRecord};
 use flate2::read::MultiGzDecoder;
 use mpc_ml::data::{Schema, Table, TableBuilder};
+
+pub use error::{BadPlace, DataError};
+use header::Header;
+use layout::{Fault, Layout, Watched};
+
+use crate::input;
 
 /// How many bad cells are listed; the rest is counted.
 const LISTED: usize = 20;
@@ -47,130 +56,13 @@ impl fmt::Debug for Ids {
     }
 }
 
-/// A cell or a row that breaks a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadPlace {
-    /// The line of the file, counted from 1, on which the row begins.
-    pub line: u64,
-    /// The column; `None` when the whole row is at fault.
-    pub column: Option<String>,
-    /// The rule, and what to do.
-    pub rule: String,
-    /// The value, only when the operator asked for values.
-    pub value: Option<String>,
-}
-
-impl fmt::Display for BadPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)?;
-        if let Some(column) = &self.column {
-            write!(f, ", column {column:?}")?;
-        }
-        if let Some(value) = &self.value {
-            write!(f, ", value {value:?}")?;
-        }
-        write!(f, ": {}", self.rule)
-    }
-}
-
-/// Why a data file is refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("the data file {} cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is of a kind that is not read.
-    #[error("the data file {} is {kind}, which is not supported yet; convert it to CSV", path.display())]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// Its kind.
-        kind: &'static str,
-    },
-    /// There is no header.
-    #[error("the data file {} has no readable header; its first line must name the columns, in UTF-8", path.display())]
-    NoHeader {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A column is not there.
-    #[error("the data file {} has no column {column:?}; its columns are: {}{}", path.display(), .columns.join(", "), separator_hint(.columns))]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column that is looked for.
-        column: String,
-        /// The columns that are there.
-        columns: Vec<String>,
-    },
-    /// A column that is needed is there twice.
-    #[error("the header of the data file {} names the column {column:?} twice; rename or remove one", path.display())]
-    DuplicateColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: String,
-    },
-    /// The id column is a feature, the offset or the target.
-    #[error(
-        "the id column {column:?} is also a feature, the offset or the target of the study; choose another id column"
-    )]
-    IdIsUsed {
-        /// The column.
-        column: String,
-    },
-    /// There is a header and nothing else.
-    #[error("the data file {} has no rows", path.display())]
-    NoRows {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Cells or rows break rules.
-    #[error("the data file {} has {total} {} that cannot be used{}", path.display(), if *total == 1 { "place" } else { "places" }, Listing(listed, *total))]
-    BadPlaces {
-        /// The file.
-        path: PathBuf,
-        /// The first of them.
-        listed: Vec<BadPlace>,
-        /// How many there are.
-        total: u64,
-    },
-}
-
-struct Listing<'a>(&'a [BadPlace], u64);
-
-impl fmt::Display for Listing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in self.0 {
-            write!(f, "\n  {place}")?;
-        }
-        let more = self.1.saturating_sub(self.0.len() as u64);
-        if more > 0 { write!(f, "\n  and {more} more") } else { Ok(()) }
-    }
-}
-
-fn separator_hint(columns: &[String]) -> &'static str {
-    match columns {
-        [only] if only.contains([';', '\t', '|']) => {
-            " (the file seems to use another separator than the comma; save it with commas)"
-        }
-        _ => "",
-    }
-}
-
 /// Reads a data file by `schema`.
 ///
 /// # Errors
 /// When the file cannot be read, a column is missing, or a cell breaks a rule.
 pub fn read(path: &Path, schema: &Schema, options: &ReadOptions) -> Result<DataFile, DataError> {
     let failed = |source| DataError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = input::open(path).map_err(failed)?;
     let mut magic = Vec::new();
     (&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -209,30 +101,36 @@ pub fn read_csv(
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .terminator(csv::Terminator::Any(b'\n'))
-        .from_reader(input.chain(&b"\n"[..]));
+        .from_reader(Watched::new(input).chain(&b"\n"[..]));
     let header = match reader.headers() {
         Ok(header) if !header.is_empty() => header.clone(),
         Err(error) if is_io(&error) => return Err(read_error(path, error)),
         _ => return Err(DataError::NoHeader { path: path.to_owned() }),
     };
-    let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    // Before anything is said about names: the header may hold rows by mistake.
+    let layout = reader.get_ref().get_ref().0.layout();
+    if layout.has_lone_returns_in_header() {
+        return Err(DataError::LineEnds { path: path.to_owned() });
+    }
+    if layout.has_faulty_header() {
+        layout_error(path, layout).map_or(Ok(()), Err)?;
+    }
     let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
     wanted.extend(schema.offset().map(|offset| offset.column.as_str()));
     wanted.extend(options.with_target.then(|| schema.target().column()));
+    let header = Header::new(path, &header, &wanted, options.show_values);
     let at = wanted
         .iter()
-        .map(|column| locate(path, &columns, column))
+        .map(|column| header.locate(column))
         .collect::<Result<Vec<usize>, DataError>>()?;
     let id = options.id_column.as_deref();
     if let Some(column) = id.filter(|id| wanted.contains(id) || *id == schema.target().column()) {
         return Err(DataError::IdIsUsed { column: column.to_owned() });
     }
-    let id_at = id.map(|id| locate(path, &columns, id)).transpose()?;
-    let used = |position: usize| at.contains(&position) || id_at == Some(position);
-    let unused_columns = columns.iter().enumerate().filter(|(position, _)| !used(*position));
-    let unused_columns = unused_columns.map(|(_, name)| name.clone()).collect();
+    let id_at = id.map(|id| header.locate(id)).transpose()?;
+    let unused_columns = header.without(|place| at.contains(&place) || id_at == Some(place));
 
-    let mut rows = Rows::new(schema, options, columns.len());
+    let mut rows = Rows::new(schema, options, header.width());
     let mut ids = id_at.map(|_| Ids(Vec::new()));
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|error| read_error(path, error))? {
@@ -258,6 +156,8 @@ pub fn read_csv(
         // The memory of one row serves all.
         record = text.into_byte_record();
     }
+    // First, since whatever follows a quote in the wrong place is read wrongly.
+    layout_error(path, reader.get_ref().get_ref().0.layout()).map_or(Ok(()), Err)?;
     let table = rows.finish(path)?;
     Ok(DataFile { table, unused_columns, ids })
 }
@@ -270,18 +170,20 @@ fn read_error(path: &Path, error: csv::Error) -> DataError {
     DataError::Read { path: path.to_owned(), source: io::Error::from(error) }
 }
 
-fn locate(path: &Path, columns: &[String], column: &str) -> Result<usize, DataError> {
-    let mut found = columns.iter().enumerate().filter(|(_, name)| *name == column);
-    let first = found.next().ok_or_else(|| DataError::MissingColumn {
+/// Why the layout of a file does not hold.
+fn layout_error(path: &Path, layout: &Layout) -> Option<DataError> {
+    let (faults, total) = layout.faults();
+    let place = |fault: &Fault| BadPlace {
+        line: fault.line,
+        column: None,
+        rule: fault.rule.clone(),
+        value: None,
+    };
+    (total > 0).then(|| DataError::BadPlaces {
         path: path.to_owned(),
-        column: column.to_owned(),
-        columns: columns.to_vec(),
-    })?;
-    if found.next().is_some() {
-        let column = column.to_owned();
-        return Err(DataError::DuplicateColumn { path: path.to_owned(), column });
-    }
-    Ok(first.0)
+        listed: faults.iter().map(place).collect(),
+        total,
+    })
 }
 
 /// The rows read so far, or what is wrong with them.

@@ -2,8 +2,10 @@
 //!
 //! * [`settings`] is `party.toml`, private to the organisation; [`study`] is `study.toml`, the
 //!   same at every party.
-//! * [`identity`] is the node's key, [`data_file`] the organisation's rows.
+//! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
+//!   opened.
 //! * [`node`] meets the others and runs a study with them.
+//! * [`models`] are the models that a study can name.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends.
 //!
 //! The models and their file format are in `mpc-ml`, which knows no files or terminals.
@@ -13,6 +15,8 @@ pub mod commands;
 pub mod data_file;
 pub mod exit;
 pub mod identity;
+pub mod input;
+pub mod models;
 pub mod name;
 pub mod node;
 pub mod observe;

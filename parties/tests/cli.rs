@@ -9,7 +9,7 @@ use std::process::Output;
 
 use assert_cmd::Command;
 use mpc_ml::artifact::{
-    ExactRecord, Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
+    Model, ModelKind, ModelParts, SecurityRecord, SolverRecord, TrainingRecord,
 };
 use mpc_ml::data::{
     CountTarget, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget, Offset, Scaling,
@@ -233,17 +233,17 @@ fn reference_model() -> Model {
         standardisation: joint_statistics(&tables).unwrap(),
         intercept: fit["intercept"].as_f64(),
         coefficients: columns.iter().map(|each| fit["coef"][each].as_f64().unwrap()).collect(),
-        l2: study.model().l2,
+        l2: 0.01,
         inference: None,
         training: TrainingRecord {
-            solver: SolverRecord::Exact(ExactRecord { condition: 1.0 }),
+            solver: SolverRecord::of("exact", &serde_json::json!({ "condition": 1.0 })),
             iterations: 0,
             rows_used: 3563,
             rows_dropped: 0,
-            clip: study.model().clip,
+            clip: study.model().clip(),
             checks: Vec::new(),
             security: SecurityRecord { parties: Vec::new(), correlations: "none".into() },
-            release_bits: study.output().release_bits,
+            release_bits: 16,
         },
     })
     .unwrap()

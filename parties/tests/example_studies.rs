@@ -83,7 +83,7 @@ fn studies_have_the_columns_of_their_references() {
             Study::read(&data().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         let task = task(path, name);
         assert_eq!(json!(study.schema().columns()), task["encoding"]["order_of_columns"], "{path}");
-        assert_eq!(task["kind"], json!(study.model().kind), "{path}");
+        assert_eq!(task["kind"], json!(study.kind()), "{path}");
         assert_eq!(study.parties().len(), 3, "{path}");
     }
 }
@@ -112,7 +112,7 @@ fn rows_become_what_the_references_were_fitted_to() {
             near(each.std, "std_ddof0");
         }
         // Nothing is cut, the bound is not wider than it has to be, and the target is the same.
-        let clip = study.model().clip;
+        let clip = study.model().clip();
         let encoded = tables.map(|table| encode(&table, &statistics, f64::INFINITY).unwrap());
         let values = encoded.iter().flat_map(|each| each.x.iter());
         let largest = values.fold(0.0, |max: f64, value| max.max(value.abs()));

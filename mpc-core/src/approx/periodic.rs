@@ -62,23 +62,8 @@ impl PeriodicFit {
                 .flat_map(|k| [libm::cos(angle(k, z, p)), libm::sin(angle(k, z, p))]);
             std::iter::once(1.0).chain(waves).collect()
         };
-        let mut matrix = vec![vec![0.0; columns]; columns];
-        let mut right = vec![0.0; columns];
-        for i in 0..GRID {
-            let z = halfwidth * (2.0 * (i as f64 + 0.5) / GRID as f64 - 1.0);
-            let (row, root) = (row(z), libm::exp((centre + z) / 2.0));
-            for a in 0..columns {
-                for b in 0..columns {
-                    matrix[a][b] += row[a] * row[b] / GRID as f64;
-                }
-                right[a] += row[a] * root / GRID as f64;
-            }
-        }
-        let trace: f64 = (0..columns).map(|i| matrix[i][i]).sum();
-        for (i, row) in matrix.iter_mut().enumerate() {
-            row[i] += RIDGE * trace / columns as f64;
-        }
-        let root = solve(matrix, right);
+        let f = |z: f64| libm::exp((centre + z) / 2.0);
+        let root = least_squares(&row, &f, halfwidth, columns);
         // The square has twice as many multiples, so its projection on them is exact.
         let at = |i: usize| p * i as f64 / GRID as f64;
         let squares: Vec<f64> = (0..GRID)
@@ -99,6 +84,28 @@ impl PeriodicFit {
             .collect();
         let exact = |z| libm::exp(centre + z);
         Self::of(&coefficients, period, fraction, &exact, halfwidth, true)
+    }
+
+    /// Fits `f` on |z| <= `halfwidth` by all multiples up to `terms`, by least squares with a ridge
+    /// that keeps the coefficients small. `halfwidth` is less than half the period 2^`period`.
+    #[must_use]
+    pub fn window(
+        f: impl Fn(f64) -> f64,
+        halfwidth: f64,
+        period: u32,
+        terms: u32,
+        fraction: u32,
+    ) -> Self {
+        let p = libm::ldexp(1.0, period as i32);
+        let waves = |z: f64| -> Vec<f64> {
+            let pairs = (1..=terms)
+                .flat_map(|k| [libm::cos(angle(k, z, p)), libm::sin(angle(k, z, p))]);
+            std::iter::once(1.0).chain(pairs).collect()
+        };
+        let solution = least_squares(&waves, &f, halfwidth, 2 * terms as usize + 1);
+        let pairs = solution[1..].chunks_exact(2).map(|pair| (pair[0] / 2.0, pair[1] / 2.0));
+        let coefficients: Vec<_> = std::iter::once((solution[0], 0.0)).chain(pairs).collect();
+        Self::of(&coefficients, period, fraction, &f, halfwidth, false)
     }
 
     /// Rounds the projections of a function on the multiples, and measures what that gives.
@@ -153,6 +160,32 @@ impl PeriodicFit {
     }
 }
 
+/// The combination of `columns` functions that is next to `f` on |z| <= `halfwidth`.
+fn least_squares(
+    functions: &dyn Fn(f64) -> Vec<f64>,
+    f: &dyn Fn(f64) -> f64,
+    halfwidth: f64,
+    columns: usize,
+) -> Vec<f64> {
+    let mut matrix = vec![vec![0.0; columns]; columns];
+    let mut right = vec![0.0; columns];
+    for i in 0..GRID {
+        let z = halfwidth * (2.0 * (i as f64 + 0.5) / GRID as f64 - 1.0);
+        let (row, value) = (functions(z), f(z));
+        for a in 0..columns {
+            for b in 0..columns {
+                matrix[a][b] += row[a] * row[b] / GRID as f64;
+            }
+            right[a] += row[a] * value / GRID as f64;
+        }
+    }
+    let trace: f64 = (0..columns).map(|i| matrix[i][i]).sum();
+    for (i, row) in matrix.iter_mut().enumerate() {
+        row[i] += RIDGE * trace / columns as f64;
+    }
+    solve(matrix, right)
+}
+
 fn angle(k: u32, z: f64, period: f64) -> f64 {
     std::f64::consts::TAU * f64::from(k) * z / period
 }
@@ -171,6 +204,19 @@ mod tests {
             assert!(fit.relative < 2e-4, "{}", fit.relative);
             assert!(fit.largest < 5.0 * top, "{} of {top}", fit.largest);
             assert!(fit.least > -1e-4, "{}", fit.least);
+        }
+    }
+
+    /// What a fit takes for rates within e of what their owner expects: errors in relation to the
+    /// rate, and coefficients that do not grow.
+    #[test]
+    fn few_multiples_follow_an_exponential_on_a_small_window() {
+        for (terms, relative) in [(5, 1e-3), (6, 2e-4), (8, 1e-5)] {
+            let fit = PeriodicFit::window(libm::exp, 1.0, 2, terms, 24);
+            assert!(fit.relative < relative, "{terms}: {}", fit.relative);
+            let size: f64 =
+                fit.series.terms.iter().map(|t| libm::hypot(t.sine as f64, t.cosine as f64)).sum();
+            assert!(size < 4.0 * libm::ldexp(1.0, 24), "{terms}: {size}");
         }
     }
 

@@ -13,6 +13,7 @@ mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use mpc_net::{Abort, Meter, PartyId, Tag, Transport};
 
@@ -65,7 +66,8 @@ impl Session {
     /// context (docs/protocols.md 1). Two rounds.
     ///
     /// # Errors
-    /// When a node cannot be reached, or sees another session than the rest.
+    /// When a node cannot be reached, or sees another session than the rest. The others are then
+    /// told that this node gives up, and why.
     pub async fn establish(
         transport: Box<dyn Transport>,
         options: SessionOptions,
@@ -77,7 +79,14 @@ impl Session {
                 options.parties
             )));
         }
-        let agreed = handshake::agree(&*transport, &options.context).await?;
+        let agreed = match handshake::agree(&*transport, &options.context).await {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                // The transport ends here, and without a word the others would wait for this node.
+                transport.abort(Abort::new(error.code(), error.to_string()));
+                return Err(error);
+            }
+        };
         Ok(Self {
             me: transport.id().index(),
             transport,
@@ -117,6 +126,15 @@ impl Session {
             switch: self.switch,
             broken: false,
         })
+    }
+
+    /// Names further outputs: for a study whose outputs follow from public facts that the parties
+    /// first tell each other. No rounds.
+    ///
+    /// # Errors
+    /// [`Error::Reveal`] when one of them was named before: what was revealed stays so.
+    pub fn allow(&mut self, outputs: Outputs) -> Result<(), Error> {
+        self.outputs.extend(outputs)
     }
 
     /// Keeps a durable record of every release before it is sent.
@@ -160,6 +178,16 @@ impl Session {
     pub async fn finish(self) -> Result<(), Error> {
         self.usable()?;
         Ok(self.transport.finish().await?)
+    }
+
+    /// The same, waiting for no node longer than `limit`: for those who know that the others have
+    /// no work left either.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), and with the first node that is not done in time.
+    pub async fn finish_within(self, limit: Duration) -> Result<(), Error> {
+        self.usable()?;
+        Ok(self.transport.finish_within(Some(limit)).await?)
     }
 
     /// The name of a node, for messages to people.

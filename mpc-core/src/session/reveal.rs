@@ -25,6 +25,15 @@ impl Outputs {
         self
     }
 
+    /// Adds outputs that are not named yet.
+    pub(super) fn extend(&mut self, more: Self) -> Result<(), Error> {
+        if let Some(label) = more.allowed.keys().find(|label| self.allowed.contains_key(*label)) {
+            return Err(Error::Reveal { label: label.clone(), why: "it was named before" });
+        }
+        self.allowed.extend(more.allowed);
+        Ok(())
+    }
+
     /// Marks `label` as revealed and says to whom it goes.
     pub(super) fn spend(&mut self, label: &str) -> Result<Recipients, Error> {
         let refuse = |why| Error::Reveal { label: label.to_owned(), why };

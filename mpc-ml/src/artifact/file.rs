@@ -1,10 +1,11 @@
 //! The file, field by field, and the versions of it that are read.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     CheckRecord, Coefficients, Inference, ModelError, ModelKind, NamedValues, SecurityRecord,
-    SgdRecord, SigmoidRecord, SolverRecord, TrainingRecord,
+    SolverRecord, TrainingRecord,
 };
 use crate::data::{Feature, Offset, Standardisation, Target};
 
@@ -96,7 +97,7 @@ struct Training1 {
     momentum: f64,
     seed: u64,
     clip: f64,
-    sigmoid: Option<SigmoidRecord>,
+    sigmoid: Option<Value>,
     security: SecurityRecord,
     release_bits: u32,
 }
@@ -124,15 +125,18 @@ impl Version1 {
             l2: self.l2,
             inference: None,
             training: TrainingRecord {
-                solver: SolverRecord::Sgd(SgdRecord {
-                    epochs: training.epochs,
-                    batch: training.batch,
-                    learning_rate: training.learning_rate,
-                    decay: training.decay,
-                    momentum: training.momentum,
-                    seed: training.seed,
-                    sigmoid: training.sigmoid,
-                }),
+                solver: SolverRecord::of(
+                    "sgd",
+                    &json!({
+                        "epochs": training.epochs,
+                        "batch": training.batch,
+                        "learning_rate": training.learning_rate,
+                        "decay": training.decay,
+                        "momentum": training.momentum,
+                        "seed": training.seed,
+                        "sigmoid": training.sigmoid,
+                    }),
+                ),
                 iterations: training.iterations,
                 rows_used: training.rows_used,
                 rows_dropped: training.rows_dropped,

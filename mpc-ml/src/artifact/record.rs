@@ -1,6 +1,11 @@
 //! How a model was trained, as its file tells.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::de::Error;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// How a model was trained: public facts, and the checks that its parties saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,89 +29,48 @@ pub struct TrainingRecord {
     pub release_bits: u32,
 }
 
-/// A method with its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SolverRecord {
-    /// Gradient descent on batches.
-    Sgd(SgdRecord),
-    /// Normal equations.
-    Exact(ExactRecord),
-    /// Steps on all rows to the optimum.
-    Optimum(OptimumRecord),
+/// A model with the settings that the file has no other place for: `{"NAME": {..}}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SolverRecord {
+    /// The word that chose the model.
+    pub name: String,
+    /// Its settings by their names.
+    pub settings: Map<String, Value>,
 }
 
-/// The settings of gradient descent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SgdRecord {
-    /// Passes over the rows.
-    pub epochs: u32,
-    /// Rows per step, over all parties.
-    pub batch: u32,
-    /// The first step length.
-    pub learning_rate: f64,
-    /// How fast it shrinks: `learning_rate / (1 + decay * epoch)`.
-    pub decay: f64,
-    /// The share of the last step that is made again.
-    pub momentum: f64,
-    /// The public seed of the order of rows.
-    pub seed: u64,
-    /// How the logistic function was computed.
-    pub sigmoid: Option<SigmoidRecord>,
+/// Settings that have a place of their own in the file.
+const ELSEWHERE: [&str; 6] = ["kind", "intercept", "l2", "clip", "release_bits", "inference"];
+
+impl SolverRecord {
+    /// The settings of the model `name`, without those that stand elsewhere in the file.
+    #[must_use]
+    pub fn of<T: Serialize>(name: &str, settings: &T) -> Self {
+        let mut settings = match serde_json::to_value(settings) {
+            Ok(Value::Object(settings)) => settings,
+            _ => Map::new(),
+        };
+        settings.retain(|key, value| !(ELSEWHERE.contains(&key.as_str()) || value.is_null()));
+        Self { name: name.to_owned(), settings }
+    }
 }
 
-/// The trigonometric series in place of the logistic function.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SigmoidRecord {
-    /// The period of the series.
-    pub window: u32,
-    /// The number of its terms.
-    pub terms: u32,
-    /// How its coefficients were chosen, `weighted` or `plain`.
-    pub fit: String,
+impl Serialize for SolverRecord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(1))?;
+        map.serialize_entry(&self.name, &self.settings)?;
+        map.end()
+    }
 }
 
-/// The settings of the normal equations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExactRecord {
-    /// The largest condition number that was supported.
-    pub condition: f64,
-}
-
-/// The settings of steps to the optimum.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimumRecord {
-    /// The largest condition number that was supported.
-    pub condition: f64,
-    /// How near the coefficients come to the optimum, in standard errors.
-    pub tolerance: f64,
-    /// The declared share of the rarer class, for a logistic model.
-    pub prevalence: Option<f64>,
-    /// How the logistic function was computed: period and number of terms.
-    pub sigmoid: Option<(u32, u32)>,
-    /// Where the exponential function was computed, for a Poisson model.
-    pub rate: Option<RateRecord>,
-    /// The declared bound on the largest eigenvalue, for wide models.
-    pub largest_eigenvalue: Option<f64>,
-}
-
-/// Where the exponential function was computed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateRecord {
-    /// The declared typical count.
-    pub mean: f64,
-    /// The middle of the window of scores.
-    pub centre: f64,
-    /// How far it reaches to both sides.
-    pub halfwidth: f64,
-    /// The number of terms.
-    pub terms: u32,
+impl<'de> Deserialize<'de> for SolverRecord {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let map = BTreeMap::<String, Map<String, Value>>::deserialize(from)?;
+        let mut entries = map.into_iter();
+        match (entries.next(), entries.next()) {
+            (Some((name, settings)), None) => Ok(Self { name, settings }),
+            _ => Err(D::Error::custom("a solver has one name and its settings")),
+        }
+    }
 }
 
 /// A figure that all parties saw, and the bound that it had to keep.

@@ -6,15 +6,18 @@ use crate::data::{CountTarget, NumericMissing, Offset, Scaling, Target};
 
 fn record() -> TrainingRecord {
     TrainingRecord {
-        solver: SolverRecord::Sgd(SgdRecord {
-            epochs: 5,
-            batch: 128,
-            learning_rate: 0.5,
-            decay: 0.0,
-            momentum: 0.0,
-            seed: 1,
-            sigmoid: Some(SigmoidRecord { window: 128, terms: 12, fit: "weighted".into() }),
-        }),
+        solver: SolverRecord::of(
+            "sgd",
+            &serde_json::json!({
+                "epochs": 5,
+                "batch": 128,
+                "learning_rate": 0.5,
+                "decay": 0.0,
+                "momentum": 0.0,
+                "seed": 1,
+                "sigmoid": { "window": 128, "terms": 12, "fit": "weighted" },
+            }),
+        ),
         iterations: 50,
         rows_used: 1280,
         rows_dropped: 3,

@@ -5,9 +5,14 @@
 //! * [`joint_columns`](Table::joint_columns) gives the inputs to the joint means and standard
 //!   deviations, [`Standardisation`] holds their results, and [`encode`] turns the table into an
 //!   [`Encoded`] matrix with them.
+//! * [`Dataset`] is a party's part of the joint table as a model takes it, [`Partition`] says who
+//!   holds which part.
 //! * [`joint_statistics`] computes the same figures in the clear, as a reference.
 
+mod bounds;
+mod dataset;
 mod encoding;
+mod partition;
 mod schema;
 mod table;
 mod target;
@@ -15,10 +20,13 @@ mod target;
 pub(crate) mod testing;
 mod validate;
 
+pub use bounds::{STANDARDISED, mean_squares, total_mean_square};
+pub use dataset::Dataset;
 pub(crate) use encoding::scale;
 pub use encoding::{
     Encoded, EncodingError, JointColumn, Standardisation, encode, joint_statistics,
 };
+pub use partition::{Block, Cut, Partition};
 pub use schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
     Scaling, Schema,

@@ -200,6 +200,15 @@ impl Feature {
         }
     }
 
+    /// Whether one of its columns is 0 or 1 by its nature.
+    #[must_use]
+    pub fn has_indicators(&self) -> bool {
+        match &self.kind {
+            FeatureKind::Numeric(numeric) => numeric.indicator,
+            FeatureKind::Categorical(_) => true,
+        }
+    }
+
     /// Whether the feature's mean and standard deviation are computed jointly.
     #[must_use]
     pub fn is_joint(&self) -> bool {

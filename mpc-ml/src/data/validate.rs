@@ -15,9 +15,6 @@ const MAX_LEVELS: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// There is nothing to learn from.
-    #[error("there are no features; name at least one")]
-    NoFeatures,
     /// A name that no header can have.
     #[error(
         "the name {name:?} of a column or level is empty, has spaces at its ends or holds control characters; \
@@ -137,9 +134,7 @@ impl SchemaError {
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         match self {
-            Self::NoFeatures | Self::SameClasses { .. } | Self::DuplicateEncodedColumn { .. } => {
-                None
-            }
+            Self::SameClasses { .. } | Self::DuplicateEncodedColumn { .. } => None,
             Self::BadName { name } => Some(name),
             Self::DuplicateColumn { column }
             | Self::BadRange { column }
@@ -157,9 +152,6 @@ impl SchemaError {
 }
 
 pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
-    if schema.features().is_empty() {
-        return Err(SchemaError::NoFeatures);
-    }
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
     if let Some(offset) = schema.offset() {
@@ -292,7 +284,8 @@ mod tests {
     #[test]
     fn each_rule_has_its_error() {
         let joint = |name: &str| numeric(name, NumericMissing::Mean, Scaling::Joint);
-        assert_eq!(schema(vec![]), Err(SchemaError::NoFeatures));
+        // Whether a model needs features is for the model to say.
+        assert!(schema(vec![]).is_ok());
         assert!(matches!(schema(vec![joint("")]), Err(SchemaError::BadName { .. })));
         assert!(matches!(
             schema(vec![joint("a"), joint("a")]),

@@ -6,10 +6,11 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, MatrixShape, OwnRows};
 use mpc_core::testing::{Opening, World, record_openings, take_openings};
 use mpc_core::{Outputs, Recipients};
+use mpc_ml::model::{Facts, Run as Running, ledger};
+use mpc_ml::models::linear::Linear;
 use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan};
-use mpc_ml::solvers::exact::{self, Regression};
 use mpc_ml::solvers::optimum;
-use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Rows, synthetic};
+use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan as _, Rows, synthetic};
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
 
@@ -117,17 +118,18 @@ fn glm(settings: &GlmSettings, method: &Method) -> Plan {
 
 fn linear() -> Fit {
     let data: Vec<Rows> = synthetic::logistic(PARTIES * 12, 10, PARTIES, 4);
-    let plan = LinearPlan::new(LinearSettings {
-        rows: data.iter().map(|rows| rows.len() as u64).collect(),
-        mean_squares: vec![2.0; 10],
+    let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
+    let facts = Facts::horizontal(&rows, vec![2.0; 10], Origin::Dealer);
+    let facts = Facts { target: Some((0.0, 1.0)), ..facts };
+    let settings = LinearSettings {
         intercept: true,
         l2: 0.0,
         clip: 8.0,
         condition: 20.0,
-        target: (0.0, 1.0),
-        release_fraction: 20,
+        release_bits: 20,
         inference: true,
-    });
+    };
+    let plan = Linear::plan(&settings, &facts);
     let plan = Plan::Linear(Box::new(plan.unwrap()));
     Fit { name: "linear", runs: 40, opens_own_data: true, plan, data, offsets: Vec::new() }
 }
@@ -138,7 +140,7 @@ impl Fit {
         let (none, all) = (Outputs::none(), Recipients::All);
         let outputs = match &self.plan {
             Plan::Glm(plan) => optimum::outputs(plan, none, all),
-            Plan::Linear(plan) => exact::allow(plan, none, all),
+            Plan::Linear(plan) => ledger(&plan.outputs()),
         };
         let world = World::new(PARTIES).with_dealer().outputs(outputs);
         let mesh = world.mesh();
@@ -159,10 +161,12 @@ impl Fit {
                 }
                 Plan::Linear(plan) => {
                     let plan = Agreed::among((**plan).clone(), &mut session).await?;
-                    let sums = Regression::begin(&plan, rows, &mut source, &session).await;
-                    match sums {
-                        Ok(sums) => {
-                            let fit = sums.run(&mut source, &mut session).await;
+                    let (source, progress) = (&mut source, &mut |_| {});
+                    let mut run = Running { session: &mut session, source, progress };
+                    let data = rows.clone().into();
+                    match Linear::fit(&plan, &data, &mut run).await {
+                        Ok(fitted) => {
+                            let fit = Linear::release(&plan, fitted, &data, &mut run).await;
                             fit.map(|fit| fit.is_some())
                         }
                         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use super::identity::{Identity, PublicKey};
 use super::join::{JoinEvent, Observer, Peer, judge};
 use super::settings::LinkSettings;
 use super::transport::QuicTransport;
-use crate::{NetError, PartyId};
+use crate::{Abort, NetError, PartyId};
 
 /// How a dealer serves.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Dealer {
                 )));
             }
         }
-        let door = Door::open(identity, options.listen, options.link)?;
+        let door = Door::open(identity, options.listen, options.link, options.silence_timeout)?;
         Ok(Self { door, identity: me, parties, options })
     }
 
@@ -104,6 +104,18 @@ impl Dealer {
         &mut self,
         observer: &Observer,
     ) -> Result<(QuicTransport, [u8; 32]), NetError> {
+        self.next_study_until(observer, std::future::pending()).await
+    }
+
+    /// The same, unless `leave` is done before; its reason is told to the parties that are there.
+    ///
+    /// # Errors
+    /// As [`next_study`](Self::next_study), and [`NetError::Stopped`] after `leave`.
+    pub async fn next_study_until(
+        &mut self,
+        observer: &Observer,
+        leave: impl Future<Output = Abort>,
+    ) -> Result<(QuicTransport, [u8; 32]), NetError> {
         observer(JoinEvent::Listening { address: self.door.address()? });
         let table = Arc::new(Table {
             parties: self.parties.clone(),
@@ -118,7 +130,7 @@ impl Dealer {
             patience: None,
             ready_timeout: self.options.join_timeout,
         };
-        let meeting = gather.run().await?;
+        let meeting = gather.run(leave).await?;
         let study = table
             .study()
             .clone()

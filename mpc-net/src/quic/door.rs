@@ -73,6 +73,7 @@ pub(crate) struct Door {
     pub(crate) endpoint: Endpoint,
     identity: Arc<Identity>,
     link: LinkSettings,
+    silence: Duration,
 }
 
 impl Door {
@@ -80,6 +81,7 @@ impl Door {
         identity: &Arc<Identity>,
         listen: SocketAddr,
         link: LinkSettings,
+        silence: Duration,
     ) -> Result<Self, NetError> {
         let socket = bind(listen)?;
         // Every visitor gets a configuration of its own; this one, which pins nobody, only makes
@@ -92,7 +94,7 @@ impl Door {
             Arc::new(TokioRuntime),
         )
         .map_err(|error| NetError::Configuration(format!("cannot use {listen}: {error}")))?;
-        Ok(Self { endpoint, identity: Arc::clone(identity), link })
+        Ok(Self { endpoint, identity: Arc::clone(identity), link, silence })
     }
 
     pub(crate) fn address(&self) -> Result<SocketAddr, NetError> {
@@ -112,7 +114,7 @@ impl Door {
         let verifier = PinnedKeys::new(vec![target.key]);
         let crypto = tls::client(&self.identity, &verifier).map_err(Failed::Fatal)?;
         let mut config = ClientConfig::new(crypto);
-        config.transport_config(self.link.transport(target.address));
+        config.transport_config(self.link.transport(target.address, self.silence));
         let connection = self
             .endpoint
             .connect_with(config, target.address, SERVER_NAME)
@@ -202,7 +204,7 @@ impl Door {
             return Visit::Nothing;
         };
         let mut config = ServerConfig::with_crypto(crypto);
-        config.transport_config(self.link.transport(address));
+        config.transport_config(self.link.transport(address, self.silence));
         let Ok(connecting) = incoming.accept_with(Arc::new(config)) else {
             return Visit::Nothing;
         };

@@ -12,14 +12,17 @@ use super::door::{Door, Failed, Joined, Target, Unread, Verdict, Visit, read, wr
 use super::hello::{Hello, HelloError, Ready};
 use super::identity::PublicKey;
 use super::join::{JoinEvent, Observer, Peer};
-use super::transport::{QuicTransport, closing};
-use crate::{NetError, PartyId};
+use super::transport::{QuicTransport, abort_of, close, closing};
+use crate::{Abort, NetError, PartyId};
 
 /// Visitors that are answered at the same time.
 const MAX_VISITORS: usize = 64;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the last packets may take to reach the peers that have joined.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How often joined peers are looked after, and how often an operator hears who is missing.
 const LOOK: Duration = Duration::from_millis(250);
@@ -75,16 +78,32 @@ enum Step {
 }
 
 impl Gather {
-    pub(crate) async fn run(self) -> Result<Meeting, NetError> {
-        let result = self.meet().await;
-        if result.is_err() {
-            // The peers that were told why have to receive it before the socket closes.
-            let _ = timeout(Duration::from_secs(1), self.door.endpoint.wait_idle()).await;
-        }
-        Ok(Meeting { links: result?, door: self.door })
+    /// Meets all nodes, or gives up for the reason of `leave`. The peers that are there then, and
+    /// after an error, are told why before their connections are closed.
+    pub(crate) async fn run(self, leave: impl Future<Output = Abort>) -> Result<Meeting, NetError> {
+        let mut links = BTreeMap::new();
+        let (error, reason) = tokio::select! {
+            biased;
+            reason = leave => (NetError::Stopped, reason),
+            result = self.meet(&mut links) => match result {
+                Ok(()) => {
+                    let links = links.into_iter();
+                    let links = links.map(|(index, joined)| (index, joined.connection)).collect();
+                    return Ok(Meeting { links, door: self.door });
+                }
+                Err(error) => {
+                    let reason = Abort::new(error.code(), error.to_string());
+                    (error, reason)
+                }
+            },
+        };
+        links.values().for_each(|joined| close(&joined.connection, &reason));
+        // Everybody who was told why has to receive it before the socket closes.
+        let _ = timeout(LAST_WORDS, self.door.endpoint.wait_idle()).await;
+        Err(error)
     }
 
-    async fn meet(&self) -> Result<BTreeMap<usize, Connection>, NetError> {
+    async fn meet(&self, links: &mut BTreeMap<usize, Joined>) -> Result<(), NetError> {
         let start = Instant::now();
         let deadline = self.patience.map(|patience| start + patience);
         let mut steps = JoinSet::new();
@@ -93,10 +112,9 @@ impl Gather {
         }
         let mut visitors = 0;
         let mut stale = false;
-        let mut links: BTreeMap<usize, Joined> = BTreeMap::new();
         let mut reported: Option<(Vec<String>, Instant)> = None;
         loop {
-            stale |= self.drop_dead(&mut links, &mut steps);
+            stale |= self.drop_dead(links, &mut steps)?;
             let present: Vec<usize> = links.keys().copied().collect();
             // Not while somebody is at the door: who was welcomed there is not present yet.
             if stale && visitors == 0 {
@@ -140,13 +158,13 @@ impl Gather {
                     }
                 },
                 Some(step) = steps.join_next() => match step {
-                    Ok(Step::Dialled { index, joined }) => self.add(&mut links, index, *joined),
+                    Ok(Step::Dialled { index, joined }) => self.add(links, index, *joined),
                     Ok(Step::Fatal(error)) => return Err(error),
                     Ok(Step::Visited(visit)) => {
                         visitors -= 1;
                         // It may have been welcomed and lost on the way in.
                         stale |= matches!(*visit, Visit::Nothing);
-                        self.visited(&mut links, *visit)?;
+                        self.visited(links, *visit)?;
                     }
                     Err(error) => {
                         return Err(NetError::Internal(format!("a task failed: {error}")));
@@ -183,13 +201,22 @@ impl Gather {
         (self.observer)(JoinEvent::Joined { peer, address, build });
     }
 
-    /// Forgets peers that have gone away, and dials them again.
-    fn drop_dead(&self, links: &mut BTreeMap<usize, Joined>, steps: &mut JoinSet<Step>) -> bool {
-        let dead: Vec<usize> = links
-            .iter()
-            .filter(|(_, joined)| joined.connection.close_reason().is_some())
-            .map(|(index, _)| *index)
-            .collect();
+    /// Forgets peers that have gone away, and dials them again. One that gave up does not come
+    /// back by itself: it ends the wait, unless this node goes on without it.
+    fn drop_dead(
+        &self,
+        links: &mut BTreeMap<usize, Joined>,
+        steps: &mut JoinSet<Step>,
+    ) -> Result<bool, NetError> {
+        let mut dead = Vec::new();
+        for (index, joined) in links.iter() {
+            let Some(closed) = joined.connection.close_reason() else { continue };
+            if let Some(reason) = abort_of(&closed).filter(|_| !self.judge.goes_on_after_refusal())
+            {
+                return Err(NetError::Aborted { peer: self.judge.name(*index), reason });
+            }
+            dead.push(*index);
+        }
         links.retain(|index, _| !dead.contains(index));
         for index in &dead {
             (self.observer)(JoinEvent::Left { peer: self.judge.name(*index) });
@@ -201,7 +228,7 @@ impl Gather {
                 }
             }
         }
-        !dead.is_empty()
+        Ok(!dead.is_empty())
     }
 
     fn dial(&self, steps: &mut JoinSet<Step>, index: usize, peer: Peer, hello: Hello) {
@@ -231,19 +258,15 @@ impl Gather {
 
     /// Waits until all others have met everybody too; without this, a node would take another
     /// one's waiting for a silence.
-    async fn everyone_ready(
-        &self,
-        mut links: BTreeMap<usize, Joined>,
-    ) -> Result<BTreeMap<usize, Connection>, NetError> {
+    async fn everyone_ready(&self, links: &mut BTreeMap<usize, Joined>) -> Result<(), NetError> {
         let step = || "the sign that it has met all nodes".to_owned();
         for joined in links.values_mut() {
             // A failure shows when the peer's own sign does not come.
             let _ = write(&mut joined.send, &Ready).await;
         }
         let deadline = Instant::now() + self.ready_timeout;
-        let mut connections = BTreeMap::new();
-        for (index, mut joined) in links {
-            let peer = self.judge.name(index);
+        for (index, joined) in links {
+            let peer = self.judge.name(*index);
             match tokio::time::timeout_at(deadline, read::<Ready>(&mut joined.recv)).await {
                 Ok(Ok(Ready)) => {}
                 Ok(Err(Unread::Message(error))) => {
@@ -251,6 +274,9 @@ impl Gather {
                     return Err(NetError::Malformed { peer, expected: step(), detail });
                 }
                 Ok(Err(Unread::Connection(error))) => {
+                    if let Some(reason) = abort_of(&error) {
+                        return Err(NetError::Aborted { peer, reason });
+                    }
                     let detail = error.to_string();
                     return Err(NetError::Lost { peer, expected: step(), detail });
                 }
@@ -263,9 +289,8 @@ impl Gather {
                     return Err(NetError::Timeout { peer, expected: step(), after });
                 }
             }
-            connections.insert(index, joined.connection);
         }
-        Ok(connections)
+        Ok(())
     }
 }
 

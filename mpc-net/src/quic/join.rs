@@ -10,7 +10,7 @@ use super::hello::{Hello, HelloError, Role, mismatch};
 use super::identity::{Identity, PublicKey};
 use super::settings::LinkSettings;
 use super::transport::QuicTransport;
-use crate::{NetError, PartyId};
+use crate::{Abort, NetError, PartyId};
 
 /// A node as this node's configuration has it.
 #[derive(Clone, Debug)]
@@ -136,8 +136,8 @@ pub struct JoinOptions {
 }
 
 impl JoinOptions {
-    /// Ten minutes to join and two minutes of silence: a peer may be at work on a large product. One
-    /// that is dead is noticed after a minute by the connection itself.
+    /// Ten minutes to join and two minutes of silence: a peer may be at work on a large product. So
+    /// long a connection may also be without any packet until it is lost; never less than 15 s.
     #[must_use]
     pub fn new(listen: SocketAddr, context: [u8; 32]) -> Self {
         Self {
@@ -165,6 +165,11 @@ impl JoinOptions {
 /// * [`NetError::Timeout`] naming the missing nodes.
 /// * [`NetError::Configuration`] for an unusable roster or address.
 ///
+/// * [`NetError::Aborted`] at once, when a peer that has joined gives up; one that is merely gone
+///   is waited for again.
+///
+/// Whatever the error, the peers that have joined are told that this node gives up, and why.
+///
 /// # Security
 /// A node without a pinned key cannot open a stream; it is reported as [`JoinEvent::UnknownKey`]
 /// and otherwise ignored.
@@ -173,6 +178,20 @@ pub async fn join(
     roster: &Roster,
     options: &JoinOptions,
     observer: &Observer,
+) -> Result<QuicTransport, NetError> {
+    join_until(identity, roster, options, observer, std::future::pending()).await
+}
+
+/// The same, unless `leave` is done before; its reason is told to the peers that have joined.
+///
+/// # Errors
+/// As [`join()`], and [`NetError::Stopped`] after `leave`.
+pub async fn join_until(
+    identity: &Arc<Identity>,
+    roster: &Roster,
+    options: &JoinOptions,
+    observer: &Observer,
+    leave: impl Future<Output = Abort>,
 ) -> Result<QuicTransport, NetError> {
     roster.check(&identity.public_key())?;
     let door = open_patiently(identity, options).await?;
@@ -190,7 +209,7 @@ pub async fn join(
         patience: Some(options.join_timeout),
         ready_timeout: options.join_timeout,
     };
-    let meeting = gather.run().await?;
+    let meeting = gather.run(leave).await?;
     let names = roster.nodes.iter().map(|node| node.name.clone()).collect();
     Ok(meeting.into_transport(roster.me, names, options.silence_timeout))
 }
@@ -203,7 +222,7 @@ const BIND_WAIT: Duration = Duration::from_secs(5);
 async fn open_patiently(identity: &Arc<Identity>, options: &JoinOptions) -> Result<Door, NetError> {
     let deadline = tokio::time::Instant::now() + BIND_WAIT;
     loop {
-        match Door::open(identity, options.listen, options.link) {
+        match Door::open(identity, options.listen, options.link, options.silence_timeout) {
             Err(NetError::Configuration(_)) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

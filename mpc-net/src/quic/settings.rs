@@ -28,7 +28,9 @@ const MAX_INITIAL_WINDOW: u64 = 8 << 20;
 const MAX_STREAMS: u32 = 1024;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection outlives two lost packets that keep it alive, however short the silence may be.
+const SHORTEST_IDLE: Duration = Duration::from_secs(15);
 
 /// The size of the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -64,8 +66,9 @@ impl LinkSettings {
         Some((bandwidth as f64 / 8.0 * round_trip.as_secs_f64()) as u64)
     }
 
-    /// The parameters for connections with `peer`.
-    pub(crate) fn transport(&self, peer: SocketAddr) -> Arc<TransportConfig> {
+    /// The parameters for connections with `peer`, which is lost when no packet at all comes from it
+    /// for as long as it may be silent. Of the limits of both ends the shorter one counts.
+    pub(crate) fn transport(&self, peer: SocketAddr, silence: Duration) -> Arc<TransportConfig> {
         let in_flight = self.bandwidth_delay().unwrap_or(0);
         let window = (2 * in_flight).clamp(STREAM_WINDOW, MAX_STREAM_WINDOW);
         let mut cubic = CubicConfig::default();
@@ -76,7 +79,7 @@ impl LinkSettings {
         let mut config = TransportConfig::default();
         config
             .keep_alive_interval(Some(KEEP_ALIVE))
-            .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
+            .max_idle_timeout(IdleTimeout::try_from(silence.max(SHORTEST_IDLE)).ok())
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS))
             .max_concurrent_bidi_streams(VarInt::from_u32(1))
             .datagram_receive_buffer_size(None)
@@ -153,4 +156,20 @@ pub(crate) fn bind(listen: SocketAddr) -> Result<UdpSocket, NetError> {
     make().map_err(|error| {
         NetError::Configuration(format!("cannot listen on UDP address {listen}: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_be_idle_for_as_long_as_a_peer_may_be_silent() {
+        let peer = "192.0.2.1:7400".parse().unwrap();
+        for (silence, idle) in [(3, 15_000), (15, 15_000), (120, 120_000), (3600, 3_600_000)] {
+            let config = LinkSettings::default().transport(peer, Duration::from_secs(silence));
+            // quinn shows its settings in no other way.
+            let text = format!("{config:?}");
+            assert!(text.contains(&format!("max_idle_timeout: Some({idle})")), "{text}");
+        }
+    }
 }

@@ -89,7 +89,12 @@ impl QuicTransport {
     /// A handle that waits, after an abort or a drop, until the peers could be told.
     #[must_use]
     pub fn linger(&self) -> Linger {
-        Linger { endpoint: self.0.mesh().carrier.endpoint.clone() }
+        let carrier = &self.0.mesh().carrier;
+        let links = carrier.links.iter().flatten();
+        Linger {
+            endpoint: carrier.endpoint.clone(),
+            connections: links.map(|link| link.connection.clone()).collect(),
+        }
     }
 
     /// The round-trip time to a peer as QUIC measures it; `None` for this node itself.
@@ -113,13 +118,21 @@ impl QuicTransport {
     }
 }
 
-/// Waits for the last packets of closed connections.
+/// The way out of a mesh for those who gave their transport away, to a session for example: says a
+/// last word, and waits for the last packets of closed connections.
 #[derive(Clone, Debug)]
 pub struct Linger {
     endpoint: Endpoint,
+    connections: Vec<Connection>,
 }
 
 impl Linger {
+    /// Tells every peer that this node gives up, and why, unless the transport was closed or
+    /// dropped before: to be called first.
+    pub fn abort(&self, reason: &Abort) {
+        self.connections.iter().for_each(|connection| close(connection, reason));
+    }
+
     /// Waits until all connections are closed and forgotten, but no longer than `limit`.
     pub async fn wait(self, limit: Duration) {
         if tokio::time::timeout(limit, self.endpoint.wait_idle()).await.is_err() {
@@ -227,22 +240,35 @@ fn fate(error: ConnectionError) -> Fate {
                 Ok(closing::FINISHED) => Fate::Finished,
                 Ok(closing::GONE) => Fate::Lost("the node stopped".to_owned()),
                 Ok(closing::REPLACED) => Fate::Lost("the node was started again".to_owned()),
-                Ok(closing::ABORTED) => match postcard::from_bytes::<Abort>(&close.reason) {
-                    Ok(abort) => Fate::Aborted(Abort::new(abort.code, printable(&abort.reason))),
-                    Err(_) => Fate::Lost("it gave up for a reason that cannot be read".to_owned()),
+                Ok(closing::ABORTED) => match reason_of(&close.reason) {
+                    Some(abort) => Fate::Aborted(abort),
+                    None => Fate::Lost("it gave up for a reason that cannot be read".to_owned()),
                 },
                 _ => Fate::Lost("the node closed the connection".to_owned()),
             }
         }
         ConnectionError::LocallyClosed => Fate::Local("the connection is closed".to_owned()),
-        ConnectionError::TimedOut => Fate::Lost("no packet came for a minute".to_owned()),
+        ConnectionError::TimedOut => Fate::Lost("no packet came from it any more".to_owned()),
         ConnectionError::Reset => Fate::Lost("the node does not know the connection".to_owned()),
         other => Fate::Lost(other.to_string()),
     }
 }
 
+fn reason_of(bytes: &[u8]) -> Option<Abort> {
+    let abort: Abort = postcard::from_bytes(bytes).ok()?;
+    Some(Abort::new(abort.code, printable(&abort.reason)))
+}
+
+/// Why the peer gave up, if that is how the connection ended.
+pub(crate) fn abort_of(error: &ConnectionError) -> Option<Abort> {
+    match fate(error.clone()) {
+        Fate::Aborted(abort) => Some(abort),
+        _ => None,
+    }
+}
+
 /// Closes a connection with an abort in the reason.
-fn close(connection: &Connection, reason: &Abort) {
+pub(crate) fn close(connection: &Connection, reason: &Abort) {
     let mut end = reason.reason.len().min(MAX_REASON);
     while !reason.reason.is_char_boundary(end) {
         end -= 1;

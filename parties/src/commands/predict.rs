@@ -1,7 +1,5 @@
 //! `party predict`
 
-use std::fs;
-
 use mpc_ml::artifact::{Model, ModelKind};
 use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
@@ -9,6 +7,7 @@ use serde_json::json;
 use crate::cli::Predict;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
+use crate::input;
 use crate::output::{Report, create, exists};
 
 pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
@@ -16,7 +15,7 @@ pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
     if let Some(out) = options.out.as_ref().filter(|out| out.symlink_metadata().is_ok()) {
         return Err(exists(out));
     }
-    let bytes = fs::read(&options.model).map_err(|error| {
+    let bytes = input::read(&options.model).map_err(|error| {
         let what = format!("the model cannot be read: {error}");
         Failure::new(Exit::LocalInput, what).in_file(&options.model)
     })?;

@@ -9,26 +9,28 @@ use serde_json::json;
 use crate::cli::StudyCheck;
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
+use crate::models::{Account, Planned};
 use crate::name::PartyName;
-use crate::node::{Account, OwnSide, plan_alone};
+use crate::node::OwnSide;
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
-use crate::study::{Correlations, Study};
+use crate::study::{Correlations, Disclosure, Study};
 
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
     let OwnSide { study, settings, source, data: file, .. } = &side;
     let to_do = to_do(study, settings);
-    let plan = Plan::new(&side, options)?;
+    let (planned, plan) = Plan::new(&side, options)?;
+    let disclosure = study.disclosure(&*planned);
     Ok(Report {
-        text: text(&side, &plan, &to_do),
+        text: text(&side, &plan, &disclosure, &to_do),
         json: json!({
             "study": study.digest().to_string(),
             "title": study.title(),
             "parties": study.parties(),
             "this_party": settings.identity.name,
-            "disclosure": study.disclosure(),
+            "disclosure": disclosure,
             "encoded_columns": study.schema().columns(),
             "data": {
                 "path": source.path,
@@ -53,7 +55,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(side: &OwnSide, options: &StudyCheck) -> Result<Self, Failure> {
+    fn new(side: &OwnSide, options: &StudyCheck) -> Result<(Box<dyn Planned>, Self), Failure> {
         let (study, own) = (&side.study, side.data.table.rows() as u64);
         let parties = study.parties().len();
         let usage = |what: String| Err(Failure::new(Exit::Usage, what));
@@ -74,8 +76,8 @@ impl Plan {
             None => vec![own; parties],
         };
         let rows_given = options.rows.is_some();
-        let account = plan_alone(study, side.place, rows.clone()).map_err(|failure| {
-            let failure = failure.in_file(&options.study);
+        let planned = study.plan(&rows).map_err(|error| {
+            let failure = Failure::from(error).in_file(&options.study);
             if rows_given {
                 return failure;
             }
@@ -84,7 +86,8 @@ impl Plan {
                  better, give --rows N,N,.. in the order of the study"
             ))
         })?;
-        Ok(Self { rows, rows_given, account })
+        let account = Account::of(&*planned, side.place);
+        Ok((planned, Self { rows, rows_given, account }))
     }
 }
 
@@ -107,7 +110,7 @@ fn missing<'a>(study: &'a Study, file: &DataFile) -> Vec<(&'a str, usize)> {
     names.zip(file.table.missing()).filter(|(_, count)| *count > 0).collect()
 }
 
-fn text(side: &OwnSide, plan: &Plan, to_do: &[String]) -> String {
+fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
     // Writing to a string does not fail.
@@ -120,7 +123,7 @@ fn text(side: &OwnSide, plan: &Plan, to_do: &[String]) -> String {
     line(format_args!("  Parties: {}\n", parties.join(", ")));
 
     line(format_args!("What will be revealed"));
-    for (index, each) in study.disclosure().iter().enumerate() {
+    for (index, each) in disclosure.iter().enumerate() {
         line(format_args!("  {}. What:    {}", index + 1, each.what));
         line(format_args!("     To whom: {}", each.to_whom));
         line(format_args!("     Why:     {}", each.why));
@@ -151,12 +154,12 @@ fn text(side: &OwnSide, plan: &Plan, to_do: &[String]) -> String {
     let account = &plan.account;
     line(format_args!(
         "  {} steps, {} rounds; this node sends {:.2} MB beside the making of correlations",
-        account.iterations,
+        account.figures.steps,
         account.rounds,
         account.bytes_sent as f64 / 1e6
     ));
-    line(format_args!("  Openings are masked by {} bits", account.sigma));
-    account.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
+    line(format_args!("  Openings are masked by {} bits", account.figures.sigma));
+    account.figures.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
     line(format_args!(""));
 
     if to_do.is_empty() {

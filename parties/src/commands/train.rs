@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::exit::Failure;
-use crate::node::Participant;
+use crate::node::{Participant, terminal};
 use crate::output::Report;
 use crate::settings::Overrides;
 
@@ -17,6 +17,6 @@ pub(super) fn run(config: &Path, options: &Train) -> Result<Report, Failure> {
         options.out.as_deref(),
         options.show_values,
     )?;
-    let finished = super::runtime()?.block_on(participant.run())?;
+    let finished = super::runtime()?.block_on(participant.run(&terminal()))?;
     Ok(finished.report())
 }

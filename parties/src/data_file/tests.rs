@@ -212,3 +212,149 @@ fn targets_and_offsets_outside_their_range_are_named() {
     let error = read(&poisson, "visits,exposure,a\n1,1,1\n", &id).unwrap_err();
     assert!(matches!(error, DataError::IdIsUsed { .. }), "{error}");
 }
+
+/// A quote in the wrong place swallows rows: all ways in which it can are refused, by line.
+#[test]
+fn rows_are_not_lost_between_quotes() {
+    let header = "Age,Home,Status,note\n";
+    let refused = |rows: &str, line: u64, words: &str| {
+        let bad = places(&format!("{header}{rows}"), &options());
+        let named: Vec<u64> = bad.iter().map(|place| place.line).collect();
+        assert_eq!(named, [line], "{rows:?}: {bad:?}");
+        assert!(bad[0].rule.contains(words), "{rows:?}: {bad:?}");
+    };
+    // Never closed: the rest of the file is one cell.
+    refused("1,own,bad,\"5 inch\n2,own,bad,x\n3,rent,good,y\n", 2, "the 2 lines after it");
+    refused("1,own,bad,\"5 inch\n2,own,bad,x\n3,rent,good,y", 2, "the 2 lines after it");
+    refused("1,own,bad,x\n2,own,bad,\"y", 3, "never closed;");
+    // Closed by the next stray quote, with text behind it.
+    refused("1,own,bad,\"5 inch\n2,own,bad,x\n3,rent,good,6\" pipe\n", 2, "closes it on line 4");
+    refused("1,own,bad,\"5\" pipe\n2,own,bad,x\n", 2, "more text;");
+    // Closed at the end of a cell: each row has its four cells, and two rows are lost.
+    refused("1,own,bad,\"5\n2,own,bad,x\n3,rent,good,6\"\n4,own,bad,z\n", 2, "look like rows");
+    refused("1,own,bad,\"\n2,own,bad,6\"\n", 2, "look like rows");
+    refused("1,own,bad,\"5\n\n2,own,bad,6\" \r\n", 2, "look like rows");
+    // Rows after the fault are read as they stand.
+    refused("1,own,bad,\"5\"x,\n", 2, "more text;");
+
+    let fine = |rows: &str, count: usize| {
+        let file = parse(format!("{header}{rows}").as_bytes(), &options()).unwrap();
+        assert_eq!(file.table.rows(), count, "{rows:?}");
+    };
+    fine("1,own,bad,5\" pipe\n2,own,bad,a\"b\n", 2);
+    fine("1,own,bad,\"5\"\" pipe, \"\"x\"\"\"\r\n2,own,bad,\"\"\n", 2);
+    fine("1,own,bad,\"one, two\nthree, four\n\nfive\"\n2,own,bad,\"x\" \n", 2);
+    fine("\"1\" ,\"own\",\"bad\",\"\"", 1);
+}
+
+#[test]
+fn all_faults_of_quotes_are_counted() {
+    let rows = "1,own,bad,\"x\"y\n".repeat(25);
+    let error = parse(format!("Age,Home,Status,note\n{rows}").as_bytes(), &options()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("has 25 places") && text.ends_with("and 5 more"), "{text}");
+}
+
+#[test]
+fn a_header_is_one_line() {
+    let text = b"Age,Home,Status,\"note\n31,own,bad,secretive\"\n32,own,bad,x\n";
+    let error = parse(text, &options()).unwrap_err().to_string();
+    assert!(error.contains("line 1: a quote in the header"), "{error}");
+    assert!(!error.contains("secretive"), "{error}");
+    let error = parse(b"Age,Home,\"Status\n31,own,secretive\n", &options()).unwrap_err();
+    assert!(error.to_string().contains("line 1: a quote opens a cell that is never closed"));
+}
+
+/// A file without a header, or one that is a single line to this program, begins with data.
+#[test]
+fn no_error_shows_a_first_line_that_may_be_data() {
+    for text in [
+        "31,secretive,bad\n32,own,good\n",
+        "31;secretive;bad\n32;own;good\n",
+        "Age;Home;Status\r31;secretive;bad\r",
+        "Age,Home,Status\r31,secretive,bad\r32,own,good\r",
+        "Age,Home,Status,note\r31,own,bad,secretive\n",
+        "secretive,Age\n1,2\n",
+    ] {
+        let error = parse(text.as_bytes(), &options()).unwrap_err().to_string();
+        assert!(!error.contains("secretive") && !error.contains("31"), "{error}");
+    }
+    let error = parse(b"31,secretive,bad\n", &options()).unwrap_err().to_string();
+    assert!(error.contains("first line must name the columns"), "{error}");
+    let with_values = ReadOptions { show_values: true, ..options() };
+    let error = parse(b"31,secretive,bad\n", &with_values).unwrap_err().to_string();
+    assert!(error.contains("its columns are: 31, secretive, bad"), "{error}");
+    let error = parse(b"Age,Home,Status\r31,own,bad\r", &options()).unwrap_err();
+    assert!(matches!(error, DataError::LineEnds { .. }), "{error}");
+    assert!(error.to_string().contains("carriage returns alone"));
+
+    // Names that are numbers are names only as long as nothing else is.
+    let numbers = ["0", "1", "2"].map(|name| Feature {
+        name: name.into(),
+        kind: FeatureKind::Numeric(Numeric {
+            range: None,
+            missing: NumericMissing::Refuse,
+            indicator: false,
+            scale: Scaling::None,
+        }),
+    });
+    let target = NumericTarget { column: "y".into(), range: Some((0.0, 9.0)) };
+    let schema = Schema::new(numbers.to_vec(), Target::Numeric(target)).unwrap();
+    for text in ["1,0,2,77\n", "0,0,1,77\n"] {
+        let error = read_csv(text.as_bytes(), Path::new("x.csv"), &schema, &options());
+        let error = error.unwrap_err().to_string();
+        assert!(!error.contains("77") && !error.contains("twice"), "{error}");
+    }
+}
+
+#[test]
+fn carriage_returns_inside_a_line_are_named() {
+    let bad = places("Age,Home,Status\n1,own,bad\n2,own,bad\r3,rent,good\n", &options());
+    assert_eq!((bad.len(), bad[0].line), (1, 3), "{bad:?}");
+    assert!(bad[0].rule.contains("carriage return"), "{bad:?}");
+    // What some programs make of Windows line ends is harmless.
+    let file = parse(b"Age,Home,Status\r\r\n1,own,bad\r\r\n", &options()).unwrap();
+    assert_eq!(file.table.rows(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let link = directory.path().join("link.csv");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    for (path, words) in [
+        (directory.path(), "it is a directory; name a file in it"),
+        (&*pipe, "not a regular file; write what it gives"),
+        (&*link, "not a regular file"),
+        (Path::new("/dev/zero"), "not a regular file"),
+    ] {
+        let error = read(path, &schema(), &options()).unwrap_err();
+        assert!(matches!(error, DataError::Read { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let file = directory.path().join("rows.csv");
+    std::fs::write(&file, "Age,Home,Status\n1,own,bad\n").unwrap();
+    let link = directory.path().join("other.csv");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert_eq!(read(&link, &schema(), &options()).unwrap().table.rows(), 1);
+}
+
+proptest! {
+    /// However a file is read, no row of the right width is lost without an error: the rows of the
+    /// table are the lines, unless a quoted text goes over several of them.
+    #[test]
+    fn quotes_lose_no_rows(cells in prop::collection::vec(
+        prop::collection::vec("[x\"]{0,3}", 2..3), 1..8)
+    ) {
+        let rows: String =
+            cells.iter().map(|pair| format!("1,own,bad,{},{}\n", pair[0], pair[1])).collect();
+        let text = format!("Age,Home,Status,note,more\n{rows}");
+        if let Ok(file) = parse(text.as_bytes(), &options()) {
+            prop_assert_eq!(file.table.rows(), cells.len());
+        }
+    }
+}

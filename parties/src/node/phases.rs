@@ -1,29 +1,38 @@
 //! The phases of a run, with the seconds that each took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mpc_core::Session;
 
-use super::PhaseReceipt;
+use super::{Event, Events, PhaseReceipt};
 
 /// A stopwatch that is moved from phase to phase together with the meter of the session.
 pub(super) struct Phases {
     begun: Instant,
     current: Option<(&'static str, Instant)>,
     seconds: BTreeMap<&'static str, f64>,
+    events: Events,
 }
 
 impl Phases {
-    pub(super) fn begin() -> Self {
-        Self { begun: Instant::now(), current: None, seconds: BTreeMap::new() }
+    pub(super) fn begin(events: &Events) -> Self {
+        let (seconds, events) = (BTreeMap::new(), Arc::clone(events));
+        Self { begun: Instant::now(), current: None, seconds, events }
     }
 
     /// Ends the phase that runs and begins another.
     pub(super) fn enter(&mut self, name: &'static str, session: &Session) {
-        self.close();
         session.meter().enter(name);
+        self.turn(name);
+    }
+
+    /// The same for the stopwatch alone.
+    pub(super) fn turn(&mut self, name: &'static str) {
+        self.close();
         self.current = Some((name, Instant::now()));
+        (self.events)(Event::Phase(name));
     }
 
     /// Ends the phase that runs.

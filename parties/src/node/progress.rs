@@ -5,14 +5,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
-use mpc_net::BoxFuture;
+use mpc_core::correlations::Production;
 use mpc_net::quic::{JoinEvent, Observer};
+
+use super::{Event, Events};
 
 /// Prints one line to standard error.
 pub fn say(line: &str) {
     // An operator who closed the terminal does not stop the study.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints what happens.
+#[must_use]
+pub fn terminal() -> Events {
+    let (observer, progress) = (observer(), Mutex::<Option<Progress>>::default());
+    Arc::new(move |event| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Study { title, digest } => say(&format!("{title} ({digest})")),
+            Event::Join(event) => observer(event),
+            Event::Step { done, total, production } => {
+                let bars = progress.get_or_insert_with(|| Progress::new(total, "training"));
+                bars.at(done, production);
+            }
+            Event::Fitted => {
+                if let Some(bars) = progress.take() {
+                    bars.finish();
+                }
+            }
+            Event::Note(text) => say(&format!("note: {text}")),
+            Event::Phase(name) => tracing::info!(name, "a phase begins"),
+        }
+    })
 }
 
 /// Tells the operator who is there and who is missing.
@@ -51,7 +76,7 @@ pub fn observer() -> Observer {
 }
 
 /// Two bars on a terminal (preparation runs ahead of the training), a line now and then elsewhere.
-pub(super) struct Progress {
+struct Progress {
     steps: ProgressBar,
     made: ProgressBar,
     total: u64,
@@ -60,7 +85,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(total: u64, what: &'static str) -> Self {
+    fn new(total: u64, what: &'static str) -> Self {
         let terminal = io::stderr().is_terminal();
         let target =
             if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -86,7 +111,7 @@ impl Progress {
     }
 
     /// How far the training is, and the preparation of what it needs.
-    pub(super) fn at(&mut self, done: u64, production: Production) {
+    fn at(&mut self, done: u64, production: Production) {
         self.steps.set_position(done);
         self.made.set_length(production.ordered);
         self.made.set_position(production.made);
@@ -100,56 +125,8 @@ impl Progress {
         }
     }
 
-    pub(super) fn finish(self) {
+    fn finish(self) {
         self.made.finish_and_clear();
         self.steps.finish_and_clear();
-    }
-}
-
-/// A source that shows how many of its correlations were taken: the progress of a method that
-/// takes them at an even pace and tells no steps of its own.
-pub(super) struct Watched<'a> {
-    source: &'a mut dyn CorrelationSource,
-    /// How many will be taken.
-    all: u64,
-    taken: u64,
-    progress: Progress,
-}
-
-impl<'a> Watched<'a> {
-    pub(super) fn new(source: &'a mut dyn CorrelationSource, all: u64, progress: Progress) -> Self {
-        Self { source, all: all.max(1), taken: 0, progress }
-    }
-
-    pub(super) fn end(self) {
-        self.progress.finish();
-    }
-}
-
-impl CorrelationSource for Watched<'_> {
-    fn register(&mut self, matrix: OwnedMatrix) -> BoxFuture<'_, Result<u32, mpc_core::Error>> {
-        self.source.register(matrix)
-    }
-
-    fn demand(&mut self, requests: Vec<Request>) -> Result<(), mpc_core::Error> {
-        self.source.demand(requests)
-    }
-
-    fn take(&mut self) -> BoxFuture<'_, Result<Correlation, mpc_core::Error>> {
-        Box::pin(async move {
-            let correlation = self.source.take().await?;
-            self.taken += 1;
-            let steps = self.taken * self.progress.total / self.all;
-            self.progress.at(steps, self.source.production());
-            Ok(correlation)
-        })
-    }
-
-    fn production(&self) -> Production {
-        self.source.production()
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), mpc_core::Error>> {
-        self.source.finish()
     }
 }

@@ -12,6 +12,11 @@ use crate::exit::{Exit, Failure};
 use crate::output::{create, exists};
 use crate::study::StudyDigest;
 
+/// How the files begin that hold what was sent of an output.
+const RELEASED: &str = "released-";
+/// The outputs that may be revealed again of the same rows.
+const STATISTICS: [&str; 2] = [mpc_ml::standardise::MEANS, mpc_ml::standardise::DEVIATIONS];
+
 /// The folder of one study in the state directory.
 #[derive(Clone, Debug)]
 pub struct StudyFolder(PathBuf);
@@ -24,13 +29,13 @@ impl StudyFolder {
         Self(state.join(name))
     }
 
-    /// Makes the folder, and sees to it that none of these outputs of the study was released
-    /// before.
+    /// Makes the folder, and sees to it that nothing of the study was released before but the joint
+    /// statistics, which have a rule of their own.
     ///
     /// # Errors
     /// [`Exit::Exists`] when this node has already sent its part of the result.
-    pub fn open(&self, outputs: &[&str]) -> Result<(), Failure> {
-        if outputs.iter().any(|label| self.has_released(label)) {
+    pub fn open(&self) -> Result<(), Failure> {
+        if self.has_released_results() {
             let refused = |what, advice| {
                 Err(Failure::new(Exit::Exists, what).in_file(&self.0).advise(advice))
             };
@@ -80,10 +85,20 @@ impl StudyFolder {
             }
             Err(_) => create(&path, &digest)?,
         }
-        for label in [mpc_ml::standardise::MEANS, mpc_ml::standardise::DEVIATIONS] {
+        for label in STATISTICS {
             let _ = fs::remove_file(self.message(label));
         }
         Ok(())
+    }
+
+    /// Whether this node has sent its part of any output but the joint statistics.
+    fn has_released_results(&self) -> bool {
+        let statistics = STATISTICS.map(|label| self.message(label));
+        let Ok(files) = fs::read_dir(&self.0) else { return false };
+        files.flatten().map(|file| file.path()).any(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(RELEASED) && !statistics.contains(&path)
+        })
     }
 
     /// Whether this node has sent its part of an output.
@@ -106,7 +121,7 @@ impl StudyFolder {
 
     /// Where the message of a release is kept.
     fn message(&self, label: &str) -> PathBuf {
-        self.0.join(format!("released-{}.bin", label.replace(' ', "-")))
+        self.0.join(format!("{RELEASED}{}.bin", label.replace(' ', "-")))
     }
 
     /// Fails early where a result would be overwritten.

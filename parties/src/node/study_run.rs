@@ -1,23 +1,25 @@
 //! A party's way through a study, from its file to the model: the frame that all methods share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use mpc_core::{Session, SessionOptions, Tag};
+use mpc_core::{Outputs, Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
-use mpc_ml::data::{Encoded, Standardisation, Table, encode};
+use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
+use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
 use mpc_ml::standardise;
-use mpc_net::quic::{JoinOptions, Roster, join};
+use mpc_net::quic::{JoinOptions, Observer, Roster, join};
 
 use super::give_up::refuse_together;
 use super::phases::Phases;
 use super::receipt::now;
-use super::solver::{Account, Fitted, Planned};
 use super::{
-    Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings, observer, outputs,
-    say, solver, source, until_stopped,
+    Event, Events, Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings,
+    outputs, source, until_stopped,
 };
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
+use crate::models::Account;
 use crate::output::create;
 use crate::settings::{Overrides, Settings};
 use crate::study::Study;
@@ -44,8 +46,10 @@ struct Node {
 struct Outcome {
     rows: Vec<u64>,
     account: Account,
+    outputs: Vec<Output>,
     standardisation: Vec<Standardisation>,
-    fitted: Fitted,
+    /// The result, for those who receive it.
+    summary: Option<Summary>,
     own_warnings: Vec<String>,
 }
 
@@ -68,7 +72,7 @@ impl Participant {
         if let Some(out) = out {
             StudyFolder::refuse_existing(out)?;
         }
-        folder.open(&outputs::of_the_fit(&side.study))?;
+        folder.open()?;
         StudyFolder::refuse_existing(&folder.model())?;
         StudyFolder::refuse_existing(&folder.receipt())?;
         let OwnSide { study, settings, data, .. } = side;
@@ -77,40 +81,44 @@ impl Participant {
         Ok(Self { node, table: data.table })
     }
 
-    /// Meets the others, runs the study with them, and writes the model and the receipt.
+    /// Meets the others, runs the study with them, and writes the model and the receipt. `events`
+    /// hears what happens.
     ///
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
-    pub async fn run(self) -> Result<Finished, Failure> {
-        self.node.run(self.table).await
+    pub async fn run(self, events: &Events) -> Result<Finished, Failure> {
+        self.node.run(self.table, events).await
     }
 }
 
 impl Node {
-    async fn run(self, table: Table) -> Result<Finished, Failure> {
+    async fn run(self, table: Table, events: &Events) -> Result<Finished, Failure> {
         let Self { study, settings, .. } = &self;
         let context = context(study, &self.roster);
         let mut options = JoinOptions::new(settings.network.listen, context);
         options.join_timeout = settings.network.join_timeout;
         options.silence_timeout = settings.network.silence_timeout;
         options.link = link_settings(settings);
-        say(&format!("{} ({})", study.title(), study.digest()));
+        let (title, digest) = (study.title().to_owned(), study.digest().to_string());
+        events(Event::Study { title, digest });
 
         let key = self.identity.key();
-        let transport = until_stopped(join(key, &self.roster, &options, &observer())).await??;
-        let linger = transport.linger();
-        let session_options = SessionOptions {
-            parties: study.parties().len(),
-            context,
-            outputs: outputs::ledger(study),
+        let observer: Observer = {
+            let events = Arc::clone(events);
+            Arc::new(move |event| events(Event::Join(event)))
         };
+        let transport = until_stopped(join(key, &self.roster, &options, &observer)).await??;
+        let linger = transport.linger();
+        let session_options =
+            SessionOptions { parties: study.parties().len(), context, outputs: Outputs::none() };
         let started = now();
-        let mut phases = Phases::begin();
+        let mut phases = Phases::begin(events);
 
         let mut session =
             until_stopped(Session::establish(Box::new(transport), session_options)).await??;
         session.record_releases(Box::new(self.folder.clone()));
-        let worked = match until_stopped(self.work(table, &mut session, &mut phases)).await {
+        let worked = match until_stopped(self.work(table, &mut session, &mut phases, events)).await
+        {
             Ok(result) => result,
             Err(stopped) => Err(stopped.into()),
         };
@@ -128,7 +136,7 @@ impl Node {
         let finished = self.write(outcome, &session, started, &phases)?;
         // The result is safe; a peer that goes now takes nothing away.
         if let Err(error) = until_stopped(session.finish()).await? {
-            say(&format!("note: {error}; the result here is complete"));
+            events(Event::Note(format!("{error}; the result here is complete")));
         }
         Ok(finished)
     }
@@ -139,6 +147,7 @@ impl Node {
         table: Table,
         session: &mut Session,
         phases: &mut Phases,
+        events: &Events,
     ) -> Result<Outcome, Failure> {
         let study = &self.study;
         phases.enter("standardisation", session);
@@ -150,17 +159,22 @@ impl Node {
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
         // All plan from the same public facts, so all refuse the same.
-        let plan = Planned::new(study, rows.clone())
-            .map_err(|failure| Failure { seen_by_all: true, ..failure })?;
-        let account = plan.account(session.me());
+        let plan = study.plan(&rows).map_err(|error| Failure {
+            seen_by_all: true,
+            exit: Exit::Configuration,
+            ..Failure::from(error)
+        })?;
+        let account = Account::of(&*plan, session.me());
+        let outputs = study.outputs(&*plan);
         // Before anything is revealed, all must mean the same computation.
-        let solver = plan.agree(session).await?;
+        let agreed = plan.agree(session).await?;
+        session.allow(ledger(&outputs))?;
         let columns = table.joint_columns();
         if !columns.is_empty() {
             self.folder.bind_statistics(&columns, table.rows())?;
         }
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
-        let clip = study.model().clip;
+        let clip = study.model().clip();
         let encoded = encode(&table, &standardisation, clip).map_err(|error| Failure {
             seen_by_all: true,
             ..Failure::new(Exit::Configuration, error.to_string())
@@ -171,9 +185,24 @@ impl Node {
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
         let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
-        let fitted = solver.fit(encoded, &mut *source, session, phases).await?;
+        let data = Dataset::encoded(encoded)?;
+        // The source has channels of its own, which stay in the phase that they began in.
+        session.meter().enter("training");
+        let mut heard = |progress| match progress {
+            Progress::Prepared => phases.turn("training"),
+            Progress::Step { done, total, production } => {
+                events(Event::Step { done, total, production });
+            }
+            _ => {}
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let shares = agreed.fit(&data, &mut run).await;
+        events(Event::Fitted);
+        let shares = shares?;
+        run.session.meter().enter("release");
+        let summary = shares.release(&data, &mut run).await?;
         source.finish().await?;
-        Ok(Outcome { rows, account, standardisation, fitted, own_warnings })
+        Ok(Outcome { rows, account, outputs, standardisation, summary, own_warnings })
     }
 
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -186,8 +215,11 @@ impl Node {
     ) -> Result<Finished, Failure> {
         let receipt = self.receipt(&outcome, session, started, phases);
         let mut own_warnings = outcome.own_warnings.clone();
-        own_warnings.extend(outcome.fitted.own_warnings.iter().cloned());
-        let warnings = outcome.fitted.warnings.clone();
+        let mut warnings = Vec::new();
+        if let Some(summary) = &outcome.summary {
+            own_warnings.extend(summary.own_warnings.iter().cloned());
+            warnings.extend(summary.warnings.iter().cloned());
+        }
         let model = self.model(outcome)?;
         if let Some(model) = &model {
             let text = model.to_json()?;
@@ -206,31 +238,31 @@ impl Node {
     /// The model, for those who receive it.
     fn model(&self, outcome: Outcome) -> Result<Option<Model>, Failure> {
         let study = &self.study;
-        let Outcome { rows, account, standardisation, fitted, .. } = outcome;
-        let Some(mut coefficients) = fitted.coefficients else { return Ok(None) };
-        let intercept = if study.model().intercept { coefficients.pop() } else { None };
+        let Outcome { rows, account, standardisation, summary, .. } = outcome;
+        let Some(summary) = summary else { return Ok(None) };
+        let rows_dropped = account.figures.rows_dropped;
         Ok(Some(Model::new(ModelParts {
-            kind: study.model().kind,
+            kind: study.kind(),
             title: study.title().to_owned(),
             study: study.digest().to_string(),
             schema: study.schema().clone(),
             standardisation,
-            intercept,
-            coefficients,
-            l2: study.model().l2,
-            inference: fitted.inference,
+            intercept: summary.intercept,
+            coefficients: summary.coefficients,
+            l2: summary.l2,
+            inference: summary.inference,
             training: TrainingRecord {
-                solver: solver::record(study),
-                iterations: account.iterations,
-                rows_used: rows.iter().sum::<u64>() - account.rows_dropped,
-                rows_dropped: account.rows_dropped,
-                clip: study.model().clip,
-                checks: fitted.checks,
+                solver: study.model().record(),
+                iterations: account.figures.steps,
+                rows_used: rows.iter().sum::<u64>() - rows_dropped,
+                rows_dropped,
+                clip: study.model().clip(),
+                checks: summary.checks,
                 security: SecurityRecord {
                     parties: study.parties().iter().map(ToString::to_string).collect(),
                     correlations: study.security().correlations.to_string(),
                 },
-                release_bits: study.output().release_bits,
+                release_bits: summary.release_bits,
             },
         })?))
     }
@@ -259,11 +291,11 @@ impl Node {
                 .collect(),
             correlations: study.security().correlations.to_string(),
             rows: outcome.rows.clone(),
-            rows_dropped: outcome.account.rows_dropped,
-            iterations: outcome.account.iterations,
-            statistical_security_bits: outcome.account.sigma,
-            sigmoid_error: outcome.account.sigmoid_error,
-            revealed: outputs::revealed(study, &self.folder),
+            rows_dropped: outcome.account.figures.rows_dropped,
+            iterations: outcome.account.figures.steps,
+            statistical_security_bits: outcome.account.figures.sigma,
+            sigmoid_error: outcome.account.figures.sigmoid_error,
+            revealed: outputs::revealed(study, &outcome.outputs, &self.folder),
             started,
             phases: phases.receipts(session),
         }

@@ -56,16 +56,9 @@ pub enum StudyError {
         /// The rule.
         rule: String,
     },
-    /// The field is valid, and this version cannot do it yet.
-    #[error("{}{field} asks for {what}, which is not supported yet: it comes with a later release", At(*line))]
-    NotYet {
-        /// The line, counted from 1.
-        line: Option<usize>,
-        /// The field.
-        field: Field,
-        /// What is asked for.
-        what: String,
-    },
+    /// The parts of the study do not fit together, or not with the numbers of rows.
+    #[error("{0}")]
+    Plan(String),
     /// The features or the target do not fit together.
     #[error("{}{source}", At(*line))]
     Schema {
@@ -92,10 +85,6 @@ impl StudyError {
         Self::Rule { line: None, field: field.into(), rule: rule.into() }
     }
 
-    pub(super) fn not_yet(field: impl Into<Field>, what: impl Into<String>) -> Self {
-        Self::NotYet { line: None, field: field.into(), what: what.into() }
-    }
-
     pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map(|span| line_at(text, span.start));
         Self::Toml { line, message: error.message().to_owned() }
@@ -104,9 +93,9 @@ impl StudyError {
     /// The same error with the line of its field in `text`.
     pub(super) fn located(mut self, text: &str) -> Self {
         match &mut self {
-            Self::Rule { line, field, .. }
-            | Self::NotYet { line, field, .. }
-            | Self::Schema { line, field, .. } => *line = field.line(text),
+            Self::Rule { line, field, .. } | Self::Schema { line, field, .. } => {
+                *line = field.line(text);
+            }
             _ => {}
         }
         self

@@ -12,23 +12,31 @@ mod output;
 mod place;
 mod raw;
 mod security;
-mod training;
+mod settings;
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
+use mpc_core::Recipients;
+use mpc_ml::Model;
+use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::Schema;
+use mpc_ml::model::{Facts, Output};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::input;
+use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
 pub use digest::StudyDigest;
 pub use disclosure::Disclosure;
 pub use error::StudyError;
-pub use model::ModelSettings;
-pub use output::Output;
 use place::Field;
 use raw::RawStudy;
 pub use security::{Correlations, Security};
-pub use training::{Exact, Link, Optimum, Rate, Series, Sgd, Sigmoid, SigmoidFit, Training};
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -40,16 +48,36 @@ const MAX_BYTES: u64 = 1 << 20;
 const MAX_PARTIES: usize = 64;
 
 /// A study, checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Study {
     digest: StudyDigest,
     title: String,
     parties: Vec<PartyName>,
-    model: ModelSettings,
+    kind: ModelKind,
     schema: Schema,
-    training: Training,
+    model: Arc<dyn Chosen>,
     security: Security,
-    output: Output,
+    recipients: Vec<PartyName>,
+    lines: Lines,
+}
+
+/// The text of a study, and in which table of it each setting of the model stands.
+#[derive(Clone)]
+struct Lines {
+    text: Arc<str>,
+    tables: BTreeMap<String, &'static str>,
+}
+
+impl Lines {
+    fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lines({} bytes)", self.text.len())
+    }
 }
 
 impl Study {
@@ -59,11 +87,14 @@ impl Study {
     /// When the file cannot be read or is not a study that this version can run.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
         let failed = |source| StudyError::Read { path: path.to_owned(), source };
-        let length = fs::metadata(path).map_err(failed)?.len();
+        let mut file = input::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
         if length > MAX_BYTES {
             return Err(StudyError::TooLarge { path: path.to_owned(), length });
         }
-        Self::from_bytes(&fs::read(path).map_err(failed)?)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Self::from_bytes(&bytes)
     }
 
     /// Reads a study from the bytes of its file.
@@ -74,33 +105,37 @@ impl Study {
         let text = std::str::from_utf8(bytes).map_err(|_| StudyError::NotText)?;
         // The version first, so that a later one is named and its fields are not called unknown.
         raw::version(text)?;
-        let raw: RawStudy = toml::from_str(text).map_err(|error| StudyError::toml(text, &error))?;
-        Self::check(StudyDigest::of(bytes), raw).map_err(|error| error.located(text))
+        let parsed = DeTable::parse(text).map_err(|error| StudyError::toml(text, &error))?;
+        Self::check(StudyDigest::of(bytes), text, parsed).map_err(|error| error.located(text))
     }
 
-    fn check(digest: StudyDigest, raw: RawStudy) -> Result<Self, StudyError> {
+    fn check(
+        digest: StudyDigest,
+        text: &str,
+        parsed: Spanned<DeTable<'_>>,
+    ) -> Result<Self, StudyError> {
+        let (span, mut table) = (parsed.span(), parsed.into_inner());
+        let gathered = settings::gather(&mut table)?;
+        let rest = Spanned::new(span, DeValue::Table(table));
+        let raw = RawStudy::deserialize(ValueDeserializer::from(rest))
+            .map_err(|error| StudyError::toml(text, &error))?;
+        let lines = Lines { text: text.into(), tables: gathered.tables.clone() };
+
         let title = title(raw.title)?;
         let parties = parties(&raw.parties)?;
-        match raw.partition.as_str() {
-            "horizontal" => {}
-            "vertical" => return Err(StudyError::not_yet("partition", "vertically divided data")),
-            _ => {
-                return Err(StudyError::rule(
-                    "partition",
-                    "must be \"horizontal\" or \"vertical\"",
-                ));
-            }
-        }
-        let (model, target, offset) = model::check(raw.model)?;
+        raw.partition.supported().map_err(|error| lines.refusal(error))?;
+        let word = raw.model.kind;
+        let (kind, target, offset) =
+            model::check(word.get_ref(), raw.model.target, raw.model.offset)?;
         let schema = features::check(raw.features, target, offset)?;
-        let training = training::check(&raw.training, model.kind)?;
+        let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
         let security = security::check(&raw.security)?;
-        let output = output::check(raw.output, &parties)?;
-        if output.inference {
-            let to_all = output.model.len() == parties.len();
-            output::inference_makes_sense(&model, &training, to_all)?;
-        }
-        Ok(Self { digest, title, parties, model, schema, training, security, output })
+        let recipients = output::check(raw.output, &parties)?;
+        let study =
+            Self { digest, title, parties, kind, schema, model, security, recipients, lines };
+        let suits = study.model.suits(&study.schema, study.recipients());
+        suits.map_err(|error| study.lines.refusal(error))?;
+        Ok(study)
     }
 
     /// The digest of the file: the study's name in logs and between nodes.
@@ -127,10 +162,22 @@ impl Study {
         self.parties.iter().position(|party| party == name)
     }
 
-    /// The model.
+    /// How a score becomes a prediction.
     #[must_use]
-    pub fn model(&self) -> &ModelSettings {
-        &self.model
+    pub fn kind(&self) -> ModelKind {
+        self.kind
+    }
+
+    /// The model with its settings.
+    #[must_use]
+    pub fn model(&self) -> &dyn Chosen {
+        &*self.model
+    }
+
+    /// The settings of the model, if it is this one.
+    #[must_use]
+    pub fn settings_of<M: Model>(&self) -> Option<&M::Settings> {
+        models::settings_of::<M>(self.model())
     }
 
     /// The features and the target.
@@ -139,28 +186,56 @@ impl Study {
         &self.schema
     }
 
-    /// How the model is trained.
-    #[must_use]
-    pub fn training(&self) -> &Training {
-        &self.training
-    }
-
     /// How the computation is protected.
     #[must_use]
     pub fn security(&self) -> &Security {
         &self.security
     }
 
-    /// Who learns what.
+    /// Who receives the model, in the order of the parties.
     #[must_use]
-    pub fn output(&self) -> &Output {
-        &self.output
+    pub fn receivers(&self) -> &[PartyName] {
+        &self.recipients
     }
 
-    /// Everything that anyone learns from the study, in plain words.
+    /// The same, by their places.
     #[must_use]
-    pub fn disclosure(&self) -> Vec<Disclosure> {
-        disclosure::of(self)
+    pub fn recipients(&self) -> Recipients {
+        if self.recipients.len() == self.parties.len() {
+            return Recipients::All;
+        }
+        let places = self.recipients.iter().filter_map(|name| self.position(name));
+        Recipients::Among(places.fold(0, |bits, place| bits | 1 << place))
+    }
+
+    /// What is public if the parties have these numbers of rows.
+    #[must_use]
+    pub fn facts(&self, rows: &[u64]) -> Facts {
+        let origin = self.security.correlations.origin();
+        Facts::of(&self.schema, self.model.clip(), rows, self.recipients(), origin)
+    }
+
+    /// Plans the study for parties with these numbers of rows.
+    ///
+    /// # Errors
+    /// When something does not fit together, with the field or the numbers.
+    pub fn plan(&self, rows: &[u64]) -> Result<Box<dyn Planned>, StudyError> {
+        self.model
+            .plan(&self.facts(rows))
+            .map_err(|error| self.lines.refusal(error).located(self.lines.text()))
+    }
+
+    /// Everything that a plan of the study reveals, the joint statistics first: the one list for the
+    /// ledger of the session, the receipt and the words for people.
+    #[must_use]
+    pub fn outputs(&self, plan: &dyn Planned) -> Vec<Output> {
+        disclosure::outputs(self, plan)
+    }
+
+    /// Everything that anyone learns from the study if it is planned so, in plain words.
+    #[must_use]
+    pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
+        disclosure::of(self, plan)
     }
 }
 

@@ -1,32 +1,18 @@
-//! `[model]`: what is fitted.
+//! `[model]`: what is fitted, as far as it is the same for all models.
 
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{BinaryTarget, CountTarget, NumericTarget, Offset, Target};
 
 use super::StudyError;
-use super::raw::{RawModel, RawOffset, RawTarget};
+use super::raw::{RawOffset, RawTarget};
 
-/// The largest bound on encoded values; above it the numbers no longer fit the fixed point.
-const MAX_CLIP: f64 = 65_536.0;
-
-/// What is fitted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelSettings {
-    /// The kind of model.
-    pub kind: ModelKind,
-    /// Whether the model has an intercept. It is never penalised.
-    pub intercept: bool,
-    /// The weight of half the squared coefficients in the mean loss.
-    pub l2: f64,
-    /// Encoded values are cut to `[-clip, clip]`.
-    pub clip: f64,
-}
-
-/// The model, and the columns that it needs beside the features.
-pub(super) type Checked = (ModelSettings, Target, Option<Offset>);
-
-pub(super) fn check(raw: RawModel) -> Result<Checked, StudyError> {
-    let kind = match raw.kind.as_str() {
+/// The kind of model, and the columns that it needs beside the features.
+pub(super) fn check(
+    kind: &str,
+    target: RawTarget,
+    offset: Option<RawOffset>,
+) -> Result<(ModelKind, Target, Option<Offset>), StudyError> {
+    let kind = match kind {
         "linear" => ModelKind::Linear,
         "logistic" => ModelKind::Logistic,
         "poisson" => ModelKind::Poisson,
@@ -35,18 +21,8 @@ pub(super) fn check(raw: RawModel) -> Result<Checked, StudyError> {
             return Err(StudyError::rule("model.kind", rule));
         }
     };
-    if !(raw.l2.is_finite() && (0.0..=1000.0).contains(&raw.l2)) {
-        return Err(StudyError::rule("model.l2", "must be a number from 0 to 1000"));
-    }
-    // Levels and indicators are 0 or 1 and must pass uncut.
-    if !(1.0..=MAX_CLIP).contains(&raw.clip) {
-        let rule = format!("must be a number from 1 to {MAX_CLIP}");
-        return Err(StudyError::rule("model.clip", rule));
-    }
-    let offset = raw.offset.map(|raw| offset(raw, kind)).transpose()?;
-    let target = target(raw.target, kind)?;
-    let model = ModelSettings { kind, intercept: raw.intercept, l2: raw.l2, clip: raw.clip };
-    Ok((model, target, offset))
+    let offset = offset.map(self::offset).transpose()?;
+    Ok((kind, self::target(target, kind)?, offset))
 }
 
 fn target(raw: RawTarget, kind: ModelKind) -> Result<Target, StudyError> {
@@ -90,12 +66,7 @@ fn classes(raw: RawTarget) -> Result<Target, StudyError> {
     }))
 }
 
-fn offset(raw: RawOffset, kind: ModelKind) -> Result<Offset, StudyError> {
-    if kind != ModelKind::Poisson {
-        let rule =
-            "belongs to a Poisson model, where it is the logarithm of the exposure: remove it";
-        return Err(StudyError::rule("model.offset", rule));
-    }
+fn offset(raw: RawOffset) -> Result<Offset, StudyError> {
     match raw {
         RawOffset::Ranged(raw) => Ok(Offset { column: raw.column, range: raw.range }),
         RawOffset::Column(column) => {

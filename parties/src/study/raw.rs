@@ -1,6 +1,9 @@
-//! The fields of `study.toml` as TOML has them, before any rule is checked.
+//! The study's own fields of `study.toml` as TOML has them, before any rule is checked. The settings
+//! of the model are taken out before.
 
+use mpc_ml::data::Cut;
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::{StudyError, VERSION, place::Field};
 
@@ -12,8 +15,9 @@ pub(super) struct RawStudy {
     _version: i64,
     pub title: String,
     pub parties: Vec<String>,
-    pub partition: String,
+    pub partition: Cut,
     pub model: RawModel,
+    #[serde(default)]
     pub features: Vec<RawFeature>,
     pub training: RawTraining,
     pub security: RawSecurity,
@@ -23,12 +27,9 @@ pub(super) struct RawStudy {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawModel {
-    pub kind: String,
+    pub kind: Spanned<String>,
     pub target: RawTarget,
     pub offset: Option<RawOffset>,
-    pub intercept: bool,
-    pub l2: f64,
-    pub clip: f64,
 }
 
 #[derive(Deserialize)]
@@ -93,40 +94,10 @@ pub(super) struct RawConstants {
     pub std: f64,
 }
 
-/// The fields of all solvers in one, so that a field of another solver is named as such.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTraining {
     pub solver: String,
-    pub epochs: Option<i64>,
-    pub batch: Option<i64>,
-    pub learning_rate: Option<f64>,
-    pub decay: Option<f64>,
-    pub momentum: Option<f64>,
-    pub seed: Option<i64>,
-    pub sigmoid: Option<RawSigmoid>,
-    pub condition: Option<f64>,
-    pub tolerance: Option<f64>,
-    pub prevalence: Option<f64>,
-    pub rate: Option<RawRate>,
-    pub largest_eigenvalue: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSigmoid {
-    pub window: i64,
-    pub terms: i64,
-    pub fit: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRate {
-    pub mean: f64,
-    pub centre: Option<f64>,
-    pub halfwidth: f64,
-    pub terms: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -139,9 +110,6 @@ pub(super) struct RawSecurity {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawOutput {
     pub model: RawRecipients,
-    pub release_bits: i64,
-    #[serde(default)]
-    pub inference: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,13 @@
 use proptest::prelude::*;
 
 use mpc_ml::artifact::ModelKind;
+use mpc_ml::models::linear::Linear;
+use mpc_ml::models::glm::{Family, Glm};
+use mpc_ml::models::sgd::Sgd;
 
 use super::*;
+
+mod disclosure;
 
 const EXAMPLE: &str = include_str!("../../../scripts/data/credit_status/study.toml");
 
@@ -25,10 +30,9 @@ fn the_example_is_the_study_of_the_reference() {
     assert_eq!(study.schema().columns().len(), 24);
     assert_eq!(study.parties().len(), 3);
     assert_eq!(study.position(&"bank-c".parse().unwrap()), Some(2));
-    assert_eq!(study.output().model.len(), 3);
-    let Training::Sgd(sgd) = study.training() else { panic!("{:?}", study.training()) };
-    assert_eq!(sgd.step_length(10), 0.25);
-    assert!(!study.output().inference);
+    assert_eq!(study.receivers().len(), 3);
+    assert_eq!(study.settings_of::<Sgd>().unwrap().step_size(10), 0.25);
+    assert!(study.settings_of::<Linear>().is_none());
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn errors_name_line_field_and_rule() {
     let line = EXAMPLE.lines().position(|line| line.starts_with("batch")).unwrap() + 1;
     assert_eq!(
         message("batch = 64 ", "batch = 0 "),
-        format!("line {line}: training.batch must be a whole number from 1 to 1000000")
+        format!("line {line}: training.batch is 0, and must be from 1 to 1000000")
     );
     let line = EXAMPLE.lines().position(|line| line.starts_with("base = ")).unwrap() + 1;
     let text = message("base = \"ignore\"\n", "");
@@ -62,8 +66,12 @@ fn errors_name_line_field_and_rule() {
     assert!(text.starts_with("line ") && text.contains("unknown field `epoch`"), "{text}");
     let text = message("epochs = 20", "");
     let line = EXAMPLE.lines().position(|line| line == "[training]").unwrap() + 1;
-    let expected = format!("line {line}: training.epochs is missing: the solver \"sgd\" needs it");
-    assert_eq!(text, expected);
+    assert_eq!(text, format!("line {line}: missing field `epochs`"));
+    let line = EXAMPLE.lines().position(|line| line.starts_with("epochs")).unwrap() + 1;
+    let text = message("epochs = 20", "epochs = \"many\"");
+    assert!(text.starts_with(&format!("line {line}: invalid type: string")), "{text}");
+    let text = message("epochs = 20", "epochs = 20\nclip = 3.0");
+    assert!(text.contains("training.clip stands in [model] as well"), "{text}");
     let text = message("window = 64", "window = 100");
     assert!(text.contains("training.sigmoid.window must be a power of two, for example 128"));
     assert!(message("[security]", "[security").starts_with("line "));
@@ -72,8 +80,9 @@ fn errors_name_line_field_and_rule() {
 #[test]
 fn what_comes_later_is_named() {
     let error = changed("partition = \"horizontal\"", "partition = \"vertical\"").unwrap_err();
-    assert!(matches!(error, StudyError::NotYet { line: Some(_), .. }), "{error}");
-    assert!(error.to_string().contains("not supported yet"), "{error}");
+    let StudyError::Rule { line: Some(_), field, rule } = &error else { panic!("{error}") };
+    assert_eq!(field.to_string(), "partition");
+    assert!(rule.contains("not supported yet"), "{error}");
     let error = changed("version = 1", "version = 2\nfuture = true").unwrap_err();
     assert!(matches!(error, StudyError::Version { got: 2, line: Some(_) }), "{error}");
 }
@@ -136,28 +145,23 @@ const NUMBERS: &str = "kind = \"linear\"\ntarget = { column = \"y\", range = [-1
 const COUNTS: &str = "kind = \"poisson\"\ntarget = { column = \"y\", range = [0, 100] }\n\
                       offset = { column = \"exposure\", range = [-5, 5] }";
 const EXACT: &str = "solver = \"exact\"\ncondition = 1000";
-const OPTIMUM: &str = "solver = \"optimum\"\ncondition = 100.0\ntolerance = 0.001";
-const RATE: &str = "solver = \"optimum\"\ncondition = 100.0\n\
-                    rate = { mean = 3.0, halfwidth = 4.0, terms = 20 }";
+const OPTIMUM: &str = "solver = \"optimum\"\ntolerance = 0.001";
+const RATE: &str = "solver = \"optimum\"";
 
 #[test]
 fn each_model_has_its_solver() {
     let linear = with(NUMBERS, EXACT, "inference = true").unwrap();
-    assert_eq!(linear.model().kind, ModelKind::Linear);
-    assert_eq!(*linear.training(), Training::Exact(Exact { condition: 1000.0 }));
-    assert!(linear.output().inference);
+    assert_eq!(linear.kind(), ModelKind::Linear);
+    let settings = linear.settings_of::<Linear>().unwrap();
+    assert!(settings.condition == 1000.0 && settings.inference && settings.intercept);
 
     let logistic = with(CLASSES, OPTIMUM, "").unwrap();
-    let Training::Optimum(optimum) = logistic.training() else { panic!() };
-    assert_eq!((optimum.condition, optimum.tolerance), (100.0, 0.001));
-    let sigmoid = Series { window: 64, terms: 16 };
-    assert_eq!(optimum.link, Link::Logistic { prevalence: 0.5, sigmoid });
+    let optimum = logistic.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Logistic, 0.001));
 
     let poisson = with(COUNTS, RATE, "inference = true").unwrap();
-    let Training::Optimum(optimum) = poisson.training() else { panic!() };
-    let centre = libm::log(3.0);
-    assert_eq!(optimum.link, Link::Poisson(Rate { mean: 3.0, centre, halfwidth: 4.0, terms: 20 }));
-    assert_eq!(optimum.tolerance, 0.01);
+    let optimum = poisson.settings_of::<Glm>().unwrap();
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Poisson, 0.002));
     assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
     // The offset is no feature.
     assert_eq!(poisson.schema().columns().len(), 24);
@@ -170,17 +174,22 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
     let no_range = "kind = \"linear\"\ntarget = { column = \"y\" }";
     let negative = "kind = \"poisson\"\ntarget = { column = \"y\", range = [-1, 5] }";
     for (model, training, output, reason) in [
-        (NUMBERS, sgd, "", "training.solver must be \"exact\" for a linear model"),
-        (NUMBERS, OPTIMUM, "", "training.solver must be \"exact\" for a linear model"),
-        (COUNTS, sgd, "", "training.solver must be \"optimum\" for a Poisson model"),
-        (COUNTS, EXACT, "", "solves linear models alone"),
-        (CLASSES, EXACT, "", "solves linear models alone"),
-        (CLASSES, "solver = \"newton\"", "", "\"sgd\", \"exact\" or \"optimum\""),
+        (
+            NUMBERS,
+            sgd,
+            "",
+            "training.solver is \"sgd\", which does not fit a linear model: it must be \"exact\"",
+        ),
+        (NUMBERS, OPTIMUM, "", "does not fit a linear model: it must be \"exact\""),
+        (COUNTS, sgd, "", "does not fit a poisson model: it must be \"optimum\""),
+        (COUNTS, EXACT, "", "does not fit a poisson model"),
+        (CLASSES, EXACT, "", "does not fit a logistic model"),
+        (CLASSES, "solver = \"newton\"", "", "must be \"optimum\" or \"sgd\" for a logistic model"),
         (
             &plus(NUMBERS, "offset = { column = \"e\", range = [0, 1] }"),
             EXACT,
             "",
-            "model.offset belongs",
+            "model.offset has no place",
         ),
         (
             &COUNTS.replace("{ column = \"exposure\", range = [-5, 5] }", "\"exposure\""),
@@ -206,10 +215,10 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             "",
             "model.target.range has no place",
         ),
-        (NUMBERS, "solver = \"exact\"", "", "training.condition is missing"),
-        (NUMBERS, "solver = \"exact\"\ncondition = 0.5", "", "training.condition must be"),
-        (NUMBERS, "solver = \"exact\"\ncondition = 1e9", "", "training.condition must be"),
-        (NUMBERS, "solver = \"exact\"\ncondition = nan", "", "training.condition must be"),
+        (NUMBERS, "solver = \"exact\"", "", "missing field `condition`"),
+        (NUMBERS, "solver = \"exact\"\ncondition = 0.5", "", "training.condition is"),
+        (NUMBERS, "solver = \"exact\"\ncondition = 1e9", "", "training.condition is"),
+        (NUMBERS, "solver = \"exact\"\ncondition = nan", "", "training.condition is"),
         (NUMBERS, &plus(EXACT, "batch = 64"), "", "training.batch belongs to the solver \"sgd\""),
         (
             NUMBERS,
@@ -221,18 +230,18 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             NUMBERS,
             &plus(EXACT, "sigmoid = { window = 64, terms = 16 }"),
             "",
-            "\"sgd\" or \"optimum\"",
+            "\"optimum\" or \"sgd\"",
         ),
         (CLASSES, &plus(OPTIMUM, "seed = 1"), "", "training.seed belongs"),
-        (CLASSES, &OPTIMUM.replace("0.001", "0"), "", "training.tolerance must be"),
-        (CLASSES, &plus(OPTIMUM, "prevalence = 0.6"), "", "training.prevalence must be"),
-        (CLASSES, &plus(OPTIMUM, "prevalence = 0.0"), "", "training.prevalence must be"),
+        (CLASSES, &OPTIMUM.replace("0.001", "0"), "", "training.tolerance is 0"),
+        (CLASSES, &plus(OPTIMUM, "prevalence = 0.6"), "", "training.prevalence is 0"),
+        (CLASSES, &plus(OPTIMUM, "prevalence = 0.0"), "", "training.prevalence is 0"),
         (CLASSES, &plus(OPTIMUM, "sigmoid = { window = 60, terms = 16 }"), "", "a power of two"),
         (
             CLASSES,
             &plus(OPTIMUM, "sigmoid = { window = 64, terms = 16, fit = \"plain\" }"),
             "",
-            "training.sigmoid.fit",
+            "unknown field `fit`",
         ),
         (
             CLASSES,
@@ -244,7 +253,7 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             CLASSES,
             &plus(OPTIMUM, "largest_eigenvalue = -1"),
             "",
-            "training.largest_eigenvalue must be",
+            "training.largest_eigenvalue is -1",
         ),
         (COUNTS, OPTIMUM, "", "training.rate is missing"),
         (COUNTS, &plus(RATE, "prevalence = 0.1"), "", "belongs to a logistic model"),
@@ -254,28 +263,28 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             "",
             "belongs to a logistic model",
         ),
-        (COUNTS, &RATE.replace("mean = 3.0", "mean = 0.0"), "", "training.rate.mean must be"),
+        (COUNTS, &RATE.replace("mean = 3.0", "mean = 0.0"), "", "training.rate.mean is 0"),
         (
             COUNTS,
             &RATE.replace("halfwidth = 4.0", "halfwidth = 40.0"),
             "",
-            "training.rate.halfwidth must be",
+            "training.rate.halfwidth is 40",
         ),
         (
             COUNTS,
             &RATE.replace("mean = 3.0", "mean = 3.0, centre = 99"),
             "",
-            "training.rate.centre must be",
+            "training.rate.centre is 99",
         ),
         (COUNTS, &RATE.replace("halfwidth", "width"), "", "unknown field `width`"),
-        (&NUMBERS.replace("kind", "kinds"), EXACT, "", "unknown field `kinds`"),
+        (&NUMBERS.replace("kind", "kinds"), EXACT, "", "missing field `kind`"),
         (NUMBERS, EXACT, "inference = \"yes\"", "invalid type"),
     ] {
         let error = with(model, training, output).expect_err(reason).to_string();
         assert!(error.starts_with("line ") && error.contains(reason), "{reason}: {error}");
     }
     let error = message("release_bits = 16", "inference = true\nrelease_bits = 16");
-    assert!(error.contains("output.inference") && error.contains("\"optimum\""), "{error}");
+    assert!(error.contains("output.inference belongs to the solver \"exact\" or \"optimum\""));
 }
 
 #[test]
@@ -296,59 +305,14 @@ fn a_penalty_leaves_no_standard_errors() {
 }
 
 #[test]
-fn every_solver_says_what_it_reveals() {
-    let texts = |study: &Study| {
-        let all = study.disclosure().into_iter();
-        all.map(|each| format!("{} {} {}", each.what, each.to_whom, each.why)).collect::<String>()
-    };
-    let linear = texts(&with(NUMBERS, EXACT, "inference = true").unwrap());
-    for words in ["largest condition number 1000", "diagonal of the inverse", "squared residuals"] {
-        assert!(linear.contains(words), "{words}: {linear}");
-    }
-    assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
-    let poisson = texts(&with(COUNTS, RATE, "inference = true").unwrap());
-    for words in ["deviance", "typical count 3", "without features", "the last one was"] {
-        assert!(poisson.contains(words), "{words}: {poisson}");
-    }
-    let plain = texts(&with(CLASSES, OPTIMUM, "").unwrap());
-    assert!(!plain.contains("deviance") && plain.contains("share 0.5"), "{plain}");
-}
-
-#[test]
-fn recipients_may_be_all_or_some() {
-    let list = "model = [\"bank-a\", \"bank-b\", \"bank-c\"]";
-    assert_eq!(changed(list, "model = \"all\"").unwrap().output().model.len(), 3);
-    let some = changed(list, "model = [\"bank-c\", \"bank-a\"]").unwrap();
-    let names: Vec<_> = some.output().model.iter().map(PartyName::as_str).collect();
-    assert_eq!(names, ["bank-a", "bank-c"]);
-    let model = some.disclosure().into_iter().find(|each| each.what.contains("coefficients"));
-    assert_eq!(model.unwrap().to_whom, "bank-a, bank-c");
-}
-
-#[test]
-fn two_parties_are_warned() {
-    let text = EXAMPLE.replace(", \"bank-c\"]", "]");
-    let two = Study::from_bytes(text.as_bytes()).unwrap();
-    let warned = |study: &Study| study.disclosure().iter().any(|each| each.why.contains("WARNING"));
-    assert!(warned(&two));
-    let three = Study::from_bytes(EXAMPLE.as_bytes()).unwrap();
-    assert!(!warned(&three));
-    // Sums of inference are the other's by subtraction.
-    let two = |inference: &str| {
-        let text = |each: &Study| each.disclosure().into_iter().map(|d| d.why).collect::<String>();
-        let (model, training) = (NUMBERS, EXACT);
-        let study = with(model, training, inference).unwrap();
-        let study = Study { parties: study.parties[..2].to_vec(), ..study };
-        text(&study).matches("WARNING").count()
-    };
-    assert_eq!((two("inference = true"), two("")), (2, 1));
-}
-
-#[test]
-fn a_dealer_is_named_where_there_is_one() {
-    let named = |study: &Study| study.disclosure().iter().any(|each| each.to_whom == "the dealer");
-    assert!(!named(&Study::from_bytes(EXAMPLE.as_bytes()).unwrap()));
-    assert!(named(&changed("correlations = \"pairwise\"", "correlations = \"dealer\"").unwrap()));
+fn what_does_not_fit_the_rows_is_refused_at_its_field() {
+    let study = Study::from_bytes(EXAMPLE.as_bytes()).unwrap();
+    let line = EXAMPLE.lines().position(|line| line.starts_with("batch")).unwrap() + 1;
+    let refused = |rows: &[u64]| study.plan(rows).map(drop).unwrap_err().to_string();
+    let error = refused(&[10, 20, 30]);
+    assert!(error.starts_with(&format!("line {line}: training.batch is 64")), "{error}");
+    let error = refused(&[0, 0, 0]);
+    assert!(error.starts_with("rows are 0"), "{error}");
 }
 
 proptest! {

@@ -1,0 +1,248 @@
+//! One party's part of the joint table as a model takes it.
+
+use std::fmt;
+
+use ndarray::{ArrayView1, ArrayView2};
+use zeroize::Zeroizing;
+
+use super::Encoded;
+use crate::error::Error;
+use crate::rows::Rows;
+
+/// A party's own rows: **private data**. The design matrix on the common scale, the target, and what
+/// else a row may have. Wiped on drop; formatting it shows the shape.
+#[derive(Clone)]
+pub struct Dataset {
+    rows: Rows,
+    offset: Zeroizing<Vec<f64>>,
+    weights: Zeroizing<Vec<f64>>,
+    ids: Zeroizing<Vec<u64>>,
+    clipped: u64,
+}
+
+// Views are passed by value, as everywhere with ndarray.
+#[allow(clippy::needless_pass_by_value)]
+impl Dataset {
+    /// Copies a design matrix (a row for each row of the table, without a column for the intercept)
+    /// and its target.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one target for each row.
+    pub fn new(design: ArrayView2<'_, f64>, target: ArrayView1<'_, f64>) -> Result<Self, Error> {
+        has_rows("target", target.len(), design.nrows())?;
+        let (x, y) = (design.iter().copied().collect(), target.iter().copied().collect());
+        Ok(Self::from(Rows::new(x, y, design.ncols())))
+    }
+
+    /// Takes encoded rows, with their memory.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one target (and offset, where there are any) for each row.
+    pub fn encoded(encoded: Encoded) -> Result<Self, Error> {
+        let Encoded { x, y, offset, clipped, .. } = encoded;
+        has_rows("target", y.len(), x.nrows())?;
+        if !offset.is_empty() {
+            has_rows("offset", offset.len(), x.nrows())?;
+        }
+        let columns = x.ncols();
+        let x = if x.is_standard_layout() {
+            x.into_raw_vec_and_offset().0
+        } else {
+            x.iter().copied().collect()
+        };
+        let data = Self::from(Rows::new(x, y, columns));
+        Ok(Self { offset: Zeroizing::new(offset), clipped: clipped as u64, ..data })
+    }
+
+    /// With a number for each row that is added to its score.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one for each row.
+    pub fn with_offset(mut self, offset: ArrayView1<'_, f64>) -> Result<Self, Error> {
+        has_rows("offset", offset.len(), self.len())?;
+        self.offset = Zeroizing::new(offset.iter().copied().collect());
+        Ok(self)
+    }
+
+    /// With a weight for each row: how many rows it counts as.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one for each row, or one is no finite number from 0.
+    pub fn with_weights(mut self, weights: ArrayView1<'_, f64>) -> Result<Self, Error> {
+        has_rows("weight", weights.len(), self.len())?;
+        if weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            return Err(Error::Data("a weight is not a number from 0".to_owned()));
+        }
+        self.weights = Zeroizing::new(weights.iter().copied().collect());
+        Ok(self)
+    }
+
+    /// With the number of the group (the person, the ward) that each row belongs to.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one for each row.
+    pub fn with_ids(mut self, ids: ArrayView1<'_, u64>) -> Result<Self, Error> {
+        has_rows("id", ids.len(), self.len())?;
+        self.ids = Zeroizing::new(ids.iter().copied().collect());
+        Ok(self)
+    }
+
+    /// The number of own rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The number of columns of the design matrix.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.rows.columns()
+    }
+
+    /// Design matrix and target, row by row.
+    #[must_use]
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// The design matrix.
+    #[must_use]
+    pub fn design(&self) -> ArrayView2<'_, f64> {
+        ArrayView2::from_shape((self.len(), self.columns()), self.rows.x())
+            .expect("the shape was checked when the rows were taken")
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> ArrayView1<'_, f64> {
+        ArrayView1::from(self.rows.y())
+    }
+
+    /// What is added to the score of each row; empty where nothing is.
+    #[must_use]
+    pub fn offset(&self) -> &[f64] {
+        &self.offset
+    }
+
+    /// How many rows each row counts as; empty where each counts as one.
+    #[must_use]
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The group of each row; empty where there are none.
+    #[must_use]
+    pub fn ids(&self) -> &[u64] {
+        &self.ids
+    }
+
+    /// How many entries were cut to the bound on encoded values before they came here.
+    #[must_use]
+    pub fn clipped(&self) -> u64 {
+        self.clipped
+    }
+
+    /// Refuses rows that are not those of a plan: `rows` of `columns` finite numbers.
+    pub(crate) fn check(&self, rows: u64, columns: usize) -> Result<(), Error> {
+        if self.len() as u64 != rows || self.columns() != columns {
+            return Err(Error::Data(format!(
+                "{} rows of {} columns were given, where the plan has {rows} of {columns}",
+                self.len(),
+                self.columns()
+            )));
+        }
+        if self.rows.x().iter().chain(self.rows.y()).any(|v| !v.is_finite()) {
+            return Err(Error::Data("an entry of the rows is not a number".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Refuses what a model would not look at.
+    pub(crate) fn check_plain(&self) -> Result<(), Error> {
+        let given = [
+            ("offsets", !self.offset.is_empty()),
+            ("weights", !self.weights.is_empty()),
+            ("ids", !self.ids.is_empty()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((what, _)) => Err(Error::Data(format!("this model has no place for {what}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Rows> for Dataset {
+    fn from(rows: Rows) -> Self {
+        let offset = Zeroizing::default();
+        let (weights, ids) = (Zeroizing::default(), Zeroizing::default());
+        Self { rows, offset, weights, ids, clipped: 0 }
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dataset({} x {})", self.len(), self.columns())
+    }
+}
+
+fn has_rows(what: &str, count: usize, rows: usize) -> Result<(), Error> {
+    if count == rows {
+        return Ok(());
+    }
+    Err(Error::Data(format!("there is not one {what} for each row: {count} for {rows} rows")))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr1, arr2};
+
+    use super::*;
+
+    #[test]
+    fn views_of_any_layout_are_taken_row_by_row() {
+        let table = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let data = Dataset::new(table.view(), arr1(&[7.0, 8.0]).view()).expect("fits");
+        assert_eq!(data.rows().x(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(data.design(), table);
+        let across = Dataset::new(table.t(), arr1(&[7.0, 8.0, 9.0]).view()).expect("fits");
+        assert_eq!(across.rows().x(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(across.target(), arr1(&[7.0, 8.0, 9.0]));
+        let encoded = Encoded {
+            columns: vec!["a".into(), "b".into()],
+            x: table.t().to_owned(),
+            y: vec![0.0; 3],
+            offset: vec![1.0; 3],
+            clipped: 0,
+        };
+        let encoded = Dataset::encoded(encoded).expect("fits");
+        assert_eq!(encoded.design(), table.t());
+        assert_eq!(encoded.offset(), [1.0; 3]);
+    }
+
+    #[test]
+    fn every_row_has_one_of_each() {
+        let table = arr2(&[[1.0], [4.0]]);
+        let two = arr1(&[0.0, 1.0]);
+        assert!(Dataset::new(table.view(), arr1(&[7.0]).view()).is_err());
+        let data = || Dataset::new(table.view(), two.view()).expect("fits");
+        assert!(data().with_offset(arr1(&[7.0]).view()).is_err());
+        assert!(data().with_weights(arr1(&[7.0, -1.0]).view()).is_err());
+        assert!(data().with_ids(arr1(&[7]).view()).is_err());
+        let full = data().with_weights(two.view()).expect("fits");
+        assert_eq!(full.weights(), [0.0, 1.0]);
+        assert!(full.check_plain().is_err() && data().check_plain().is_ok());
+    }
+
+    #[test]
+    fn debug_shows_no_entry() {
+        let table = arr2(&[[12345.0], [54321.0]]);
+        let data = Dataset::new(table.view(), arr1(&[777.0, 888.0]).view()).expect("fits");
+        assert_eq!(format!("{data:?}"), "Dataset(2 x 1)");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a fit runs on.
+
+use mpc_core::Session;
+use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
+use mpc_net::BoxFuture;
+
+/// How far a fit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// The own rows are in the form that the fit takes; what follows are its rounds.
+    Prepared,
+    /// A step has ended.
+    Step {
+        /// Steps done.
+        done: u64,
+        /// Steps of the fit, as far as is known.
+        total: u64,
+        /// How far the production of correlations is.
+        production: Production,
+    },
+}
+
+/// The session and the source of correlations that a fit uses, and who hears how far it is.
+pub struct Run<'a> {
+    /// The session.
+    pub session: &'a mut Session,
+    /// The source of correlations.
+    pub source: &'a mut dyn CorrelationSource,
+    /// Hears of every step. Called between rounds, so it should not take long.
+    pub progress: &'a mut (dyn FnMut(Progress) + Send),
+}
+
+impl Run<'_> {
+    /// Tells that `done` of `total` steps are done.
+    pub fn step(&mut self, done: u64, total: u64) {
+        let production = self.source.production();
+        (self.progress)(Progress::Step { done, total, production });
+    }
+}
+
+/// A source that tells how many of its correlations were taken as steps: for a protocol that takes
+/// them at an even pace and tells no steps of its own.
+pub struct Watched<'a> {
+    source: &'a mut dyn CorrelationSource,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+    /// How many will be taken.
+    all: u64,
+    taken: u64,
+    /// Steps that they count as.
+    steps: u64,
+}
+
+impl<'a> Watched<'a> {
+    /// A watched `source` from which `all` correlations will be taken, which count as `steps` steps.
+    pub fn new(
+        source: &'a mut dyn CorrelationSource,
+        progress: &'a mut (dyn FnMut(Progress) + Send),
+        all: u64,
+        steps: u64,
+    ) -> Self {
+        Self { source, progress, all: all.max(1), taken: 0, steps }
+    }
+}
+
+impl CorrelationSource for Watched<'_> {
+    fn register(&mut self, matrix: OwnedMatrix) -> BoxFuture<'_, Result<u32, mpc_core::Error>> {
+        self.source.register(matrix)
+    }
+
+    fn demand(&mut self, requests: Vec<Request>) -> Result<(), mpc_core::Error> {
+        self.source.demand(requests)
+    }
+
+    fn take(&mut self) -> BoxFuture<'_, Result<Correlation, mpc_core::Error>> {
+        Box::pin(async move {
+            let correlation = self.source.take().await?;
+            self.taken += 1;
+            let done = self.taken * self.steps / self.all;
+            let production = self.source.production();
+            (self.progress)(Progress::Step { done, total: self.steps, production });
+            Ok(correlation)
+        })
+    }
+
+    fn production(&self) -> Production {
+        self.source.production()
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), mpc_core::Error>> {
+        self.source.finish()
+    }
+}

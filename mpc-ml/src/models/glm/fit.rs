@@ -1,0 +1,539 @@
+//! The passes on shares, from the owners' own fits towards the joint optimum (docs/protocols.md 8).
+
+use std::sync::Arc;
+
+use mpc_core::correlations::{OwnRows, OwnedMatrix, Request, RightRequest};
+use mpc_core::protocols::product::multiply_fixed;
+use mpc_core::protocols::solve::{InversePlan, Start, inverse};
+use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
+use mpc_core::rand::Prg;
+use mpc_core::ring::Z128;
+use mpc_core::{Fixed, Session, Shared, offload};
+use zeroize::Zeroizing;
+
+use super::cholesky;
+use super::labels;
+use super::own::Own;
+use super::pass::Gradient;
+use super::plan::{GlmPlan, Preconditioner};
+use super::products::{Factor, Matrix, Opening};
+use super::rule::{Next, Rule};
+use super::scales::{Scales, W_FRACTION};
+use super::settings::{Finish, Iterates};
+use super::start::{self, Expected, LARGEST_OWN, Totals};
+use super::sums::Triangle;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::model::{Progress, Run};
+
+/// Fractional bits of gradient and step in the length of a step.
+const LENGTH_FRACTION: u32 = 8;
+/// Fractional bits of a revealed residual of an inverse.
+const RESIDUAL_FRACTION: u32 = 12;
+/// With more noise than this in standard errors, a pass on shares gains nothing.
+const DROWNED: f64 = 1.0;
+/// A step that is longer, in standard errors, is not lifted.
+const LONGEST: f64 = 4096.0;
+
+/// What the passes on shares leave: this party's share of coefficients near the optimum, or at it.
+pub struct GlmShares {
+    pub(super) own: Arc<Own>,
+    pub(super) totals: Totals,
+    pub(super) scales: Scales,
+    pub(super) w: Fixed,
+    /// Passes that were made.
+    pub(super) passes: u32,
+    /// The length of the last step, in standard errors.
+    pub(super) length: f64,
+    /// Left factors that were ordered so far.
+    pub(super) orders: Orders,
+}
+
+impl std::fmt::Debug for GlmShares {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GlmShares").field("w", &self.w).finish_non_exhaustive()
+    }
+}
+
+/// Counts the left factors that were ordered.
+#[derive(Debug, Default)]
+pub(super) struct Orders(u32);
+
+impl Orders {
+    /// A left factor of m x k, and its number.
+    pub(super) fn left(&mut self, m: usize, k: usize, to: &mut Vec<Request>) -> u32 {
+        to.push(Request::Left { m: m as u32, k: k as u32, ring: 128 });
+        self.0 += 1;
+        self.0 - 1
+    }
+
+    /// A right factor of n columns.
+    pub(super) fn right(left: u32, n: usize, last: bool, to: &mut Vec<Request>) {
+        to.push(Request::Right(RightRequest { left, n: n as u32, last }));
+    }
+
+    /// An inverse.
+    pub(super) fn inverse(&mut self, plan: &InversePlan, to: &mut Vec<Request>) {
+        to.extend(plan.requests(self.0));
+        self.0 += plan.lefts();
+    }
+}
+
+/// Fits on shares.
+pub(super) async fn fit(
+    plan: &GlmPlan,
+    data: &Dataset,
+    run: &mut Run<'_>,
+) -> Result<GlmShares, Error> {
+    let (own, beyond) = start::own_rows(plan, data, run.session.me())?;
+    let own = Arc::new(own);
+    (run.progress)(Progress::Prepared);
+    let totals = start::totals(plan, &own, beyond, run.session).await?;
+    let expected = start::expect(plan, &own, totals).await?;
+    let (scales, squares) = start::scales(plan, totals, &expected, run.session).await?;
+    let mut fitting = Fitting {
+        plan,
+        scales: &scales,
+        totals,
+        squares,
+        largest: LARGEST_OWN,
+        rule: Rule::new(scales.tolerance, plan.settings.passes),
+        masks: own_masks()?,
+        orders: Orders::default(),
+        run,
+    };
+    let end = fitting.run(&own, expected).await?;
+    let orders = fitting.orders;
+    Ok(GlmShares { own, totals, w: end.w, passes: end.passes, length: end.length, scales, orders })
+}
+
+struct End {
+    w: Fixed,
+    passes: u32,
+    length: f64,
+}
+
+/// A fit in progress.
+struct Fitting<'a, 'r> {
+    plan: &'a GlmPlan,
+    scales: &'a Scales,
+    totals: Totals,
+    /// A bound of the sum of the squared weighed entries of all rows.
+    squares: f64,
+    /// No coefficient is larger, with a penalty: proven from revealed lengths.
+    largest: f64,
+    rule: Rule,
+    masks: Prg,
+    orders: Orders,
+    run: &'a mut Run<'r>,
+}
+
+/// What turns a gradient into a step.
+enum Steps {
+    /// A shared inverse, before it meets its first vector and after.
+    Inverse { x: Fixed, left: Option<u32>, factor: Option<Factor> },
+    /// The mean of the owners' inverses, stacked.
+    Owners(Matrix),
+}
+
+/// A pass: where it was made, and its step.
+#[derive(Clone)]
+struct Pass {
+    w: Fixed,
+    s: Fixed,
+}
+
+impl Fitting<'_, '_> {
+    async fn run(&mut self, own: &Own, expected: Expected) -> Result<End, Error> {
+        let mut steps = self.preconditioner(own, &expected).await?;
+        let mut w = self.begin(&expected, &mut steps).await?;
+        // Where the noise of a pass is larger than what it could gain, the start is as near as it gets.
+        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
+        if drowned || self.plan.settings.iterates == Iterates::Revealed {
+            return Ok(End { w, passes: 0, length: f64::NAN });
+        }
+        let gradient = self.register(expected).await?;
+        let (mut last, mut best): (Option<Pass>, Option<Pass>) = (None, None);
+        loop {
+            let requests = self.requests(&gradient, &mut steps, last.is_some());
+            self.run.source.demand(requests)?;
+            let g = gradient.at(&w, self.plan, self.run).await?;
+            let g = self.penalised(g, &w)?;
+            let step = self.step(&g, &mut steps).await?;
+            let (next, s) = self.judge(&g, step, last.as_ref()).await?;
+            let pass = Pass { w, s };
+            if self.rule.is_best() {
+                best = Some(pass.clone());
+            }
+            w = match next {
+                Next::Stop | Next::Plain => pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?,
+                Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
+                Next::Back(h) => {
+                    let best = best.as_ref().unwrap_or(&pass);
+                    let s = best.s.clone().times_real(libm::ldexp(1.0, -(h as i32) - 1), h + 1)?;
+                    let fraction = s.fraction().max(best.w.fraction());
+                    best.w.clone().raise(fraction)?.plus(&s.raise(fraction)?)?
+                }
+                Next::Refuse => return Err(self.refused()),
+            };
+            let made = self.rule.made();
+            self.run.step(u64::from(made), u64::from(self.plan.settings.passes));
+            if next == Next::Stop {
+                return Ok(End { w, passes: made, length: self.rule.length() });
+            }
+            last = Some(pass);
+        }
+    }
+
+    fn refused(&self) -> Error {
+        Error::NotConverged(format!(
+            "the fit did not come to its optimum in {} passes; the last step was {:.3} standard errors, \
+             where {:.3} end it. A level or a combination of columns may decide the target by itself: \
+             merge or leave out rare levels, or set l2; more passes are allowed by `passes`",
+            self.rule.made(),
+            self.rule.length(),
+            self.scales.tolerance
+        ))
+    }
+
+    /// Makes what turns gradients into steps.
+    async fn preconditioner(&mut self, own: &Own, expected: &Expected) -> Result<Steps, Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let order = plan.order();
+        if plan.preconditioner == Preconditioner::Owners {
+            return Ok(Steps::Owners(self.owners(own, expected).await?));
+        }
+        let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
+        let mut requests = Vec::new();
+        self.orders.inverse(inverse, &mut requests);
+        let mut left = None;
+        if scales.penalty.is_none() {
+            let number = self.orders.left(order, order, &mut requests);
+            Orders::right(number, 1, false, &mut requests);
+            left = Some(number);
+        }
+        self.run.source.demand(requests)?;
+        let matrix =
+            curvature(plan, &expected.curvature, inverse, scales.exponent, scales, self.run.session);
+        let x = inverted(plan, inverse, &matrix, labels::INVERSE_CHECK, scales.exponent, self.run).await?;
+        let x = x.truncate(scales.step_fraction, self.run.session)?;
+        Ok(Steps::Inverse { x, left, factor: None })
+    }
+
+    /// The owners' own inverses: (n_i / n) (n / n_i H_i + pulls)^-1 each.
+    async fn owners(&mut self, own: &Own, expected: &Expected) -> Result<Matrix, Error> {
+        let (plan, order) = (self.plan, self.plan.order());
+        let penalty = self.scales.penalty.ok_or_else(no_inverse)?;
+        let columns = plan.facts.columns();
+        let part = (own.rows() as f64 / plan.total_rows() as f64).max(f64::MIN_POSITIVE);
+        let mut matrix = expected.curvature.square();
+        matrix.iter_mut().for_each(|entry| *entry /= part);
+        for j in 0..order {
+            let pull = if j < columns { penalty.pulls.0 } else { penalty.pulls.1 };
+            matrix[j * (order + 1)] += pull;
+        }
+        let fraction = self.scales.step_fraction;
+        let unit = libm::ldexp(part, fraction as i32);
+        let entries = offload(move || {
+            let inverse = cholesky::inverse(&matrix, order);
+            // Exactly symmetric, as rounding leaves it.
+            let entry = |at: usize| {
+                let (i, j) = (at / order, at % order);
+                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32
+            };
+            (0..order * order).map(entry).collect::<Vec<i32>>()
+        })
+        .await?;
+        let rows = vec![order as u64; plan.parties()];
+        let mut shape = plan.shape(22);
+        shape.rows = rows;
+        let own = Arc::new(OwnRows::new(entries));
+        let number = self.run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
+        let places = (0..plan.parties()).map(|i| i * order..(i + 1) * order).collect();
+        Ok(Matrix { number, own, fraction, places })
+    }
+
+    /// Where the passes begin.
+    async fn begin(&mut self, expected: &Expected, steps: &mut Steps) -> Result<Fixed, Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let order = plan.order();
+        match steps {
+            Steps::Inverse { x, factor, .. } if scales.penalty.is_none() => {
+                let b = Fixed::own_part(&expected.right, order, 1, scales.gradient_fraction)?;
+                let left = self.run.source.take().await?.left128()?;
+                let right = self.run.source.take().await?.right128()?;
+                let (opened, w) = Factor::open(x, &b, (left, right), self.run.session).await?;
+                *factor = Some(opened);
+                Ok(w.clone().narrow(scales.ring.min(w.ring()))?)
+            }
+            _ => {
+                // The owners' own fits, by their numbers of rows.
+                let part = plan.rows[self.run.session.me()] as f64 / plan.total_rows() as f64;
+                let own: Vec<f64> = expected.coefficients.iter().map(|w| part * w).collect();
+                let own = Zeroizing::new(own);
+                Ok(Fixed::own_part(&own, order, 1, W_FRACTION)?)
+            }
+        }
+    }
+
+    /// Makes the own matrices known to the source.
+    async fn register(&mut self, expected: Expected) -> Result<Gradient, Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let mut start = 0;
+        let places: Vec<_> = plan
+            .rows
+            .iter()
+            .map(|&rows| {
+                start += rows as usize;
+                start - rows as usize..start
+            })
+            .collect();
+        let shape = plan.shape(plan.entry_bits());
+        let own = expected.design;
+        let number = self.run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
+        let fraction = super::plan::X_FRACTION;
+        let design = Matrix { number, own, fraction, places: places.clone() };
+        let weighed = match expected.weighed {
+            None => design.clone(),
+            Some(own) => {
+                let shape = plan.shape(plan.weighed_bits());
+                let matrix = OwnedMatrix { shape, own: Arc::clone(&own) };
+                let number = self.run.source.register(matrix).await?;
+                Matrix { number, own, fraction: scales.weighed_fraction, places }
+            }
+        };
+        let fraction = scales.weighed_fraction + super::link::E_FRACTION;
+        let linear = Fixed::own_part(&expected.linear, plan.order(), 1, fraction)?;
+        let opening = match scales.residuals {
+            Some(spec) => Opening::Bounded(spec),
+            None => Opening::Uniform(scales.ring),
+        };
+        Ok(Gradient { design, weighed, shifts: expected.shifts, linear, opening })
+    }
+
+    /// What a pass takes, in order.
+    fn requests(&mut self, gradient: &Gradient, steps: &mut Steps, later: bool) -> Vec<Request> {
+        let (plan, scales) = (self.plan, self.scales);
+        let mut requests = gradient.requests(plan, scales);
+        match steps {
+            Steps::Inverse { left, .. } => {
+                let number = match *left {
+                    Some(number) => number,
+                    None => self.orders.left(plan.order(), plan.order(), &mut requests),
+                };
+                *left = Some(number);
+                Orders::right(number, 1, false, &mut requests);
+            }
+            Steps::Owners(matrix) => {
+                requests.push(matrix.transposed_request(Opening::Uniform(128)));
+            }
+        }
+        let left = self.orders.left(1, plan.order(), &mut requests);
+        Orders::right(left, 1 + usize::from(later), true, &mut requests);
+        requests
+    }
+
+    /// The gradient with the pull of the penalty. Local.
+    fn penalised(&self, g: Fixed, w: &Fixed) -> Result<Fixed, Error> {
+        let Some(penalty) = self.scales.penalty else { return Ok(g) };
+        let g = g.raise(self.scales.gradient_fraction)?;
+        let w = w.clone().truncate(W_FRACTION, self.run.session)?;
+        let (share, ring, _) = w.times(penalty.factor).into_parts();
+        let mut pull = share;
+        if self.plan.settings.intercept {
+            pull.as_mut_slice()[self.plan.facts.columns()] = Z128(0);
+        }
+        let fraction = (W_FRACTION as i32 - penalty.exponent) as u32;
+        Ok(g.minus(&Fixed::new(pull, ring, fraction)?.raise(self.scales.gradient_fraction)?)?)
+    }
+
+    /// The step of a gradient. One round.
+    async fn step(&mut self, g: &Fixed, steps: &mut Steps) -> Result<Fixed, Error> {
+        match steps {
+            Steps::Inverse { factor: Some(factor), .. } => {
+                let right = self.run.source.take().await?.right128()?;
+                factor.times(g, right, self.run.session).await
+            }
+            Steps::Inverse { x, factor, .. } => {
+                let left = self.run.source.take().await?.left128()?;
+                let right = self.run.source.take().await?.right128()?;
+                let (opened, s) = Factor::open(x, g, (left, right), self.run.session).await?;
+                *factor = Some(opened);
+                Ok(s)
+            }
+            Steps::Owners(matrix) => {
+                // Every owner multiplies the same vector by its own matrix.
+                let copies: Vec<&Fixed> = vec![g; self.plan.parties()];
+                let product = self.run.source.take().await?.transposed()?;
+                let opening = Opening::Uniform(128);
+                let all = Fixed::stack(&copies)?;
+                let all = Fixed::new(all.parts().0.clone(), 128, all.fraction())?;
+                let s = matrix.transposed(&all, opening, product, self.run.session).await?;
+                Ok(s.clone().narrow(g.ring().min(s.ring()))?)
+            }
+        }
+    }
+
+    /// Reveals how long a step is, and what follows; gives the step as coefficients take it. Two
+    /// rounds, with a penalty three.
+    async fn judge(
+        &mut self,
+        g: &Fixed,
+        s: Fixed,
+        last: Option<&Pass>,
+    ) -> Result<(Next, Fixed), Error> {
+        let session = &mut *self.run.session;
+        let short = |v: &Fixed, fraction| v.clone().truncate(fraction, session);
+        let fraction = self.scales.step_fraction + LENGTH_FRACTION;
+        let row = short(g, LENGTH_FRACTION)?.transposed();
+        let mut columns = vec![short(&s, fraction)?];
+        if let Some(last) = last {
+            columns.push(if last.s.fraction() > fraction {
+                short(&last.s, fraction)?
+            } else {
+                last.s.clone().raise(fraction)?
+            });
+        }
+        let columns = Fixed::beside(&columns.iter().collect::<Vec<_>>())?;
+        let left = self.run.source.take().await?.left128()?;
+        let right = self.run.source.take().await?.right128()?;
+        let products = multiply_fixed(&row, &columns, left, right, session).await?;
+        if self.scales.penalty.is_some() {
+            self.no_wrap(&products)?;
+        }
+        let session = &mut *self.run.session;
+        let label = labels::step(self.rule.made());
+        let unit = self.rule.unit();
+        let revealed = session.reveal_integers(&label, &products, (-unit) as u32).await?;
+        let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square = revealed.first().copied().unwrap_or_default();
+        let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
+        if self.scales.penalty.is_none() {
+            return Ok((next, s));
+        }
+        // Lifted, because the penalty is taken of it. Its length is a fact now.
+        let length = libm::sqrt(libm::ldexp((square.max(0) + 2) as f64, unit));
+        if length > LONGEST {
+            return Err(Error::NotConverged(format!(
+                "a step of {length:.0} standard errors: the parties' own fits are too far from each other"
+            )));
+        }
+        self.scales.lifts(self.plan, length, s.ring()).map_err(start::alike)?;
+        let items = [(&s, self.scales.step_bound(length))];
+        let sigma = self.plan.sigma;
+        let opened = open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
+        let factor = match next {
+            Next::Mixed(quarters) => (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs(),
+            _ => 1.0,
+        };
+        self.largest = factor * (self.largest + libm::ldexp(1.0, self.scales.step_bound(length)));
+        Ok((next, opened[0].at(W_FRACTION)?))
+    }
+
+    /// The revealed length bounds what is lifted, so it must not have wrapped: |P| |g|^2 is below the
+    /// ring, whatever the data are.
+    fn no_wrap(&self, products: &Fixed) -> Result<(), Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let penalty = scales.penalty.ok_or_else(no_inverse)?;
+        // |y - mean| in units of what an owner expects, but for y, which has a sum.
+        let residual = plan.link.largest(&scales.phasing, plan.parties()) + 4.0;
+        let columns = libm::sqrt(plan.order() as f64);
+        let data = libm::sqrt(self.squares * plan.total_rows() as f64) * residual
+            + columns * plan.largest * self.totals.targets;
+        let gradient = data + penalty.applied() * self.largest * columns;
+        let square = penalty.largest_inverse() * gradient * gradient;
+        let bits = libm::log2(square) + f64::from(products.fraction()) + 2.0;
+        if bits > f64::from(products.ring()) {
+            return Err(Error::Unusable(format!(
+                "the length of a step could need {bits:.0} bits, and {} are left: leave out rows or \
+                 columns, or set a larger l2",
+                products.ring()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// (1 - g)(w + s) + g (w' + s') for g in quarters.
+fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error> {
+    let last = last.unwrap_or(now);
+    let fraction = [&now.w, &now.s, &last.w, &last.s].iter().map(|v| v.fraction()).max();
+    let fraction = fraction.unwrap_or_default();
+    let ahead = |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
+    let part = quarters as f64 / 4.0;
+    let now = ahead(now)?.times_real(1.0 - part, 2)?;
+    Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
+}
+
+fn no_inverse() -> Error {
+    Error::Settings("this fit has no joint inverse".to_owned())
+}
+
+/// This party's share of a joint curvature over 2^`exponent`, at the scale of an inverse, with the
+/// penalty and a slack that outweighs all rounding.
+pub(super) fn curvature(
+    plan: &GlmPlan,
+    own: &Triangle,
+    inverse: &InversePlan,
+    exponent: u32,
+    scales: &Scales,
+    session: &Session,
+) -> Shared<Z128> {
+    let order = plan.order();
+    let scale = inverse.fraction() as i32 - exponent as i32;
+    let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
+    if session.me() == 0 {
+        let slack = Scales::slack(plan);
+        let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
+        for j in 0..order {
+            let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
+            let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
+            matrix.as_mut_slice()[j * (order + 1)] += Z128((slack + pull) as u128);
+        }
+    }
+    matrix
+}
+
+/// The inverse of a joint curvature, checked. The rounds of the inverse, and one.
+pub(super) async fn inverted(
+    plan: &GlmPlan,
+    inverse_plan: &InversePlan,
+    matrix: &Shared<Z128>,
+    label: &str,
+    exponent: u32,
+    run: &mut Run<'_>,
+) -> Result<Fixed, Error> {
+    let result = inverse(inverse_plan, matrix, Start::Identity, run.source, run.session).await?;
+    let residual = Fixed::new(result.residual, 128, inverse_plan.residual_fraction())?;
+    let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
+    let residual = residual.and_then(|values| values.first().copied());
+    let residual =
+        residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+    let fraction = inverse_plan.inverse_fraction() + exponent;
+    let x = Fixed::new(result.x, 128, fraction)?;
+    if inverse_plan.converged(residual) {
+        return Ok(x);
+    }
+    Err(determined(plan, inverse_plan, &x, run).await?)
+}
+
+/// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
+/// One round.
+async fn determined(
+    plan: &GlmPlan,
+    inverse_plan: &InversePlan,
+    x: &Fixed,
+    run: &mut Run<'_>,
+) -> Result<Error, Error> {
+    let order = plan.order();
+    let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
+    // In units of 1/64 of the largest that can be.
+    let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
+    let fraction = x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
+    let sizes = x.select(&diagonal)?;
+    let sizes = run.session.reveal_integers(labels::DETERMINED, &sizes, fraction).await?;
+    let sizes = sizes.unwrap_or_default();
+    let most = sizes.iter().copied().max().unwrap_or_default().max(1);
+    let columns = (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
+    Ok(Error::Determined { columns })
+}

@@ -1,0 +1,174 @@
+//! What a fit reveals: the one list.
+
+use mpc_core::Recipients;
+
+use super::family::Family;
+use super::plan::{GlmPlan, Preconditioner};
+use super::settings::{Finish, Iterates, Robust};
+use crate::model::Output;
+
+/// Sums over all rows that the fit starts from.
+pub(super) const TOTALS: &str = "totals";
+/// The joint size of the curvature that the fit starts from.
+pub(super) const SIZES: &str = "sizes";
+/// The check of the inverse that steps are made with.
+pub(super) const INVERSE_CHECK: &str = "inverse check";
+/// The coefficients, where nothing but them is revealed.
+pub const COEFFICIENTS: &str = "coefficients";
+/// The variances of the coefficients.
+pub(super) const VARIANCES: &str = "variances";
+/// Robust variances of the coefficients.
+pub(super) const ROBUST: &str = "robust variances";
+/// The whole covariance matrix.
+pub(super) const COVARIANCE: &str = "covariance";
+/// The sums that describe the fit.
+pub(super) const SUMS: &str = "sums";
+/// Which columns determine each other, where a check failed.
+pub(super) const DETERMINED: &str = "columns that determine each other";
+
+/// The length of the step of a pass on shares.
+pub(super) fn step(pass: u32) -> String {
+    format!("step {pass}")
+}
+
+/// The model that is revealed as number `at`, from 0.
+pub(super) fn model(at: u32) -> String {
+    format!("model {at}")
+}
+
+/// The size of the curvature at model `at`.
+pub(super) fn size(at: u32) -> String {
+    format!("size {at}")
+}
+
+/// The check of the inverse at model `at`.
+pub(super) fn check(at: u32) -> String {
+    format!("inverse check {at}")
+}
+
+/// How far model `at` is from the optimum.
+pub(super) fn distance(at: u32) -> String {
+    format!("distance {at}")
+}
+
+pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
+    let settings = &plan.settings;
+    let to = plan.facts.recipients;
+    let all = Recipients::All;
+    let exposure = if settings.family == Family::Poisson { ", the sum of e^offset" } else { "" };
+    let mut list = vec![
+        Output::result(
+            TOTALS,
+            all,
+            format!(
+                "the sum of the targets of all rows{exposure}, the sum of the case weights, and how many \
+                 cells are beyond the clip"
+            ),
+            "the fit starts from the joint mean; cells that would be cut change the model, so all see \
+             how many there are. Between two parties each learns the other's figures",
+        ),
+        Output::result(
+            SIZES,
+            all,
+            "the size of the joint curvature at the parties' own fits, and of the squared entries: two \
+             numbers of some 10 bits",
+            "rings and scales follow from it",
+        ),
+    ];
+    if plan.preconditioner == Preconditioner::Inverse {
+        list.push(Output::check(INVERSE_CHECK, "whether the inverse of the joint curvature was reached"));
+        list.push(Output::check(
+            DETERMINED,
+            "which columns nearly determine each other: only if a check of an inverse fails",
+        ));
+    }
+    if settings.iterates == Iterates::Hidden {
+        list.extend((0..settings.passes).map(|pass| {
+            Output::result(
+                step(pass),
+                all,
+                format!(
+                    "two numbers of some 8 bits: how long the step of pass {} is in standard errors, and \
+                     how it lies to the one before",
+                    pass + 1
+                ),
+                "the next step follows from it, and so does the number of passes: how far the parties' \
+                 own models are from the joint one",
+            )
+        }));
+    }
+    if plan.finish == Finish::Hidden {
+        list.push(Output::coefficients(
+            COEFFICIENTS,
+            to,
+            plan.facts.columns(),
+            settings.intercept,
+            &format!("to {} binary digits", settings.release_bits),
+        ));
+        return list;
+    }
+    for at in 0..plan.most_revealed() {
+        let (what, why) = match (at, settings.iterates) {
+            (0, Iterates::Hidden) => (
+                "a model near the optimum, a tenth of a standard error from it or what the noise of the \
+                 randomness leaves",
+                "the last steps are made from what each owner computes in the clear at it; it is one more \
+                 vector like the model",
+            ),
+            (_, Iterates::Hidden) => (
+                "the model; where the one before it is found to be further from the optimum than the \
+                 tolerance, once more",
+                "it is the purpose of the study. A model tells something about the rows it was trained \
+                 on, more so the fewer they are; differential privacy is not applied",
+            ),
+            (_, Iterates::Revealed) => (
+                "a model on the way to the optimum, the last of which is the result; at most six",
+                "the study says that they may be seen: it saves all computation on shared rows. Two \
+                 parties can draw conclusions about sums over each other's rows from them; a party's own \
+                 gradient or curvature is not shown",
+            ),
+        };
+        list.push(Output::result(model(at), to, what, why));
+        list.push(Output::result(
+            size(at),
+            all,
+            "the size of the joint curvature at that model: a number of some 10 bits",
+            "rings and scales follow from it",
+        ));
+        list.push(Output::check(check(at), "whether the inverse of the curvature at it was reached"));
+        list.push(Output::check(distance(at), "how far it is from the optimum, in standard errors"));
+    }
+    if settings.inference {
+        list.push(Output::result(
+            VARIANCES,
+            to,
+            "the variance of each coefficient: the diagonal of the inverse of the information",
+            "standard errors, tests and intervals follow from it",
+        ));
+        list.push(Output::result(
+            SUMS,
+            to,
+            "the deviance, the deviance without features, the logarithm of the likelihood, and how many \
+             rows are all but certain",
+            "they describe the fit",
+        ));
+    }
+    if settings.robust != Robust::None {
+        list.push(Output::result(
+            ROBUST,
+            to,
+            "the robust variance of each coefficient, and how many groups there are",
+            "standard errors that do not trust the family's variance",
+        ));
+    }
+    if settings.covariance {
+        list.push(Output::result(
+            COVARIANCE,
+            to,
+            "the whole covariance matrix of the coefficients",
+            "the study asks for it. WARNING: all parties but one together learn the weighted Gram matrix \
+             of the remaining one's rows from it, exactly",
+        ));
+    }
+    list
+}

@@ -1,0 +1,227 @@
+//! The mean as a series on shares, and the phasors it takes (docs/protocols.md 8.3).
+
+use mpc_core::correlations::pairwise::PhasorPlan;
+use mpc_core::correlations::{Origin, PhasorForm, PhasorMethod};
+use mpc_core::protocols::fit::{self, Symmetry, Weighting};
+use mpc_core::protocols::periodic::PeriodicFit;
+use mpc_core::protocols::series::Series;
+use serde::Serialize;
+
+use super::family::Family;
+use crate::error::Error;
+
+/// Fractional bits of the coefficients of a series, and of its values.
+pub(super) const E_FRACTION: u32 = 14;
+/// A logistic mean is a series of period 2^6: exact for scores up to 16, and still near 0 or 1 at 24.
+const LOGISTIC_PERIOD: u32 = 6;
+/// A rate is seen beside the one that its owner expects; the logarithm of the ratio is exact up to 1.
+const RATE_PERIOD: u32 = 2;
+/// Angles of one-hot products have at most so many bits, and those of products bit by bit.
+const MOST_ANGLE: (u32, u32) = (14, 20);
+
+/// What is computed on shares: the mean less one half, as a function of the score, or the rate in
+/// units of the one that its owner expects, less a constant, as a function of the logarithm of that
+/// ratio.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) series: Series,
+    /// What has to be added to the series, at scale [`E_FRACTION`].
+    pub(super) constant: i64,
+    /// The largest error in the window.
+    pub(super) error: f64,
+    /// How far the mean follows its argument, at most: for what rounding the argument does.
+    slope: f64,
+}
+
+/// How phasors come, and what that does to a value.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Phasing {
+    pub(super) fraction: u32,
+    pub(super) angle_bits: u32,
+    /// The bits of each harmonic and the method; none from a dealer.
+    pub(super) rounding: Option<mpc_core::correlations::PhasorRounding>,
+    /// The standard deviation of a value of the series: phasors, the rounding of its argument, the fit.
+    pub(super) noise: f64,
+    /// A bound on what the rounding of the phasors moves a value by.
+    pub(super) error: f64,
+}
+
+impl Link {
+    /// With a few terms where the last steps are made in the clear, with more where they are not.
+    pub(super) fn new(family: Family, exact: bool) -> Self {
+        match family {
+            Family::Logistic => {
+                let terms = if exact { 16 } else { 8 };
+                let mean = |z: f64| family.mean(z) - 0.5;
+                let plain = Weighting::Plain;
+                let fit = fit::fit(mean, Symmetry::Odd, LOGISTIC_PERIOD, terms, plain, E_FRACTION);
+                Self {
+                    series: fit.series,
+                    constant: 1 << (E_FRACTION - 1),
+                    error: fit.error_window,
+                    slope: 0.25,
+                }
+            }
+            Family::Poisson => {
+                let terms = if exact { 10 } else { 6 };
+                let fit = PeriodicFit::window(libm::exp, 1.0, RATE_PERIOD, terms, E_FRACTION);
+                Self {
+                    series: fit.series,
+                    constant: fit.constant,
+                    error: fit.relative,
+                    slope: std::f64::consts::E,
+                }
+            }
+        }
+    }
+
+    /// The logarithm of the period.
+    pub(super) fn period(&self) -> u32 {
+        self.series.period
+    }
+
+    /// The amplitude of each term.
+    fn sizes(&self) -> impl Iterator<Item = f64> + '_ {
+        let unit = libm::ldexp(1.0, -(self.series.fraction as i32));
+        self.series.terms.iter().map(move |t| libm::hypot(t.sine as f64, t.cosine as f64) * unit)
+    }
+
+    /// The standard deviation of what fixed point does to a value: public factors, and truncation.
+    fn rounding(&self, parties: usize) -> f64 {
+        let roundings = 2 * self.series.terms.len() + parties;
+        libm::ldexp(libm::sqrt(roundings as f64 / 12.0), -(E_FRACTION as i32))
+    }
+
+    /// A bound on the magnitude of the series as it is computed, whatever its argument.
+    pub(super) fn largest(&self, phasing: &Phasing, parties: usize) -> f64 {
+        let rounding = libm::ldexp(parties as f64 + 1.0, -(E_FRACTION as i32));
+        let factors = libm::ldexp(2.0 * self.series.terms.len() as f64, -(E_FRACTION as i32));
+        self.sizes().sum::<f64>() + phasing.error + rounding + factors
+    }
+
+    /// How phasors come whose shares need `headroom` bits beside their scale. With the fewest bytes
+    /// among those that are good to `noise`, where there are any.
+    pub(super) fn phasing(
+        &self,
+        origin: Origin,
+        parties: usize,
+        headroom: u32,
+        noise: f64,
+    ) -> Result<Phasing, Error> {
+        if origin == Origin::Dealer {
+            let form = PhasorForm::new(origin, &self.series, parties, headroom, 0)?;
+            let PhasorForm { fraction, angle_bits, rounding, error } = form;
+            let noise = libm::hypot(self.error / 2.0, error / 2.0);
+            let noise = libm::hypot(noise, self.rounding(parties));
+            return Ok(Phasing { fraction, angle_bits, rounding, noise, error });
+        }
+        let room = 128u32.saturating_sub(headroom);
+        let period = self.period();
+        let forms = [PhasorMethod::OneHot, PhasorMethod::Bits].into_iter().flat_map(|method| {
+            let (most_angle, spare) = match method {
+                PhasorMethod::OneHot => (MOST_ANGLE.0, [5, 8]),
+                PhasorMethod::Bits => (MOST_ANGLE.1, [5, 10]),
+            };
+            spare.into_iter().flat_map(move |spare| {
+                let angle_bits = (period + spare).clamp(8, most_angle);
+                let tables = match method {
+                    PhasorMethod::OneHot => (16 - angle_bits.div_ceil(2)).min(10),
+                    PhasorMethod::Bits => 15,
+                };
+                let most = tables.min(room / method.factors(parties));
+                // Bits of one-hot products cost next to nothing.
+                let least = if method == PhasorMethod::OneHot { most } else { 4.min(most) };
+                (least..=most).map(move |top| (method, top, angle_bits))
+            })
+        });
+        let mut best: Option<Phasing> = None;
+        for (method, top, angle_bits) in forms.filter(|&(_, top, _)| top >= 4) {
+            let found = self.made(parties, headroom, (method, top, angle_bits))?;
+            if found.noise <= noise {
+                return Ok(found);
+            }
+            if best.as_ref().is_none_or(|best| found.noise < best.noise) {
+                best = Some(found);
+            }
+        }
+        best.ok_or_else(|| {
+            Error::Settings(format!(
+                "shares of {headroom} bits leave no room for the phasors of {parties} parties in 128: \
+                 use a dealer, or fewer parties"
+            ))
+        })
+    }
+
+    fn made(
+        &self,
+        parties: usize,
+        headroom: u32,
+        (method, top, angle_bits): (PhasorMethod, u32, u32),
+    ) -> Result<Phasing, Error> {
+        let form = (method, angle_bits);
+        let request = PhasorPlan::request(&self.series, parties, 1, (top, headroom), form);
+        let plan = PhasorPlan::new(parties, &request)?;
+        let bits = request.rounding.as_ref().map(|it| it.bits.clone()).unwrap_or_default();
+        // Halves of a unit in each coordinate for a table, a whole one where a bit is drawn.
+        let (factors, part) = match method {
+            PhasorMethod::OneHot => (2 * parties - 1, 12.0),
+            PhasorMethod::Bits => (parties, 6.0),
+        };
+        let phasors: f64 = self
+            .sizes()
+            .zip(&bits)
+            .map(|(size, &bits)| {
+                let unit = size * libm::ldexp(1.0, -(bits as i32));
+                unit * unit * factors as f64 / part
+            })
+            .sum();
+        let angle = self.slope * libm::ldexp(1.0, self.period() as i32 - angle_bits as i32);
+        let fit = self.error / 2.0;
+        let rounding = self.rounding(parties);
+        let noise = libm::sqrt(phasors + angle * angle / 12.0 + fit * fit + rounding * rounding);
+        let error = self.sizes().enumerate().map(|(k, size)| size * plan.error(k)).sum();
+        let fraction = request.fraction;
+        Ok(Phasing { fraction, angle_bits, rounding: request.rounding, noise, error })
+    }
+}
+
+impl Phasing {
+    /// Before it is chosen.
+    pub(super) fn none() -> Self {
+        Self { fraction: 0, angle_bits: 0, rounding: None, noise: 0.0, error: 0.0 }
+    }
+
+    /// As the source takes it.
+    pub(super) fn form(&self) -> PhasorForm {
+        PhasorForm {
+            fraction: self.fraction,
+            angle_bits: self.angle_bits,
+            rounding: self.rounding.clone(),
+            error: self.error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phasors_are_as_fine_as_is_asked_for_where_the_ring_has_the_room() {
+        for (family, parties, headroom, noise) in [
+            (Family::Logistic, 3, 86, 0.02),
+            (Family::Logistic, 7, 86, 0.04),
+            (Family::Poisson, 3, 80, 0.05),
+            (Family::Poisson, 7, 84, 0.1),
+        ] {
+            let phasing = Link::new(family, false)
+                .phasing(Origin::Pairwise, parties, headroom, 0.0)
+                .expect("fits");
+            assert!(phasing.noise < noise, "{family:?} {parties}: {phasing:?}");
+        }
+        let exact = Link::new(Family::Logistic, true);
+        let phasing = exact.phasing(Origin::Pairwise, 3, 80, 1e-3).expect("fits");
+        assert!(phasing.noise < 1e-3, "{phasing:?}");
+        assert!(exact.phasing(Origin::Pairwise, 7, 105, 1e-3).is_err());
+    }
+}

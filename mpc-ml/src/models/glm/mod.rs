@@ -1,0 +1,129 @@
+//! Logistic and Poisson regression to the optimum, on rows that stay with their owners
+//! (docs/protocols.md 8).
+//!
+//! What R's `glm` gives. The owners know the curvature of their own fits, and its sum is the joint one:
+//! shares by nature, whose inverse turns gradients into steps. Read `fit` from the top: `start` (two
+//! rounds), the passes on shares (`pass`, guarded by the `rule`), and `finish`, in which the last steps
+//! are made in the clear and checked.
+
+mod cholesky;
+mod family;
+mod finish;
+mod fit;
+mod inference;
+mod labels;
+mod link;
+mod own;
+mod pass;
+mod plan;
+mod products;
+mod rule;
+mod scales;
+mod settings;
+mod start;
+mod sums;
+
+use mpc_core::Recipients;
+
+pub use family::Family;
+pub use finish::GlmFit;
+pub use fit::GlmShares;
+pub use inference::Inference;
+pub use labels::COEFFICIENTS;
+pub use plan::GlmPlan;
+pub use settings::{Finish, GlmSettings, Iterates, Robust};
+
+use crate::agreed::Agreed;
+use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, Likelihood, ModelKind};
+use crate::data::{Dataset, Schema};
+use crate::error::Error;
+use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+
+/// Logistic or Poisson regression to the optimum.
+#[derive(Debug)]
+pub struct Glm;
+
+impl Model for Glm {
+    type Settings = GlmSettings;
+    type Plan = GlmPlan;
+    type Fitted = GlmShares;
+    type Fit = GlmResult;
+
+    const NAME: &'static str = "optimum";
+    const KINDS: &'static [ModelKind] = &[ModelKind::Logistic, ModelKind::Poisson];
+
+    fn suits(settings: &GlmSettings, schema: &Schema, _: Recipients) -> Result<(), Error> {
+        has_features(schema)?;
+        passes_indicators(schema, settings.clip())?;
+        if settings.family == Family::Logistic && schema.offset().is_some() {
+            let rule = "belongs to a Poisson model, where it is the logarithm of the exposure: \
+                        remove it";
+            return Err(Error::field("offset", rule));
+        }
+        Ok(())
+    }
+
+    fn plan(settings: &GlmSettings, facts: &Facts) -> Result<GlmPlan, Error> {
+        GlmPlan::new(settings, facts)
+    }
+
+    async fn fit(
+        plan: &Agreed<GlmPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<GlmShares, Error> {
+        fit::fit(plan, data, run).await
+    }
+
+    async fn release(
+        plan: &Agreed<GlmPlan>,
+        fitted: GlmShares,
+        _: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Option<GlmResult>, Error> {
+        let rows = plan.total_rows();
+        let fit = finish::release(plan, fitted, run).await?;
+        Ok(fit.map(|fit| GlmResult { fit, rows }))
+    }
+
+    fn summary(plan: &GlmPlan, result: GlmResult) -> Summary {
+        let GlmResult { fit, rows } = result;
+        let settings = plan.settings();
+        let inference = fit.inference.as_ref().and_then(|found| {
+            let mut coefficients = found.std_errors.clone();
+            let intercept = if settings.intercept { coefficients.pop() } else { None };
+            let columns = coefficients.len() as u64;
+            let (deviance, null) = (found.deviance, found.null_deviance);
+            let fit = Likelihood::new(rows, columns, settings.intercept, deviance, null)?;
+            Some(InferenceParts { coefficients, intercept, fit: FitStatistics::Likelihood(fit) })
+        });
+        let warnings = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
+            format!(
+                "{} fitted rows are all but certain (R warns of fitted values of 0 or 1): a level or a \
+                 combination of columns may decide the target by itself",
+                found.certain
+            )
+        });
+        Summary {
+            l2: settings.l2,
+            release_bits: settings.release_bits,
+            inference,
+            checks: vec![CheckRecord {
+                what: "distance from the optimum in standard errors".to_owned(),
+                value: fit.distance,
+                bound: settings.tolerance,
+            }],
+            warnings: warnings.collect(),
+            ..Summary::of(fit.coefficients, settings.intercept)
+        }
+    }
+}
+
+/// A fit, and how many rows it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlmResult {
+    /// The fit.
+    pub fit: GlmFit,
+    /// Rows of all parties.
+    pub rows: u64,
+}

@@ -1,0 +1,284 @@
+//! How a fit begins: each owner fits its own rows in the clear, and what all must know of that for
+//! rings and scales is revealed (docs/protocols.md 8.1 and 8.2). Two rounds.
+
+use std::sync::Arc;
+
+use mpc_core::correlations::OwnRows;
+use mpc_core::{Fixed, Session, fixed, offload};
+use zeroize::Zeroizing;
+
+use super::family::Family;
+use super::labels::{SIZES, TOTALS};
+use super::link::E_FRACTION;
+use super::own::Own;
+use super::plan::{GlmPlan, X_FRACTION};
+use super::scales::{Scales, weighed_fraction};
+use super::sums::Triangle;
+use crate::data::Dataset;
+use crate::error::Error;
+
+/// Fractional bits of the revealed sums over rows.
+const TOTALS_FRACTION: u32 = 10;
+/// Bits of a revealed size, if it is what the joint mean makes it.
+const SIZE_BITS: i32 = 8;
+/// No owner's coefficient is larger where the fit starts from their mean.
+pub(super) const LARGEST_OWN: f64 = 64.0;
+
+/// What all parties know of all rows together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Totals {
+    /// The sum of the case weights: the number of rows where there are none.
+    pub(super) weight: f64,
+    /// The sum of the targets, by weight.
+    pub(super) targets: f64,
+    /// The sum of e^offset, by weight; of the weights for logistic models.
+    pub(super) exposure: f64,
+    /// The score of the joint mean.
+    pub(super) centre: f64,
+    /// The variance of a target with the joint mean.
+    pub(super) variance: f64,
+}
+
+/// A party's rows, and how many of its cells were beyond the clip.
+pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own, u64), Error> {
+    let settings = &plan.settings;
+    data.check(plan.rows[me], plan.facts.columns())?;
+    let wrong = |what: &str| Err(Error::Data(what.to_owned()));
+    let (rows, family) = (data.rows(), settings.family);
+    if !rows.y().iter().all(|&y| family.admits(y)) {
+        return wrong(match family {
+            Family::Logistic => "a label is neither 0 nor 1",
+            Family::Poisson => "a target is no count: it is below 0 or above 10^12",
+        });
+    }
+    let given = |values: &[f64], due: bool, what: &str| {
+        if values.len() != if due { rows.len() } else { 0 } {
+            let rule = if due { "the plan has one for each row" } else { "the plan has none" };
+            return Err(Error::Data(format!("{} {what} were given, and {rule}", values.len())));
+        }
+        Ok(())
+    };
+    given(data.offset(), plan.facts.offset.is_some(), "offsets")?;
+    given(data.weights(), plan.facts.weights.is_some(), "case weights")?;
+    if data.offset().iter().any(|offset| !(offset.abs() <= 64.0)) {
+        return wrong("an offset is beyond 64 in magnitude");
+    }
+    let most = plan.facts.weights.unwrap_or(1.0);
+    if data.weights().iter().any(|weight| !(*weight <= most)) {
+        return wrong("a case weight is larger than the study declares");
+    }
+    let clip = plan.largest;
+    let beyond = rows.x().iter().filter(|x| x.abs() > settings.clip).count() as u64;
+    let beyond = beyond + data.clipped();
+    let x = rows.x().iter().map(|x| x.clamp(-clip, clip)).collect();
+    let copy = |values: &[f64]| Zeroizing::new(values.to_vec());
+    let design = (Zeroizing::new(x), plan.facts.columns(), settings.intercept);
+    let own = Own::new(family, design, copy(rows.y()), copy(data.offset()), copy(data.weights()));
+    Ok((own, beyond))
+}
+
+/// Reveals the sums that the fit starts from. One round.
+pub(super) async fn totals(
+    plan: &GlmPlan,
+    own: &Own,
+    beyond: u64,
+    session: &mut Session,
+) -> Result<Totals, Error> {
+    let family = plan.settings.family;
+    let weight = own.sum(|_| 1.0);
+    let exposure = match family {
+        Family::Logistic => weight,
+        Family::Poisson => own.sum(|row| libm::exp(own.offset(row))),
+    };
+    let sums = [own.sum(|row| own.target(row)), exposure, weight, beyond as f64];
+    let sums = Fixed::own_part(&sums, 4, 1, TOTALS_FRACTION)?;
+    let sums = session.reveal_fixed(TOTALS, &sums, TOTALS_FRACTION).await?;
+    let [targets, exposure, weight, beyond] = sums.unwrap_or_default()[..] else {
+        return Err(Error::Settings("the totals are for everybody".to_owned()));
+    };
+    if beyond > plan.settings.most_cut as f64 {
+        return Err(Error::Unusable(format!(
+            "{beyond:.0} cells of all parties together are beyond clip = {} on the common scale, and \
+             {} may be cut: set a larger clip, transform the column, or allow as many with most_cut",
+            plan.settings.clip, plan.settings.most_cut
+        )));
+    }
+    let mean = targets / exposure.max(f64::MIN_POSITIVE);
+    let usable = match family {
+        Family::Logistic => targets > 0.0 && targets < weight,
+        Family::Poisson => targets > 0.0,
+    };
+    if !usable {
+        return Err(Error::Unusable(
+            "all targets of all parties together are alike: there is nothing to fit".to_owned(),
+        ));
+    }
+    let average = match family {
+        Family::Logistic => mean,
+        Family::Poisson => targets / weight,
+    };
+    let (centre, variance) = (family.score(mean), family.variance(average));
+    Ok(Totals { weight, targets, exposure, centre, variance })
+}
+
+/// What an owner expects of its own rows, and what of that are shares of joint sums.
+pub(super) struct Expected {
+    /// The own fit.
+    pub(super) coefficients: Zeroizing<Vec<f64>>,
+    /// The curvature of the own rows there.
+    pub(super) curvature: Triangle,
+    /// X^T (v x w + y - p): where the joint fit starts.
+    pub(super) right: Zeroizing<Vec<f64>>,
+    /// For each row, what its argument of the series is less than its part in X w.
+    pub(super) shifts: Zeroizing<Vec<f64>>,
+    /// The design matrix in fixed point.
+    pub(super) design: Arc<OwnRows>,
+    /// Rows times what their owner expects; none where that is the design matrix.
+    pub(super) weighed: Option<Arc<OwnRows>>,
+    /// X^T y less what the constant of the series takes, at the scale of gradients.
+    pub(super) linear: Zeroizing<Vec<f64>>,
+    /// The sum of the squared weighed entries.
+    squares: f64,
+}
+
+/// Fits the own rows, on another thread.
+pub(super) async fn expect(
+    plan: &GlmPlan,
+    own: &Arc<Own>,
+    totals: Totals,
+) -> Result<Expected, Error> {
+    let (plan, own) = (plan.clone(), Arc::clone(own));
+    Ok(offload(move || expected(&plan, &own, totals)).await??)
+}
+
+fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error> {
+    let (family, order) = (own.family, own.order());
+    let share = own.sum(|_| 1.0);
+    let ridge = (share * plan.settings.l2).max(1.0);
+    let mut coefficients = own.fit(totals.centre, ridge);
+    for coefficient in coefficients.iter_mut() {
+        *coefficient = coefficient.clamp(-LARGEST_OWN, LARGEST_OWN);
+    }
+    let scores = own.scores(&coefficients);
+    let slopes = own.slopes(&scores);
+    let mut curvature = own.curvature(&slopes);
+    curvature.fold();
+    let residuals = own.residuals(&scores);
+    let pulled: Vec<f64> = (0..own.rows())
+        .map(|row| slopes[row] * (scores[row] - own.offset(row)) + residuals[row])
+        .collect();
+    let right = own.transposed(&Zeroizing::new(pulled));
+
+    let bits = plan.entry_bits();
+    let mut design = Vec::with_capacity(own.rows() * order);
+    for row in 0..own.rows() {
+        for x in own.entries(row) {
+            design.push(fixed::encode(x, X_FRACTION, bits)? as i32);
+        }
+    }
+    let fraction = weighed_fraction(plan, totals.variance);
+    let largest = libm::ldexp(1.0, plan.weighed_bits() as i32 - fraction as i32) * 0.999;
+    // A rate that does not fit the matrix is cut: its row is then seen from another one.
+    let expected = |row: usize| {
+        if family == Family::Logistic {
+            return 1.0;
+        }
+        let entry = own.entries(row).fold(1.0f64, |most, x| most.max(x.abs()));
+        family.mean(scores[row]).clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
+    };
+    let shift = |row: usize| match family {
+        Family::Logistic => own.offset(row),
+        Family::Poisson => own.offset(row) - libm::log(expected(row)),
+    };
+    let shifts = Zeroizing::new((0..own.rows()).map(shift).collect());
+    let mut squares = 0.0;
+    let mut sums = Zeroizing::new(vec![0i64; order]);
+    let mut weighed = plan.weighs_rows().then(|| Vec::with_capacity(design.len()));
+    for row in 0..own.rows() {
+        let factor = own.weight(row) * expected(row);
+        for (j, x) in own.entries(row).enumerate() {
+            squares += factor * factor * x * x;
+            let entry = match &mut weighed {
+                Some(weighed) => {
+                    let entry = fixed::encode(factor * x, fraction, plan.weighed_bits())? as i32;
+                    weighed.push(entry);
+                    entry
+                }
+                None => design[row * order + j],
+            };
+            sums[j] += i64::from(entry);
+        }
+    }
+    let targets: Vec<f64> =
+        (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
+    let constant = libm::ldexp(plan.link.constant as f64, -(E_FRACTION as i32));
+    let linear = own
+        .transposed(&Zeroizing::new(targets))
+        .iter()
+        .zip(sums.iter())
+        .map(|(target, &sum)| target - constant * libm::ldexp(sum as f64, -(fraction as i32)))
+        .collect();
+    Ok(Expected {
+        coefficients,
+        curvature,
+        right,
+        shifts,
+        design: Arc::new(OwnRows::new(design)),
+        weighed: weighed.map(|weighed| Arc::new(OwnRows::new(weighed))),
+        linear: Zeroizing::new(linear),
+        squares,
+    })
+}
+
+/// Reveals how large the joint curvature is, and chooses rings and scales. One round.
+pub(super) async fn scales(
+    plan: &GlmPlan,
+    totals: Totals,
+    expected: &Expected,
+    session: &mut Session,
+) -> Result<(Scales, f64), Error> {
+    let rows = totals.weight * plan.order() as f64;
+    let spread = match plan.settings.family {
+        Family::Logistic => 1.0,
+        Family::Poisson => totals.variance * totals.variance,
+    };
+    let units = [unit(rows * totals.variance), unit(rows * spread)];
+    let own = [expected.curvature.trace(), expected.squares];
+    let sizes = sizes(SIZES, &own, &units, session).await?;
+    let weight = (totals.weight, totals.variance);
+    let scales = Scales::new(plan, weight, sizes[0], sizes[1]);
+    Ok((scales.map_err(alike)?, sizes[1]))
+}
+
+/// The unit of a size that is expected to be so large.
+pub(super) fn unit(expected: f64) -> i32 {
+    libm::floor(libm::log2(expected.max(1e-6))) as i32 - SIZE_BITS
+}
+
+/// Reveals bounds of the sums of the parties' own sizes, in units of powers of two. One round.
+pub(super) async fn sizes(
+    label: &str,
+    own: &[f64],
+    units: &[i32],
+    session: &mut Session,
+) -> Result<Vec<f64>, Error> {
+    // Upwards, so that the sum is a bound.
+    let rounded = own.iter().zip(units).map(|(size, unit)| libm::ceil(libm::ldexp(*size, -unit)));
+    let rounded: Vec<f64> = rounded.collect();
+    let share = Fixed::own_part(&rounded, rounded.len(), 1, 0)?;
+    let revealed = session.reveal_fixed(label, &share, 0).await?;
+    let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+    if revealed.iter().any(|size| *size < 0.0) {
+        return Err(Error::Unusable(format!("the output `{label}` is no size")));
+    }
+    Ok(revealed.iter().zip(units).map(|(size, unit)| libm::ldexp(*size, *unit)).collect())
+}
+
+/// A refusal that follows from what all parties know.
+pub(super) fn alike(error: Error) -> Error {
+    match error {
+        Error::Settings(why) => Error::Unusable(why),
+        Error::Protocol(mpc_core::Error::Range(why)) => Error::Unusable(why),
+        other => other,
+    }
+}

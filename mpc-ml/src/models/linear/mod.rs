@@ -1,0 +1,100 @@
+//! Linear and ridge regression by the normal equations (docs/protocols.md 7.2).
+//!
+//! A party's own X^T X and X^T y are its additive shares of the joint ones, so the cost does not
+//! depend on the number of rows, and nothing of a row is ever opened.
+
+mod fit;
+mod moments;
+mod outputs;
+pub mod plaintext;
+mod plan;
+mod release;
+mod settings;
+
+use mpc_core::Recipients;
+use mpc_core::protocols::solve::InversePlan;
+
+pub use fit::{LinearShares, Sums, solve, sums};
+pub use outputs::{CHECK, COEFFICIENTS, DIAGONAL, SUMS};
+pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
+pub use release::LinearFit;
+pub use settings::LinearSettings;
+
+use crate::agreed::Agreed;
+use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, ModelKind};
+use crate::data::{Dataset, Schema};
+use crate::error::Error;
+use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+
+/// Linear regression by its normal equations.
+#[derive(Debug)]
+pub struct Linear;
+
+impl Model for Linear {
+    type Settings = LinearSettings;
+    type Plan = LinearPlan;
+    type Fitted = LinearShares;
+    type Fit = LinearFit;
+
+    const NAME: &'static str = "exact";
+    const KINDS: &'static [ModelKind] = &[ModelKind::Linear];
+
+    fn suits(
+        settings: &LinearSettings,
+        schema: &Schema,
+        recipients: Recipients,
+    ) -> Result<(), Error> {
+        has_features(schema)?;
+        passes_indicators(schema, settings.clip())?;
+        if schema.offset().is_some() {
+            return Err(Error::field("offset", "has no place in a linear model: remove it"));
+        }
+        if settings.inference && settings.l2 > 0.0 {
+            let rule = "is not possible with a penalty: it draws the coefficients towards 0, so \
+                        tests and intervals from their standard errors would be wrong; set l2 = 0.0";
+            return Err(Error::field("inference", rule));
+        }
+        plan::sums_for_all(settings, recipients == Recipients::All)
+    }
+
+    fn plan(settings: &LinearSettings, facts: &Facts) -> Result<LinearPlan, Error> {
+        LinearPlan::new(settings, facts)
+    }
+
+    async fn fit(
+        plan: &Agreed<LinearPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<LinearShares, Error> {
+        fit::fit(plan, data, run).await
+    }
+
+    async fn release(
+        plan: &Agreed<LinearPlan>,
+        fitted: LinearShares,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Option<LinearFit>, Error> {
+        release::release(plan, fitted, data, run.session).await
+    }
+
+    fn summary(plan: &LinearPlan, fit: LinearFit) -> Summary {
+        let settings = plan.settings();
+        let inference = fit.statistics.zip(fit.std_errors).map(|(statistics, mut coefficients)| {
+            let intercept = if settings.intercept { coefficients.pop() } else { None };
+            InferenceParts { coefficients, intercept, fit: FitStatistics::LeastSquares(statistics) }
+        });
+        let check = CheckRecord {
+            what: "sum of the errors of the inverse's spectrum".to_owned(),
+            value: fit.check,
+            bound: InversePlan::RESIDUAL_LIMIT,
+        };
+        Summary {
+            l2: settings.l2,
+            release_bits: settings.release_bits,
+            inference,
+            checks: vec![check],
+            ..Summary::of(fit.coefficients, settings.intercept)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a linear regression reveals, and what its parties compare and are told beforehand.
+
+use mpc_core::Cost;
+
+use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
+use crate::error::Error;
+use crate::model::{Canonical, Figures, Output, Plan};
+
+/// The output that says whether the inverse has converged: the sum of the errors of its spectrum.
+/// Always for everybody, and first.
+pub const CHECK: &str = "convergence check";
+/// The output that reveals the coefficients.
+pub const COEFFICIENTS: &str = "coefficients";
+/// The output that reveals the diagonal of the inverse of X^T X, for standard errors.
+pub const DIAGONAL: &str = "diagonal of the inverse";
+/// The output that reveals the sum of squared residuals, and the sum and the sum of squares of
+/// the targets about the intercept.
+pub const SUMS: &str = "sums of squares";
+
+/// The version of the arithmetic: to be raised when a rounding or a scale changes.
+const ARITHMETIC: u32 = 3;
+
+impl Plan for LinearPlan {
+    fn outputs(&self) -> Vec<Output> {
+        let (settings, recipients) = (self.settings(), self.facts().recipients);
+        let how = format!(
+            "to {} binary digits after the point, in units of half the target's range",
+            settings.release_bits
+        );
+        let check = "whether the equations could be solved: how far the computed inverse is from \
+                     an exact one, in one figure for all columns together";
+        let (columns, intercept) = (self.encoding().columns, settings.intercept);
+        let mut outputs = vec![
+            Output::check(CHECK, check),
+            Output::coefficients(COEFFICIENTS, recipients, columns, intercept, &how),
+        ];
+        if settings.std_errors() {
+            let what = format!(
+                "how sure each coefficient is: the diagonal of the inverse of the matrix of the \
+                 equations, one figure for each coefficient{}",
+                if intercept { " and the intercept" } else { "" }
+            );
+            let why = "standard errors, tests and confidence intervals of the coefficients are \
+                       computed from these figures at the recipients; correlations between \
+                       coefficients are not revealed";
+            outputs.push(Output::result(DIAGONAL, recipients, what, why));
+        }
+        if settings.inference {
+            let what = "how well the model fits: the sum of the squared residuals, and the sum and \
+                        the sum of the squares of the target";
+            let mut why =
+                "the variance of the residuals, R2 and the F test are computed from these \
+                           figures at the recipients"
+                    .to_owned();
+            if self.parties() == 2 {
+                why += ". WARNING: with two parties, each can compute its own part of these sums, \
+                        and learns by subtraction the other's sum of squared residuals, and the \
+                        mean and the standard deviation of its target; set inference = false to \
+                        avoid this";
+            }
+            outputs.push(Output::result(SUMS, recipients, what, why));
+        }
+        outputs
+    }
+
+    fn canonical(&self) -> Result<Canonical, Error> {
+        // What follows from settings and facts, if both compute alike.
+        let derived = (
+            (X_FRACTION, Y_FRACTION, CHECK_FRACTION, self.sigma()),
+            (self.scale().to_bits(), self.shift(), self.inverse().steps() as u64),
+            (self.inverse().fraction(), self.solution().fraction(), self.diagonal_fraction()),
+        );
+        Canonical::new("linear", ARITHMETIC)
+            .with(self.settings())?
+            .with(self.facts())?
+            .field("scales that follow", &derived)
+    }
+
+    fn cost(&self, me: usize) -> Cost {
+        self.training_cost(me) + self.release_cost(me)
+    }
+
+    fn figures(&self) -> Figures {
+        let condition = self.settings().condition;
+        let (_, half) = self.encoding().target_scale();
+        let unit = libm::ldexp(half, -(self.settings().release_bits as i32));
+        Figures {
+            steps: self.inverse().steps() as u64,
+            sigma: self.sigma(),
+            precision: vec![
+                format!("standardised coefficients are released in steps of {unit:.1e}"),
+                format!(
+                    "columns with a condition number up to {condition} are solved; beyond that the \
+                     study may end without a model"
+                ),
+            ],
+            accuracy: vec![format!("the largest condition number {condition} of the columns")],
+            ..Figures::default()
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The plan of a linear regression: scales and bounds of the normal equations, chosen from public
+//! facts before a share is sent (docs/protocols.md 7.2).
+
+use mpc_core::Cost;
+use mpc_core::correlations::Request;
+use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, SolutionPlan, StartBound};
+use mpc_core::ring::wire::element_bytes;
+
+use super::LinearSettings;
+use crate::error::Error;
+use crate::model::{Facts, LEAST_SIGMA, Settings, in_range};
+
+/// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
+/// many.
+pub const X_FRACTION: u32 = 28;
+/// Fractional bits of the targets, in units of half their range.
+pub const Y_FRACTION: u32 = 40;
+/// Fractional bits of the revealed convergence check.
+pub const CHECK_FRACTION: u32 = 12;
+/// Fractional bits of the revealed diagonal of the inverse, at most.
+const DIAGONAL_FRACTION: u32 = 16;
+/// How often the solution is improved.
+const REFINEMENTS: u32 = 1;
+/// The matrix is scaled below 15/16, with this to spare for what covers its rounding.
+const TOP: f64 = 15.0 / 16.0 - 1.0 / 1024.0;
+
+/// How a row becomes integers: public.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Encoding {
+    /// Columns, without the intercept.
+    pub(super) columns: usize,
+    /// Whether there is an intercept.
+    pub(super) intercept: bool,
+    /// Entries are cut to this magnitude.
+    pub(super) clip: f64,
+    /// Targets are cut to this range.
+    pub(super) target: (f64, f64),
+}
+
+impl Encoding {
+    /// The number of coefficients, the intercept included.
+    pub(super) fn weights(&self) -> usize {
+        self.columns + usize::from(self.intercept)
+    }
+
+    /// What is subtracted from a target, and what the rest is divided by, so that it is from -1
+    /// to 1. Without an intercept nothing may be subtracted.
+    pub(super) fn target_scale(&self) -> (f64, f64) {
+        let (low, high) = self.target;
+        if self.intercept {
+            ((low + high) / 2.0, (high - low) / 2.0)
+        } else {
+            (0.0, low.abs().max(high.abs()))
+        }
+    }
+}
+
+/// A linear regression, planned to the last bit (docs/protocols.md 7.2).
+#[derive(Clone, Debug)]
+pub struct LinearPlan {
+    settings: LinearSettings,
+    facts: Facts,
+    /// Rows of each party.
+    rows: Vec<u64>,
+    encoding: Encoding,
+    sigma: u32,
+    /// X^T X / n is divided by this.
+    scale: f64,
+    /// Units that are added to the diagonal, so that rounding leaves no eigenvalue negative.
+    shift: u64,
+    inverse: InversePlan,
+    solution: SolutionPlan,
+}
+
+impl LinearPlan {
+    /// Plans a regression.
+    ///
+    /// # Errors
+    /// [`Error::Field`] and [`Error::Settings`] with the rule and the numbers when something does
+    /// not fit.
+    pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
+        settings.validate()?;
+        let rows = facts.rows()?;
+        let encoding = encoding(settings, facts)?;
+        check(settings, facts, &encoding)?;
+        let parties = rows.len() as u32;
+        let order = encoding.weights();
+
+        // X^T X / n + l2 has a trace of at most `trace`, and so no larger eigenvalue.
+        let bounds = diagonal(settings, facts);
+        let trace: f64 = bounds.iter().sum();
+        let scale = trace / TOP;
+        let largest = bounds.iter().fold(0.0, |a: f64, &b| a.max(b));
+        let smallest = 1.0 / (settings.condition * settings.condition);
+        // With an intercept a penalty of the rest bounds the spectrum from below by this.
+        let penalised = settings.l2 / if settings.intercept { 1.0 + trace } else { 1.0 };
+        let least = (smallest.max(penalised) / scale).min(TOP);
+
+        let mut wanted = InverseSettings {
+            order,
+            parties,
+            sigma: LEAST_SIGMA,
+            // The shift below is far under 1/1024.
+            diagonal: (largest / scale + 1.0 / 1024.0).min(15.0 / 16.0),
+            least,
+            start: StartBound::Identity,
+            aim: Aim::Checked,
+            reuse: true,
+        };
+        let masked = InversePlan::masked_elements(&wanted)
+            + SolutionPlan::masked_elements(order, REFINEMENTS);
+        wanted.sigma = (41 + libm::ceil(libm::log2(masked as f64)) as u32).max(LEAST_SIGMA);
+        let too_large = |error: mpc_core::Error| {
+            Error::Settings(format!(
+                "a design of {order} columns and condition {} needs more bits than there are: \
+                 {error}",
+                settings.condition
+            ))
+        };
+        let inverse = InversePlan::new(wanted).map_err(too_large)?;
+        // Every party rounds each entry by at most 0.51 units; the Frobenius norm of all of it.
+        let shift = libm::ceil(0.51 * f64::from(parties) * order as f64) as u64 + 1;
+        if libm::ldexp(2.0 * shift as f64, -(inverse.fraction() as i32)) > 1.0 / 1024.0 {
+            let what = format!("a design of {order} columns has too few fractional bits");
+            return Err(Error::Settings(what));
+        }
+        // c = G^(1/2) u with |u|^2 <= |y|^2 / (n scale), and |y| <= 1 a row.
+        let norm = libm::sqrt(1.0 / scale) * (1.0 + 1e-9);
+        let solution = SolutionPlan::new(&inverse, shift, norm, REFINEMENTS).map_err(too_large)?;
+        if settings.release_bits > solution.fraction() {
+            let rule = format!(
+                "is {}, and the solution has {} fractional bits",
+                settings.release_bits,
+                solution.fraction()
+            );
+            return Err(Error::field("release_bits", rule));
+        }
+        let sigma = inverse.settings().sigma;
+        let (settings, facts) = (settings.clone(), facts.clone());
+        Ok(Self { settings, facts, rows, encoding, sigma, scale, shift, inverse, solution })
+    }
+
+    /// What the study says.
+    #[must_use]
+    pub fn settings(&self) -> &LinearSettings {
+        &self.settings
+    }
+
+    /// What is known in public.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The rows of each party.
+    #[must_use]
+    pub fn rows(&self) -> &[u64] {
+        &self.rows
+    }
+
+    /// The number of coefficients, the intercept included.
+    #[must_use]
+    pub fn weights(&self) -> usize {
+        self.encoding.weights()
+    }
+
+    /// How a row becomes integers.
+    pub(super) fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// Bits of statistical masking.
+    #[must_use]
+    pub fn sigma(&self) -> u32 {
+        self.sigma
+    }
+
+    /// The number of parties.
+    #[must_use]
+    pub fn parties(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows of all parties.
+    #[must_use]
+    pub fn total_rows(&self) -> u64 {
+        self.rows.iter().sum()
+    }
+
+    /// X^T X / n and X^T y / n are divided by this.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Units that party 0 adds to the diagonal of the matrix.
+    #[must_use]
+    pub fn shift(&self) -> u64 {
+        self.shift
+    }
+
+    /// How the matrix is inverted.
+    #[must_use]
+    pub fn inverse(&self) -> &InversePlan {
+        &self.inverse
+    }
+
+    /// How the normal equations are solved.
+    #[must_use]
+    pub fn solution(&self) -> &SolutionPlan {
+        &self.solution
+    }
+
+    /// The correlations of the regression, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        let mut requests = self.inverse.requests(0);
+        requests.extend(self.solution.requests(0, self.inverse.lefts()));
+        requests
+    }
+
+    /// Fractional bits of the revealed diagonal of the inverse.
+    #[must_use]
+    pub fn diagonal_fraction(&self) -> u32 {
+        DIAGONAL_FRACTION.min(self.inverse.inverse_fraction())
+    }
+
+    /// What the regression costs `me`, without what is revealed: independent of the rows.
+    #[must_use]
+    pub fn training_cost(&self, me: usize) -> Cost {
+        self.inverse.cost(me) + self.solution.cost(me)
+    }
+
+    /// What revealing the outputs costs `me`, if every party receives all of them.
+    #[must_use]
+    pub fn release_cost(&self, me: usize) -> Cost {
+        let weights = self.weights();
+        let output = |elements: usize, dropped: u32| {
+            let bytes = elements * element_bytes(128 - dropped);
+            Cost::to_all(me, self.parties(), 1, bytes as u64)
+        };
+        let check = output(1, self.inverse.residual_fraction() - CHECK_FRACTION);
+        let model = output(weights, self.solution.fraction() - self.settings.release_bits);
+        let mut cost = check + model;
+        if self.settings.inference {
+            cost = cost + output(3, 0);
+        }
+        if self.settings.std_errors() {
+            cost =
+                cost + output(weights, self.inverse.inverse_fraction() - self.diagonal_fraction());
+        }
+        cost
+    }
+}
+
+/// Each party computes its own part of the sums of squares from the coefficients, so it must have
+/// them.
+pub(super) fn sums_for_all(settings: &LinearSettings, for_all: bool) -> Result<(), Error> {
+    if settings.inference && !for_all {
+        let rule = "are not all parties, and with inference they must be: each party computes its \
+                    own part of the sums of squares from the coefficients";
+        return Err(Error::field("recipients", rule));
+    }
+    Ok(())
+}
+
+fn encoding(settings: &LinearSettings, facts: &Facts) -> Result<Encoding, Error> {
+    let target = facts.target.ok_or_else(|| {
+        Error::field("target", "needs a range that holds all its values: the scales follow from it")
+    })?;
+    let LinearSettings { intercept, clip, .. } = *settings;
+    Ok(Encoding { columns: facts.columns(), intercept, clip, target })
+}
+
+fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Result<(), Error> {
+    in_range("features", facts.columns() as f64, 1.0, 2000.0)?;
+    for &square in &facts.mean_squares {
+        in_range("mean_squares", square, 0.0, settings.clip * settings.clip)?;
+    }
+    let (low, high) = encoding.target;
+    in_range("target.range", low, -1e15, 1e15)?;
+    in_range("target.range", high, -1e15, 1e15)?;
+    if encoding.target_scale().1 <= 0.0 || low >= high {
+        return Err(Error::field("target.range", format!("is from {low} to {high}")));
+    }
+    if facts.offset.is_some() || facts.weights.is_some() || facts.groups {
+        let rule = "have offsets, weights or groups, for which a linear model has no place";
+        return Err(Error::field("rows", rule));
+    }
+    sums_for_all(settings, facts.for_all())?;
+    let (rows, weights) = (facts.total_rows(), encoding.weights());
+    if settings.inference && rows <= weights as u64 {
+        let rule = format!(
+            "are {rows}, which leaves nothing to estimate the variance of {weights} coefficients from"
+        );
+        return Err(Error::field("rows", rule));
+    }
+    Ok(())
+}
+
+/// Bounds of the entries on the diagonal of X^T X / n + l2, rounding to fixed point included.
+fn diagonal(settings: &LinearSettings, facts: &Facts) -> Vec<f64> {
+    // An entry of at most `clip` moves by 2^-29, and so does its mean square by less than
+    // that times 2 clip + 1.
+    let rounding = libm::ldexp(2.0 * settings.clip + 1.0, -(X_FRACTION as i32));
+    let mut all: Vec<f64> =
+        facts.mean_squares.iter().map(|square| square + rounding + settings.l2).collect();
+    if settings.intercept {
+        all.push(1.0);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use mpc_core::correlations::Origin;
+
+    use super::*;
+    use crate::data::STANDARDISED;
+    use crate::model::Plan;
+
+    fn settings() -> LinearSettings {
+        LinearSettings {
+            intercept: true,
+            l2: 0.0,
+            clip: 8.0,
+            condition: 141.0,
+            release_bits: 20,
+            inference: true,
+        }
+    }
+
+    fn plan(settings: &LinearSettings, rows: &[u64]) -> LinearPlan {
+        let facts = Facts::horizontal(rows, vec![STANDARDISED; 100], Origin::Dealer);
+        let facts = Facts { target: Some((0.0, 100.0)), ..facts };
+        LinearPlan::new(settings, &facts).expect("fits")
+    }
+
+    #[test]
+    fn the_study_of_the_design_keeps_to_its_rounds() {
+        let plan = plan(&settings(), &[500, 300, 200]);
+        assert_eq!(plan.inverse().rounds(), 61);
+        assert!((plan.training_cost(0) + plan.release_cost(0)).rounds <= 75);
+        // A hundred times the rows: the same bytes.
+        let more = self::plan(&settings(), &[50_000, 30_000, 20_000]);
+        assert_eq!(plan.training_cost(1), more.training_cost(1));
+        // The clip does not matter where columns are standardised.
+        let wide = self::plan(&LinearSettings { clip: 64.0, ..settings() }, &[500, 300, 200]);
+        assert_eq!(plan.inverse().rounds(), wide.inverse().rounds());
+        let fields = |plan: &LinearPlan| plan.canonical().expect("has a form");
+        let (plan, wide) = (fields(&plan), fields(&wide));
+        let pairs = plan.fields().zip(wide.fields());
+        let differ: Vec<_> = pairs.filter(|(a, b)| a != b).map(|((name, _), _)| name).collect();
+        assert_eq!(differ[0], "clip");
+    }
+
+    #[test]
+    fn a_penalty_saves_rounds() {
+        let rows = [500, 300, 200];
+        let plan = plan(&settings(), &rows);
+        let ridge = self::plan(&LinearSettings { l2: 0.1, ..settings() }, &rows);
+        assert!(ridge.inverse().rounds() < plan.inverse().rounds());
+        assert!(!ridge.settings().std_errors());
+    }
+}

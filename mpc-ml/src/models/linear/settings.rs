@@ -1,0 +1,52 @@
+//! What a study says about a linear regression.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::model::{Settings, in_range};
+
+/// The settings of a linear regression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearSettings {
+    /// Whether there is an intercept.
+    pub intercept: bool,
+    /// The L2 penalty: (1/2n) |y - X w - b|^2 + (l2 / 2) |w|^2, the intercept not penalised. From 0
+    /// to 1000.
+    pub l2: f64,
+    /// The bound on the magnitude of the entries of the design matrix, made true by clipping. From
+    /// 0.001 to 65536.
+    pub clip: f64,
+    /// The largest condition number of the design matrix for which the study is solved: the
+    /// smallest singular value of X / sqrt(n) is at least 1 / `condition`. With less, the study is
+    /// refused at the end. From 1 to 10^6.
+    pub condition: f64,
+    /// Binary digits after the point of the revealed coefficients, in units of half the target's
+    /// range. From 8 to 24.
+    pub release_bits: u32,
+    /// Whether the diagonal of the inverse and the sums of squares are revealed. Only without a
+    /// penalty are there standard errors.
+    #[serde(default)]
+    pub inference: bool,
+}
+
+impl LinearSettings {
+    /// Whether standard errors are revealed: they are asked for, and there is no penalty.
+    #[must_use]
+    pub fn std_errors(&self) -> bool {
+        self.inference && self.l2 == 0.0
+    }
+}
+
+impl Settings for LinearSettings {
+    fn validate(&self) -> Result<(), Error> {
+        in_range("l2", self.l2, 0.0, 1e3)?;
+        in_range("clip", self.clip, 1e-3, 65536.0)?;
+        in_range("condition", self.condition, 1.0, 1e6)?;
+        in_range("release_bits", f64::from(self.release_bits), 8.0, 24.0)
+    }
+
+    fn clip(&self) -> f64 {
+        self.clip
+    }
+}

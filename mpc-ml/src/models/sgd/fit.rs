@@ -1,0 +1,282 @@
+//! From rows to shares of the weights.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Phasors};
+use mpc_core::protocols::owned;
+use mpc_core::protocols::truncate::truncate_reduce;
+use mpc_core::ring::{Ring, Z64, Z128};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
+use zeroize::Zeroizing;
+
+use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
+use crate::agreed::Agreed;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::model::{Progress, Run};
+
+/// This party's shares of a trained model.
+#[derive(Debug)]
+pub struct SgdShares {
+    weights: Fixed,
+}
+
+impl SgdShares {
+    /// The weights, a column, the intercept last: they know their ring and scale, so that they can
+    /// be computed with while the model stays hidden.
+    #[must_use]
+    pub fn weights(&self) -> &Fixed {
+        &self.weights
+    }
+}
+
+/// Trains to the end. The rounds of registering the own rows with the source, then three rounds an
+/// iteration: [`SgdPlan::training_cost`].
+///
+/// # Errors
+/// [`Error::Data`] when the rows do not fit the plan, before anything is sent; network errors.
+pub(super) async fn fit(
+    plan: &Agreed<SgdPlan>,
+    data: &Dataset,
+    run: &mut Run<'_>,
+) -> Result<SgdShares, Error> {
+    let training = Training::begin(plan, data, run).await?;
+    (run.progress)(Progress::Prepared);
+    training.run(run).await
+}
+
+/// A joint training in progress, as one party sees it: the two halves of a fit.
+pub struct Training<'a> {
+    plan: &'a SgdPlan,
+    matrix: u32,
+    /// The own rows, in the order of the schedule.
+    own: Arc<OwnRows>,
+    /// The own labels, in the same order.
+    labels: Zeroizing<Vec<f64>>,
+    /// This party's share of w~.
+    weights: Shared<Z128>,
+    /// This party's share of the weights one step before, for momentum.
+    before: Shared<Z128>,
+}
+
+impl<'a> Training<'a> {
+    /// Registers the own rows (in the order of the schedule, clipped) with the source. The rounds
+    /// of the registration.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the rows do not fit the plan, before anything is sent.
+    pub async fn begin(
+        plan: &'a Agreed<SgdPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
+        let (settings, me) = (plan.settings(), run.session.me());
+        data.check(plan.schedule().rows()[me], plan.columns())?;
+        data.check_plain()?;
+        let rows = data.rows().ordered(&plan.schedule().own_order(me));
+        if rows.y().iter().any(|&y| y != 0.0 && y != 1.0) {
+            return Err(Error::Data("a label is neither 0 nor 1".to_owned()));
+        }
+        let mut entries = Vec::with_capacity(rows.x().len());
+        for &x in rows.x() {
+            let x = x.clamp(-settings.clip, settings.clip);
+            entries.push(fixed::encode(x, X_FRACTION, settings.entry_bits())? as i32);
+        }
+        let own = Arc::new(OwnRows::new(entries));
+        let shape = plan.matrix_shape();
+        let matrix = run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
+        let zero = Shared::zero(plan.weights(), 1);
+        Ok(Self {
+            plan,
+            matrix,
+            own,
+            labels: Zeroizing::new(rows.y().to_vec()),
+            weights: zero.clone(),
+            before: zero,
+        })
+    }
+
+    /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`].
+    ///
+    /// # Errors
+    /// Network errors.
+    pub async fn run(mut self, run: &mut Run<'_>) -> Result<SgdShares, Error> {
+        let epochs = self.plan.settings().epochs;
+        let stretch = self.plan.epochs_an_order();
+        let mut done = 0;
+        self.order(0..stretch.min(epochs), run)?;
+        for epoch in 0..epochs {
+            // What the next epochs need is made while these run.
+            if epoch % stretch == 0 && epoch + stretch < epochs {
+                self.order(epoch + stretch..epochs.min(epoch + 2 * stretch), run)?;
+            }
+            for batch in self.plan.schedule().order(epoch) {
+                self.iterate(epoch, batch, run).await?;
+                done += 1;
+                run.step(done, self.plan.iterations());
+            }
+        }
+        let ring = self.plan.weights_opened().ring;
+        Ok(SgdShares { weights: Fixed::new(self.weights, ring, self.plan.wide_fraction())? })
+    }
+
+    fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
+        let batches = epochs.flat_map(|epoch| self.plan.schedule().order(epoch));
+        let requests = batches.flat_map(|batch| self.plan.requests(self.matrix, batch)).collect();
+        Ok(run.source.demand(requests)?)
+    }
+
+    async fn iterate(&mut self, epoch: u64, batch: usize, run: &mut Run<'_>) -> Result<(), Error> {
+        let forward = run.source.take().await?.forward()?;
+        let phasors = run.source.take().await?.phasors()?;
+        let transposed = run.source.take().await?.transposed()?;
+        let session = &mut *run.session;
+        let weights = self.open_weights(&forward.rho, session).await?;
+        let z = self.scores(batch, &weights, forward, session);
+        let e = self.residuals(batch, &z, phasors, session).await?;
+        let gradient = self.gradient(batch, &e, transposed, session).await?;
+        self.update(epoch, &weights, &gradient, session.me());
+        Ok(())
+    }
+
+    /// Step 1: opens Delta~ = w~ + lambda~, which truncates the last update as well.
+    async fn open_weights(
+        &self,
+        rho: &[Z128],
+        session: &mut Session,
+    ) -> Result<MaskedWeights, Error> {
+        let spec = self.plan.weights_opened();
+        let mut batch = Batch::new("logistic/open-weights");
+        let slot = spec.push(&self.weights, rho, Recipients::All, &mut batch, session)?;
+        let opened = session.open(batch).await?;
+        Ok(MaskedWeights { public: spec.public_part(opened.at(slot)), mask: spec.own_part(rho) })
+    }
+
+    /// Step 2: z = X Delta - X lambda mod 2^64, at scale fx + F.
+    fn scores(
+        &self,
+        batch: usize,
+        weights: &MaskedWeights,
+        product: OwnedProduct<Z64>,
+        session: &Session,
+    ) -> Shared<Z64> {
+        let (me, columns) = (session.me(), self.plan.columns());
+        let (place, own) = self.own_part(batch, me);
+        let public = &weights.public[..columns];
+        let mut z = owned::forward(own, place, public, product.product);
+        if self.plan.settings().intercept {
+            // A public column of ones: party 0 adds its public part, everybody the own mask.
+            let mut intercept = -weights.mask[columns];
+            if me == 0 {
+                intercept += weights.public[columns];
+            }
+            let intercept = Z64::from_i128(intercept).shl(X_FRACTION);
+            z.as_mut_slice().iter_mut().for_each(|z| *z += intercept);
+        }
+        z
+    }
+
+    /// Steps 3 and 4: e = sigma(z) - y mod 2^k_e, at scale fe.
+    async fn residuals(
+        &self,
+        batch: usize,
+        z: &Shared<Z64>,
+        phasors: Phasors,
+        session: &mut Session,
+    ) -> Result<Shared<Z128>, Error> {
+        let series = &self.plan.sigmoid().series;
+        let masked = series.masked_argument(z, X_FRACTION + W_FRACTION, &phasors, session)?;
+        let mut round = Batch::new("logistic/open-delta");
+        let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
+        let opened = session.open(round).await?;
+        let mut e = series.evaluate(opened.at(slot), &phasors);
+        let (me, parties) = (session.me(), session.parties());
+        let scale = COEFFICIENT_FRACTION + phasors.fraction;
+        if me == 0 {
+            e.as_mut_slice().iter_mut().for_each(|e| *e += Z128(1 << (scale - 1)));
+        }
+        let (place, _) = self.own_part(batch, me);
+        let (from, to) = self.plan.schedule().parts(batch)[me];
+        let labels = &self.labels[from as usize..to as usize];
+        for (e, &y) in e.as_mut_slice()[place].iter_mut().zip(labels) {
+            *e -= Z128((y * libm::ldexp(1.0, scale as i32)) as u128);
+        }
+        truncate_reduce(&mut e, self.plan.series_ring(), scale - E_FRACTION, me, parties);
+        Ok(e)
+    }
+
+    /// Steps 5 and 6: opens e + u to the owners of the rows and gives g = X^T e mod 2^k_w, at
+    /// scale fx + fe.
+    async fn gradient(
+        &self,
+        batch: usize,
+        e: &Shared<Z128>,
+        product: OwnedProduct<Z128>,
+        session: &mut Session,
+    ) -> Result<Shared<Z128>, Error> {
+        let (me, settings) = (session.me(), self.plan.settings());
+        let spec = self.plan.residuals_opened();
+        let mut round = Batch::new("logistic/open-residuals");
+        let mut mine = None;
+        let mut at = 0;
+        for (owner, &(from, to)) in self.plan.schedule().parts(batch).iter().enumerate() {
+            let range = at..at + (to - from) as usize;
+            at = range.end;
+            let part = Shared::column(e.as_slice()[range.clone()].to_vec());
+            // The owner alone sees this opening, so it adds no mask of its own.
+            let rho = if owner == me { &[][..] } else { &product.rho[range] };
+            let slot = spec.push(&part, rho, Recipients::One(owner), &mut round, session)?;
+            if owner == me {
+                mine = Some(slot);
+            }
+        }
+        let opened = session.open(round).await?;
+        let public = mine.map(|slot| spec.public_part(opened.at(slot))).unwrap_or_default();
+        let (_, own) = self.own_part(batch, me);
+        let mut gradient = owned::transposed(own, &public, product.product).as_slice().to_vec();
+        if settings.intercept {
+            let masks = product.rho.iter().fold(Z128::ZERO, |sum, &rho| sum + rho);
+            let sum = Z128::from_i128(public.iter().sum()) - masks;
+            gradient.push(sum.shl(X_FRACTION));
+        }
+        Ok(Shared::column(gradient))
+    }
+
+    /// w~ <- dec (Delta - lambda) - m g, and with momentum b times the last step. Local and exact.
+    fn update(&mut self, epoch: u64, weights: &MaskedWeights, gradient: &Shared<Z128>, me: usize) {
+        let steps = self.plan.steps();
+        let multiplier = Z128::from_i128(i128::from(steps.multiplier(epoch)));
+        let momentum = Z128::from_i128(i128::from(steps.momentum()));
+        let one = Z128::ONE.shl(self.plan.weights_opened().drop);
+        let decay = Z128::from_i128(i128::from(steps.decay(epoch)));
+        for j in 0..self.weights.len() {
+            let mut now = Z128::from_i128(-weights.mask[j]);
+            if me == 0 {
+                now += Z128::from_i128(weights.public[j]);
+            }
+            let keep = if j == self.plan.columns() { one } else { decay };
+            self.weights.as_mut_slice()[j] = (keep + momentum) * now
+                - momentum * self.before.as_slice()[j]
+                - multiplier * gradient.as_slice()[j];
+            self.before.as_mut_slice()[j] = now;
+        }
+    }
+
+    /// The place of the own rows in a batch, and their entries.
+    fn own_part(&self, batch: usize, me: usize) -> (Range<usize>, &[i32]) {
+        let parts = self.plan.schedule().parts(batch);
+        let size = |&(from, to): &(u64, u64)| (to - from) as usize;
+        let start = parts[..me].iter().map(size).sum::<usize>();
+        let columns = self.plan.columns();
+        let (from, to) = parts[me];
+        let own = &self.own.entries()[from as usize * columns..to as usize * columns];
+        (start..start + size(&parts[me]), own)
+    }
+}
+
+/// The weights as they were opened: w = public - sum of the masks, at scale F.
+struct MaskedWeights {
+    public: Zeroizing<Vec<i128>>,
+    mask: Zeroizing<Vec<i128>>,
+}

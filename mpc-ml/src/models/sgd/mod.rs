@@ -1,0 +1,80 @@
+//! Logistic regression by mini-batch gradient descent: three rounds an iteration
+//! (docs/protocols.md 5).
+
+mod fit;
+mod outputs;
+pub mod plaintext;
+mod plan;
+mod release;
+pub mod schedule;
+mod settings;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use fit::{SgdShares, Training};
+pub use outputs::COEFFICIENTS;
+pub use plan::{SgdPlan, X_FRACTION};
+pub use release::SgdFit;
+pub use settings::{SgdSettings, Sigmoid, SigmoidFit};
+pub use steps::Steps;
+
+use crate::agreed::Agreed;
+use crate::artifact::ModelKind;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::model::{Facts, Model, Run, Summary};
+
+/// Logistic regression by mini-batch gradient descent.
+#[derive(Debug)]
+pub struct Sgd;
+
+impl Model for Sgd {
+    type Settings = SgdSettings;
+    type Plan = SgdPlan;
+    type Fitted = SgdShares;
+    type Fit = SgdFit;
+
+    const NAME: &'static str = "sgd";
+    const KINDS: &'static [ModelKind] = &[ModelKind::Logistic];
+
+    fn plan(settings: &SgdSettings, facts: &Facts) -> Result<SgdPlan, Error> {
+        SgdPlan::new(settings, facts)
+    }
+
+    async fn fit(
+        plan: &Agreed<SgdPlan>,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<SgdShares, Error> {
+        fit::fit(plan, data, run).await
+    }
+
+    async fn release(
+        plan: &Agreed<SgdPlan>,
+        fitted: SgdShares,
+        data: &Dataset,
+        run: &mut Run<'_>,
+    ) -> Result<Option<SgdFit>, Error> {
+        release::release(plan, &fitted, data, run.session).await
+    }
+
+    fn summary(plan: &SgdPlan, fit: SgdFit) -> Summary {
+        let settings = plan.settings();
+        let warning = (fit.outside > 0).then(|| {
+            let own = fit.rows;
+            format!(
+                "{} of this party's {own} rows have scores beyond +-{}, where the sigmoid of this \
+                 study is not exact: use a larger sigmoid.window",
+                fit.outside,
+                plan.edge()
+            )
+        });
+        Summary {
+            l2: settings.l2,
+            release_bits: settings.release_bits,
+            own_warnings: warning.into_iter().collect(),
+            ..Summary::of(fit.coefficients, settings.intercept)
+        }
+    }
+}

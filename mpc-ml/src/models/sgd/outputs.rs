@@ -1,0 +1,70 @@
+//! What a training reveals, and what its parties compare and are told beforehand.
+
+use mpc_core::Cost;
+use mpc_core::protocols::truncate::BoundedOpening;
+
+use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
+use crate::error::Error;
+use crate::model::{Canonical, Figures, Output, Plan};
+
+/// The output that reveals the coefficients.
+pub const COEFFICIENTS: &str = "coefficients";
+
+/// The version of the arithmetic: to be raised when a rounding or a table changes.
+const ARITHMETIC: u32 = 3;
+
+impl Plan for SgdPlan {
+    fn outputs(&self) -> Vec<Output> {
+        let how = format!(
+            "to {} binary digits after the point; no coefficient of any step before the last",
+            self.settings().release_bits
+        );
+        let (to, columns) = (self.facts().recipients, self.columns());
+        vec![Output::coefficients(COEFFICIENTS, to, columns, self.settings().intercept, &how)]
+    }
+
+    /// Settings and facts, and every public number that multiplies a share.
+    fn canonical(&self) -> Result<Canonical, Error> {
+        let series = &self.sigmoid().series;
+        let terms: Vec<(i64, i64)> = series.terms.iter().map(|t| (t.cosine, t.sine)).collect();
+        let opening = |it: &BoundedOpening| (it.magnitude, it.ring, it.drop);
+        let derived = (
+            (X_FRACTION, W_FRACTION, E_FRACTION, COEFFICIENT_FRACTION, self.sigma()),
+            (opening(self.weights_opened()), opening(self.residuals_opened())),
+            (self.phasors().fraction, self.phasors().angle_bits),
+        );
+        Canonical::new("logistic by gradient descent", ARITHMETIC)
+            .with(self.settings())?
+            .with(self.facts())?
+            .field("scales that follow", &derived)?
+            .field("step sizes that follow", self.steps())?
+            .field("series that follows", &terms)
+    }
+
+    fn cost(&self, me: usize) -> Cost {
+        self.training_cost(me) + self.release_cost(me)
+    }
+
+    fn figures(&self) -> Figures {
+        let (sigmoid, settings) = (self.sigmoid(), self.settings());
+        Figures {
+            steps: self.iterations(),
+            rows_dropped: self.schedule().dropped(),
+            sigma: self.sigma(),
+            sigmoid_error: Some((sigmoid.error_near, sigmoid.error_window)),
+            precision: vec![format!(
+                "the logistic function is off by at most {:.1e} near zero and {:.1e} in its window",
+                sigmoid.error_near, sigmoid.error_window
+            )],
+            public: vec![format!(
+                "which rows (by position) form a batch: {} epochs in batches of {}, order from \
+                 seed {}",
+                settings.epochs, settings.batch, settings.seed
+            )],
+            accuracy: vec![format!(
+                "the window {} and the {} terms of the logistic function",
+                settings.sigmoid.window, settings.sigmoid.terms
+            )],
+        }
+    }
+}

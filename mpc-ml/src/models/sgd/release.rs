@@ -1,0 +1,43 @@
+//! From shares of the weights to a model.
+
+use mpc_core::Session;
+
+use super::SgdShares;
+use super::outputs::COEFFICIENTS;
+use super::plan::SgdPlan;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::plaintext;
+
+/// What a training reveals, and what this party sees by it in its own rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SgdFit {
+    /// The coefficients, the intercept last where there is one.
+    pub coefficients: Vec<f64>,
+    /// This party's rows.
+    pub rows: usize,
+    /// How many of them have scores outside the window of the logistic function, where the series
+    /// bends back. **Private**: only the owner of a row may know that it left.
+    pub outside: usize,
+}
+
+/// Reveals the coefficients at the study's release precision to those whom the session allows;
+/// `None` to the others. One round; [`SgdPlan::release_cost`].
+///
+/// # Errors
+/// When the output [`COEFFICIENTS`] is not allowed, and network errors.
+pub(super) async fn release(
+    plan: &SgdPlan,
+    shares: &SgdShares,
+    data: &Dataset,
+    session: &mut Session,
+) -> Result<Option<SgdFit>, Error> {
+    let bits = plan.settings().release_bits;
+    let revealed = session.reveal_fixed(COEFFICIENTS, shares.weights(), bits).await?;
+    Ok(revealed.map(|coefficients| {
+        let (own, edge) = (data.rows(), plan.edge());
+        let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
+        let outside = (0..own.len()).filter(beyond).count();
+        SgdFit { coefficients, rows: own.len(), outside }
+    }))
+}

@@ -1,0 +1,139 @@
+//! Joint fits to the optimum against the same optimum in the clear.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/joint.rs"]
+mod joint;
+
+use mpc_core::correlations::Origin;
+use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates};
+use mpc_ml::{Error, Rows, synthetic};
+
+use joint::{Joint, compare, reference};
+
+#[test]
+fn a_logistic_fit_is_the_maximum_likelihood_fit() {
+    for parties in [2, 3, 5] {
+        let data = synthetic::logistic(1500, 6, parties, 1);
+        let joint = Joint::new(GlmSettings::new(Family::Logistic), data);
+        let fit = joint.fit(Origin::Dealer).unwrap();
+        compare(&fit, &reference(&joint), 1e-3);
+    }
+}
+
+#[test]
+fn a_logistic_fit_without_a_dealer() {
+    let data = synthetic::logistic(900, 5, 3, 1);
+    let joint = Joint::new(GlmSettings::new(Family::Logistic), data);
+    let fit = joint.fit(Origin::Pairwise).unwrap();
+    compare(&fit, &reference(&joint), 1e-3);
+}
+
+/// Counts whose rate follows normal columns, for the rows of `parties` parties.
+fn counts(rows: usize, parties: usize, level: f64) -> Vec<Rows> {
+    let mut state = 1u64;
+    let mut uniform = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let data = synthetic::logistic(rows, 4, parties, 7);
+    let count = |row: &[f64], uniform: &mut dyn FnMut() -> f64| {
+        let rate: f64 = level * (0.4 * row[0] - 0.2 * row[1]).exp();
+        // Close to Poisson for every rate: the square of a shifted normal, rounded.
+        let normal = (-2.0 * (1.0 - uniform()).ln()).sqrt()
+            * (std::f64::consts::TAU * uniform()).cos();
+        (rate.sqrt() + normal / 2.0).max(0.0).powi(2).round()
+    };
+    data.iter()
+        .map(|rows| {
+            let y = (0..rows.len()).map(|i| count(rows.row(i), &mut uniform)).collect();
+            Rows::new(rows.x().to_vec(), y, rows.columns())
+        })
+        .collect()
+}
+
+#[test]
+fn a_poisson_fit_is_the_maximum_likelihood_fit() {
+    for (parties, level, origin) in
+        [(2, 3.0, Origin::Dealer), (3, 0.4, Origin::Dealer), (3, 5.0, Origin::Pairwise), (3, 1e6, Origin::Pairwise)]
+    {
+        let joint = Joint::new(GlmSettings::new(Family::Poisson), counts(900, parties, level));
+        let fit = joint.fit(origin).unwrap();
+        compare(&fit, &reference(&joint), 2e-3);
+    }
+}
+
+#[test]
+fn a_penalised_fit_is_the_penalised_optimum() {
+    for (l2, origin) in [(0.01, Origin::Dealer), (0.3, Origin::Dealer), (0.01, Origin::Pairwise)] {
+        let mut settings = GlmSettings::new(Family::Logistic);
+        (settings.l2, settings.inference) = (l2, false);
+        let joint = Joint::new(settings, synthetic::logistic(600, 6, 3, 2));
+        let fit = joint.fit(origin).unwrap();
+        compare(&fit, &reference(&joint), 2e-3);
+    }
+}
+
+/// A hidden finish, models for one party alone, and hundreds of columns: nothing but the model is seen.
+#[test]
+fn hidden_fits_come_as_near() {
+    let mut settings = GlmSettings::new(Family::Logistic);
+    (settings.finish, settings.inference) = (Finish::Hidden, false);
+    let joint = Joint::new(settings.clone(), synthetic::logistic(900, 5, 3, 1));
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        let fit = joint.fit(origin).unwrap();
+        compare(&fit, &reference(&joint), 2e-2);
+    }
+    settings.l2 = 0.05;
+    let joint = Joint::new(settings.clone(), synthetic::logistic(900, 5, 3, 1));
+    compare(&joint.fit(Origin::Dealer).unwrap(), &reference(&joint), 2e-2);
+    settings.finish = Finish::Auto;
+    let joint = Joint::new(settings, synthetic::logistic(1800, 270, 3, 1));
+    compare(&joint.fit(Origin::Dealer).unwrap(), &reference(&joint), 2e-2);
+}
+
+#[test]
+fn revealed_iterates_take_no_passes_on_shares() {
+    let mut settings = GlmSettings::new(Family::Logistic);
+    settings.iterates = Iterates::Revealed;
+    let joint = Joint::new(settings, synthetic::logistic(3000, 6, 3, 1));
+    let fit = joint.fit(Origin::Pairwise).unwrap();
+    assert_eq!(fit.passes, 0);
+    assert!((2..=6).contains(&fit.revealed));
+    compare(&fit, &reference(&joint), 2e-3);
+}
+
+/// Columns that determine each other are named.
+#[test]
+fn columns_that_determine_each_other_are_named() {
+    let data: Vec<Rows> = synthetic::logistic(600, 4, 2, 5)
+        .iter()
+        .map(|rows| {
+            let x = (0..rows.len()).flat_map(|i| {
+                let row = rows.row(i);
+                [row[0], row[1], row[0] - row[1], row[2]].map(|x| x / 1.5)
+            });
+            Rows::new(x.collect(), rows.y().to_vec(), 4)
+        })
+        .collect();
+    let joint = Joint::new(GlmSettings::new(Family::Logistic), data);
+    match joint.fit(Origin::Dealer) {
+        Err(Error::Determined { columns }) => assert_eq!(columns, [0, 1, 2]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// For figures: MPC_ROWS, MPC_COLUMNS, MPC_FAMILY=poisson.
+#[test]
+#[ignore = "minutes; for figures"]
+fn a_large_fit() {
+    let number = |name: &str, or: usize| {
+        std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
+    };
+    let (rows, columns) = (number("MPC_ROWS", 50_000), number("MPC_COLUMNS", 34));
+    let joint = Joint::new(GlmSettings::new(Family::Logistic), synthetic::logistic(rows, columns, 3, 1));
+    let began = std::time::Instant::now();
+    let fit = joint.fit(Origin::Pairwise).unwrap();
+    println!("{rows} x {columns}: {:.1} s", began.elapsed().as_secs_f64());
+    compare(&fit, &reference(&joint), 5e-3);
+}

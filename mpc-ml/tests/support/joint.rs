@@ -1,0 +1,144 @@
+//! A joint fit in one process, and the same in the clear.
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::time::Duration;
+
+use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::testing::World;
+use mpc_ml::data::Dataset;
+use mpc_ml::model::{Facts, Plan, Run, ledger};
+use mpc_ml::models::glm::{Family, Glm, GlmFit, GlmPlan, GlmSettings};
+use mpc_ml::plaintext::glm as clear;
+use mpc_ml::{Agreed, Error, Model, Rows};
+
+/// A study and the rows of its parties.
+pub struct Joint {
+    pub settings: GlmSettings,
+    pub data: Vec<Rows>,
+    pub offsets: Vec<Vec<f64>>,
+}
+
+impl Joint {
+    pub fn new(settings: GlmSettings, data: Vec<Rows>) -> Self {
+        Self { settings, data, offsets: Vec::new() }
+    }
+
+    pub fn facts(&self, origin: Origin) -> Facts {
+        let rows: Vec<u64> = self.data.iter().map(|rows| rows.len() as u64).collect();
+        let columns = self.data[0].columns();
+        let squares = (0..columns).map(|j| {
+            let all: usize = self.data.iter().map(Rows::len).sum();
+            let sum: f64 = self
+                .data
+                .iter()
+                .flat_map(|rows| (0..rows.len()).map(move |i| rows.row(i)[j].powi(2)))
+                .sum();
+            sum / all as f64 * 1.01 + 1e-9
+        });
+        let mut facts = Facts::horizontal(&rows, squares.collect(), origin);
+        if !self.offsets.is_empty() {
+            facts.offset = Some((-64.0, 64.0));
+        }
+        facts
+    }
+
+    pub fn plan(&self, origin: Origin) -> GlmPlan {
+        GlmPlan::new(&self.settings, &self.facts(origin)).unwrap()
+    }
+
+    /// Fits jointly; all parties must come to the same.
+    pub fn fit(&self, origin: Origin) -> Result<GlmFit, Error> {
+        let plan = GlmPlan::new(&self.settings, &self.facts(origin))?;
+        let world = World::new(self.data.len())
+            .outputs(ledger(&plan.outputs()))
+            .deadline(Duration::from_secs(600));
+        let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+        let fits = world.run(async |mut session| {
+            let me = session.me();
+            let mut source: Box<dyn CorrelationSource> = match origin {
+                Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+                Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+            };
+            let plan = Agreed::among(plan.clone(), &mut session).await?;
+            let mut data = Dataset::from(self.data[me].clone());
+            if let Some(offsets) = self.offsets.get(me) {
+                data = data.with_offset(offsets.as_slice().into())?;
+            }
+            session.meter().enter("fit");
+            let mut progress = |_| {};
+            let mut run =
+                Run { session: &mut session, source: &mut *source, progress: &mut progress };
+            let shares = Glm::fit(&plan, &data, &mut run).await?;
+            let fit = Glm::release(&plan, shares, &data, &mut run).await?;
+            let phase = session.meter().phase("fit");
+            source.finish().await?;
+            Ok::<_, Error>((fit.map(|fit| fit.fit), phase.rounds, phase.sent()))
+        });
+        let mut first: Option<GlmFit> = None;
+        for fit in fits {
+            let (fit, rounds, sent) = fit?;
+            let fit = fit.unwrap();
+            match &first {
+                Some(first) => assert_eq!(first, &fit, "all parties learn the same model"),
+                None => println!(
+                    "{} passes, {} models, distance {:.1e}, {rounds} rounds, {sent} bytes online",
+                    fit.passes, fit.revealed, fit.distance
+                ),
+            }
+            first = Some(fit);
+        }
+        Ok(first.unwrap())
+    }
+}
+
+/// The fit of the pooled rows in the clear.
+pub fn reference(joint: &Joint) -> clear::Fit {
+    try_reference(joint).unwrap()
+}
+
+pub fn try_reference(joint: &Joint) -> Result<clear::Fit, clear::NoFit> {
+    let x: Vec<f64> = joint.data.iter().flat_map(|rows| rows.x().to_vec()).collect();
+    let target: Vec<f64> = joint.data.iter().flat_map(|rows| rows.y().to_vec()).collect();
+    let offsets = joint.offsets.concat();
+    clear::fit(&clear::Data {
+        family: match joint.settings.family {
+            Family::Logistic => clear::Family::Logistic,
+            Family::Poisson => clear::Family::Poisson,
+        },
+        x: &x,
+        columns: joint.data[0].columns(),
+        intercept: joint.settings.intercept,
+        target: &target,
+        offsets: &offsets,
+        weights: &[],
+        l2: joint.settings.l2,
+    })
+}
+
+/// Compares coefficients, in standard errors, and what describes the fit.
+pub fn compare(fit: &GlmFit, exact: &clear::Fit, in_std_errors: f64) {
+    let off = fit
+        .coefficients
+        .iter()
+        .zip(&exact.coefficients)
+        .zip(&exact.std_errors)
+        .map(|((a, b), se)| (a - b).abs() / se)
+        .fold(0.0, f64::max);
+    println!("off by {off:.1e} standard errors");
+    assert!(off <= in_std_errors, "{off} standard errors");
+    if let Some(inference) = &fit.inference {
+        for (got, exact) in inference.std_errors.iter().zip(&exact.std_errors) {
+            assert!((got / exact - 1.0).abs() < 1e-4, "{got} instead of {exact}");
+        }
+        for (got, exact) in [
+            (inference.deviance, exact.deviance),
+            (inference.null_deviance, exact.null_deviance),
+            (inference.log_likelihood, exact.log_likelihood),
+            (inference.aic, exact.aic),
+        ] {
+            assert!((got / exact - 1.0).abs() < 1e-6, "{got} instead of {exact}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Why a data file is refused. No message holds a cell, unless the operator asked for values.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A cell or a row that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPlace {
+    /// The line of the file, counted from 1, on which the row begins.
+    pub line: u64,
+    /// The column; `None` when the whole row is at fault.
+    pub column: Option<String>,
+    /// The rule, and what to do.
+    pub rule: String,
+    /// The value, only when the operator asked for values.
+    pub value: Option<String>,
+}
+
+impl fmt::Display for BadPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column:?}")?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, ", value {value:?}")?;
+        }
+        write!(f, ": {}", self.rule)
+    }
+}
+
+/// Why a data file is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("the data file {} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is of a kind that is not read.
+    #[error("the data file {} is {kind}, which is not supported yet; convert it to CSV", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// There is no header.
+    #[error("the data file {} has no readable header; its first line must name the columns, in UTF-8", path.display())]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Lines do not end as they must, so that the whole file is one line.
+    #[error("the lines of the data file {} end with carriage returns alone, as on an old Macintosh; save it with line feeds (LF) or Windows line ends (CR LF)", path.display())]
+    LineEnds {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column is not there.
+    #[error("the data file {} has no column {column:?}; {}{}", path.display(), Header(columns.as_deref()), if *other_separator { OTHER_SEPARATOR } else { "" })]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that is looked for.
+        column: String,
+        /// The columns that are there; `None` when the first line may be a row.
+        columns: Option<Vec<String>>,
+        /// Whether the first line looks as if its cells were separated by something else.
+        other_separator: bool,
+    },
+    /// A column that is needed is there twice.
+    #[error("the header of the data file {} names the column {column:?} twice; rename or remove one", path.display())]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// The id column is a feature, the offset or the target.
+    #[error(
+        "the id column {column:?} is also a feature, the offset or the target of the study; choose another id column"
+    )]
+    IdIsUsed {
+        /// The column.
+        column: String,
+    },
+    /// There is a header and nothing else.
+    #[error("the data file {} has no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Cells or rows break rules.
+    #[error("the data file {} has {total} {} that cannot be used{}", path.display(), if *total == 1 { "place" } else { "places" }, Listing(listed, *total))]
+    BadPlaces {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        listed: Vec<BadPlace>,
+        /// How many there are.
+        total: u64,
+    },
+}
+
+const OTHER_SEPARATOR: &str =
+    " (the file seems to use another separator than the comma; save it with commas)";
+
+/// The names of the columns, or why they are not shown.
+struct Header<'a>(Option<&'a [String]>);
+
+impl fmt::Display for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(columns) => write!(f, "its columns are: {}", columns.join(", ")),
+            None => f.write_str(
+                "its first line must name the columns, and is not shown here because it may be a row of \
+                 data (--show-values shows it)",
+            ),
+        }
+    }
+}
+
+struct Listing<'a>(&'a [BadPlace], u64);
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in self.0 {
+            write!(f, "\n  {place}")?;
+        }
+        let more = self.1.saturating_sub(self.0.len() as u64);
+        if more > 0 { write!(f, "\n  and {more} more") } else { Ok(()) }
+    }
+}

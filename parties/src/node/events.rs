@@ -1,0 +1,39 @@
+//! What happens while a node works, for whoever watches it: a terminal, a log, another program.
+
+use std::sync::Arc;
+
+use mpc_core::correlations::Production;
+use mpc_net::quic::JoinEvent;
+
+/// Something that happened at this node. Nothing of it tells about the data.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A study begins.
+    Study {
+        /// Its title.
+        title: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// Nodes meet.
+    Join(JoinEvent),
+    /// A phase of the study begins; its name is that of the receipt.
+    Phase(&'static str),
+    /// A step of the fit has ended.
+    Step {
+        /// Steps done.
+        done: u64,
+        /// Steps of the fit, as far as is known.
+        total: u64,
+        /// How far the production of correlations is.
+        production: Production,
+    },
+    /// The fit has ended.
+    Fitted,
+    /// Something that the operator should know, in a sentence.
+    Note(String),
+}
+
+/// Who hears of events. Called in the middle of the work, so it should not take long.
+pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
