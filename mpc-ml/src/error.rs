@@ -43,7 +43,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
+    /// A field that breaks a rule, which is said as the end of a sentence that begins with it.
+    #[must_use]
+    pub fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self::Field { field: field.into(), rule: rule.into() }
     }
 
@@ -59,9 +61,11 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Field { .. } | Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) | Self::Determined { .. } => {
-                AbortCode::Configuration
-            }
+            Self::Field { .. }
+            | Self::Settings(_)
+            | Self::NotConverged(_)
+            | Self::Unusable(_)
+            | Self::Determined { .. } => AbortCode::Configuration,
             Self::Data(_) => AbortCode::LocalInput,
         }
     }
