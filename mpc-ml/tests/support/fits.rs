@@ -20,6 +20,11 @@ use mpc_net::memory::MemoryTransport;
 use crate::recording::{Recording, Taken};
 
 pub const PARTIES: usize = 3;
+pub const LOGISTIC: &str = "logistic";
+pub const PENALISED: &str = "penalised";
+pub const WIDE: &str = "wide";
+pub const LINEAR: &str = "linear";
+
 /// Runs that can be compared.
 pub const LEAST: usize = 2;
 
@@ -101,12 +106,12 @@ fn rows(columns: usize, seed: u64) -> Vec<Rows> {
 
 fn logistic(origin: Origin) -> Fit {
     let settings = GlmSettings::new(Family::Logistic);
-    glm(("logistic", origin, few(origin, 12, 6)), &settings, rows(8, 1), Vec::new())
+    glm((LOGISTIC, origin, few(origin, 12, 6)), &settings, rows(8, 1), Vec::new())
 }
 
 fn penalised(origin: Origin) -> Fit {
     let settings = GlmSettings { l2: 0.05, inference: false, ..GlmSettings::new(Family::Logistic) };
-    glm(("penalised", origin, few(origin, 12, 6)), &settings, rows(8, 2), Vec::new())
+    glm((PENALISED, origin, few(origin, 12, 6)), &settings, rows(8, 2), Vec::new())
 }
 
 fn poisson(origin: Origin) -> Fit {
@@ -116,14 +121,18 @@ fn poisson(origin: Origin) -> Fit {
         Rows::new(small, counts.collect(), rows.columns())
     });
     let offsets = vec![(0..40).map(|i| f64::from(i) / 64.0).collect(); PARTIES];
-    let settings = GlmSettings::new(Family::Poisson);
+    let settings = GlmSettings {
+        finish: Finish::Hidden,
+        inference: false,
+        ..GlmSettings::new(Family::Poisson)
+    };
     glm(("Poisson", origin, few(origin, 12, 6)), &settings, data.collect(), offsets)
 }
 
 fn wide(origin: Origin) -> Fit {
     let settings = GlmSettings { l2: 0.5, inference: false, ..GlmSettings::new(Family::Logistic) };
     let data = synthetic::logistic(PARTIES * 514, 256, PARTIES, 4);
-    let fit = glm(("wide", origin, LEAST), &settings, data, Vec::new());
+    let fit = glm((WIDE, origin, LEAST), &settings, data, Vec::new());
     let Plan::Glm(plan) = &fit.plan else { unreachable!("it is one") };
     assert_eq!(plan.finish(), Finish::Hidden);
     fit
@@ -151,7 +160,7 @@ fn linear(origin: Origin) -> Fit {
     };
     let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
     let (runs, offsets) = (few(origin, 12, 5), Vec::new());
-    Fit { name: "linear", origin, runs, plan, data, offsets }
+    Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
 impl Fit {
