@@ -2,13 +2,16 @@
 # that is in the root of the repository and under `set -euo pipefail`.
 
 target=${CARGO_TARGET_DIR:-target}
-party=$target/release/party
-compare=$target/release/compare
+# The gate names a folder here where everything is built already.
+binaries=${MPC_BINARIES:-$target/release}
+party=$binaries/party
+compare=$binaries/compare
 # The processes that run now, all of them started here.
 pids=()
 
 # build: the node, and the program that sets results beside their references.
 build() {
+    if [ -n "${MPC_BINARIES-}" ]; then return; fi
     if ! command -v cargo >/dev/null; then
         echo "cargo is not here: install a Rust toolchain from https://rustup.rs first" >&2
         return 1

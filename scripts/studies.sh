@@ -52,9 +52,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=$target/studies
 
 if [ -n "$made_up" ]; then
-    cargo build --release --locked -p tools --bin made-up
+    if [ -z "${MPC_BINARIES-}" ]; then cargo build --release --locked -p tools --bin made-up; fi
     mkdir -p "$folder"
-    exec "$target/release/made-up" "${summary:-$folder/made-up.json}" --correlations "$correlations" \
+    exec "$binaries/made-up" "${summary:-$folder/made-up.json}" --correlations "$correlations" \
         "${made_up_filters[@]}"
 fi
 

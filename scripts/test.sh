@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # The gate: everything that must hold before a change goes in.
 #
-#   scripts/test.sh           all of it
-#   scripts/test.sh --quick   formatting, clippy and tests
+#   scripts/test.sh             all of it
+#   scripts/test.sh --quick     formatting, clippy and tests
+#   scripts/test.sh --release   all of it, the end-to-end runs with release builds
+#
+# Everything is built once, as the tests need it: optimised, with overflow checks. The run with the
+# portable kernels, the examples and the end-to-end runs use what is there then; only --release
+# builds the programs apart, as a user has them. Before a version is given out it has to pass.
 #
 # Runs from any directory, needs a Rust toolchain and nothing else. The first
 # step that fails ends the run and is named in the last line.
 #
 # CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT,
-# MPC_STUDIES_TIMEOUT and MPC_BENCH_TIMEOUT set the deadlines of the end-to-end
-# runs, in seconds.
+# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the deadlines of
+# the end-to-end runs, in seconds; MPC_FUZZ_SECONDS how long the fuzz targets run.
 set -euo pipefail
 
 usage() {
@@ -17,9 +22,11 @@ usage() {
 }
 
 quick=false
+release=false
 for argument in "$@"; do
   case "$argument" in
     --quick) quick=true ;;
+    --release) release=true ;;
     -h | --help) usage; exit 0 ;;
     *) echo "test.sh: unknown argument '$argument'" >&2; usage >&2; exit 2 ;;
   esac
@@ -107,6 +114,46 @@ clippy() {
   cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 }
 
+audit() {
+  cargo run --quiet --locked -p audit
+}
+
+# All features at once hide code that needs one of them and does not say so. Each alone, and none.
+each_feature() {
+  local package feature
+  for package in mpc-net mpc-core mpc-ml; do
+    for feature in "" $(features "$package/Cargo.toml"); do
+      echo "$package: ${feature:-no feature}"
+      cargo clippy --quiet --locked -p "$package" --lib --no-default-features \
+        --features "$feature" -- -D warnings
+    done
+  done
+}
+
+# The names in the table [features] of a manifest, but for `default`.
+features() {
+  sed -n '/^\[features\]/,/^\[[^f]/s/^\([a-z][a-z-]*\) *=.*/\1/p' "$1" | grep -v '^default$'
+}
+
+# Libraries, programs, tests and examples, all at once: what follows runs them.
+build_all() {
+  cargo build --locked --workspace --all-features --profile test --bins --tests --examples
+}
+
+tests() {
+  cargo test --locked --workspace --all-features
+}
+
+# The same test programs as before: chosen from the whole workspace, so that cargo has the same
+# features in mind and compiles nothing.
+portable_tests() {
+  local chosen=(--lib) path
+  for path in mpc-core/tests/*.rs; do
+    chosen+=(--test "$(basename "$path" .rs)")
+  done
+  MPC_PORTABLE=1 cargo test --locked --workspace --all-features "${chosen[@]}"
+}
+
 docs() {
   RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" \
     cargo doc --locked --workspace --all-features --no-deps
@@ -137,7 +184,8 @@ release_without_test_features() {
   if ! test_only_features "$scratch/control" >/dev/null; then
     fail "the search for test-only features no longer recognises one"
   fi
-  cargo tree --locked -p parties -e normal,features -f "$form" >"$scratch/release"
+  # With the tools beside it, as scripts/lib.sh builds it: cargo unites their features.
+  cargo tree --locked -p parties -p tools -e normal,features -f "$form" >"$scratch/release"
   if test_only_features "$scratch/release"; then
     fail "the release binary would be built with a test-only feature"
   fi
@@ -240,51 +288,52 @@ bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
 
+# Every example once, as a reader would run it. Those that measure are run by the benchmarks.
+examples() {
+  local path name
+  for path in */examples/*; do
+    name=$(basename "$path" .rs)
+    case $name in link | pairwise_ot) continue ;; esac
+    echo "$name"
+    end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" "$target/debug/examples/$name"
+  done
+}
+
 step "toolchain" toolchain
 step "formatting" cargo fmt --all --check
+step "licences, sources, dependencies" audit
 step "clippy" clippy
 if ! $quick; then
+  step "clippy, each feature alone" each_feature
   step "documentation" docs
 fi
-step "tests" cargo test --locked --workspace --all-features
+step "build of all tests and programs" build_all
+step "tests" tests
 
 if $quick; then
   exit 0
 fi
 
-step "tests of mpc-core, portable kernels" \
-  env MPC_PORTABLE=1 cargo test --locked -p mpc-core --all-features
+step "tests with portable kernels" portable_tests
 step "mpc-core does not know QUIC" core_without_quinn
 step "no test-only feature in the release binary" release_without_test_features
 
 if command -v cargo-deny >/dev/null; then
-  step "licences, advisories, sources" cargo deny --locked check
+  step "advisories, and licences on all platforms" cargo deny --locked check
 else
-  skip "licences, advisories, sources" "not installed: cargo-deny"
+  skip "advisories, and licences on all platforms" "not installed: cargo-deny"
 fi
 
-if [[ -f fuzz/Cargo.toml ]]; then
-  step "fuzz targets compile" cargo check --locked --manifest-path fuzz/Cargo.toml
-else
-  skip "fuzz targets compile" "no fuzz/Cargo.toml"
-fi
+step "fuzz targets" scripts/fuzz.sh "${MPC_FUZZ_SECONDS:-60}"
+step "examples" examples
 
-if [[ -f scripts/demo.sh ]]; then
-  # Built here, so that the deadline below is that of the demo and not of the compiler.
-  step "release build" cargo build --locked --release -p parties --bins --examples
-  step "demo, end to end" demo
+if $release; then
+  # Built here, so that the deadlines below are not those of the compiler.
+  step "release build" cargo build --locked --release -p parties -p tools --bins
+  export MPC_BINARIES=$target/release
 else
-  skip "demo, end to end" "no scripts/demo.sh"
+  export MPC_BINARIES=$target/debug
 fi
-
-if [[ -f scripts/studies.sh ]]; then
-  step "studies beside their references, smoke run" studies_smoke
-else
-  skip "studies beside their references, smoke run" "no scripts/studies.sh"
-fi
-
-if [[ -f scripts/bench.sh ]]; then
-  step "benchmarks, smoke run" bench_smoke
-else
-  skip "benchmarks, smoke run" "no scripts/bench.sh"
-fi
+step "demo, end to end" demo
+step "studies beside their references, smoke run" studies_smoke
+step "benchmarks, smoke run" bench_smoke

@@ -1,9 +1,8 @@
 //! Mean and variance of a measurement in each group of patients, over the rows of three
 //! hospitals, none of which shows a row or a sum of its own to anybody.
 
-use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::World;
-use mpc_core::{Error, Outputs, Recipients, Session, Shared, fixed};
+use mpc_core::{Error, Fixed, Outputs, Recipients, Session};
 
 const GROUPS: usize = 2;
 const SCALE: u32 = 32;
@@ -20,19 +19,12 @@ async fn group_statistics(
             *sum += term;
         }
     }
-    let encode = |&sum: &f64| fixed::encode(sum, SCALE, 90).map(Z128::from_i128);
-    let share =
-        Shared::new(sums.iter().flatten().map(encode).collect::<Result<_, _>>()?, GROUPS, 3);
+    let share = Fixed::own_part(sums.as_flattened(), GROUPS, 3, SCALE)?;
 
     // Only the joint sums are ever learned, and only because this session allows it.
-    let sums = session.reveal("group statistics", &share, 128, 0).await?.unwrap_or_default();
-    Ok(sums
-        .chunks_exact(3)
-        .map(|sum| {
-            let [n, sum, squares] = [0, 1, 2].map(|i| fixed::decode(sum[i], SCALE));
-            (sum / n, squares / n - (sum / n).powi(2))
-        })
-        .collect())
+    let sums = session.reveal_fixed("group statistics", &share, SCALE).await?.unwrap_or_default();
+    let statistics = |&[n, sum, squares]: &[f64; 3]| (sum / n, squares / n - (sum / n).powi(2));
+    Ok(sums.as_chunks().0.iter().map(statistics).collect())
 }
 
 fn main() -> Result<(), Error> {

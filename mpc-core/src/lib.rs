@@ -12,15 +12,19 @@
 //!   other node, and the ledger of what may be revealed. `Session::establish` starts one on any
 //!   `mpc_net::Transport`; [`testing::World`] runs all parties of one inside a process.
 //! * [`Batch`] collects openings that share a round: `let opened = session.open(batch).await?`.
-//! * [`Session::reveal`] is the only way by which a result is learned, and only if the
-//!   [`Outputs`] of the session name it.
+//! * [`Session::reveal`], and [`Session::reveal_fixed`] for reals, is the only way by which a result
+//!   is learned, and only if the [`Outputs`] of the session name it.
+//! * [`session::ext`] is what protocols are made of: zero shares, streams in common with another
+//!   party, messages of bytes; with masks of one's own ([`rand::MaskDomain`]).
 //! * [`correlations`] is randomness made ahead, without which products would leak: a
 //!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
+//! * [`approx`] fits trigonometric series to functions, in the clear.
 //! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
 //!   owner knows, any smooth function as a trigonometric series, and the inverse of a positive
 //!   definite matrix. Each declares its [`Cost`]; [`ideal`] has a plaintext twin of each.
 //!
-//! The example `group_statistics` is a whole custom protocol in some fifty lines. The maths and
+//! The examples are whole protocols: `product_of_secrets` in thirty lines, `group_statistics`, and
+//! `replicated_product`, which goes below what is here and brings a mask of its own. The maths and
 //! its security conditions are in `docs/protocols.md`, to whose sections the code refers.
 //!
 //! # Security
@@ -28,6 +32,7 @@
 //! all but one of them together. A party that deviates is not detected. See
 //! `docs/threat-model.md`.
 
+pub mod approx;
 pub mod correlations;
 mod error;
 pub mod fixed;
@@ -39,7 +44,7 @@ mod offload;
 pub mod protocols;
 pub mod rand;
 pub mod ring;
-mod session;
+pub mod session;
 mod share;
 pub mod testing;
 pub mod trig;

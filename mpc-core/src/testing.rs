@@ -19,6 +19,8 @@ pub struct World {
     dealer: bool,
     outputs: Outputs,
     deadline: Duration,
+    #[cfg(feature = "insecure-test-masks")]
+    without: Option<MaskSite>,
 }
 
 impl World {
@@ -26,7 +28,14 @@ impl World {
     #[must_use]
     pub fn new(parties: usize) -> Self {
         let deadline = Duration::from_secs(60);
-        Self { parties, dealer: false, outputs: Outputs::none(), deadline }
+        Self {
+            parties,
+            dealer: false,
+            outputs: Outputs::none(),
+            deadline,
+            #[cfg(feature = "insecure-test-masks")]
+            without: None,
+        }
     }
 
     /// Adds a dealer node.
@@ -40,6 +49,15 @@ impl World {
     #[must_use]
     pub fn outputs(mut self, outputs: Outputs) -> Self {
         self.outputs = outputs;
+        self
+    }
+
+    /// Switches a mask off in all sessions of this world, the dealer's included: its streams return
+    /// zeros. For tests that show that a missing mask is noticed.
+    #[cfg(feature = "insecure-test-masks")]
+    #[must_use]
+    pub fn insecure_without(mut self, site: Option<MaskSite>) -> Self {
+        self.without = site;
         self
     }
 
@@ -88,6 +106,8 @@ impl World {
                 let mut session = Session::establish(Box::new(transport), options)
                     .await
                     .expect("the session is established");
+                #[cfg(feature = "insecure-test-masks")]
+                session.insecure_switch_off(self.without);
                 if node < self.parties {
                     return Some(party(session).await);
                 }

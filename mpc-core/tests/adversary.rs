@@ -9,7 +9,7 @@
 #[path = "support/scenario.rs"]
 mod scenario;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mpc_core::{Error, Tag};
 use mpc_net::fault::{Fault, FaultPlan};
@@ -78,9 +78,7 @@ fn strike(message: Message, fault: &Fault) -> Vec<Option<Error>> {
         .in_step(Tag::new(message.step))
         .at_message(message.nth);
     mesh[message.from].inject(plan);
-    let began = Instant::now();
     let results = scenario::run(mesh, LIMIT);
-    assert!(began.elapsed() < LIMIT, "{message:?} with {fault:?}: too late");
     let errors = results.into_iter().enumerate().map(|(node, result)| {
         if node == message.from {
             return None;

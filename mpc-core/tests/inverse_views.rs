@@ -1,6 +1,5 @@
 //! What a coalition sees of an inverse, for every mask of it (docs/protocols.md 0 and 7.2). The
-//! matrix and party 0's share of it are fixed, and it is inverted twice in a session. The switch is
-//! one for the whole process, so there is one test in this file.
+//! matrix and party 0's share of it are fixed, and it is inverted twice in a session.
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +11,7 @@ use mpc_core::Shared;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Request};
 use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, Start, StartBound, inverse};
-use mpc_core::rand::{MaskSite, insecure_switch_off};
+use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::{World, stream_with};
 use mpc_net::PartyId;
@@ -35,22 +34,20 @@ fn every_mask_of_an_inverse_is_needed() {
         MaskSite::TripleRight,
     ];
     for site in sites {
-        insecure_switch_off(None);
-        if let Err(seen) = look(site) {
+        if let Err(seen) = look(site, None) {
             panic!("with all masks on, the view of {site:?} is not uniform: {seen}");
         }
-        insecure_switch_off(Some(site));
-        let without = look(site);
-        insecure_switch_off(None);
-        assert!(without.is_err(), "nobody notices that {site:?} is missing");
+        assert!(look(site, Some(site)).is_err(), "nobody notices that {site:?} is missing");
     }
 }
 
-fn look(site: MaskSite) -> Look {
+fn look(site: MaskSite, off: Option<MaskSite>) -> Look {
     match site {
-        MaskSite::ZeroShareBounded => seen(3).single_messages(),
-        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| seen(n).bounded()),
-        _ => [2, 3].into_iter().try_for_each(|n| seen(n).factors(site == MaskSite::TripleLeft)),
+        MaskSite::ZeroShareBounded => seen(3, off).single_messages(),
+        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| seen(n, off).bounded()),
+        _ => {
+            [2, 3].into_iter().try_for_each(|n| seen(n, off).factors(site == MaskSite::TripleLeft))
+        }
     }
 }
 
@@ -102,10 +99,10 @@ fn bounded_elements(plan: &InversePlan) -> usize {
     TRIANGLE + (plan.lefts() as usize - 1) * (SQUARE + limbs * TRIANGLE)
 }
 
-fn seen(parties: usize) -> Seen {
+fn seen(parties: usize, off: Option<MaskSite>) -> Seen {
     let plan = plan(parties);
     let runs = (0..RUNS).map(|_| {
-        let world = World::new(parties).with_dealer();
+        let world = World::new(parties).with_dealer().insecure_without(off);
         let mesh = world.mesh();
         let mut views: Vec<_> = mesh.iter().map(MemoryTransport::record).collect();
         let known = world.run_on(mesh, async |mut session| {

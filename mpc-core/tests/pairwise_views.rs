@@ -1,25 +1,25 @@
 //! Every mask of the correlations from oblivious transfer and from RLWE, switched off in turn: what
-//! the other side sees must then stop looking random, or give way to an attack. The switch is one for the whole process, so there is
-//! one test in this file.
+//! the other side sees must then stop looking random, or give way to an attack.
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 
 use mpc_core::Tag;
 use mpc_core::correlations::PhasorMethod;
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
 use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
-use mpc_core::rand::{MaskSite, insecure_switch_off};
+use mpc_core::rand::MaskSite;
 use mpc_core::testing::World;
 
 /// Everything that all parties received in one step, in one run with fixed inputs.
-fn seen(parties: usize, tag: &'static str, method: PhasorMethod) -> Vec<u8> {
-    let mesh = World::new(parties).mesh();
+fn seen(parties: usize, tag: &'static str, method: PhasorMethod, off: Option<MaskSite>) -> Vec<u8> {
+    let world = World::new(parties).insecure_without(off);
+    let mesh = world.mesh();
     let views: Vec<_> = mesh.iter().map(mpc_net::memory::MemoryTransport::record).collect();
     let series = fit(|z| z, Symmetry::Odd, 5, 3, Weighting::Plain, 16).series;
     let mut request = PhasorPlan::request(&series, parties, 250, (6, 40), (method, 8));
     // Rings of whole bytes, since the bits above another ring are zero.
     request.rounding.as_mut().expect("given").bits.fill(6);
     request.ring = request.ring.next_multiple_of(8);
-    World::new(parties).run_on(mesh, async |mut session| {
+    world.run_on(mesh, async |mut session| {
         let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await.expect("runs");
         if tag == "ot/corrections" {
             // One bit of one byte each: every correction is a whole ring element.
@@ -49,41 +49,35 @@ fn surprise(bytes: &[u8]) -> f64 {
 fn every_mask_is_missed() {
     const STAGE: &str = "ot/one-hot-stage";
     // Level sums look random with their pads and without; who knows the root can tell.
-    insecure_switch_off(Some(MaskSite::LevelPad));
-    assert!(!pairwise::level_sums_are_hidden());
-    insecure_switch_off(None);
-    assert!(pairwise::level_sums_are_hidden());
+    assert!(!pairwise::level_sums_are_hidden(Some(MaskSite::LevelPad)));
+    assert!(pairwise::level_sums_are_hidden(None));
     for parties in [2, 3] {
         for (site, tag) in [
             (MaskSite::OtChoice, "ot/choices"),
             (MaskSite::RingPad, "ot/corrections"),
             (MaskSite::OneHotLeaf, STAGE),
         ] {
-            insecure_switch_off(None);
-            let usual = surprise(&seen(parties, tag, PhasorMethod::OneHot));
+            let usual = surprise(&seen(parties, tag, PhasorMethod::OneHot, None));
             assert!(usual.abs() < 6.0, "{site:?}: {usual} with the mask");
-            insecure_switch_off(Some(site));
-            let without = surprise(&seen(parties, tag, PhasorMethod::OneHot));
+            let without = surprise(&seen(parties, tag, PhasorMethod::OneHot, Some(site)));
             assert!(without > 30.0, "{site:?}: {without} without the mask");
         }
     }
-    insecure_switch_off(None);
-    lattice_masks_are_missed();
 }
 
 /// Without its mask each message gives up its secret; with it the same attack fails and the bytes
 /// are uniform.
+#[test]
 fn lattice_masks_are_missed() {
     use pairwise::rlwe::views::{Look, input, key, output};
-    let attacks: [(MaskSite, fn() -> Look); 3] =
+    type Attack = fn(Option<MaskSite>) -> Look;
+    let attacks: [(MaskSite, Attack); 3] =
         [(MaskSite::RlweKey, key), (MaskSite::RlweInput, input), (MaskSite::RlweOutput, output)];
     for (site, attack) in attacks {
-        let with = attack();
+        let with = attack(None);
         assert!(!with.found, "{site:?}: the attack succeeds against the mask");
         let usual = surprise(&with.bytes);
         assert!(usual.abs() < 6.0, "{site:?}: {usual} with the mask");
-        insecure_switch_off(Some(site));
-        assert!(attack().found, "{site:?}: the attack fails without the mask");
-        insecure_switch_off(None);
+        assert!(attack(Some(site)).found, "{site:?}: the attack fails without the mask");
     }
 }

@@ -369,7 +369,6 @@ fn a_node_that_establishes_no_session_tells_the_others_why() {
         let options = SessionOptions { parties: 3, context: [0; 32], outputs: Outputs::none() };
         Session::establish(Box::new(transport), options)
     };
-    let begin = std::time::Instant::now();
     let ends = runtime.block_on(async {
         let all = async { tokio::join!(establish(a), establish(b), establish(c)) };
         tokio::time::timeout(LIMIT, all).await.expect("ends in time")
@@ -380,5 +379,4 @@ fn a_node_that_establishes_no_session_tells_the_others_why() {
         let text = error.to_string();
         assert!(text.contains("gave up") && text.contains("bytes"), "{text}");
     }
-    assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
 }

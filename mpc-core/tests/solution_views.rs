@@ -1,7 +1,6 @@
 //! What a coalition sees of the solution of a linear system, for every mask of it (docs/protocols.md
 //! 0 and 7.2). Two systems that have only their shapes in common are solved in one session; all
-//! parties' shares of the matrices, their inverses and the right-hand sides are fixed. The switch is
-//! one for the whole process, so there is one test in this file.
+//! parties' shares of the matrices, their inverses and the right-hand sides are fixed.
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +17,7 @@ use mpc_core::protocols::solve::{
     Aim, Inverse, InversePlan, InverseSettings, SolutionPlan, StartBound, solution,
 };
 use mpc_core::protocols::truncate::BoundedOpening;
-use mpc_core::rand::{MaskSite, insecure_switch_off};
+use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::{World, stream_with};
 use mpc_core::{Batch, Session, Shared};
@@ -43,8 +42,7 @@ fn every_mask_of_a_solution_is_needed() {
         MaskSite::TripleLeft,
         MaskSite::TripleRight,
     ];
-    insecure_switch_off(None);
-    let usual = [2, 3].map(seen);
+    let usual = [2, 3].map(|parties| seen(parties, None));
     for site in sites {
         // Before any is off, so that what is missing is named.
         for (name, look) in usual.iter().flat_map(|seen| seen.looks(site)) {
@@ -52,9 +50,7 @@ fn every_mask_of_a_solution_is_needed() {
         }
     }
     for site in sites {
-        insecure_switch_off(Some(site));
-        let without = [2, 3].map(seen);
-        insecure_switch_off(None);
+        let without = [2, 3].map(|parties| seen(parties, Some(site)));
         // Every opening for itself: no other one may be what gives it away.
         for (name, look) in without.iter().flat_map(|seen| seen.looks(site)) {
             assert!(look.is_err(), "{name}: nobody notices that {site:?} is missing");
@@ -143,10 +139,10 @@ fn openings(plan: &SolutionPlan) -> Vec<BoundedOpening> {
     vec![[plan.left_over_opened(), coarse, fine]; TURNS].concat()
 }
 
-fn seen(parties: usize) -> Seen {
+fn seen(parties: usize, off: Option<MaskSite>) -> Seen {
     let Plans { inverse, solution: plan } = plans(parties);
     let runs = (0..RUNS).map(|_| {
-        let world = World::new(parties).with_dealer();
+        let world = World::new(parties).with_dealer().insecure_without(off);
         let mesh = world.mesh();
         let views: Vec<_> = mesh.iter().map(MemoryTransport::record).collect();
         let all = world.run_on(mesh, |session| party(&inverse, &plan, session));

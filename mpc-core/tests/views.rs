@@ -6,7 +6,7 @@
 //! that nothing but the mask makes a message random; and what the coalition itself knows is taken
 //! off before the rest is looked at.
 //!
-//! The switch is one for the whole process, so all of this is one test.
+//! A mask is switched off in the worlds of one look, `off`, and stays on in all others.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "support/law.rs"]
@@ -17,21 +17,22 @@ use std::sync::Arc;
 use law::{Runs, fixed, ring, uniform, words};
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{
-    CorrelationSource, MatrixShape, OwnRows, OwnedMatrix, OwnedProductRequest, PhasorRequest,
-    Request, RightRequest,
+    CorrelationSource, Correlations, MatrixShape, Orders, OwnRows, OwnedMatrix,
+    OwnedProductRequest, PhasorRequest, Request, RightRequest,
 };
 use mpc_core::protocols::product::{self, FixedLeft};
 use mpc_core::protocols::series::{Series, Term};
 use mpc_core::protocols::truncate::BoundedOpening;
-use mpc_core::rand::{MaskSite, insecure_switch_off};
+use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::{World, stream_with};
-use mpc_core::{Batch, Outputs, Recipients, Session, Shared, trig};
+use mpc_core::{Batch, Fixed, Outputs, Recipients, Session, Shared, trig};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
 
 type Look = Result<(), String>;
+type Off = Option<MaskSite>;
 
 const RUNS: usize = 40;
 
@@ -49,33 +50,37 @@ fn every_mask_is_needed() {
         MaskSite::RlweOutput,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
-        insecure_switch_off(None);
-        if let Err(seen) = look(site) {
+        if let Err(seen) = look(site, None) {
             panic!("with all masks on, the view of {site:?} is not uniform: {seen}");
         }
-        insecure_switch_off(Some(site));
-        let without = look(site);
-        insecure_switch_off(None);
-        match without {
+        match look(site, Some(site)) {
             Ok(()) => panic!("nobody notices that {site:?} is missing"),
             Err(seen) => println!("without {site:?}: {seen}"),
         }
     }
 }
 
-fn look(site: MaskSite) -> Look {
+fn look(site: MaskSite, off: Off) -> Look {
     match site {
-        MaskSite::InputShare => inputs(),
-        MaskSite::ZeroShareResult => results(),
-        MaskSite::ZeroShareBounded => bounded_single_messages(),
-        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| owned(n)?.bounded_sums()),
-        MaskSite::AngleMask => [2, 3].into_iter().try_for_each(|n| series(n)?.openings()),
-        MaskSite::TripleLeft => [2, 3].into_iter().try_for_each(|n| beaver(n)?.openings(true)),
-        MaskSite::TripleRight => [2, 3].into_iter().try_for_each(|n| beaver(n)?.openings(false)),
-        MaskSite::TripleProduct => [2, 3].into_iter().try_for_each(|n| beaver(n)?.corrections()),
-        MaskSite::OwnedMatrix => [2, 3].into_iter().try_for_each(|n| owned(n)?.matrices()),
-        MaskSite::OwnedProduct => [2, 3].into_iter().try_for_each(|n| owned(n)?.corrections()),
-        MaskSite::Phasor => [2, 3].into_iter().try_for_each(|n| series(n)?.corrections()),
+        MaskSite::InputShare => inputs(off),
+        MaskSite::ZeroShareResult => results(off),
+        MaskSite::ZeroShareBounded => bounded_single_messages(off),
+        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.bounded_sums()),
+        MaskSite::AngleMask => [2, 3].into_iter().try_for_each(|n| series(n, off)?.openings()),
+        MaskSite::TripleLeft => [2, 3].into_iter().try_for_each(|n| {
+            beaver(n, off)?.openings(true)?;
+            beaver_narrow(n, off, true)
+        }),
+        MaskSite::TripleRight => [2, 3].into_iter().try_for_each(|n| {
+            beaver(n, off)?.openings(false)?;
+            beaver_narrow(n, off, false)
+        }),
+        MaskSite::TripleProduct => {
+            [2, 3].into_iter().try_for_each(|n| beaver(n, off)?.corrections())
+        }
+        MaskSite::OwnedMatrix => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.matrices()),
+        MaskSite::OwnedProduct => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.corrections()),
+        MaskSite::Phasor => [2, 3].into_iter().try_for_each(|n| series(n, off)?.corrections()),
         // `MaskSite` may grow: a site without a view must not pass.
         other => panic!("no view test looks at {other:?}"),
     }
@@ -148,10 +153,10 @@ fn sum_of<'a>(parts: impl IntoIterator<Item = &'a [u128]>, len: usize, bits: u32
 /// is opened without any other mask. The coalition is the last of three parties; it takes off
 /// what it shares with party 0, and what is left of party 0's message hides behind party 1's share
 /// alone.
-fn inputs() -> Look {
+fn inputs(off: Off) -> Look {
     const LEN: usize = 64;
     let secret: Vec<Z128> = secrets("input", LEN, 100).into_iter().map(Z128::from_i128).collect();
-    let world = World::new(3);
+    let world = World::new(3).insecure_without(off);
     let runs = repeat(&world, async |mut session| {
         let me = session.me();
         let known = if me == 2 {
@@ -205,7 +210,7 @@ fn plain<R: Ring>(values: &[R]) -> Vec<u128> {
 }
 
 /// A result opening: the single honest messages are uniform, the sum is the result.
-fn results() -> Look {
+fn results(off: Off) -> Look {
     const LEN: usize = 64;
     const BITS: u32 = 112;
     // Values in the middle between two units of the release, where a carry decides.
@@ -214,7 +219,7 @@ fn results() -> Look {
     for drop in [0, 16] {
         let outputs =
             Outputs::none().allow("first", Recipients::All).allow("second", Recipients::All);
-        let world = World::new(3).outputs(outputs);
+        let world = World::new(3).insecure_without(off).outputs(outputs);
         let runs = repeat(&world, async |mut session| {
             let me = session.me();
             let mut known = Vec::new();
@@ -270,7 +275,7 @@ fn results() -> Look {
 
 /// A bounded opening on fixed shares and fixed masks, so that the zero share is all there is: the
 /// single honest messages are uniform in the whole ring, also above the bounded masks.
-fn bounded_single_messages() -> Look {
+fn bounded_single_messages(off: Off) -> Look {
     const LEN: usize = 64;
     let spec = BoundedOpening::new(40, 56, 12, 3).unwrap();
     let secret = secrets("bounded", LEN, 40);
@@ -278,7 +283,7 @@ fn bounded_single_messages() -> Look {
         let values = fixed(&format!("rho {turn}"), party, LEN, spec.mask_bits());
         values.into_iter().map(Z128).collect::<Vec<_>>()
     };
-    let runs = repeat(&World::new(3), async |mut session| {
+    let runs = repeat(&World::new(3).insecure_without(off), async |mut session| {
         let me = session.me();
         let mut known = Vec::new();
         if me == 2 {
@@ -339,52 +344,97 @@ struct Beaver {
 }
 
 /// Three products of the same fixed X and Y: two with one left factor, one with another.
-fn beaver(parties: usize) -> Result<Beaver, String> {
+fn beaver(parties: usize, off: Off) -> Result<Beaver, String> {
     const LEN: usize = SIDE * SIDE;
     let (x, y) = (secrets("x", LEN, 63), secrets("y", LEN, 63));
-    let runs = repeat(&World::new(parties).with_dealer(), async |mut session| {
-        let me = session.me();
-        let share =
-            |label, secret| Shared::new(fixed_share::<Z64>(label, me, parties, secret), SIDE, SIDE);
-        let (x, y) = (share("x", &x), share("y", &y));
-        let mut source = DealerSource::start(&mut session).unwrap();
-        let side = SIDE as u32;
-        let left = || Request::Left { m: side, k: side, ring: 64 };
-        let right = |left, last| Request::Right(RightRequest { left, n: side, last });
-        source
-            .demand(vec![left(), right(0, false), right(0, true), left(), right(1, true)])
-            .unwrap();
-        let mut material = [Vec::new(), Vec::new(), Vec::new()];
-        let mut next_left = source.take().await.unwrap().left64().unwrap();
-        let mut rights = Vec::new();
-        for _ in 0..2 {
+    let runs =
+        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+            let me = session.me();
+            let share = |label, secret| {
+                Shared::new(fixed_share::<Z64>(label, me, parties, secret), SIDE, SIDE)
+            };
+            let (x, y) = (share("x", &x), share("y", &y));
+            let mut source = DealerSource::start(&mut session).unwrap();
+            let side = SIDE as u32;
+            let left = || Request::Left { m: side, k: side, ring: 64 };
+            let right = |left, last| Request::Right(RightRequest { left, n: side, last });
+            source
+                .demand(vec![left(), right(0, false), right(0, true), left(), right(1, true)])
+                .unwrap();
+            let mut material = [Vec::new(), Vec::new(), Vec::new()];
+            let mut next_left = source.take().await.unwrap().left64().unwrap();
+            let mut rights = Vec::new();
+            for _ in 0..2 {
+                rights.push(source.take().await.unwrap().right64().unwrap());
+                material[0].push(plain(next_left.a.as_slice()));
+            }
+            let other_left = source.take().await.unwrap().left64().unwrap();
             rights.push(source.take().await.unwrap().right64().unwrap());
-            material[0].push(plain(next_left.a.as_slice()));
-        }
-        let other_left = source.take().await.unwrap().left64().unwrap();
-        rights.push(source.take().await.unwrap().right64().unwrap());
-        material[0].push(plain(other_left.a.as_slice()));
-        for right in &rights {
-            material[1].push(plain(right.b.as_slice()));
-            material[2].push(plain(right.ab.as_slice()));
-        }
-        let mut rights = rights.into_iter();
-        let mut next_right = || rights.next().unwrap();
+            material[0].push(plain(other_left.a.as_slice()));
+            for right in &rights {
+                material[1].push(plain(right.b.as_slice()));
+                material[2].push(plain(right.ab.as_slice()));
+            }
+            let mut rights = rights.into_iter();
+            let mut next_right = || rights.next().unwrap();
 
-        let mut batch = Batch::new("views/product");
-        let pending = FixedLeft::push(&x, next_left, &mut batch).unwrap();
-        let pending_y = FixedLeft::push_right(&y, next_right(), &mut batch).unwrap();
-        let opened = session.open(batch).await.unwrap();
-        let fixed = FixedLeft::opened(pending, &opened);
-        drop(fixed.finish(pending_y, &opened, &session));
-        fixed.multiply(&y, next_right(), &mut session).await.unwrap();
-        next_left = other_left;
-        product::multiply(&x, &y, next_left, next_right(), &mut session).await.unwrap();
-        source.finish().await.unwrap();
-        material
-    });
+            let mut batch = Batch::new("views/product");
+            let pending = FixedLeft::push(&x, next_left, &mut batch).unwrap();
+            let pending_y = FixedLeft::push_right(&y, next_right(), &mut batch).unwrap();
+            let opened = session.open(batch).await.unwrap();
+            let fixed = FixedLeft::opened(pending, &opened);
+            drop(fixed.finish(pending_y, &opened, &session));
+            fixed.multiply(&y, next_right(), &mut session).await.unwrap();
+            next_left = other_left;
+            product::multiply(&x, &y, next_left, next_right(), &mut session).await.unwrap();
+            source.finish().await.unwrap();
+            material
+        });
     let runs = runs.into_iter().map(|(views, material)| BeaverRun { views, material }).collect();
     Ok(Beaver { parties, runs })
+}
+
+/// Two products of the same fixed reals, which are opened in their own smaller ring.
+fn beaver_narrow(parties: usize, off: Off, left: bool) -> Look {
+    const LEN: usize = SIDE * SIDE;
+    const RING: u32 = 96;
+    let (x, y) = (secrets("x", LEN, 40), secrets("y", LEN, 40));
+    let world = World::new(parties).with_dealer().insecure_without(off);
+    let runs = repeat(&world, async |mut session| {
+        let me = session.me();
+        let share = |label, secret, ring| {
+            let share = fixed_share::<Z128>(label, me, parties, secret);
+            Fixed::new(Shared::new(share, SIDE, SIDE), ring, 20).unwrap()
+        };
+        let (x, y) = (share("x", &x, 128), share("y", &y, RING));
+        let mut source = DealerSource::start(&mut session).unwrap();
+        let mut correlations = Correlations::new(&mut source).unwrap();
+        let mut orders = Orders::new();
+        let mut triple = || {
+            let left = orders.left(SIDE, SIDE);
+            let right = orders.right(&left, SIDE);
+            (left, right)
+        };
+        let triples = [triple(), triple()];
+        correlations.demand(orders).unwrap();
+        for (left, right) in triples {
+            let left = correlations.take(left).await.unwrap();
+            let right = correlations.take(right).await.unwrap();
+            product::multiply_fixed(&x, &y, left, right, &mut session).await.unwrap();
+        }
+        correlations.finish().await.unwrap();
+    });
+    let half = LEN * RING as usize / 8;
+    let shares: Runs = runs
+        .iter()
+        .map(|(views, _)| {
+            let messages = from(&views[parties - 1], 0, "product/fixed");
+            let part =
+                |bytes: &Vec<u8>| words(if left { &bytes[..half] } else { &bytes[half..] }, RING);
+            messages.iter().map(part).collect()
+        })
+        .collect();
+    uniform(if left { "E = X - A" } else { "F = Y - B" }, RING, &shares)
 }
 
 impl Beaver {
@@ -467,36 +517,37 @@ struct SeriesRuns {
 }
 
 /// Two evaluations of a series at the same fixed arguments.
-fn series(parties: usize) -> Result<SeriesRuns, String> {
+fn series(parties: usize, off: Off) -> Result<SeriesRuns, String> {
     let terms = HARMONICS.map(|k| Term { k, sine: 1000 - i64::from(k), cosine: 0 });
     let series = Series { period: 6, fraction: 18, terms: terms.to_vec() };
     let z = secrets("z", COUNT, 40);
-    let runs = repeat(&World::new(parties).with_dealer(), async |mut session| {
-        let me = session.me();
-        let z = Shared::column(fixed_share::<Z64>("z", me, parties, &z));
-        let mut source = DealerSource::start(&mut session).unwrap();
-        let request = || {
-            Request::Phasors(PhasorRequest {
-                count: COUNT as u32,
-                harmonics: HARMONICS.to_vec(),
-                fraction: PHASOR_FRACTION,
-                ring: PHASOR_RING,
-                angle_bits: trig::ANGLE_BITS,
-                rounding: None,
-            })
-        };
-        source.demand(vec![request(), request()]).unwrap();
-        let mut material = Vec::new();
-        for _ in 0..2 {
-            let phasors = source.take().await.unwrap().phasors().unwrap();
-            let mut both = plain(phasors.cosine.as_slice());
-            both.extend(plain(phasors.sine.as_slice()));
-            material.push([plain(&phasors.mask), both]);
-            series.apply(&z, 36, phasors, &mut session).await.unwrap();
-        }
-        source.finish().await.unwrap();
-        material
-    });
+    let runs =
+        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+            let me = session.me();
+            let z = Shared::column(fixed_share::<Z64>("z", me, parties, &z));
+            let mut source = DealerSource::start(&mut session).unwrap();
+            let request = || {
+                Request::Phasors(PhasorRequest {
+                    count: COUNT as u32,
+                    harmonics: HARMONICS.to_vec(),
+                    fraction: PHASOR_FRACTION,
+                    ring: PHASOR_RING,
+                    angle_bits: trig::ANGLE_BITS,
+                    rounding: None,
+                })
+            };
+            source.demand(vec![request(), request()]).unwrap();
+            let mut material = Vec::new();
+            for _ in 0..2 {
+                let phasors = source.take().await.unwrap().phasors().unwrap();
+                let mut both = plain(phasors.cosine.as_slice());
+                both.extend(plain(phasors.sine.as_slice()));
+                material.push([plain(&phasors.mask), both]);
+                series.apply(&z, 36, phasors, &mut session).await.unwrap();
+            }
+            source.finish().await.unwrap();
+            material
+        });
     let runs = runs.into_iter().map(|(views, material)| SeriesRun { views, material }).collect();
     Ok(SeriesRuns { parties, runs })
 }
@@ -594,62 +645,67 @@ fn own_rows(party: usize) -> Vec<i32> {
 
 /// The same rows registered twice; with the first, two forward and two transposed products, each
 /// pair with inputs as far apart as the bounds allow.
-fn owned(parties: usize) -> Result<OwnedRuns, String> {
+fn owned(parties: usize, off: Off) -> Result<OwnedRuns, String> {
     let (forward, back) = (forward_spec(parties), back_spec(parties));
     let total = parties * ROWS;
-    let runs = repeat(&World::new(parties).with_dealer(), async |mut session| {
-        let me = session.me();
-        let mut source = DealerSource::start(&mut session).unwrap();
-        for _ in 0..2 {
-            let own = Arc::new(OwnRows::new(own_rows(me)));
-            source.register(OwnedMatrix { shape: shape(parties), own }).await.unwrap();
-        }
-        let request = |transposed: bool| {
-            let spec = if transposed { back } else { forward };
-            Request::OwnedProduct(OwnedProductRequest {
-                matrix: 0,
-                rows: vec![(0, ROWS as u64); parties],
-                transposed,
-                ring: if transposed { WIDE } else { 64 },
-                mask_bits: spec.mask_bits(),
-                drop: spec.drop,
-                public_columns: 0,
-            })
-        };
-        source.demand(vec![request(false), request(false), request(true), request(true)]).unwrap();
-
-        let mut outcome = OwnedOutcome { rho: Vec::new(), product: Vec::new(), opened: Vec::new() };
-        for sign in [1, -1] {
-            let v = vec![sign * ((1i128 << forward.magnitude) - 1); COLUMNS];
-            let v = Shared::column(fixed_share::<Z128>("v", me, parties, &v));
-            let material = source.take().await.unwrap().forward().unwrap();
-            let mut batch = Batch::new("views/forward");
-            let slot =
-                forward.push(&v, &material.rho, Recipients::All, &mut batch, &mut session).unwrap();
-            outcome.opened.push(plain(session.open(batch).await.unwrap().at(slot)));
-            outcome.rho.push(plain(&material.rho));
-            outcome.product.push(plain(material.product.as_slice()));
-        }
-        for sign in [1, -1] {
-            let e = vec![sign * ((1i128 << back.magnitude) - 1); total];
-            let e = fixed_share::<Z128>("e", me, parties, &e);
-            let material = source.take().await.unwrap().transposed().unwrap();
-            let mut batch = Batch::new("views/transposed");
-            let mut slots = Vec::new();
-            for owner in 0..parties {
-                let range = owner * ROWS..(owner + 1) * ROWS;
-                let part = Shared::column(e[range.clone()].to_vec());
-                let rho = if owner == me { &[][..] } else { &material.rho[range] };
-                let to = Recipients::One(owner);
-                slots.push(back.push(&part, rho, to, &mut batch, &mut session).unwrap());
+    let runs =
+        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+            let me = session.me();
+            let mut source = DealerSource::start(&mut session).unwrap();
+            for _ in 0..2 {
+                let own = Arc::new(OwnRows::new(own_rows(me)));
+                source.register(OwnedMatrix { shape: shape(parties), own }).await.unwrap();
             }
-            outcome.opened.push(plain(session.open(batch).await.unwrap().at(slots[me])));
-            outcome.rho.push(plain(&material.rho));
-            outcome.product.push(plain(material.product.as_slice()));
-        }
-        source.finish().await.unwrap();
-        outcome
-    });
+            let request = |transposed: bool| {
+                let spec = if transposed { back } else { forward };
+                Request::OwnedProduct(OwnedProductRequest {
+                    matrix: 0,
+                    rows: vec![(0, ROWS as u64); parties],
+                    transposed,
+                    ring: if transposed { WIDE } else { 64 },
+                    mask_bits: spec.mask_bits(),
+                    drop: spec.drop,
+                    public_columns: 0,
+                })
+            };
+            source
+                .demand(vec![request(false), request(false), request(true), request(true)])
+                .unwrap();
+
+            let mut outcome =
+                OwnedOutcome { rho: Vec::new(), product: Vec::new(), opened: Vec::new() };
+            for sign in [1, -1] {
+                let v = vec![sign * ((1i128 << forward.magnitude) - 1); COLUMNS];
+                let v = Shared::column(fixed_share::<Z128>("v", me, parties, &v));
+                let material = source.take().await.unwrap().forward().unwrap();
+                let mut batch = Batch::new("views/forward");
+                let slot = forward
+                    .push(&v, &material.rho, Recipients::All, &mut batch, &mut session)
+                    .unwrap();
+                outcome.opened.push(plain(session.open(batch).await.unwrap().at(slot)));
+                outcome.rho.push(plain(&material.rho));
+                outcome.product.push(plain(material.product.as_slice()));
+            }
+            for sign in [1, -1] {
+                let e = vec![sign * ((1i128 << back.magnitude) - 1); total];
+                let e = fixed_share::<Z128>("e", me, parties, &e);
+                let material = source.take().await.unwrap().transposed().unwrap();
+                let mut batch = Batch::new("views/transposed");
+                let mut slots = Vec::new();
+                for owner in 0..parties {
+                    let range = owner * ROWS..(owner + 1) * ROWS;
+                    let part = Shared::column(e[range.clone()].to_vec());
+                    let rho = if owner == me { &[][..] } else { &material.rho[range] };
+                    let to = Recipients::One(owner);
+                    slots.push(back.push(&part, rho, to, &mut batch, &mut session).unwrap());
+                }
+                outcome.opened.push(plain(session.open(batch).await.unwrap().at(slots[me])));
+                outcome.rho.push(plain(&material.rho));
+                outcome.product.push(plain(material.product.as_slice()));
+            }
+            source.finish().await.unwrap();
+            outcome
+        });
     Ok(OwnedRuns { parties, runs })
 }
 

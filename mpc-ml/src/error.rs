@@ -59,9 +59,11 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Protocol(error) => error.code(),
-            Self::Field { .. } | Self::Settings(_) | Self::NotConverged(_) | Self::Unusable(_) | Self::Determined { .. } => {
-                AbortCode::Configuration
-            }
+            Self::Field { .. }
+            | Self::Settings(_)
+            | Self::NotConverged(_)
+            | Self::Unusable(_)
+            | Self::Determined { .. } => AbortCode::Configuration,
             Self::Data(_) => AbortCode::LocalInput,
         }
     }

@@ -10,7 +10,6 @@
 //! The crate knows no sockets, configuration or terminal: it works on a
 //! [`Session`](mpc_core::Session) and a source of correlations.
 
-mod agreed;
 pub mod artifact;
 pub mod data;
 mod error;
@@ -22,9 +21,8 @@ pub mod rows;
 pub mod standardise;
 pub mod synthetic;
 
-pub use agreed::Agreed;
 pub use error::Error;
-pub use model::{Model, Plan};
+pub use model::{Agreed, Model, Plan};
 pub use models::linear::{LinearPlan, LinearSettings};
 pub use models::sgd::{SgdPlan, SgdSettings};
 pub use rows::Rows;

@@ -13,6 +13,7 @@
 //! 5. [`Model::fit`] gives shares of the result; [`Model::release`] reveals them. Between the two a
 //!    caller may compute with the shares, or keep them.
 
+mod agreed;
 mod canonical;
 mod facts;
 mod output;
@@ -25,13 +26,13 @@ use mpc_core::{Cost, Recipients};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use agreed::Agreed;
 pub use canonical::Canonical;
 pub use facts::Facts;
 pub use output::{Output, ledger};
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;
 
-use crate::agreed::Agreed;
 use crate::artifact::{ModelKind, SolverRecord};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;

@@ -5,10 +5,11 @@
 mod joint;
 
 use mpc_core::correlations::Origin;
-use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates};
+use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates, Robust};
+use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
 
-use joint::{Joint, compare, reference};
+use joint::{Joint, compare, reference, robust};
 
 #[test]
 fn a_logistic_fit_is_the_maximum_likelihood_fit() {
@@ -40,8 +41,8 @@ fn counts(rows: usize, parties: usize, level: f64) -> Vec<Rows> {
     let count = |row: &[f64], uniform: &mut dyn FnMut() -> f64| {
         let rate: f64 = level * (0.4 * row[0] - 0.2 * row[1]).exp();
         // Close to Poisson for every rate: the square of a shifted normal, rounded.
-        let normal = (-2.0 * (1.0 - uniform()).ln()).sqrt()
-            * (std::f64::consts::TAU * uniform()).cos();
+        let normal =
+            (-2.0 * (1.0 - uniform()).ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
         (rate.sqrt() + normal / 2.0).max(0.0).powi(2).round()
     };
     data.iter()
@@ -54,9 +55,12 @@ fn counts(rows: usize, parties: usize, level: f64) -> Vec<Rows> {
 
 #[test]
 fn a_poisson_fit_is_the_maximum_likelihood_fit() {
-    for (parties, level, origin) in
-        [(2, 3.0, Origin::Dealer), (3, 0.4, Origin::Dealer), (3, 5.0, Origin::Pairwise), (3, 1e6, Origin::Pairwise)]
-    {
+    for (parties, level, origin) in [
+        (2, 3.0, Origin::Dealer),
+        (3, 0.4, Origin::Dealer),
+        (3, 5.0, Origin::Pairwise),
+        (3, 1e6, Origin::Pairwise),
+    ] {
         let joint = Joint::new(GlmSettings::new(Family::Poisson), counts(900, parties, level));
         let fit = joint.fit(origin).unwrap();
         compare(&fit, &reference(&joint), 2e-3);
@@ -123,6 +127,54 @@ fn columns_that_determine_each_other_are_named() {
     }
 }
 
+/// Case weights count copies of a row; robust standard errors are those of R's sandwich.
+#[test]
+fn weights_and_robust_standard_errors() {
+    for (family, kind) in [
+        (Family::Logistic, Robust::Hc0),
+        (Family::Poisson, Robust::Hc1),
+        (Family::Logistic, Robust::Cluster),
+    ] {
+        let mut settings = GlmSettings::new(family);
+        settings.robust = kind;
+        let data = match family {
+            Family::Logistic => synthetic::logistic(900, 4, 3, 9),
+            Family::Poisson => counts(900, 3, 2.0),
+        };
+        let mut joint = Joint::new(settings, data);
+        let each = |of: &dyn Fn(usize) -> f64| -> Vec<Vec<f64>> {
+            joint.data.iter().map(|rows| (0..rows.len()).map(of).collect()).collect()
+        };
+        joint.weights = each(&|row| (1 + row % 3) as f64);
+        if kind == Robust::Cluster {
+            joint.weights.clear();
+            joint.groups = joint
+                .data
+                .iter()
+                .map(|rows| (0..rows.len()).map(|i| i as u64 / 7).collect())
+                .collect();
+        }
+        let exact = reference(&joint);
+        let clusters: Vec<usize> = joint
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(party, ids)| ids.iter().map(move |&id| party * 1000 + id as usize))
+            .collect();
+        let expected = match kind {
+            Robust::Hc1 => robust(&joint, &exact, clear::Robust::Hc1),
+            Robust::Cluster => robust(&joint, &exact, clear::Robust::Cluster1(&clusters)),
+            _ => robust(&joint, &exact, clear::Robust::Hc0),
+        };
+        let fit = joint.fit(Origin::Dealer).unwrap();
+        compare(&fit, &exact, 2e-3);
+        let got = fit.inference.unwrap().robust.unwrap();
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got / expected - 1.0).abs() < 1e-3, "{got} instead of {expected}");
+        }
+    }
+}
+
 /// For figures: MPC_ROWS, MPC_COLUMNS, MPC_FAMILY=poisson.
 #[test]
 #[ignore = "minutes; for figures"]
@@ -131,7 +183,8 @@ fn a_large_fit() {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
     };
     let (rows, columns) = (number("MPC_ROWS", 50_000), number("MPC_COLUMNS", 34));
-    let joint = Joint::new(GlmSettings::new(Family::Logistic), synthetic::logistic(rows, columns, 3, 1));
+    let joint =
+        Joint::new(GlmSettings::new(Family::Logistic), synthetic::logistic(rows, columns, 3, 1));
     let began = std::time::Instant::now();
     let fit = joint.fit(Origin::Pairwise).unwrap();
     println!("{rows} x {columns}: {:.1} s", began.elapsed().as_secs_f64());

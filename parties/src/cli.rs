@@ -60,6 +60,8 @@ pub enum Command {
     Study(StudyCommand),
     /// Take part in a study: meet the other nodes, train, and write the model and a receipt
     Train(Train),
+    /// Give the model of a released study to a recipient that lost it, or get it: run at all recipients
+    Recover(Recover),
     /// Apply a model to rows, on this machine alone
     Predict(Predict),
     /// Be the dealer: make correlated randomness for studies, without seeing any data
@@ -143,6 +145,16 @@ pub struct Train {
     pub show_values: bool,
 }
 
+/// `party recover`
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// The study
+    pub study: PathBuf,
+    /// The UDP address to listen on, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
 /// `party dealer`
 #[derive(Debug, Args)]
 pub struct Dealer {
@@ -158,8 +170,8 @@ pub struct Dealer {
 #[derive(Debug, Args)]
 pub struct Predict {
     /// The model, as a training left it
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub model: Vec<PathBuf>,
     /// The rows, CSV or CSV.gz
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use parties::cli::Cli;
-use parties::{commands, observe, output};
+use parties::{commands, observe};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     observe::start(cli.global.log_format);
-    let result = commands::run(&cli);
-    output::print(&result, cli.global.json).into()
+    commands::run(&cli).into()
 }

@@ -28,7 +28,7 @@ pub fn print(result: &Result<Report, Failure>, as_json: bool) -> Exit {
             }
             writeln!(io::stdout(), "{json:#}")
         }
-        Ok(report) => write!(io::stdout(), "{}", report.text),
+        Ok(report) => write!(io::stdout(), "{}", report.text).and_then(|()| io::stdout().flush()),
         Err(failure) if as_json => writeln!(io::stdout(), "{:#}", failure.to_json()),
         Err(failure) => writeln!(io::stderr(), "{failure}"),
     };
@@ -38,6 +38,44 @@ pub fn print(result: &Result<Report, Failure>, as_json: bool) -> Exit {
         (Ok(_), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Internal,
         (Ok(_), _) => Exit::Ok,
     }
+}
+
+/// Sees to it that a new file can be written at `path`, as far as that can be known before.
+///
+/// # Errors
+/// When there is something already, its folder is not there, or nothing can be written to it.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
+    let refused = |what: &str, advice: &str| {
+        Err(Failure::new(Exit::Configuration, what).in_file(path).advise(advice))
+    };
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir() {
+        return refused("this is a folder, and a file is to be written", "name a file in it");
+    }
+    if path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
+    if !folder(path).is_dir() {
+        return refused("the folder of this file does not exist", "make the folder first");
+    }
+    temporary(path, b"").map(drop)
+}
+
+/// Removes the temporary files that a run left in `directory` when it was killed. Nobody else may
+/// be writing there.
+///
+/// # Errors
+/// When the directory cannot be read or a file cannot be removed.
+pub fn remove_leftovers(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let ours = name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes());
+        if ours && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a new file, whole or not at all, readable by the owner only.
@@ -53,8 +91,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         }
     })?;
     // The name must survive a power cut as well as the bytes.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    std::fs::File::open(directory.unwrap_or(Path::new(".")))
+    std::fs::File::open(folder(path))
         .and_then(|directory| directory.sync_all())
         .map_err(|error| failed(path, &error))
 }
@@ -78,10 +115,19 @@ pub fn exists(path: &Path) -> Failure {
         .advise("choose another place, or move the file away yourself")
 }
 
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Temporary files are called so, and have mode 0600 from their first moment.
+const PREFIX: &str = ".party-";
+const SUFFIX: &str = ".tmp";
+
 fn temporary(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, Failure> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+        let mut file =
+            tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder(path))?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         Ok(file)

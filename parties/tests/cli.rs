@@ -156,11 +156,16 @@ fn a_study_is_checked_against_my_data() {
     assert!(wrong("1761,1000").contains("the study has 3 parties"));
     assert!(wrong("1760,1000,802").contains("its data have 1761"));
 
-    // Settings that cannot be met are refused before anybody is met.
+    // Settings that cannot be met are refused before anybody is met, at their line.
     let text = fs::read_to_string(study).unwrap();
     fs::write(at.join("steep.toml"), text.replace("l2 = 0.01", "l2 = 500.0")).unwrap();
     let error = fails(at, 4, &["study", "check", "steep.toml"]);
-    assert!(error.contains("overshoot") && error.contains("--rows N,N"), "{error}");
+    assert!(error.contains("overshoot") && error.contains("training.learning_rate"), "{error}");
+    let line = text.lines().position(|line| line.starts_with("batch")).unwrap() + 1;
+    fs::write(at.join("large.toml"), text.replace("batch = 64", "batch = 100000")).unwrap();
+    let error = fails(at, 4, &["study", "check", "large.toml"]);
+    assert!(error.contains(&format!("line {line}: training.batch is 100000")), "{error}");
+    assert!(error.contains("--rows N,N"), "{error}");
 
     // Bad cells: named by line, column and rule, without their value.
     let rows = fs::read_to_string(at.join("rows.csv")).unwrap();
@@ -183,6 +188,11 @@ fn failures_have_their_codes_and_a_form_for_machines() {
     let write = |name: &str, text: String| fs::write(at.join(name), text).unwrap();
     write("vertical.toml", study.replace("\"horizontal\"", "\"vertical\""));
     write("others.toml", study.replace("bank-a", "bank-x"));
+    write("names.toml", study.replace("name = \"Age\"", "name = \"Income__missing\""));
+    let error = fails(at, 4, &["study", "check", "names.toml"]);
+    for part in ["\"Income\"", "\"Income__missing\"", "rename one"] {
+        assert!(error.contains(part), "{error}");
+    }
     let error = fails(at, 4, &["study", "check", "vertical.toml"]);
     assert!(
         error.contains("not supported yet") && error.contains("where: vertical.toml"),
@@ -281,6 +291,33 @@ fn a_model_predicts_and_is_evaluated() {
     fails(at, 3, &[&new[..], &["--evaluate"]].concat());
     let ids = ok(at, &[&new[..], &["--id-column", "Anything"]].concat());
     assert!(ids.starts_with("Anything,probability\ngood,0.16"), "{}", &ids[..60]);
+
+    // Where the predictions cannot go is found before they are made: not even the model is read.
+    fs::create_dir(at.join("folder")).unwrap();
+    let nowhere = ["predict", "--model", "none.json", "--data", "none.csv", "--out"];
+    for (out, code, words) in [
+        ("missing/out.csv", 4, "the folder of this file does not exist"),
+        ("folder", 4, "this is a folder"),
+        ("folder/", 4, "this is a folder"),
+        ("new/", 4, "this is a folder"),
+        ("new.csv", 8, "exists already"),
+        ("/proc/out.csv", 4, "cannot be written"),
+    ] {
+        let error = fails(at, code, &[&nowhere[..], &[out]].concat());
+        assert!(error.contains(words), "{out}: {error}");
+    }
+    let left: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("tmp")), "{left:?}");
+
+    // A pattern may name several models, or none.
+    fs::copy(at.join("model.json"), at.join("folder/model.json")).unwrap();
+    let several = ["predict", "--model", "model.json", "folder/model.json", "--data", "new.csv"];
+    let error = fails(at, 2, &several);
+    assert!(error.contains("names 2 models") && error.contains("folder/model.json"), "{error}");
+    let error = fails(at, 3, &["predict", "--model", "state/*/model.json", "--data", "new.csv"]);
+    assert!(error.contains("no file fits this pattern"), "{error}");
+    let error = fails(at, 3, &["predict", "--model", "folder", "--data", "new.csv"]);
+    assert!(error.contains("it is a directory"), "{error}");
 
     fs::write(at.join("model.json"), "{}").unwrap();
     assert!(fails(at, 3, &base).contains("not a model file"));

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mpc_ml::artifact::Model;
@@ -170,8 +171,8 @@ fn what_all_parties_see_is_refused_by_all_with_the_reason() {
             fs::write(&path, text.replace(from, to)).unwrap();
         }
     };
-    let steep = nodes(3, 4);
-    change(&steep, "study.toml", "l2 = 0.01", "l2 = 500.0");
+    let large = nodes(3, 4);
+    change(&large, "study.toml", "batch = 16", "batch = 1000");
     let constant = nodes(3, 4);
     for name in constant.parties() {
         let path = constant.dir(name).join("rows.csv");
@@ -179,7 +180,8 @@ fn what_all_parties_see_is_refused_by_all_with_the_reason() {
         (0..50).for_each(|i| writeln!(text, "{i},40,{i},f,no").unwrap());
         fs::write(path, text).unwrap();
     }
-    for (nodes, reason) in [(steep, "would overshoot"), (constant, "column age is constant")] {
+    for (nodes, reason) in [(large, "training.batch is 1000"), (constant, "column age is constant")]
+    {
         for ended in nodes.start_all().into_iter().map(Running::end) {
             if ended.name != DEALER {
                 ended.expect(4, &[reason]);
@@ -214,16 +216,7 @@ fn a_wrong_key_is_named_within_five_seconds() {
 /// Starts a long study and waits until it trains.
 fn in_training(nodes: &Nodes) -> Vec<Running> {
     let running = nodes.start_all();
-    let begin = Instant::now();
-    let trains = |name: &String| {
-        let state = nodes.dir(name).join("state");
-        let folder = fs::read_dir(state).ok().and_then(|mut all| all.next()?.ok());
-        folder.is_some_and(|f| f.path().join("released-column-standard-deviations.bin").exists())
-    };
-    while !nodes.parties().iter().all(trains) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "the training does not begin");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    nodes.wait_for_training();
     std::thread::sleep(Duration::from_millis(300));
     running
 }
@@ -245,16 +238,200 @@ fn a_killed_node_is_named_by_the_others() {
     assert!(!nodes.results("clinic-0").join("model.json").exists());
 }
 
+/// By SIGTERM, or by SIGHUP, which comes when the terminal goes; and the study, of which only the
+/// joint statistics were revealed, can be started again on the same rows.
 #[test]
 fn a_stopped_node_tells_the_others() {
     let nodes = nodes(2, 20_000);
-    let mut running = in_training(&nodes);
-    let stopped = running.remove(0);
-    stopped.signal("-TERM");
-    stopped.end().expect(7, &["stopped by the operator"]);
-    let other = running.remove(0).end();
-    other.expect(6, &["clinic-0 gave up", "its operator stopped it"]);
-    assert_eq!(running.remove(0).end().code, Some(6));
+    for signal in ["-TERM", "-HUP"] {
+        let mut running = in_training(&nodes);
+        let stopped = running.remove(0);
+        stopped.signal(signal);
+        stopped.end().expect(7, &["stopped by the operator"]);
+        let other = running.remove(0).end();
+        other.expect(6, &["clinic-0 gave up", "its operator stopped it"]);
+        assert_eq!(running.remove(0).end().code, Some(6));
+        for name in nodes.parties() {
+            // What the next run reveals is to be seen.
+            let folder = nodes.results(name);
+            fs::rename(
+                folder.join("interim-column-standard-deviations.bin"),
+                folder.join("interim-was-there.bin"),
+            )
+            .unwrap();
+        }
+    }
+    // On other rows it is not.
+    let path = nodes.dir("clinic-0").join("rows.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen(",yes", ",no", 1)).unwrap();
+    let ends: Vec<_> = nodes.start_all().into_iter().map(Running::end).collect();
+    ends[0].expect(8, &["revealed something about other rows"]);
+    ends[1].expect(6, &["clinic-0 gave up"]);
+}
+
+/// As `nohup` starts it: the end of a terminal is none of a node's business then.
+#[test]
+fn a_node_that_was_started_to_ignore_sighup_goes_on() {
+    let nodes = nodes(2, 4);
+    let command = nodes.command("clinic-0");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(command.get_program());
+    shell.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    let log = nodes.dir("clinic-0").join("log");
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+    let first = nodes.spawn("clinic-0", &mut shell);
+    first.wait_for_word(&log, "waiting for");
+    first.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    let others = [nodes.start("clinic-1"), nodes.start(DEALER)];
+    first.end().expect(0, &["\"ok\": true"]);
+    others.into_iter().for_each(|other| other.end().expect(0, &[]));
+}
+
+/// While the nodes meet, too: those that have joined need not wait for anybody then.
+#[test]
+fn a_node_that_is_stopped_while_others_join_is_named_by_them() {
+    for signal in ["-INT", "-HUP"] {
+        let nodes = nodes(3, 4);
+        let log = nodes.dir("clinic-1").join("log");
+        let mut command = nodes.command("clinic-1");
+        command.stderr(fs::File::create(&log).unwrap());
+        let other = nodes.spawn("clinic-1", &mut command);
+        let stopped = nodes.start("clinic-0");
+        other.wait_for_word(&log, "clinic-0 has joined");
+        stopped.signal(signal);
+        let begin = Instant::now();
+        stopped.end().expect(7, &["stopped by the operator"]);
+        other.end().expect(6, &["clinic-0 gave up: its operator stopped it"]);
+        assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+    }
+}
+
+/// A result that cannot be written is the trouble of its party alone: the others have theirs, print
+/// it, and end well, with a note about the one that they lost.
+#[test]
+fn a_node_that_cannot_write_tells_the_others_who_keep_their_results() {
+    let nodes = nodes(3, 200);
+    let running = nodes.start_all();
+    nodes.wait_for_training();
+    fs::write(nodes.results("clinic-0").join("model.json"), "in the way").unwrap();
+    let mut ends = running.into_iter().map(Running::end);
+    ends.next().unwrap().expect(8, &["model.json", "exists already"]);
+    for _ in 1..nodes.parties().len() {
+        let ended = ends.next().unwrap();
+        let note = "clinic-0 gave up: it could not write its result";
+        ended.expect(0, &["\"ok\": true", "\"coefficients\"", "the result here is complete", note]);
+        model(&nodes.results(&ended.name));
+    }
+
+    // The study is not run again; the others give it the model that it could not write.
+    fs::remove_file(nodes.results("clinic-0").join("model.json")).unwrap();
+    nodes.start("clinic-0").end().expect(8, &["did not come to an end", "party recover"]);
+    let recover = |nodes: &Nodes| {
+        let start = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
+        let running: Vec<Running> = nodes.parties().iter().map(start).collect();
+        running.into_iter().map(Running::end).collect::<Vec<_>>()
+    };
+    let ends = recover(&nodes);
+    ends[0].expect(0, &["\"received\": true"]);
+    ends[1].expect(0, &["\"given_to\": [\n    \"clinic-0\"\n  ]"]);
+    ends[2].expect(0, &["\"received\": false"]);
+    let bytes = |name| fs::read(nodes.results(name).join("model.json")).unwrap();
+    assert_eq!(bytes("clinic-0"), bytes("clinic-1"));
+    nodes.start("clinic-0").end().expect(8, &["released before"]);
+    recover(&nodes).iter().for_each(|ended| ended.expect(0, &["\"given_to\": []"]));
+
+    // Files that differ are not given to anybody.
+    let text = String::from_utf8(bytes("clinic-2")).unwrap();
+    let path = nodes.results("clinic-2").join("model.json");
+    fs::write(&path, text.replace("Illness by age and dose", "Something else")).unwrap();
+    fs::remove_file(nodes.results("clinic-1").join("model.json")).unwrap();
+    for ended in recover(&nodes) {
+        ended.expect(5, &["clinic-0 and clinic-2 have different models"]);
+    }
+    assert!(!nodes.results("clinic-1").join("model.json").exists());
+    for name in nodes.parties() {
+        let _ = fs::remove_file(nodes.results(name).join("model.json"));
+    }
+    for ended in recover(&nodes) {
+        ended.expect(4, &["no recipient of the study has its model"]);
+    }
+}
+
+#[test]
+fn a_copy_of_the_model_goes_where_it_can_go() {
+    let nodes = nodes(2, 200);
+    let with_out = |name: &str, out: &Path| {
+        let mut command = nodes.command(name);
+        command.arg("--out").arg(out);
+        nodes.spawn(name, &mut command)
+    };
+    let folder = nodes.dir("clinic-0");
+    // What cannot work is found before anybody is met.
+    for (out, code, words) in [
+        (folder.join("missing/model.json"), 4, "the folder of this file does not exist"),
+        (folder.clone(), 4, "this is a folder"),
+        (folder.join("rows.csv"), 8, "exists already"),
+        (Path::new("/proc/model.json").to_owned(), 4, "cannot be written"),
+    ] {
+        let ended = with_out("clinic-0", &out).end();
+        ended.expect(code, &[words]);
+        assert!(!ended.stderr.contains("waiting"), "{}", ended.stderr);
+    }
+    let own = nodes.results("clinic-0").join("copy.json");
+    with_out("clinic-0", &own).end().expect(2, &["leave out --out"]);
+
+    // What goes wrong later costs the copy, and not the model.
+    let good = nodes.dir("clinic-1").join("copy.json");
+    let gone = folder.join("gone");
+    fs::create_dir(&gone).unwrap();
+    let running = [
+        with_out("clinic-0", &gone.join("copy.json")),
+        with_out("clinic-1", &good),
+        nodes.start(DEALER),
+    ];
+    nodes.wait_for_training();
+    fs::remove_dir(&gone).unwrap();
+    let [first, second, dealer] = running.map(Running::end);
+    first.expect(4, &["gone/copy.json", "the study is complete; its model is"]);
+    second.expect(0, &["\"ok\": true"]);
+    dealer.expect(0, &[]);
+    let models = ["clinic-0", "clinic-1"].map(|name| model(&nodes.results(name)));
+    let copy = Model::from_json(&fs::read(good).unwrap()).unwrap();
+    assert!(models.iter().all(|each| *each == copy));
+    assert!(nodes.results("clinic-0").join("receipt.json").exists());
+}
+
+#[test]
+fn a_state_directory_is_private_and_of_one_node_at_a_time() {
+    use std::os::unix::fs::PermissionsExt;
+    let nodes = nodes(2, 4);
+    let log = nodes.dir("clinic-0").join("log");
+    let mut command = nodes.command("clinic-0");
+    command.stderr(fs::File::create(&log).unwrap());
+    let first = nodes.spawn("clinic-0", &mut command);
+    first.wait_for_word(&log, "waiting for");
+    let second = nodes.start("clinic-0").end();
+    second.expect(4, &["another node is at work with this state directory"]);
+    first.signal("-KILL");
+    first.end();
+
+    // A killed node leaves no lock; what it was writing is removed.
+    let leftover = nodes.results("clinic-0").join(".party-a1b2c3.tmp");
+    fs::write(&leftover, "half a model").unwrap();
+    nodes.start_all().into_iter().for_each(|running| running.end().expect(0, &[]));
+    assert!(!leftover.exists());
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let folder = nodes.results("clinic-0");
+    assert_eq!((mode(folder.parent().unwrap()), mode(&folder)), (0o700, 0o700));
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.chain([folder.parent().unwrap().join(".lock")]) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 #[test]

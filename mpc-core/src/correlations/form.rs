@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pairwise::PhasorPlan;
 use super::{PhasorMethod, PhasorRequest, PhasorRounding};
+use crate::approx::Series;
 use crate::error::Error;
-use crate::protocols::series::Series;
 use crate::trig;
 
 /// Where correlated randomness comes from.
@@ -133,7 +133,7 @@ fn too_wide(ring: u32) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocols::fit::{Symmetry, Weighting, fit};
+    use crate::approx::fit::{Symmetry, Weighting, fit};
 
     fn form(parties: usize, headroom: u32, period: u32) -> Result<PhasorForm, Error> {
         let sigmoid = |z: f64| 1.0 / (1.0 + libm::exp(-z)) - 0.5;

@@ -186,6 +186,7 @@ pub async fn open_bounded(
         if spec.maskers as usize != session.parties() {
             return Err(Error::internal("every party masks what is opened to all"));
         }
+        masks.follow(session.switch());
         let rho = masks.elements::<Z128>(share.len(), spec.mask_bits());
         let slot = spec.push(share, &rho, Recipients::All, &mut batch, session)?;
         pending.push((spec, slot, rho));

@@ -1,13 +1,16 @@
 //! Randomness: every mask has a name, every stream a domain.
 
+mod digest;
 pub(crate) mod drawn;
 mod prg;
 mod seed;
 mod site;
+mod switch;
 
+pub use digest::hash;
 pub use prg::Prg;
-pub use seed::{Seed, hash};
-pub use site::MaskSite;
+pub use seed::Seed;
+pub use site::{MaskDomain, MaskSite};
+pub(crate) use switch::MaskSwitch;
 #[cfg(feature = "insecure-test-masks")]
-pub use site::insecure_switch_off;
-pub(crate) use site::is_off;
+pub use switch::insecure_switch_off;

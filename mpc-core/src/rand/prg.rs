@@ -6,8 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::site::{MaskSite, is_off};
-use super::{Seed, drawn};
+use super::{MaskSite, MaskSwitch, Seed, drawn};
 use crate::ring::Ring;
 use crate::ring::wire::mask;
 
@@ -18,15 +17,26 @@ use crate::ring::wire::mask;
 pub struct Prg {
     rng: ChaCha20Rng,
     site: MaskSite,
+    switch: MaskSwitch,
 }
 
 impl Prg {
     /// The stream of `site` under `seed`.
     #[must_use]
     pub fn new(seed: &Seed, site: MaskSite) -> Self {
-        let seed = seed.derive(site.domain());
+        Self::under(seed, site, MaskSwitch::default())
+    }
+
+    /// [`new`](Self::new) in a session in which a test may have switched the site off.
+    pub(crate) fn under(seed: &Seed, site: MaskSite, switch: MaskSwitch) -> Self {
+        let seed = site.seed(seed);
         drawn::note("stream", seed.bytes());
-        Self { rng: ChaCha20Rng::from_seed(*seed.bytes()), site }
+        Self { rng: ChaCha20Rng::from_seed(*seed.bytes()), site, switch }
+    }
+
+    /// From here on this stream is one of a session in which a test may have switched the site off.
+    pub(crate) fn follow(&mut self, switch: MaskSwitch) {
+        self.switch = switch;
     }
 
     /// The next `count` elements, uniform in [0, 2^`bits`).
@@ -74,7 +84,7 @@ impl Prg {
         } else {
             16
         };
-        let mask = if is_off(self.site) { 0 } else { mask(bits) };
+        let mask = if self.switch.is_off(self.site) { 0 } else { mask(bits) };
         let mut buffer = [0u8; 4096];
         let mut left = count;
         while left > 0 {

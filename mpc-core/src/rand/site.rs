@@ -1,54 +1,96 @@
 //! The names of all masks.
 
+use super::Seed;
+
 /// Every place where a random mask hides something.
 ///
 /// The site is part of the domain of the stream that the mask is drawn from, so no two sites ever
-/// share randomness. Under the feature `insecure-test-masks` each can be switched off, and
-/// `tests/views.rs` shows for each that a test of the adversary's view then fails.
+/// share randomness. Under the feature `insecure-test-masks` each can be switched off in a session,
+/// and `tests/views.rs` shows for each that a test of the adversary's view then fails. Protocols
+/// outside this crate have sites of their own, by name: [`MaskDomain`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 #[non_exhaustive]
 pub enum MaskSite {
     /// A party's share of another party's input (docs/protocols.md 1).
-    InputShare = 0,
+    InputShare,
     /// The fresh zero share in the opening of a result (0, Release).
-    ZeroShareResult = 1,
+    ZeroShareResult,
     /// The fresh zero share in a bounded opening (3b).
-    ZeroShareBounded = 2,
+    ZeroShareBounded,
     /// The bounded mask of one party in a bounded opening (3b): lambda and u of section 5.
-    BoundedMask = 3,
+    BoundedMask,
     /// The mask r of the argument of a series (5, step 3).
-    AngleMask = 4,
+    AngleMask,
     /// The left factor of a Beaver triple, which masks X (2).
-    TripleLeft = 5,
+    TripleLeft,
     /// The right factor of a Beaver triple, which masks Y (2).
-    TripleRight = 6,
+    TripleRight,
     /// The parties' shares of the product of a triple, which mask the dealer's correction (2).
-    TripleProduct = 7,
+    TripleProduct,
     /// The matrix A that masks an owner's matrix in D = X - A (4).
-    OwnedMatrix = 8,
+    OwnedMatrix,
     /// The parties' shares of A mu, which mask the dealer's correction (4).
-    OwnedProduct = 9,
+    OwnedProduct,
     /// The parties' shares of the phasors, which mask the dealer's correction (5).
-    Phasor = 10,
+    Phasor,
     /// What hides the choices of an OT extension from the sender (6.2).
-    OtChoice = 11,
+    OtChoice,
     /// The pads of correlated OTs, which mask the ring corrections of a product (6.5).
-    RingPad = 12,
+    RingPad,
     /// The pads of correlated OTs, which mask the level sums of a punctured tree (6.3).
-    LevelPad = 13,
+    LevelPad,
     /// The leaves of a punctured tree, which mask a share that enters a one-hot product (6.3).
-    OneHotLeaf = 14,
+    OneHotLeaf,
     /// The error that hides a secret key in its public key (6.4).
-    RlweKey = 15,
+    RlweKey,
     /// a s + e, which hides an input of a product with an owner's matrix (6.4).
-    RlweInput = 16,
+    RlweInput,
     /// u p + e1, which hides the owner's matrix in an output of such a product (6.4).
-    RlweOutput = 17,
+    RlweOutput,
+    /// A mask of a protocol outside this crate.
+    Custom(MaskDomain),
+}
+
+/// The name of a mask of a protocol outside this crate: the domain of its streams.
+///
+/// ```
+/// use mpc_core::rand::MaskDomain;
+///
+/// const BLINDING: MaskDomain = MaskDomain::new("my-protocols/blinding");
+/// ```
+///
+/// Begin it with the name of your crate. Streams of one name in one session are one stream, so two
+/// protocols that happen to use the same name do not use a mask twice; but a test that switches
+/// the one's off switches the other's off as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MaskDomain(&'static str);
+
+impl MaskDomain {
+    /// The domain with this name.
+    ///
+    /// # Panics
+    /// When the name is empty; in a constant when it is compiled.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        assert!(!name.is_empty(), "a mask has a name");
+        Self(name)
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl From<MaskDomain> for MaskSite {
+    fn from(domain: MaskDomain) -> Self {
+        Self::Custom(domain)
+    }
 }
 
 impl MaskSite {
-    /// All sites.
+    /// All sites of this crate.
     pub const ALL: [Self; 18] = [
         Self::InputShare,
         Self::ZeroShareResult,
@@ -70,7 +112,16 @@ impl MaskSite {
         Self::RlweOutput,
     ];
 
-    /// The domain of the site's streams.
+    /// The seed of the site's streams under `seed`. The names of others have a domain around them,
+    /// so that none of them is one of ours.
+    pub(super) fn seed(self, seed: &Seed) -> Seed {
+        match self {
+            Self::Custom(domain) => seed.derive("custom mask").derive(domain.name()),
+            own => seed.derive(own.domain()),
+        }
+    }
+
+    /// The domain of the site's streams; of another crate's site its name.
     #[must_use]
     pub const fn domain(self) -> &'static str {
         match self {
@@ -92,30 +143,9 @@ impl MaskSite {
             Self::RlweKey => "rlwe key",
             Self::RlweInput => "rlwe input",
             Self::RlweOutput => "rlwe output",
+            Self::Custom(domain) => domain.name(),
         }
     }
-}
-
-#[cfg(feature = "insecure-test-masks")]
-static OFF: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-
-/// Makes all streams of `site` return zeros, in the whole process, until it is called again;
-/// `None` switches every mask on. For tests that show that a missing mask is noticed.
-#[cfg(feature = "insecure-test-masks")]
-pub fn insecure_switch_off(site: Option<MaskSite>) {
-    let bits = site.map_or(0, |site| 1 << site as u8);
-    OFF.store(bits, std::sync::atomic::Ordering::SeqCst);
-}
-
-/// Whether a test has switched the site off. Always false in a release binary.
-#[cfg(feature = "insecure-test-masks")]
-pub(crate) fn is_off(site: MaskSite) -> bool {
-    OFF.load(std::sync::atomic::Ordering::SeqCst) & (1 << site as u8) != 0
-}
-
-#[cfg(not(feature = "insecure-test-masks"))]
-pub(crate) const fn is_off(_: MaskSite) -> bool {
-    false
 }
 
 #[cfg(test)]
@@ -126,8 +156,7 @@ mod tests {
 
     #[test]
     fn all_are_all_and_each_has_a_domain_of_its_own() {
-        for (i, site) in MaskSite::ALL.into_iter().enumerate() {
-            assert_eq!(site as usize, i);
+        for site in MaskSite::ALL {
             // A new site does not compile here before it stands in `ALL`, and `tests/views.rs`
             // fails for every one in `ALL` that neither it nor `tests/pairwise_views.rs` looks at.
             match site {
@@ -149,9 +178,20 @@ mod tests {
                 | MaskSite::RlweKey
                 | MaskSite::RlweInput
                 | MaskSite::RlweOutput => {}
+                MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }
         let domains: BTreeSet<_> = MaskSite::ALL.iter().map(|site| site.domain()).collect();
         assert_eq!(domains.len(), MaskSite::ALL.len());
+    }
+
+    #[test]
+    fn a_custom_name_is_never_one_of_ours() {
+        let seed = Seed::from_secret("test", &[b"site"]);
+        let own = MaskSite::InputShare;
+        let same = MaskSite::from(MaskDomain::new(own.domain()));
+        assert_ne!(own.seed(&seed).bytes(), same.seed(&seed).bytes());
+        let other = MaskSite::from(MaskDomain::new("other"));
+        assert_ne!(same.seed(&seed).bytes(), other.seed(&seed).bytes());
     }
 }

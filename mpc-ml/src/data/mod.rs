@@ -10,6 +10,7 @@
 //! * [`joint_statistics`] computes the same figures in the clear, as a reference.
 
 mod bounds;
+mod cell;
 mod dataset;
 mod encoding;
 mod partition;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 mod validate;
 
 pub use bounds::{STANDARDISED, mean_squares, total_mean_square};
+pub use cell::CellError;
 pub use dataset::Dataset;
 pub(crate) use encoding::scale;
 pub use encoding::{
@@ -31,6 +33,6 @@ pub use schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
     Scaling, Schema,
 };
-pub use table::{BadCell, CellError, Column, Numbers, Table, TableBuilder};
+pub use table::{BadCell, Column, Numbers, Table, TableBuilder};
 pub use target::{BinaryTarget, CountTarget, NumericTarget, Target};
 pub use validate::SchemaError;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::validate::{self, SchemaError};
-use super::{Target, table::CellError};
+use super::Target;
+use super::cell::{CellError, parse_number};
 
 /// What ends the name of the 0/1 column that says where a numeric feature was missing.
 const MISSING_SUFFIX: &str = "__missing";
@@ -17,9 +17,9 @@ pub(super) const MISSING_LEVEL: &str = "__missing__";
 /// A schema is valid by construction: names are unique, bases are levels, constants are finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
-    features: Vec<Feature>,
-    target: Target,
-    offset: Option<Offset>,
+    pub(super) features: Vec<Feature>,
+    pub(super) target: Target,
+    pub(super) offset: Option<Offset>,
 }
 
 /// A column of numbers that is added to the score of each row as it stands, with no coefficient:
@@ -123,29 +123,6 @@ pub enum CategoricalMissing {
 }
 
 impl Schema {
-    /// A schema of these features and this target.
-    ///
-    /// # Errors
-    /// When a name is empty or used twice, a level list or range is not one, a constant is not
-    /// finite, or two features would give an encoded column the same name.
-    pub fn new(features: Vec<Feature>, target: Target) -> Result<Self, SchemaError> {
-        Self::with_offset(features, target, None)
-    }
-
-    /// The same with a column that is added to the score.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new), and when the offset is also a feature or the target.
-    pub fn with_offset(
-        features: Vec<Feature>,
-        target: Target,
-        offset: Option<Offset>,
-    ) -> Result<Self, SchemaError> {
-        let schema = Self { features, target, offset };
-        validate::schema(&schema)?;
-        Ok(schema)
-    }
-
     /// The features, in the order of the study.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
@@ -271,20 +248,6 @@ impl Categorical {
         found
             .map(|(index, _)| Some(index))
             .ok_or_else(|| CellError::UnknownLevel { levels: self.levels.clone() })
-    }
-}
-
-/// Reads a finite number in `range`.
-pub(super) fn parse_number(cell: &str, range: Option<(f64, f64)>) -> Result<f64, CellError> {
-    let value: f64 = cell.parse().map_err(|_| CellError::NotANumber)?;
-    if !value.is_finite() {
-        return Err(CellError::NotFinite);
-    }
-    match range {
-        Some((low, high)) if value < low || value > high => {
-            Err(CellError::OutsideRange { low, high })
-        }
-        _ => Ok(value),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::parse_number;
-use super::table::CellError;
+use super::cell::{CellError, parse_number};
 
 /// The column to be predicted. It has no missing cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,15 +1,18 @@
 //! What makes a schema valid.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, MISSING_LEVEL, Numeric, NumericMissing,
-    Scaling, Schema,
+    Offset, Scaling, Schema,
 };
 use super::target::Target;
 
 /// The most levels that a categorical feature may have.
 const MAX_LEVELS: usize = 10_000;
+
+/// What a model calls its intercept.
+const INTERCEPT_NAMES: [&str; 2] = ["(intercept)", "(intercept, standardised)"];
 
 /// Why a schema is refused. Schemas are public, so the errors name everything.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -32,12 +35,27 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
-    /// Two features would give the same encoded column.
+    /// A name in the model file would stand for two features.
     #[error(
-        "two features give an encoded column the same name, {column:?}; rename one in the data"
+        "the features {first:?} and {second:?} would both have the name {column:?} in a model; rename one in the data"
     )]
     DuplicateEncodedColumn {
-        /// The encoded column.
+        /// The name: an encoded column, a base level, or a feature.
+        column: String,
+        /// The feature that has it first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A feature would be taken for the intercept.
+    #[error(
+        "the feature {feature:?} would have the name {column:?} in a model, which is the one of the intercept; \
+         rename the feature in the data"
+    )]
+    ReservedColumn {
+        /// The feature.
+        feature: String,
+        /// The name.
         column: String,
     },
     /// Fewer than two levels, so that nothing can vary.
@@ -134,12 +152,14 @@ impl SchemaError {
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         match self {
-            Self::SameClasses { .. } | Self::DuplicateEncodedColumn { .. } => None,
+            Self::SameClasses { .. } => None,
             Self::BadName { name } => Some(name),
             Self::DuplicateColumn { column }
             | Self::BadRange { column }
             | Self::NegativeCounts { column } => Some(column),
-            Self::LevelCount { feature, .. }
+            Self::DuplicateEncodedColumn { second: feature, .. }
+            | Self::ReservedColumn { feature, .. }
+            | Self::LevelCount { feature, .. }
             | Self::DuplicateLevel { feature, .. }
             | Self::ReservedLevel { feature }
             | Self::BaseNotALevel { feature, .. }
@@ -151,7 +171,32 @@ impl SchemaError {
     }
 }
 
-pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
+impl Schema {
+    /// A schema of these features and this target.
+    ///
+    /// # Errors
+    /// When a name is empty or used twice, a level list or range is not one, a constant is not
+    /// finite, or two features would give an encoded column the same name.
+    pub fn new(features: Vec<Feature>, target: Target) -> Result<Self, SchemaError> {
+        Self::with_offset(features, target, None)
+    }
+
+    /// The same with a column that is added to the score.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the offset is also a feature or the target.
+    pub fn with_offset(
+        features: Vec<Feature>,
+        target: Target,
+        offset: Option<Offset>,
+    ) -> Result<Self, SchemaError> {
+        let schema = Self { features, target, offset };
+        self::schema(&schema)?;
+        Ok(schema)
+    }
+}
+
+fn schema(schema: &Schema) -> Result<(), SchemaError> {
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
     if let Some(offset) = schema.offset() {
@@ -167,10 +212,27 @@ pub(super) fn schema(schema: &Schema) -> Result<(), SchemaError> {
             return Err(SchemaError::DuplicateColumn { column: each.name.clone() });
         }
     }
-    let mut encoded = HashSet::new();
-    for column in schema.columns() {
-        if !encoded.insert(column.clone()) {
-            return Err(SchemaError::DuplicateEncodedColumn { column });
+    names_in_a_model(schema.features())
+}
+
+/// Every name that a reader of a model file may look for belongs to one feature: the encoded columns,
+/// the base levels, and the features as the data file has them.
+fn names_in_a_model(features: &[Feature]) -> Result<(), SchemaError> {
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for feature in features {
+        let mut names = feature.columns();
+        if let FeatureKind::Categorical(categorical) = &feature.kind {
+            names.push(format!("{}={}", feature.name, categorical.base));
+            names.push(feature.name.clone());
+        }
+        for column in names {
+            if INTERCEPT_NAMES.contains(&column.as_str()) {
+                return Err(SchemaError::ReservedColumn { feature: feature.name.clone(), column });
+            }
+            if let Some(first) = owners.insert(column.clone(), &feature.name) {
+                let (first, second) = (first.to_owned(), feature.name.clone());
+                return Err(SchemaError::DuplicateEncodedColumn { column, first, second });
+            }
         }
     }
     Ok(())
@@ -276,102 +338,4 @@ fn name(name: &str) -> Result<(), SchemaError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::testing::{categorical, numeric, schema};
-    use crate::data::{CountTarget, Offset};
-
-    #[test]
-    fn each_rule_has_its_error() {
-        let joint = |name: &str| numeric(name, NumericMissing::Mean, Scaling::Joint);
-        // Whether a model needs features is for the model to say.
-        assert!(schema(vec![]).is_ok());
-        assert!(matches!(schema(vec![joint("")]), Err(SchemaError::BadName { .. })));
-        assert!(matches!(
-            schema(vec![joint("a"), joint("a")]),
-            Err(SchemaError::DuplicateColumn { column }) if column == "a"
-        ));
-        assert!(matches!(
-            schema(vec![joint("Status")]),
-            Err(SchemaError::DuplicateColumn { column }) if column == "Status"
-        ));
-        assert!(matches!(
-            schema(vec![joint("H=b"), categorical("H", &["a", "b"], "a")]),
-            Err(SchemaError::DuplicateEncodedColumn { column }) if column == "H=b"
-        ));
-        assert!(matches!(
-            schema(vec![categorical("H", &["a"], "a")]),
-            Err(SchemaError::LevelCount { count: 1, .. })
-        ));
-        assert!(matches!(
-            schema(vec![categorical("H", &["a", "a"], "a")]),
-            Err(SchemaError::DuplicateLevel { .. })
-        ));
-        assert!(matches!(
-            schema(vec![categorical("H", &["a", "b"], "c")]),
-            Err(SchemaError::BaseNotALevel { .. })
-        ));
-        assert!(matches!(
-            schema(vec![numeric("a", NumericMissing::Mean, Scaling::None)]),
-            Err(SchemaError::MeanWithoutScale { .. })
-        ));
-        let constants = Scaling::Constants { mean: 0.0, std: 0.0 };
-        assert!(matches!(
-            schema(vec![numeric("a", NumericMissing::Mean, constants)]),
-            Err(SchemaError::BadConstant { positive: true, .. })
-        ));
-        assert!(matches!(
-            schema(vec![numeric("a", NumericMissing::Value(f64::NAN), Scaling::None)]),
-            Err(SchemaError::BadConstant { positive: false, .. })
-        ));
-    }
-
-    #[test]
-    fn target_and_offset_have_ranges_and_names_of_their_own() {
-        let new = |low: f64, offset: &str, range| {
-            let feature = numeric("a", NumericMissing::Mean, Scaling::Joint);
-            let target = Target::Count(CountTarget { column: "y".into(), range: (low, 9.0) });
-            let offset = Offset { column: offset.into(), range };
-            Schema::with_offset(vec![feature], target, Some(offset)).map(drop)
-        };
-        assert_eq!(new(0.0, "b", (-1.0, 1.0)), Ok(()));
-        assert_eq!(
-            new(-1.0, "b", (-1.0, 1.0)),
-            Err(SchemaError::NegativeCounts { column: "y".into() })
-        );
-        assert!(matches!(new(9.0, "b", (-1.0, 1.0)), Err(SchemaError::BadRange { .. })));
-        assert!(matches!(new(0.0, "b", (1.0, 1.0)), Err(SchemaError::BadRange { .. })));
-        for column in ["a", "y"] {
-            let duplicate = SchemaError::DuplicateColumn { column: column.into() };
-            assert_eq!(new(0.0, column, (-1.0, 1.0)), Err(duplicate));
-        }
-        assert!(matches!(new(0.0, " b", (-1.0, 1.0)), Err(SchemaError::BadName { .. })));
-    }
-
-    #[test]
-    fn numeric_rules_must_fit_together() {
-        let with = |range, missing, indicator| Feature {
-            name: "a".into(),
-            kind: FeatureKind::Numeric(Numeric {
-                range,
-                missing,
-                indicator,
-                scale: Scaling::Joint,
-            }),
-        };
-        for range in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
-            assert!(matches!(
-                schema(vec![with(Some(range), NumericMissing::Mean, false)]),
-                Err(SchemaError::BadRange { .. })
-            ));
-        }
-        assert!(matches!(
-            schema(vec![with(Some((0.0, 1.0)), NumericMissing::Value(-1.0), false)]),
-            Err(SchemaError::FillOutsideRange { .. })
-        ));
-        assert!(matches!(
-            schema(vec![with(None, NumericMissing::Refuse, true)]),
-            Err(SchemaError::IndicatorWithoutMissing { .. })
-        ));
-    }
-}
+mod tests;

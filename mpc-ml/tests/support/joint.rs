@@ -18,11 +18,14 @@ pub struct Joint {
     pub settings: GlmSettings,
     pub data: Vec<Rows>,
     pub offsets: Vec<Vec<f64>>,
+    pub weights: Vec<Vec<f64>>,
+    pub groups: Vec<Vec<u64>>,
 }
 
 impl Joint {
     pub fn new(settings: GlmSettings, data: Vec<Rows>) -> Self {
-        Self { settings, data, offsets: Vec::new() }
+        let (offsets, weights, groups) = (Vec::new(), Vec::new(), Vec::new());
+        Self { settings, data, offsets, weights, groups }
     }
 
     pub fn facts(&self, origin: Origin) -> Facts {
@@ -41,6 +44,10 @@ impl Joint {
         if !self.offsets.is_empty() {
             facts.offset = Some((-64.0, 64.0));
         }
+        if !self.weights.is_empty() {
+            facts.weights = Some(8.0);
+        }
+        facts.groups = !self.groups.is_empty();
         facts
     }
 
@@ -65,6 +72,12 @@ impl Joint {
             let mut data = Dataset::from(self.data[me].clone());
             if let Some(offsets) = self.offsets.get(me) {
                 data = data.with_offset(offsets.as_slice().into())?;
+            }
+            if let Some(weights) = self.weights.get(me) {
+                data = data.with_weights(weights.as_slice().into())?;
+            }
+            if let Some(groups) = self.groups.get(me) {
+                data = data.with_ids(groups.as_slice().into())?;
             }
             session.meter().enter("fit");
             let mut progress = |_| {};
@@ -99,10 +112,22 @@ pub fn reference(joint: &Joint) -> clear::Fit {
 }
 
 pub fn try_reference(joint: &Joint) -> Result<clear::Fit, clear::NoFit> {
+    with_pooled(joint, clear::fit)
+}
+
+/// Robust standard errors of the pooled rows.
+pub fn robust(joint: &Joint, exact: &clear::Fit, kind: clear::Robust<'_>) -> Vec<f64> {
+    let order = exact.coefficients.len();
+    let covariance = with_pooled(joint, |data| exact.robust(data, kind));
+    (0..order).map(|j| covariance[j * (order + 1)].sqrt()).collect()
+}
+
+fn with_pooled<T>(joint: &Joint, then: impl FnOnce(&clear::Data<'_>) -> T) -> T {
     let x: Vec<f64> = joint.data.iter().flat_map(|rows| rows.x().to_vec()).collect();
     let target: Vec<f64> = joint.data.iter().flat_map(|rows| rows.y().to_vec()).collect();
     let offsets = joint.offsets.concat();
-    clear::fit(&clear::Data {
+    let weights = joint.weights.concat();
+    then(&clear::Data {
         family: match joint.settings.family {
             Family::Logistic => clear::Family::Logistic,
             Family::Poisson => clear::Family::Poisson,
@@ -112,7 +137,7 @@ pub fn try_reference(joint: &Joint) -> Result<clear::Fit, clear::NoFit> {
         intercept: joint.settings.intercept,
         target: &target,
         offsets: &offsets,
-        weights: &[],
+        weights: &weights,
         l2: joint.settings.l2,
     })
 }

@@ -1,17 +1,18 @@
 //! `party dealer`
 
 use std::path::Path;
+use std::time::Duration;
 
 use mpc_core::correlations::dealer::serve;
-use mpc_core::{Outputs, Session, SessionOptions};
+use mpc_core::{Outputs, SessionOptions};
 use mpc_net::Transport;
-use mpc_net::quic::{self, DealerOptions, QuicTransport};
+use mpc_net::quic::{self, DealerOptions, Observer, QuicTransport};
 use serde_json::json;
 
 use crate::cli::Dealer;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::node::{give_up, link_settings, observer, pinned, say, until_stopped};
+use crate::node::{Closing, StopSignal, establish, give_up, link_settings, observer, pinned, say};
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
 
@@ -39,17 +40,15 @@ async fn serve_all(
     listening.link = link_settings(settings);
     let parties = settings.peers.iter().map(pinned).collect();
     let mut dealer = quic::Dealer::listen(identity.key(), parties, listening)?;
+    let mut stop = StopSignal::install()?;
+    let (observer, limit) = (observer(), settings.network.silence_timeout);
     let mut served = 0u64;
     loop {
-        let result = match until_stopped(one_study(&mut dealer)).await {
-            // Stopping is how a dealer ends.
-            Err(_) if !once => return Ok(report(served)),
-            Err(stopped) => return Err(stopped.into()),
-            Ok(result) => result,
-        };
-        match result {
+        match one_study(&mut dealer, &observer, limit, &mut stop).await {
             Ok(()) => served += 1,
             Err(failure) if once => return Err(failure),
+            // Stopping is how a dealer ends.
+            Err(failure) if failure.exit == Exit::Stopped => return Ok(report(served)),
             Err(failure) => say(&format!("this study ended early: {}", failure.what)),
         }
         if once {
@@ -58,39 +57,42 @@ async fn serve_all(
     }
 }
 
-async fn one_study(dealer: &mut quic::Dealer) -> Result<(), Failure> {
-    let (transport, context) = dealer.next_study(&observer()).await?;
+async fn one_study(
+    dealer: &mut quic::Dealer,
+    observer: &Observer,
+    limit: Duration,
+    stop: &mut StopSignal,
+) -> Result<(), Failure> {
+    let stopped = async { stop.stopped().await.into() };
+    let (transport, context) = dealer.next_study_until(observer, stopped).await?;
     let name: String = context[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     say(&format!("dealing for the study {name}"));
-    let result = deal(transport, context).await;
+    let result = deal(transport, context, limit, stop).await;
     if result.is_ok() {
         say(&format!("the study {name} is complete"));
     }
     result
 }
 
-async fn deal(transport: QuicTransport, context: [u8; 32]) -> Result<(), Failure> {
+async fn deal(
+    transport: QuicTransport,
+    context: [u8; 32],
+    limit: Duration,
+    stop: &mut StopSignal,
+) -> Result<(), Failure> {
     let parties = transport.nodes() - 1;
     let options = SessionOptions { parties, context, outputs: Outputs::none() };
-    let linger = transport.linger();
-    let mut session = match Session::establish(Box::new(transport), options).await {
-        Ok(session) => session,
-        Err(error) => {
-            let failure = error.into();
-            give_up(None, linger, &failure).await;
-            return Err(failure);
-        }
+    let (mut session, linger) = establish(transport, options, stop).await?;
+    let served = match stop.until(serve(&mut session)).await {
+        Ok(served) => served.map_err(Failure::from),
+        Err(stopped) => Err(stopped.into()),
     };
-    if let Err(error) = serve(&mut session).await {
-        let failure = error.into();
-        give_up(Some(&session), linger, &failure).await;
+    if let Err(failure) = served {
+        give_up(&session, linger, &failure).await;
         return Err(failure);
     }
-    let finished = session.finish().await.map_err(Failure::from);
-    if let Err(failure) = &finished {
-        give_up(None, linger, failure).await;
-    }
-    finished
+    // The parties have all that they need, and little left to do.
+    Closing::new(session, linger, limit).wait(stop).await
 }
 
 fn report(served: u64) -> Report {

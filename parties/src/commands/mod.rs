@@ -5,28 +5,29 @@ mod fingerprint;
 mod init;
 mod peer;
 mod predict;
+mod recover;
 mod study;
 mod train;
 
 use crate::cli::{Cli, Command, PeerCommand, StudyCommand};
 use crate::exit::{Exit, Failure};
-use crate::output::Report;
+use crate::output::print;
 
-/// Runs a command.
-///
-/// # Errors
-/// What went wrong, for a person.
-pub fn run(cli: &Cli) -> Result<Report, Failure> {
-    let config = &cli.global.config;
-    match &cli.command {
+/// Runs a command and prints its result, or what went wrong.
+#[must_use]
+pub fn run(cli: &Cli) -> Exit {
+    let (config, as_json) = (&cli.global.config, cli.global.json);
+    let result = match &cli.command {
         Command::Init(options) => init::run(options),
         Command::Fingerprint => fingerprint::run(config),
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
-        Command::Train(options) => train::run(config, options),
+        Command::Train(options) => return train::run(config, options, as_json),
+        Command::Recover(options) => recover::run(config, options),
         Command::Predict(options) => predict::run(options),
         Command::Dealer(options) => dealer::run(config, options),
-    }
+    };
+    print(&result, as_json)
 }
 
 /// The runtime of a node: one thread for the network and the protocol together, because a small

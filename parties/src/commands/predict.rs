@@ -1,5 +1,7 @@
 //! `party predict`
 
+use std::path::{Path, PathBuf};
+
 use mpc_ml::artifact::{Model, ModelKind};
 use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
@@ -8,19 +10,25 @@ use crate::cli::Predict;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
 use crate::input;
-use crate::output::{Report, create, exists};
+use crate::output::{Report, check_writable, create};
 
 pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
     // Before the work, not after it.
-    if let Some(out) = options.out.as_ref().filter(|out| out.symlink_metadata().is_ok()) {
-        return Err(exists(out));
+    if let Some(out) = &options.out {
+        check_writable(out)?;
     }
-    let bytes = input::read(&options.model).map_err(|error| {
+    let path = one_model(&options.model)?;
+    let bytes = input::read(path).map_err(|error| {
         let what = format!("the model cannot be read: {error}");
-        Failure::new(Exit::LocalInput, what).in_file(&options.model)
+        let failure = Failure::new(Exit::LocalInput, what).in_file(path);
+        // A shell passes a pattern on as it stands when there is no such file.
+        if path.as_os_str().as_encoded_bytes().contains(&b'*') {
+            failure.advise("no file fits this pattern; has a training come to its end here?")
+        } else {
+            failure
+        }
     })?;
-    let model =
-        Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(&options.model))?;
+    let model = Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))?;
     let read_options = ReadOptions {
         id_column: options.id_column.clone(),
         with_target: options.evaluate,
@@ -47,6 +55,21 @@ pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
         }),
         text: written.unwrap_or(csv),
     })
+}
+
+/// The model, of which a pattern such as `state/*/model.json` may have named several.
+fn one_model(models: &[PathBuf]) -> Result<&Path, Failure> {
+    match models {
+        [one] => Ok(one),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|path| path.display().to_string()).collect();
+            let what = format!("--model names {} models, and one is used", names.len());
+            Err(Failure::new(Exit::Usage, what)
+                .at(names.join(", "))
+                .advise("name the one to use; each stands in the folder of its study"))
+        }
+    }
 }
 
 fn evaluate(

@@ -3,12 +3,37 @@
 use std::path::Path;
 
 use crate::cli::Train;
-use crate::exit::Failure;
-use crate::node::{Participant, terminal};
-use crate::output::Report;
+use crate::exit::{Exit, Failure};
+use crate::node::{Closing, Event, Events, Finished, Participant, StopSignal, terminal};
+use crate::output::print;
 use crate::settings::Overrides;
 
-pub(super) fn run(config: &Path, options: &Train) -> Result<Report, Failure> {
+/// Trains, and prints the result before the wait for the others: whatever becomes of them, it is
+/// complete.
+pub(super) fn run(config: &Path, options: &Train, as_json: bool) -> Exit {
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(failure) => return print(&Err(failure), as_json),
+    };
+    let events = terminal();
+    runtime.block_on(async {
+        let (finished, closing, mut stop) = match train(config, options, &events).await {
+            Ok(trained) => trained,
+            Err(failure) => return print(&Err(failure), as_json),
+        };
+        let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
+        if let Err(failure) = closing.wait(&mut stop).await {
+            events(Event::Note(format!("{}; the result here is complete", failure.what)));
+        }
+        exit
+    })
+}
+
+async fn train(
+    config: &Path,
+    options: &Train,
+    events: &Events,
+) -> Result<(Finished, Closing, StopSignal), Failure> {
     let overrides = Overrides { listen: options.listen, data: options.data.clone() };
     let participant = Participant::prepare(
         &options.study,
@@ -17,6 +42,8 @@ pub(super) fn run(config: &Path, options: &Train) -> Result<Report, Failure> {
         options.out.as_deref(),
         options.show_values,
     )?;
-    let finished = super::runtime()?.block_on(participant.run(&terminal()))?;
-    Ok(finished.report())
+    // Until here a signal ends the process at once, and nobody waits for it.
+    let mut stop = StopSignal::install()?;
+    let (finished, closing) = participant.run(events, &mut stop).await?;
+    Ok((finished, closing, stop))
 }

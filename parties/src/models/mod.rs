@@ -27,8 +27,14 @@ use toml::de::ValueDeserializer;
 use entry::Entry;
 
 /// The models. One line each.
-pub const MODELS: &[&dyn Registered] =
-    &[&Entry::<Linear>::NEW, &Entry::<Mean>::NEW, &Entry::<Glm>::NEW, &Entry::<Sgd>::NEW];
+pub const MODELS: &[&dyn Registered] = &[
+    // linear
+    &Entry::<Linear>::NEW,
+    &Entry::<Mean>::NEW,
+    // logistic, Poisson
+    &Entry::<Glm>::NEW,
+    &Entry::<Sgd>::NEW,
+];
 
 /// Work of one node, on the one thread that a session lives on.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;

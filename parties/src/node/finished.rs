@@ -6,6 +6,7 @@ use mpc_ml::artifact::{CoefficientTest, FitStatistics, JointTest, Model};
 use serde_json::json;
 
 use super::{Receipt, StudyFolder};
+use crate::exit::Failure;
 use crate::output::Report;
 
 /// The confidence of the intervals that are printed.
@@ -19,6 +20,8 @@ pub struct Finished {
     pub receipt: Receipt,
     /// Where the files are.
     pub folder: StudyFolder,
+    /// Whether the copy of the model that the operator wanted could be written.
+    pub copy: Result<(), Failure>,
     /// What all recipients of the model should know about it.
     pub warnings: Vec<String>,
     /// What concerns this party alone.

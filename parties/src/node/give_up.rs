@@ -1,15 +1,44 @@
-//! How a node leaves a study that failed.
+//! How nodes part: in good order, or with a word to the others about why not.
 
 use std::time::Duration;
 
-use mpc_core::Session;
-use mpc_net::quic::Linger;
+use mpc_core::{Session, SessionOptions};
+use mpc_net::quic::{Linger, QuicTransport};
 use mpc_net::{Abort, AbortCode};
 
+use super::StopSignal;
 use crate::exit::{Exit, Failure};
 
 /// How long the last packets may take to reach the peers.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Agrees on a session with the nodes that have met; the peers are told when that fails here.
+///
+/// # Errors
+/// As [`Session::establish`], and when the operator stops the node.
+pub async fn establish(
+    transport: QuicTransport,
+    options: SessionOptions,
+    stop: &mut StopSignal,
+) -> Result<(Session, Linger), Failure> {
+    let linger = transport.linger();
+    let mut establishing = Box::pin(Session::establish(Box::new(transport), options));
+    let failure = tokio::select! {
+        biased;
+        stopped = stop.stopped() => {
+            // Before the transport is dropped, which says no more than that it is gone.
+            linger.abort(&stopped.into());
+            Failure::from(stopped)
+        }
+        established = &mut establishing => match established {
+            Ok(session) => return Ok((session, linger)),
+            Err(error) => error.into(),
+        },
+    };
+    drop(establishing);
+    linger.wait(LAST_WORDS).await;
+    Err(failure)
+}
 
 /// Waits, after a failure that all parties see alike, until each of them has seen it: a node that
 /// closed its connections at once could take the messages with it from which another one is about
@@ -20,19 +49,53 @@ pub(super) async fn refuse_together(session: &mut Session) {
     }
 }
 
-/// Tells the peers why this node gives up, and waits until they have heard it. Without a session
-/// they are told nothing more than the transport told them.
-pub async fn give_up(session: Option<&Session>, linger: Linger, failure: &Failure) {
-    if let Some(session) = session {
-        session.abort(abort_for(failure));
-    }
+/// Tells the peers why this node gives up, and waits until they have heard it.
+pub async fn give_up(session: &Session, linger: Linger, failure: &Failure) {
+    leave(session, linger, abort_for(failure)).await;
+}
+
+/// Tells the peers `reason`, and waits until they have heard it.
+pub(super) async fn leave(session: &Session, linger: Linger, reason: Abort) {
+    session.abort(reason);
     linger.wait(LAST_WORDS).await;
 }
 
+/// The end of a study at a node whose part is done: it waits for the others, but none of them can
+/// take anything away any more.
+#[must_use = "the others are told that this node is gone when this is dropped"]
+pub struct Closing {
+    session: Session,
+    linger: Linger,
+    /// How long a peer may take.
+    limit: Duration,
+}
+
+impl Closing {
+    /// The end of a session in which this node has nothing left to do; a peer may take `limit`.
+    pub fn new(session: Session, linger: Linger, limit: Duration) -> Self {
+        Self { session, linger, limit }
+    }
+
+    /// Waits until all nodes are done, one is lost or takes too long, or the operator has enough.
+    ///
+    /// # Errors
+    /// Why not all are done, in a sentence. What this node has stays complete.
+    pub async fn wait(self, stop: &mut StopSignal) -> Result<(), Failure> {
+        let finished = match stop.until(self.session.finish_within(self.limit)).await {
+            Ok(finished) => finished.map_err(Failure::from),
+            Err(stopped) => Err(stopped.into()),
+        };
+        if finished.is_err() {
+            self.linger.wait(LAST_WORDS).await;
+        }
+        finished
+    }
+}
+
 /// What the peers are told when this node fails: the class, and never a word about the data.
-fn abort_for(failure: &Failure) -> Abort {
+pub(super) fn abort_for(failure: &Failure) -> Abort {
     let (code, reason) = match failure.exit {
-        Exit::Stopped => (AbortCode::Stopped, "its operator stopped it"),
+        Exit::Stopped => return super::Stopped.into(),
         Exit::LocalInput => (AbortCode::LocalInput, "its own data or files do not fit the study"),
         Exit::PeerMisbehaved | Exit::PeerLost => {
             let code = if failure.exit == Exit::PeerLost {

@@ -8,6 +8,7 @@ use mpc_net::quic::{LinkSettings, Mtu, Peer, Roster};
 use super::OwnSide;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
+use crate::name::PartyName;
 use crate::settings::{self, LinkProfile, Settings};
 use crate::study::{Correlations, Study};
 
@@ -31,6 +32,30 @@ pub fn link_settings(settings: &Settings) -> LinkSettings {
     LinkSettings { mtu, ..LinkSettings::default() }
 }
 
+fn unknown(who: &str, command: String, config: &Path) -> Failure {
+    Failure::new(Exit::Configuration, format!("{who} is not known to this node"))
+        .in_file(config)
+        .advise(command)
+}
+
+/// These parties as the network takes them, this node among them.
+fn parties<'a>(
+    names: impl Iterator<Item = &'a PartyName>,
+    settings: &Settings,
+    identity: &Identity,
+    config: &Path,
+) -> Result<Vec<Peer>, Failure> {
+    let peer = |name: &PartyName| {
+        if *name == settings.identity.name {
+            let key = identity.fingerprint();
+            return Ok(Peer { name: name.to_string(), address: None, key });
+        }
+        let command = || format!("party peer add {name} ADDRESS FINGERPRINT");
+        settings.peer(name).map(pinned).ok_or_else(|| unknown(name.as_str(), command(), config))
+    };
+    names.map(peer).collect()
+}
+
 /// The nodes of a study in its order, a dealer last.
 pub(super) fn roster(
     side: &OwnSide,
@@ -38,32 +63,35 @@ pub(super) fn roster(
     config: &Path,
 ) -> Result<Roster, Failure> {
     let OwnSide { study, settings, place: me, .. } = side;
-    let unknown = |who: &str, command: String| {
-        Failure::new(Exit::Configuration, format!("{who} is not known to this node"))
-            .in_file(config)
-            .advise(command)
-    };
-    let mut nodes = Vec::with_capacity(study.parties().len() + 1);
-    for (index, name) in study.parties().iter().enumerate() {
-        if index == *me {
-            let key = identity.fingerprint();
-            nodes.push(Peer { name: name.to_string(), address: None, key });
-            continue;
-        }
-        let peer = settings.peer(name).ok_or_else(|| {
-            unknown(name.as_str(), format!("party peer add {name} ADDRESS FINGERPRINT"))
-        })?;
-        nodes.push(pinned(peer));
-    }
+    let mut nodes = parties(study.parties().iter(), settings, identity, config)?;
     let dealer = study.security().correlations == Correlations::Dealer;
     if dealer {
         let peer = settings.dealer.as_ref().ok_or_else(|| {
             let command = "party peer add --dealer NAME ADDRESS FINGERPRINT".to_owned();
-            unknown("the dealer", command)
+            unknown("the dealer", command, config)
         })?;
         nodes.push(pinned(peer));
     }
     Ok(Roster { me: PartyId::from_index(*me), nodes, dealer })
+}
+
+/// Those who receive the model of a study, in its order.
+pub(super) fn recipients(
+    study: &Study,
+    settings: &Settings,
+    identity: &Identity,
+    config: &Path,
+) -> Result<Roster, Failure> {
+    let refused = |what: &str| Err(Failure::new(Exit::Configuration, what));
+    let recipients = study.receivers();
+    let Some(me) = recipients.iter().position(|name| *name == settings.identity.name) else {
+        return refused("the study names other parties as recipients of its model");
+    };
+    if recipients.len() < 2 {
+        return refused("nobody else receives the model of this study");
+    }
+    let nodes = parties(recipients.iter(), settings, identity, config)?;
+    Ok(Roster { me: PartyId::from_index(me), nodes, dealer: false })
 }
 
 /// The digest that all nodes must agree on: the study, and every node's key in its place.

@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mpc_core::correlations::Production;
 use mpc_net::quic::{JoinEvent, Observer};
 
+use super::strangers::Strangers;
 use super::{Event, Events};
 
 /// Prints one line to standard error.
@@ -44,6 +45,7 @@ pub fn terminal() -> Events {
 #[must_use]
 pub fn observer() -> Observer {
     let last: Mutex<Option<(Vec<String>, Instant)>> = Mutex::default();
+    let strangers: Mutex<Strangers> = Mutex::default();
     Arc::new(move |event| match event {
         JoinEvent::Listening { address } => say(&format!("listening on {address} (UDP)")),
         JoinEvent::Waiting { missing, left } => {
@@ -66,10 +68,20 @@ pub fn observer() -> Observer {
         JoinEvent::Unreachable { peer, address, detail } => {
             tracing::info!(peer, address, detail, "not reachable yet");
         }
-        JoinEvent::UnknownKey { key, address } => say(&format!(
-            "warning: a node at {address} tried to join with the key {key}, which is not pinned \
-             here; if it is one of the parties, check its fingerprint in party.toml"
-        )),
+        JoinEvent::UnknownKey { key, address } => {
+            let mut strangers = strangers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(hidden) = strangers.tell(Instant::now()) {
+                let more = match hidden {
+                    0 => String::new(),
+                    hidden => format!(" ({hidden} more such attempts since the last line)"),
+                };
+                say(&format!(
+                    "warning: a node at {address} tried to join with the key {key}, which is not \
+                     pinned here; if it is one of the parties, check its fingerprint in \
+                     party.toml{more}"
+                ));
+            }
+        }
         JoinEvent::Refused { error } => say(&format!("refused: {error}")),
         _ => {}
     })

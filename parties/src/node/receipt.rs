@@ -40,6 +40,9 @@ pub struct Receipt {
     pub sigmoid_error: Option<(f64, f64)>,
     /// What was revealed, to whom.
     pub revealed: Vec<Revealed>,
+    /// How many runs of this study there were on this party's rows, this one included. Each may have
+    /// revealed its joint statistics and checks.
+    pub runs: u32,
     /// Seconds since 1970 when the nodes had met.
     pub started: u64,
     /// Rounds, bytes and time of each phase.

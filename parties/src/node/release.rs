@@ -1,21 +1,22 @@
 //! What a study leaves on disk, and the rule that it is released once.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
-use mpc_ml::data::JointColumn;
-use ring::digest::{Context, SHA256};
-use zeroize::Zeroizing;
 
+use super::rows_digest::{BoundRows, Record};
+use super::state::make_private;
 use crate::exit::{Exit, Failure};
-use crate::output::{create, exists};
+use crate::output::{check_writable, create, remove_leftovers, replace};
 use crate::study::StudyDigest;
 
-/// How the files begin that hold what was sent of an output.
+/// How the files begin that hold what was sent of the result.
 const RELEASED: &str = "released-";
-/// The outputs that may be revealed again of the same rows.
-const STATISTICS: [&str; 2] = [mpc_ml::standardise::MEANS, mpc_ml::standardise::DEVIATIONS];
+/// How those begin that hold what was sent of joint statistics and checks, which may be revealed
+/// again of the same rows.
+const INTERIM: &str = "interim-";
 
 /// The folder of one study in the state directory.
 #[derive(Clone, Debug)]
@@ -29,82 +30,101 @@ impl StudyFolder {
         Self(state.join(name))
     }
 
-    /// Makes the folder, and sees to it that nothing of the study was released before but the joint
-    /// statistics, which have a rule of their own.
+    /// Makes the folder, and sees to it that nothing of the study's result was released before, and
+    /// that the results can be written. What a killed run left is removed.
     ///
     /// # Errors
     /// [`Exit::Exists`] when this node has already sent its part of the result.
     pub fn open(&self) -> Result<(), Failure> {
-        if self.has_released_results() {
+        self.make()?;
+        let released = self.records(RELEASED).map_err(|error| self.unusable(&error))?;
+        if !released.is_empty() {
             let refused = |what, advice| {
                 Err(Failure::new(Exit::Exists, what).in_file(&self.0).advise(advice))
             };
-            if self.receipt().exists() {
+            if self.receipt().exists() || self.model().exists() {
                 return refused(
                     "this study was released before, and a study is released once: a second run \
                      would reveal a second rounding of the same result",
-                    "use the model in this folder; for another training agree with the other \
+                    "use the model in this folder; if another party lost its own, run `party recover` at \
+                     all that receive it; for another training agree with the other \
                      parties on a study with another title or seed",
                 );
             }
             return refused(
-                "an earlier run of this study began to reveal its results and did not come to an \
+                "an earlier run of this study began to reveal its result and did not come to an \
                  end; what it revealed is not revealed again",
-                "agree with the other parties on a study with another title, or with other settings \
-                 if it was refused",
+                "if another party has the model, run `party recover` at all that receive it; if none \
+                 has it, agree on a study with another title",
             );
         }
-        fs::create_dir_all(&self.0).map_err(|error| {
-            let what = format!("the folder of the study cannot be made: {error}");
-            Failure::new(Exit::Configuration, what).in_file(&self.0)
-        })?;
-        Ok(())
+        check_writable(&self.model())?;
+        check_writable(&self.receipt())
     }
 
-    /// Binds the joint statistics of this study to these rows. A run that ended after its
-    /// statistics may be repeated on the same rows, where they are the same again; on other rows
-    /// the difference would tell what changed.
+    /// Makes the folder, and removes what a killed run left.
+    pub(super) fn make(&self) -> Result<(), Failure> {
+        make_private(&self.0)
+            .and_then(|()| remove_leftovers(&self.0))
+            .map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &io::Error) -> Failure {
+        let what = format!("the folder of the study cannot be used: {error}");
+        Failure::new(Exit::Configuration, what).in_file(&self.0)
+    }
+
+    /// Binds this study to the rows it is run on (docs/protocols.md 0, Restart). A run that ended
+    /// after it revealed joint statistics or checks may be repeated on the same rows; on other rows
+    /// the difference would tell what changed. Gives the number of runs on these rows that came so
+    /// far, this one included.
     ///
     /// # Errors
-    /// [`Exit::Exists`] when the statistics of other rows were revealed before.
-    pub fn bind_statistics(&self, columns: &[JointColumn<'_>], rows: usize) -> Result<(), Failure> {
-        let path = self.0.join("statistics-of.bin");
-        let digest = digest_of(columns, rows);
-        match fs::read(&path) {
-            Ok(before) if before == digest => {}
-            Ok(_) => {
-                return Err(Failure::new(
-                    Exit::Exists,
-                    "the joint statistics of this study were revealed before, on other rows; the \
-                     difference would tell what changed",
-                )
-                .in_file(&path)
-                .advise(
-                    "use the rows of the first run, or agree with the other parties on a new study",
-                ));
+    /// [`Exit::Exists`] when something was revealed about other rows before.
+    pub fn bind_rows(&self, rows: &BoundRows<'_>) -> Result<u32, Failure> {
+        let path = self.0.join("rows.bin");
+        let failed = |error: &io::Error| {
+            let what = format!("the record of earlier runs cannot be used: {error}");
+            Failure::new(Exit::Configuration, what).in_file(&path)
+        };
+        let interim = self.records(INTERIM).map_err(|error| failed(&error))?;
+        let revealed = !interim.is_empty();
+        let record = match fs::read(&path) {
+            Ok(bytes) => {
+                let record = match Record::parse(&bytes) {
+                    Some(before) if rows.fit(&before) => before.once_more(revealed),
+                    Some(before) if !before.revealed && !revealed => rows.record()?,
+                    _ => return Err(other_rows(&path)),
+                };
+                replace(&path, &record.to_bytes())?;
+                record
             }
-            Err(_) => create(&path, &digest)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let record = rows.record()?;
+                create(&path, &record.to_bytes())?;
+                record
+            }
+            Err(error) => return Err(failed(&error)),
+        };
+        // Only now, when the record says that they were there.
+        for file in interim {
+            fs::remove_file(file).map_err(|error| failed(&error))?;
         }
-        for label in STATISTICS {
-            let _ = fs::remove_file(self.message(label));
-        }
-        Ok(())
+        Ok(record.runs)
     }
 
-    /// Whether this node has sent its part of any output but the joint statistics.
-    fn has_released_results(&self) -> bool {
-        let statistics = STATISTICS.map(|label| self.message(label));
-        let Ok(files) = fs::read_dir(&self.0) else { return false };
-        files.flatten().map(|file| file.path()).any(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(RELEASED) && !statistics.contains(&path)
-        })
+    /// Where a session records what it reveals; `repeatable` are the outputs that a run on the same
+    /// rows may reveal again, and all others belong to the result.
+    #[must_use]
+    pub fn log(&self, repeatable: &[&str]) -> FolderLog {
+        let repeatable = repeatable.iter().map(ToString::to_string).collect();
+        FolderLog { folder: self.clone(), repeatable }
     }
 
     /// Whether this node has sent its part of an output.
     #[must_use]
     pub fn has_released(&self, label: &str) -> bool {
-        self.message(label).exists()
+        [RELEASED, INTERIM].iter().any(|kind| self.message(kind, label).exists())
     }
 
     /// Where `model.json` goes.
@@ -119,42 +139,125 @@ impl StudyFolder {
         self.0.join("receipt.json")
     }
 
-    /// Where the message of a release is kept.
-    fn message(&self, label: &str) -> PathBuf {
-        self.0.join(format!("{RELEASED}{}.bin", label.replace(' ', "-")))
+    /// Where the message that reveals an output is kept.
+    fn message(&self, kind: &str, label: &str) -> PathBuf {
+        self.0.join(format!("{kind}{}.bin", label.replace(' ', "-")))
     }
 
-    /// Fails early where a result would be overwritten.
-    pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
-        if path.symlink_metadata().is_ok() { Err(exists(path)) } else { Ok(()) }
-    }
-}
-
-/// A digest of what this party puts into the statistics. Stays in the state directory, and is no
-/// part of the protocol: SHA-256, which processors have instructions for, since this goes through
-/// all rows.
-fn digest_of(columns: &[JointColumn<'_>], rows: usize) -> [u8; 32] {
-    let mut hash = Context::new(&SHA256);
-    hash.update(b"mpc rows of the statistics, version 1\0");
-    hash.update(&(rows as u64).to_le_bytes());
-    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * rows));
-    for column in columns {
-        hash.update(&(column.name.len() as u64).to_le_bytes());
-        hash.update(column.name.as_bytes());
-        bytes.clear();
-        for value in column.values() {
-            let bits = value.map_or(u64::MAX, f64::to_bits);
-            bytes.extend_from_slice(&bits.to_le_bytes());
+    /// The messages of a kind.
+    fn records(&self, kind: &str) -> io::Result<Vec<PathBuf>> {
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(kind.as_bytes()) {
+                records.push(entry.path());
+            }
         }
-        hash.update(&bytes);
+        Ok(records)
     }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(hash.finish().as_ref());
-    digest
+
+    /// Whether `path` is a file that this folder is for.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let here = real(&self.0);
+        here.is_some() && here == real(parent.unwrap_or(Path::new(".")))
+    }
 }
 
-impl ReleaseLog for StudyFolder {
+fn other_rows(path: &Path) -> Failure {
+    let what = "an earlier run of this study revealed something about other rows; the difference \
+                would tell what changed";
+    Failure::new(Exit::Exists, what).in_file(path).advise(
+        "use the rows of that run, or agree with the other parties on a study with another title",
+    )
+}
+
+/// Keeps what a session reveals in the folder of its study.
+#[derive(Debug)]
+pub struct FolderLog {
+    folder: StudyFolder,
+    repeatable: Vec<String>,
+}
+
+impl ReleaseLog for FolderLog {
     fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String> {
-        create(&self.message(label), message).map_err(|failure| failure.what)
+        let repeatable = self.repeatable.iter().any(|each| each == label);
+        let kind = if repeatable { INTERIM } else { RELEASED };
+        create(&self.folder.message(kind, label), message).map_err(|failure| failure.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows_digest::testing::table;
+    use super::*;
+
+    const CHECKS: [&str; 2] = ["column counts and means", "convergence check"];
+
+    fn folder(state: &Path) -> StudyFolder {
+        let folder = StudyFolder(state.join("study"));
+        folder.open().unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_may_be_repeated_is_repeated_on_the_same_rows_only() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        let mut log = folder.log(&CHECKS);
+        let (rows, others) = (table(&[["31", "f", "y"]]), table(&[["32", "f", "y"]]));
+        let bind = |folder: &StudyFolder, rows| folder.bind_rows(&BoundRows::new(rows));
+
+        // Nothing is known of the first rows when the run ends: they may be corrected.
+        assert_eq!(bind(&folder, &others).unwrap(), 1);
+        assert_eq!(bind(&folder, &rows).unwrap(), 1);
+        log.record(CHECKS[1], b"share").unwrap();
+        let refused = bind(&folder, &others).unwrap_err();
+        assert!(refused.exit == Exit::Exists && refused.what.contains("other rows"), "{refused}");
+
+        // A check is no release, and is revealed again.
+        folder.open().unwrap();
+        assert_eq!(bind(&folder, &rows).unwrap(), 2);
+        assert!(!folder.has_released(CHECKS[1]));
+        // That it was revealed once is not forgotten, though this run ends before.
+        assert!(bind(&folder, &others).is_err());
+        log.record(CHECKS[1], b"another share").unwrap();
+        assert_eq!(bind(&folder, &rows).unwrap(), 3);
+
+        log.record("coefficients", b"share").unwrap();
+        let refused = folder.open().unwrap_err();
+        assert!(refused.what.contains("did not come to an end"), "{refused}");
+    }
+
+    #[test]
+    fn a_damaged_record_is_no_permission() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        let rows = table(&[["31", "f", "y"]]);
+        folder.bind_rows(&BoundRows::new(&rows)).unwrap();
+        let path = state.path().join("study/rows.bin");
+        fs::write(&path, &fs::read(&path).unwrap()[1..]).unwrap();
+        assert!(folder.bind_rows(&BoundRows::new(&rows)).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        let at = |name: &str| state.path().join("study").join(name);
+        for name in [".party-x1y2z3.tmp", ".tmp", "notes.tmp", ".party-notes"] {
+            fs::write(at(name), b"x").unwrap();
+        }
+        folder.open().unwrap();
+        let left =
+            [".party-x1y2z3.tmp", ".tmp", "notes.tmp", ".party-notes"].map(|n| at(n).exists());
+        assert_eq!(left, [false, true, true, true]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = state.path().join("study").metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
     }
 }

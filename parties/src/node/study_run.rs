@@ -8,19 +8,20 @@ use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
 use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
 use mpc_ml::standardise;
-use mpc_net::quic::{JoinOptions, Observer, Roster, join};
+use mpc_net::quic::{JoinOptions, Observer, Roster, join_until};
+use mpc_net::{Abort, AbortCode};
 
-use super::give_up::refuse_together;
+use super::give_up::{leave, refuse_together};
 use super::phases::Phases;
 use super::receipt::now;
 use super::{
-    Event, Events, Finished, OwnSide, Receipt, StudyFolder, context, give_up, link_settings,
-    outputs, source, until_stopped,
+    BoundRows, Closing, Event, Events, Finished, OwnSide, Receipt, State, StopSignal, StudyFolder,
+    context, establish, give_up, link_settings, outputs, source,
 };
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::models::Account;
-use crate::output::create;
+use crate::output::{check_writable, create};
 use crate::settings::{Overrides, Settings};
 use crate::study::Study;
 
@@ -40,6 +41,8 @@ struct Node {
     roster: Roster,
     folder: StudyFolder,
     out: Option<PathBuf>,
+    /// Held until the node has ended.
+    _state: State,
 }
 
 /// What is known when the last message of the study was sent.
@@ -50,6 +53,8 @@ struct Outcome {
     standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     summary: Option<Summary>,
+    /// How many runs there were on these rows.
+    runs: u32,
     own_warnings: Vec<String>,
 }
 
@@ -68,31 +73,45 @@ impl Participant {
         let side = OwnSide::read(study_path, config, overrides, show_values)?;
         let identity = Identity::read(&side.settings.identity.key)?;
         let roster = super::mesh::roster(&side, &identity, config)?;
+        let state = State::lock(&side.settings.state)?;
         let folder = StudyFolder::of(&side.settings.state, side.study.digest());
-        if let Some(out) = out {
-            StudyFolder::refuse_existing(out)?;
-        }
         folder.open()?;
-        StudyFolder::refuse_existing(&folder.model())?;
-        StudyFolder::refuse_existing(&folder.receipt())?;
+        if let Some(out) = out {
+            check_writable(out)?;
+            if folder.holds(out) {
+                let what = "the folder of the study is no place for a copy of its model";
+                return Err(Failure::new(Exit::Usage, what)
+                    .in_file(out)
+                    .advise("the model is written there in any case; leave out --out"));
+            }
+        }
         let OwnSide { study, settings, data, .. } = side;
         let out = out.map(Path::to_owned);
-        let node = Node { study, settings, identity, roster, folder, out };
+        let node = Node { study, settings, identity, roster, folder, out, _state: state };
         Ok(Self { node, table: data.table })
     }
 
     /// Meets the others, runs the study with them, and writes the model and the receipt. `events`
-    /// hears what happens.
+    /// hears what happens. The others may not be done yet: the [`Closing`] waits for them.
     ///
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
-    pub async fn run(self, events: &Events) -> Result<Finished, Failure> {
-        self.node.run(self.table, events).await
+    pub async fn run(
+        self,
+        events: &Events,
+        stop: &mut StopSignal,
+    ) -> Result<(Finished, Closing), Failure> {
+        self.node.run(self.table, events, stop).await
     }
 }
 
 impl Node {
-    async fn run(self, table: Table, events: &Events) -> Result<Finished, Failure> {
+    async fn run(
+        self,
+        table: Table,
+        events: &Events,
+        stop: &mut StopSignal,
+    ) -> Result<(Finished, Closing), Failure> {
         let Self { study, settings, .. } = &self;
         let context = context(study, &self.roster);
         let mut options = JoinOptions::new(settings.network.listen, context);
@@ -107,18 +126,15 @@ impl Node {
             let events = Arc::clone(events);
             Arc::new(move |event| events(Event::Join(event)))
         };
-        let transport = until_stopped(join(key, &self.roster, &options, &observer)).await??;
-        let linger = transport.linger();
+        let stopped = async { stop.stopped().await.into() };
+        let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
         let session_options =
             SessionOptions { parties: study.parties().len(), context, outputs: Outputs::none() };
         let started = now();
         let mut phases = Phases::begin(events);
 
-        let mut session =
-            until_stopped(Session::establish(Box::new(transport), session_options)).await??;
-        session.record_releases(Box::new(self.folder.clone()));
-        let worked = match until_stopped(self.work(table, &mut session, &mut phases, events)).await
-        {
+        let (mut session, linger) = establish(transport, session_options, stop).await?;
+        let worked = match stop.until(self.work(table, &mut session, &mut phases, events)).await {
             Ok(result) => result,
             Err(stopped) => Err(stopped.into()),
         };
@@ -128,17 +144,22 @@ impl Node {
                 if failure.seen_by_all {
                     refuse_together(&mut session).await;
                 }
-                give_up(Some(&session), linger, &failure).await;
+                give_up(&session, linger, &failure).await;
                 return Err(failure);
             }
         };
         phases.close();
-        let finished = self.write(outcome, &session, started, &phases)?;
-        // The result is safe; a peer that goes now takes nothing away.
-        if let Err(error) = until_stopped(session.finish()).await? {
-            events(Event::Note(format!("{error}; the result here is complete")));
+        match self.write(outcome, &session, started, &phases) {
+            Ok(finished) => {
+                Ok((finished, Closing::new(session, linger, settings.network.silence_timeout)))
+            }
+            Err(failure) => {
+                // The others have all that they are due; why they wait in vain they are told too.
+                let reason = "it could not write its result";
+                leave(&session, linger, Abort::new(AbortCode::LocalInput, reason)).await;
+                Err(failure)
+            }
         }
-        Ok(finished)
     }
 
     /// Everything between the first and the last message of the study.
@@ -169,10 +190,9 @@ impl Node {
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
         session.allow(ledger(&outputs))?;
+        session.record_releases(Box::new(self.folder.log(&outputs::repeatable(&outputs))));
+        let runs = self.folder.bind_rows(&BoundRows::new(&table))?;
         let columns = table.joint_columns();
-        if !columns.is_empty() {
-            self.folder.bind_statistics(&columns, table.rows())?;
-        }
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = study.model().clip();
         let encoded = encode(&table, &standardisation, clip).map_err(|error| Failure {
@@ -199,10 +219,15 @@ impl Node {
         let shares = agreed.fit(&data, &mut run).await;
         events(Event::Fitted);
         let shares = shares?;
-        run.session.meter().enter("release");
+
+        phases.enter("release", session);
+        let mut run = Run { session, source: &mut *source, progress: &mut |_| {} };
         let summary = shares.release(&data, &mut run).await?;
-        source.finish().await?;
-        Ok(Outcome { rows, account, outputs, standardisation, summary, own_warnings })
+        // The result is known; who is lost from now on takes nothing away.
+        if let Err(error) = source.finish().await {
+            events(Event::Note(error.to_string()));
+        }
+        Ok(Outcome { rows, account, outputs, standardisation, summary, runs, own_warnings })
     }
 
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -221,18 +246,22 @@ impl Node {
             warnings.extend(summary.warnings.iter().cloned());
         }
         let model = self.model(outcome)?;
-        if let Some(model) = &model {
-            let text = model.to_json()?;
-            create(&self.folder.model(), text.as_bytes())?;
-            if let Some(out) = &self.out {
-                create(out, text.as_bytes())?;
-            }
+        let json = model.as_ref().map(Model::to_json).transpose()?;
+        if let Some(json) = &json {
+            create(&self.folder.model(), json.as_bytes())?;
         }
         let text = serde_json::to_string_pretty(&receipt)
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         create(&self.folder.receipt(), text.as_bytes())?;
+        let copy = match (&self.out, &json) {
+            (Some(out), Some(json)) => create(out, json.as_bytes()).map_err(|failure| {
+                let model = self.folder.model();
+                failure.advise(format!("the study is complete; its model is {}", model.display()))
+            }),
+            _ => Ok(()),
+        };
         let folder = self.folder.clone();
-        Ok(Finished { model, receipt, folder, warnings, own_warnings })
+        Ok(Finished { model, receipt, folder, copy, warnings, own_warnings })
     }
 
     /// The model, for those who receive it.
@@ -296,6 +325,7 @@ impl Node {
             statistical_security_bits: outcome.account.figures.sigma,
             sigmoid_error: outcome.account.figures.sigmoid_error,
             revealed: outputs::revealed(study, &outcome.outputs, &self.folder),
+            runs: outcome.runs,
             started,
             phases: phases.receipts(session),
         }

@@ -29,7 +29,6 @@ pub(super) fn check(
 fn located(names: &[String], offset: Option<&str>, source: SchemaError) -> StudyError {
     let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
     let field = match (&source, at) {
-        (SchemaError::DuplicateEncodedColumn { .. }, _) => Field::from("features"),
         (_, Some(index)) => Field::from("features").item(index).key("name"),
         (_, None) if source.column().is_some() && source.column() == offset => {
             Field::from("model.offset")

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use mpc_ml::artifact::ModelKind;
-use mpc_ml::models::linear::Linear;
 use mpc_ml::models::glm::{Family, Glm};
+use mpc_ml::models::linear::Linear;
 use mpc_ml::models::sgd::Sgd;
 
 use super::*;

@@ -122,8 +122,23 @@ impl Nodes {
         command
     }
 
+    /// `party recover` of a party.
+    pub fn recover(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+        command.args(["--config", &self.config(name), "--json", "recover"]);
+        command.arg(self.dir(name).join("study.toml")).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40");
+        command
+    }
+
     pub fn start(&self, name: &str) -> Running {
-        let child = self.command(name).spawn().unwrap();
+        self.spawn(name, &mut self.command(name))
+    }
+
+    /// Starts a node by a command of its own.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Running {
+        let child = command.spawn().unwrap();
         Running { name: name.to_owned(), child: Some(child), begin: Instant::now() }
     }
 
@@ -133,12 +148,39 @@ impl Nodes {
 
     /// The only study folder of a party.
     pub fn results(&self, name: &str) -> PathBuf {
-        let state = self.dir(name).join("state");
-        fs::read_dir(state).unwrap().next().unwrap().unwrap().path()
+        self.study_folder(name).unwrap()
+    }
+
+    /// The study folder of a party, once it is there; the lock of the state directory lies beside it.
+    pub fn study_folder(&self, name: &str) -> Option<PathBuf> {
+        let state = fs::read_dir(self.dir(name).join("state")).ok()?;
+        state.map(|entry| entry.unwrap().path()).find(|path| path.is_dir())
+    }
+
+    /// Waits until the parties have begun to train, which is after the joint statistics.
+    pub fn wait_for_training(&self) {
+        let begin = Instant::now();
+        let trains = |name: &String| {
+            let folder = self.study_folder(name);
+            folder.is_some_and(|f| f.join("interim-column-standard-deviations.bin").exists())
+        };
+        while !self.parties().iter().all(trains) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "the training does not begin");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
 impl Running {
+    /// Waits until the node says a word on standard error, which goes to a file.
+    pub fn wait_for_word(&self, log: &std::path::Path, word: &str) {
+        let begin = Instant::now();
+        while !fs::read_to_string(log).unwrap_or_default().contains(word) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{} never says {word:?}", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());

@@ -39,13 +39,13 @@ pub(super) const FROM_RECEIVER: usize = 2 * POINT;
 
 /// What the OTs are bound to: a session, and who sends to whom.
 #[derive(Clone, Copy)]
-pub(super) struct Bond {
+pub(super) struct Binding {
     pub(super) session: [u8; 32],
     pub(super) sender: usize,
     pub(super) receiver: usize,
 }
 
-impl Bond {
+impl Binding {
     fn bytes(&self, index: usize, branch: u8) -> [u8; 57] {
         let mut bytes = [0; 57];
         bytes[..32].copy_from_slice(&self.session);
@@ -122,7 +122,11 @@ impl BaseSender {
     }
 
     /// Step 3: both keys of each OT; `None` if the receiver's message is not one.
-    pub(super) fn finish(self, bond: &Bond, theirs: &[u8]) -> Option<Zeroizing<Vec<[Block; 2]>>> {
+    pub(super) fn finish(
+        self,
+        binding: &Binding,
+        theirs: &[u8],
+    ) -> Option<Zeroizing<Vec<[Block; 2]>>> {
         if theirs.len() != self.scalars.len() * FROM_RECEIVER {
             return None;
         }
@@ -130,14 +134,14 @@ impl BaseSender {
         let messages = theirs.chunks_exact(FROM_RECEIVER).zip(self.message.chunks_exact(POINT));
         for (index, (a, (theirs, ours))) in self.scalars.iter().zip(messages).enumerate() {
             let (r0, r1) = theirs.split_at(POINT);
-            let m0 = read_point(r0)? + bond.point(index, 0, r1);
-            let m1 = read_point(r1)? + bond.point(index, 1, r0);
+            let m0 = read_point(r0)? + binding.point(index, 0, r1);
+            let m1 = read_point(r1)? + binding.point(index, 1, r0);
             if m0.is_identity() || m1.is_identity() {
                 return None;
             }
             keys.push([
-                bond.key(index, 0, (ours, theirs), m0 * **a),
-                bond.key(index, 1, (ours, theirs), m1 * **a),
+                binding.key(index, 0, (ours, theirs), m0 * **a),
+                binding.key(index, 1, (ours, theirs), m1 * **a),
             ]);
         }
         Some(keys)
@@ -153,7 +157,7 @@ pub(super) struct BaseReceiver {
 
 impl BaseReceiver {
     /// Step 2, for choices that are 0 or 1; in constant time.
-    pub(super) fn new(bond: &Bond, choices: &[u8]) -> Result<Self, Error> {
+    pub(super) fn new(binding: &Binding, choices: &[u8]) -> Result<Self, Error> {
         let mut it = Self {
             scalars: Vec::with_capacity(choices.len()),
             choices: Zeroizing::new(choices.iter().map(|c| c & 1).collect()),
@@ -163,7 +167,7 @@ impl BaseReceiver {
             let b = random_scalar()?;
             let other = RistrettoPoint::from_uniform_bytes(&*random_wide()?).compress();
             let chosen =
-                &*b * RISTRETTO_BASEPOINT_TABLE - bond.point(index, choice, other.as_bytes());
+                &*b * RISTRETTO_BASEPOINT_TABLE - binding.point(index, choice, other.as_bytes());
             let (mut r0, mut r1) = (chosen.compress().to_bytes(), other.to_bytes());
             for (a, b) in r0.iter_mut().zip(&mut r1) {
                 u8::conditional_swap(a, b, Choice::from(choice));
@@ -180,7 +184,7 @@ impl BaseReceiver {
     }
 
     /// Step 3: the chosen key of each OT; `None` if the sender's message is not one.
-    pub(super) fn finish(self, bond: &Bond, theirs: &[u8]) -> Option<Zeroizing<Vec<Block>>> {
+    pub(super) fn finish(self, binding: &Binding, theirs: &[u8]) -> Option<Zeroizing<Vec<Block>>> {
         if theirs.len() != self.scalars.len() * FROM_SENDER {
             return None;
         }
@@ -189,7 +193,7 @@ impl BaseReceiver {
         let own = self.scalars.iter().zip(self.choices.iter());
         for (index, ((b, &choice), (theirs, ours))) in own.zip(messages).enumerate() {
             let secret = read_point(theirs)? * **b;
-            keys.push(bond.key(index, choice, (theirs, ours), secret));
+            keys.push(binding.key(index, choice, (theirs, ours), secret));
         }
         Some(keys)
     }
@@ -199,7 +203,7 @@ impl BaseReceiver {
 mod tests {
     use super::*;
 
-    const BOND: Bond = Bond { session: [3; 32], sender: 0, receiver: 1 };
+    const BINDING: Binding = Binding { session: [3; 32], sender: 0, receiver: 1 };
 
     /// The ideal functionality: the receiver holds the chosen one of the sender's keys.
     fn ideal(keys: &[[Block; 2]], choices: &[u8]) -> Vec<Block> {
@@ -214,11 +218,11 @@ mod tests {
     fn the_receiver_holds_the_chosen_keys_and_no_other() {
         let choices = choices(20);
         let sender = BaseSender::new(20).expect("randomness");
-        let receiver = BaseReceiver::new(&BOND, &choices).expect("randomness");
+        let receiver = BaseReceiver::new(&BINDING, &choices).expect("randomness");
         let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
         assert_eq!((a.len(), r.len()), (20 * FROM_SENDER, 20 * FROM_RECEIVER));
-        let keys = sender.finish(&BOND, &r).expect("valid");
-        let chosen = receiver.finish(&BOND, &a).expect("valid");
+        let keys = sender.finish(&BINDING, &r).expect("valid");
+        let chosen = receiver.finish(&BINDING, &a).expect("valid");
         assert_eq!(*chosen, ideal(&keys, &choices));
         let others: Vec<u8> = choices.iter().map(|c| 1 - c).collect();
         assert!(chosen.iter().zip(ideal(&keys, &others)).all(|(a, b)| *a != b));
@@ -234,16 +238,16 @@ mod tests {
             bytes
         }];
         for bad in bad {
-            let receiver = BaseReceiver::new(&BOND, &[0, 1]).expect("randomness");
+            let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
             let mut a = BaseSender::new(2).expect("randomness").message().to_vec();
             a[32..].copy_from_slice(&bad);
-            assert!(receiver.finish(&BOND, &a).is_none());
+            assert!(receiver.finish(&BINDING, &a).is_none());
             for place in 0..4 {
                 let sender = BaseSender::new(2).expect("randomness");
-                let receiver = BaseReceiver::new(&BOND, &[0, 1]).expect("randomness");
+                let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
                 let mut r = receiver.message().to_vec();
                 r[32 * place..32 * (place + 1)].copy_from_slice(&bad);
-                assert!(sender.finish(&BOND, &r).is_none());
+                assert!(sender.finish(&BINDING, &r).is_none());
             }
         }
     }
@@ -251,24 +255,24 @@ mod tests {
     #[test]
     fn messages_of_another_length_are_refused() {
         let sender = BaseSender::new(2).expect("randomness");
-        let receiver = BaseReceiver::new(&BOND, &[0, 1]).expect("randomness");
+        let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
         let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
-        assert!(sender.finish(&BOND, &r[..r.len() - 1]).is_none());
-        assert!(receiver.finish(&BOND, &a[..32]).is_none());
+        assert!(sender.finish(&BINDING, &r[..r.len() - 1]).is_none());
+        assert!(receiver.finish(&BINDING, &a[..32]).is_none());
     }
 
     #[test]
     fn messages_of_another_session_or_direction_give_no_common_key() {
         for other in [
-            Bond { session: [4; 32], ..BOND },
-            Bond { sender: 1, receiver: 0, ..BOND },
-            Bond { receiver: 2, ..BOND },
+            Binding { session: [4; 32], ..BINDING },
+            Binding { sender: 1, receiver: 0, ..BINDING },
+            Binding { receiver: 2, ..BINDING },
         ] {
             let sender = BaseSender::new(4).expect("randomness");
-            let receiver = BaseReceiver::new(&BOND, &[0, 1, 0, 1]).expect("randomness");
+            let receiver = BaseReceiver::new(&BINDING, &[0, 1, 0, 1]).expect("randomness");
             let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
             let keys = sender.finish(&other, &r).expect("valid points");
-            let chosen = receiver.finish(&BOND, &a).expect("valid points");
+            let chosen = receiver.finish(&BINDING, &a).expect("valid points");
             assert!(keys.iter().zip(chosen.iter()).all(|(keys, k)| !keys.contains(k)));
         }
     }

@@ -5,7 +5,7 @@ use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
 #[cfg(target_arch = "x86_64")]
-use super::vector_aes::VectorAes;
+use crate::ring::kernels::aes::VectorAes;
 
 /// 128 bits; bit r is bit r mod 8 of byte r / 8.
 pub(super) type Block = [u8; 16];

@@ -20,7 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::block::{Bits, Block, Cipher, CrHash, fresh, xor, xor_into};
 use super::ggm;
 use crate::error::Error;
-use crate::rand::{MaskSite, drawn, hash, is_off};
+use crate::rand::{MaskSite, MaskSwitch, drawn, hash};
 
 /// Base OTs for each direction of a pair.
 pub(super) const BASE: usize = 128;
@@ -70,15 +70,15 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(
-        bond: &super::base_ot::Bond,
+        binding: &super::base_ot::Binding,
         from_sender: &[u8],
         from_receiver: &[u8],
     ) -> Self {
         let key = |domain: &str| {
             let parts: [&[u8]; 5] = [
-                &bond.session,
-                &(bond.sender as u64).to_le_bytes(),
-                &(bond.receiver as u64).to_le_bytes(),
+                &binding.session,
+                &(binding.sender as u64).to_le_bytes(),
+                &(binding.receiver as u64).to_le_bytes(),
                 from_sender,
                 from_receiver,
             ];
@@ -113,6 +113,7 @@ pub(super) struct Sender {
     index: u64,
     hash: CrHash,
     trees: Cipher,
+    switch: MaskSwitch,
 }
 
 /// The side with the choices.
@@ -123,6 +124,7 @@ pub(super) struct Receiver {
     index: u64,
     hash: CrHash,
     trees: Cipher,
+    switch: MaskSwitch,
 }
 
 /// The sender's Delta as its choices in the base OTs: at each level of each tree, the side that
@@ -153,6 +155,7 @@ impl Receiver {
         expansion: Expansion,
         keys: &Keys,
         base: &[[Block; 2]],
+        switch: MaskSwitch,
     ) -> Result<(Self, Vec<u8>), Error> {
         let depth = expansion.depth();
         let roots = fresh(expansion.trees())?;
@@ -170,7 +173,7 @@ impl Receiver {
             seeds.extend(leaves.iter().map(Cipher::new));
         }
         let (hash, trees) = (CrHash::new(&keys.hash), Cipher::new(&keys.trees));
-        Ok((Self { expansion, seeds, row: 0, index: 0, hash, trees }, message))
+        Ok((Self { expansion, seeds, row: 0, index: 0, hash, trees, switch }, message))
     }
 
     /// Makes OTs with the given choices; appends to the message for the sender.
@@ -178,7 +181,7 @@ impl Receiver {
         let depth = self.expansion.depth() as usize;
         let first = self.index;
         let mut blocks = Zeroizing::new(Vec::with_capacity(choices.blocks().len() * 128));
-        let mut scratch = Scratch::new(depth);
+        let mut scratch = Scratch::new(depth, self.switch);
         for choices in choices.blocks().chunks(PASS) {
             let n = choices.len();
             for (tree, seeds) in self.seeds.chunks_exact(1 << depth).enumerate() {
@@ -208,6 +211,11 @@ impl Receiver {
     pub(super) fn trees(&self) -> &Cipher {
         &self.trees
     }
+
+    /// The masks that a test has switched off.
+    pub(super) fn switch(&self) -> MaskSwitch {
+        self.switch
+    }
 }
 
 impl Sender {
@@ -219,6 +227,7 @@ impl Sender {
         delta: Block,
         base: &[Block],
         message: &[u8],
+        switch: MaskSwitch,
     ) -> Option<Self> {
         if message.len() != SETUP_BYTES || base.len() != BASE {
             return None;
@@ -249,7 +258,7 @@ impl Sender {
             seeds.extend(leaves.iter().map(Cipher::new));
         }
         let (hash, trees) = (CrHash::new(&keys.hash), Cipher::new(&keys.trees));
-        Some(Self { expansion, delta, seeds, row: 0, index: 0, hash, trees })
+        Some(Self { expansion, delta, seeds, row: 0, index: 0, hash, trees, switch })
     }
 
     /// Makes `count` OTs from the receiver's message; `None` if that has another length.
@@ -260,7 +269,7 @@ impl Sender {
         let depth = self.expansion.depth() as usize;
         let first = self.index;
         let mut blocks = Zeroizing::new(Vec::with_capacity(count.div_ceil(128) * 128));
-        let mut scratch = Scratch::new(depth);
+        let mut scratch = Scratch::new(depth, self.switch);
         let delta = u128::from_le_bytes(self.delta);
         for message in message.as_chunks::<16>().0.chunks(PASS * self.expansion.trees()) {
             let n = message.len() / self.expansion.trees();
@@ -301,6 +310,11 @@ impl Sender {
     pub(super) fn trees(&self) -> &Cipher {
         &self.trees
     }
+
+    /// The masks that a test has switched off.
+    pub(super) fn switch(&self) -> MaskSwitch {
+        self.switch
+    }
 }
 
 impl Drop for Sender {
@@ -312,18 +326,20 @@ impl Drop for Sender {
 struct Scratch {
     streams: Zeroizing<Vec<Block>>,
     rows: Zeroizing<Vec<Block>>,
+    switch: MaskSwitch,
 }
 
 impl Scratch {
-    fn new(depth: usize) -> Self {
+    fn new(depth: usize, switch: MaskSwitch) -> Self {
         Self {
             streams: Zeroizing::new(vec![[0; 16]; PASS << depth]),
             rows: Zeroizing::new(vec![[0; 16]; PASS * BASE]),
+            switch,
         }
     }
 
     fn mask(&mut self, len: usize) {
-        if is_off(MaskSite::OtChoice) {
+        if self.switch.is_off(MaskSite::OtChoice) {
             self.streams[..len].fill([0; 16]);
         }
     }
@@ -398,7 +414,7 @@ fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
 pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Duration; 2] {
     use std::time::{Duration, Instant};
     const BATCH: usize = 1 << 14;
-    let (mut sender, mut receiver) = ideal_pair(expansion);
+    let (mut sender, mut receiver) = ideal_pair(expansion, MaskSwitch::default());
     let mut times = [Duration::ZERO; 2];
     let (mut zero, mut one) = (vec![[0; 16]; BATCH], vec![[0; 16]; BATCH]);
     let mut choices = Bits::default();
@@ -419,9 +435,9 @@ pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Dura
 
 /// Both sides after ideal base OTs.
 #[cfg(any(test, feature = "test-util"))]
-pub(super) fn ideal_pair(expansion: Expansion) -> (Sender, Receiver) {
-    let bond = super::base_ot::Bond { session: [5; 32], sender: 0, receiver: 1 };
-    let keys = Keys::new(&bond, b"a", b"b");
+pub(super) fn ideal_pair(expansion: Expansion, switch: MaskSwitch) -> (Sender, Receiver) {
+    let binding = super::base_ot::Binding { session: [5; 32], sender: 0, receiver: 1 };
+    let keys = Keys::new(&binding, b"a", b"b");
     let delta = fresh(1).expect("randomness")[0];
     let base: Vec<[Block; 2]> = fresh(2 * BASE).expect("randomness").as_chunks::<2>().0.to_vec();
     let chosen: Vec<Block> = base_choices(&delta, expansion)
@@ -429,8 +445,8 @@ pub(super) fn ideal_pair(expansion: Expansion) -> (Sender, Receiver) {
         .zip(&base)
         .map(|(&c, keys)| keys[usize::from(c)])
         .collect();
-    let (receiver, message) = Receiver::new(expansion, &keys, &base).expect("randomness");
-    let sender = Sender::new(expansion, &keys, delta, &chosen, &message).expect("fits");
+    let (receiver, message) = Receiver::new(expansion, &keys, &base, switch).expect("randomness");
+    let sender = Sender::new(expansion, &keys, delta, &chosen, &message, switch).expect("fits");
     (sender, receiver)
 }
 
@@ -452,7 +468,7 @@ mod tests {
     #[test]
     fn correlated_ots_differ_by_the_choice_times_delta() {
         for expansion in [Expansion::Fast, Expansion::Compact] {
-            let (mut sender, mut receiver) = ideal_pair(expansion);
+            let (mut sender, mut receiver) = ideal_pair(expansion, MaskSwitch::default());
             // Two batches: counters go on; the second does not fill its last block.
             for count in [128 * 33, 1000] {
                 let (choices, plain) = bits(count);
@@ -478,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_message_of_another_length_is_refused() {
-        let (mut sender, _) = ideal_pair(Expansion::Fast);
+        let (mut sender, _) = ideal_pair(Expansion::Fast, MaskSwitch::default());
         assert!(sender.extend(128, &[0; 16 * 31]).is_none());
         assert!(sender.extend(129, &[0; 16 * 32]).is_none());
     }

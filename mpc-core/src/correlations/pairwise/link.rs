@@ -4,7 +4,7 @@ use mpc_net::Tag;
 use zeroize::Zeroizing;
 
 use super::PairwiseOt;
-use super::base_ot::{BaseReceiver, BaseSender, Bond, FROM_RECEIVER, FROM_SENDER};
+use super::base_ot::{BaseReceiver, BaseSender, Binding, FROM_RECEIVER, FROM_SENDER};
 use super::block::{Bits, fresh};
 use super::extension::{BASE, Cots, Expansion, Keys, Receiver, SETUP_BYTES, Sender, base_choices};
 use super::ole::{self, Task};
@@ -42,7 +42,8 @@ pub(super) struct Batch {
 /// Base OTs and trees with every peer, in both directions. Two rounds.
 pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Result<Links, Error> {
     let (me, parties, id) = (session.me(), session.parties(), session.id());
-    let bond = move |sender, receiver| Bond { session: id, sender, receiver };
+    let switch = session.switch();
+    let binding = move |sender, receiver| Binding { session: id, sender, receiver };
 
     // Round 1: base OTs. The sender of the extension is the receiver of the base OTs.
     let (states, outgoing) = offload(move || {
@@ -55,7 +56,7 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             }
             let delta = fresh(1)?[0];
             let sender = BaseSender::new(BASE)?;
-            let receiver = BaseReceiver::new(&bond(peer, me), &base_choices(&delta, expansion))?;
+            let receiver = BaseReceiver::new(&binding(peer, me), &base_choices(&delta, expansion))?;
             outgoing.extend_from_slice(sender.message());
             outgoing.extend_from_slice(receiver.message());
             states.push(Some((delta, sender, receiver)));
@@ -78,15 +79,15 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             let (ours, theirs) = (&outgoing[peer], &base[peer]);
             let (our_a, our_r) = ours.split_at(BASE * FROM_SENDER);
             let (their_a, their_r) = theirs.split_at(BASE * FROM_SENDER);
-            let own = Keys::new(&bond(me, peer), our_a, their_r);
-            let other = Keys::new(&bond(peer, me), their_a, our_r);
-            let Some(pairs) = sender.finish(&bond(me, peer), their_r) else {
+            let own = Keys::new(&binding(me, peer), our_a, their_r);
+            let other = Keys::new(&binding(peer, me), their_a, our_r);
+            let Some(pairs) = sender.finish(&binding(me, peer), their_r) else {
                 return Ok(Err(peer));
             };
-            let Some(chosen) = receiver.finish(&bond(peer, me), their_a) else {
+            let Some(chosen) = receiver.finish(&binding(peer, me), their_a) else {
                 return Ok(Err(peer));
             };
-            let (receive, message) = Receiver::new(expansion, &own, &pairs)?;
+            let (receive, message) = Receiver::new(expansion, &own, &pairs, switch)?;
             trees[peer] = Zeroizing::new(message);
             halves.push(Some((receive, other, delta, chosen)));
         }
@@ -101,7 +102,7 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
         links.push(match half {
             None => None,
             Some((receive, keys, delta, chosen)) => {
-                let send = Sender::new(expansion, &keys, delta, &chosen, &theirs[peer])
+                let send = Sender::new(expansion, &keys, delta, &chosen, &theirs[peer], switch)
                     .ok_or_else(|| session.misbehaved(peer, TREES, "not the trees due"))?;
                 Some(Link { send, receive })
             }

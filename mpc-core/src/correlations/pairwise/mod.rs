@@ -65,10 +65,6 @@ mod plan;
 pub mod rlwe;
 mod source;
 mod triples;
-// The AVX-512 intrinsics are stable since Rust 1.89.
-#[clippy::msrv = "1.89"]
-#[cfg(target_arch = "x86_64")]
-mod vector_aes;
 
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
@@ -77,7 +73,7 @@ use crate::session::{Cost, Session};
 pub use extension::Expansion;
 #[cfg(feature = "test-util")]
 pub use extension::measure_extension;
-#[cfg(feature = "test-util")]
+#[cfg(all(feature = "test-util", feature = "insecure-test-masks"))]
 pub use one_hot::level_sums_are_hidden;
 pub use plan::PhasorPlan;
 pub use source::PairwiseSource;
@@ -119,14 +115,21 @@ impl PairwiseOt {
     async fn on(mut session: Session, expansion: Expansion) -> Result<Self, Error> {
         let links = link::establish(&mut session, expansion).await?;
         let seed = Seed::fresh()?;
-        let stream = |site| Prg::new(&seed, site);
+        let switch = session.switch();
+        let stream = |site| Prg::under(&seed, site, switch);
         let own = Own {
             right: stream(MaskSite::TripleRight),
             angle: stream(MaskSite::AngleMask),
-            rounding: Prg::new(&seed.derive("rounding"), MaskSite::AngleMask),
+            rounding: Prg::under(&seed.derive("rounding"), MaskSite::AngleMask, switch),
             roots: stream(MaskSite::OneHotLeaf),
         };
-        Ok(Self { session, expansion, links: Some(links), own, lefts: triples::Lefts::new(&seed) })
+        Ok(Self {
+            session,
+            expansion,
+            links: Some(links),
+            own,
+            lefts: triples::Lefts::new(&seed, switch),
+        })
     }
 
     /// What [`establish`](Self::establish) costs.

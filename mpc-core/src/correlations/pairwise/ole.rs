@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::block::{Bits, Block};
 use super::extension::{Cots, Receiver, Sender};
-use crate::rand::{MaskSite, is_off};
+use crate::rand::MaskSite;
 use crate::ring::wire::{element_bytes, mask};
 
 /// The shape of `count` products of a scalar a, held by the receiver, and a vector x, held by the
@@ -97,7 +97,7 @@ pub(super) fn send(
         let now = shape.step().min(shape.ots() - from);
         let [zero, one] = &mut pads;
         link.pads(cots, at + from, per, [&mut zero[..now * per], &mut one[..now * per]]);
-        if is_off(MaskSite::RingPad) {
+        if link.switch().is_off(MaskSite::RingPad) {
             pads.iter_mut().for_each(|pads| pads.fill([0; 16]));
         }
         for j in 0..now {
@@ -141,7 +141,7 @@ pub(super) fn receive(
     while from < shape.ots() {
         let now = shape.step().min(shape.ots() - from);
         link.pads(cots, at + from, per, &mut pads[..now * per]);
-        if is_off(MaskSite::RingPad) {
+        if link.switch().is_off(MaskSite::RingPad) {
             pads.fill([0; 16]);
         }
         for j in 0..now {
@@ -180,6 +180,7 @@ mod tests {
 
     use super::super::extension::{Expansion, ideal_pair};
     use super::*;
+    use crate::rand::MaskSwitch;
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
@@ -193,7 +194,7 @@ mod tests {
             x in prop::collection::vec(any::<u128>(), 30),
         ) {
             let shape = Shape { count: a.len(), width, bits: part.min(ring), ring, signed };
-            let (mut sender, mut receiver) = ideal_pair(Expansion::Fast);
+            let (mut sender, mut receiver) = ideal_pair(Expansion::Fast, MaskSwitch::default());
             let scalars = Task { shape, values: Zeroizing::new(a.clone()) };
             let vectors =
                 Task { shape, values: Zeroizing::new(x[..shape.count * width].to_vec()) };

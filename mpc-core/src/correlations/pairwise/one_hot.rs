@@ -22,7 +22,7 @@ use super::extension::{Cots, Receiver, Sender};
 use super::ggm;
 use super::ole::{read, reduce};
 use super::plan::PhasorPlan;
-use crate::rand::{MaskSite, is_off};
+use crate::rand::{MaskSite, MaskSwitch};
 use crate::ring::kernels::Level;
 use crate::ring::kernels::limbs::{LANES, Sums, Tables};
 use crate::ring::wire::{element_bytes, mask};
@@ -102,9 +102,9 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// The streams of all leaves.
-    fn expand(&mut self, cipher: &Cipher, layout: &Layout) {
+    fn expand(&mut self, cipher: &Cipher, layout: &Layout, switch: MaskSwitch) {
         cipher.expand(&self.leaves, layout.blocks, &mut self.streams);
-        if is_off(MaskSite::OneHotLeaf) {
+        if switch.is_off(MaskSite::OneHotLeaf) {
             self.streams.fill([0; 16]);
         }
     }
@@ -127,14 +127,14 @@ pub(super) fn send(
     let mut pads = [(); 2].map(|()| Zeroizing::new(vec![[0; 16]; depth as usize]));
     let [zero, one] = &mut pads;
     link.pads(cots, at, 1, [zero, one]);
-    if is_off(MaskSite::LevelPad) {
+    if link.switch().is_off(MaskSite::LevelPad) {
         pads.iter_mut().for_each(|pads| pads.fill([0; 16]));
     }
     for (level, sums) in levels.iter().enumerate() {
         message.extend_from_slice(&xor(sums[0], pads[0][level]));
         message.extend_from_slice(&xor(sums[1], pads[1][level]));
     }
-    scratch.expand(&cipher, layout);
+    scratch.expand(&cipher, layout, link.switch());
     layout.sums(digit, &scratch.streams, &mut scratch.sums);
     for (k, x) in state.as_chunks_mut::<2>().0.iter_mut().enumerate() {
         let (bytes, mask) = (element_bytes(plan.ring(k)), mask(plan.ring(k)));
@@ -170,7 +170,7 @@ pub(super) fn receive(
     let (levels, mut rest) = message.split_at_checked(depth as usize * ggm::LEVEL_BYTES)?;
     let mut keys = Zeroizing::new(vec![[0; 16]; depth as usize]);
     link.pads(cots, at, 1, &mut keys);
-    if is_off(MaskSite::LevelPad) {
+    if link.switch().is_off(MaskSite::LevelPad) {
         keys.fill([0; 16]);
     }
     let levels = levels.as_chunks::<16>().0.as_chunks::<2>().0;
@@ -180,7 +180,7 @@ pub(super) fn receive(
     }
     ggm::punctured(&cipher, &keys, own.value, depth, &mut scratch.leaves);
     ggm::absolute_order(&mut scratch.leaves, own.value);
-    scratch.expand(&cipher, layout);
+    scratch.expand(&cipher, layout, link.switch());
     // The stream of the unknown leaf means nothing.
     for (y, stream) in (0u32..).zip(scratch.streams.chunks_exact_mut(layout.blocks)) {
         let keep = u128::from(!equal(y, own.value) & 1).wrapping_neg();
@@ -229,11 +229,14 @@ pub(super) fn equal(a: u32, b: u32) -> u32 {
 ///
 /// # Panics
 /// When there is no randomness.
-#[cfg(feature = "test-util")]
+#[cfg(all(feature = "test-util", feature = "insecure-test-masks"))]
 #[must_use]
-pub fn level_sums_are_hidden() -> bool {
+pub fn level_sums_are_hidden(without: Option<MaskSite>) -> bool {
     use crate::correlations::{PhasorMethod, PhasorRequest, PhasorRounding};
-    let (mut sender, mut receiver) = super::extension::ideal_pair(super::Expansion::Fast);
+    let (mut sender, mut receiver) = {
+        let switch = MaskSwitch::new(without);
+        super::extension::ideal_pair(super::Expansion::Fast, switch)
+    };
     let rounding = Some(PhasorRounding { bits: vec![6], method: PhasorMethod::OneHot });
     let (harmonics, fraction, ring, angle_bits) = (vec![1], 18, 64, 8);
     let request = PhasorRequest { count: 1, harmonics, fraction, ring, angle_bits, rounding };

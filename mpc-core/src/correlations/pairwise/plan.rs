@@ -1,9 +1,9 @@
 //! Phasors that the parties make themselves: widths, tables and gains, all public integers
 //! (docs/protocols.md 6.3).
 
+use crate::approx::Series;
 use crate::correlations::{PhasorMethod, PhasorRequest, PhasorRounding};
 use crate::error::Error;
-use crate::protocols::series::Series;
 use crate::ring::wire::element_bytes;
 use crate::session::Cost;
 use crate::trig;
@@ -348,7 +348,7 @@ pub(super) fn product(a: (i32, i32), b: (i32, i32)) -> (i32, i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocols::fit::{Symmetry, Weighting, fit};
+    use crate::approx::fit::{Symmetry, Weighting, fit};
 
     fn plan(parties: usize, top: u32, method: PhasorMethod) -> Result<PhasorPlan, Error> {
         let sigmoid = |z: f64| 1.0 / (1.0 + libm::exp(-z)) - 0.5;

@@ -13,7 +13,7 @@ use super::ole::{Shape, Task};
 use super::{Expansion, PairwiseOt};
 use crate::correlations::{Correlation, LeftFactor, RightFactor, RightRequest};
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg, Seed};
+use crate::rand::{MaskSite, MaskSwitch, Prg, Seed};
 use crate::ring::{Ring, Z64, Z128, kernels};
 use crate::session::Cost;
 use crate::share::Shared;
@@ -39,8 +39,8 @@ struct Left {
 }
 
 impl Lefts {
-    pub(super) fn new(seed: &Seed) -> Self {
-        Self { stream: Prg::new(seed, MaskSite::TripleLeft), all: Vec::new() }
+    pub(super) fn new(seed: &Seed, switch: MaskSwitch) -> Self {
+        Self { stream: Prg::under(seed, MaskSite::TripleLeft, switch), all: Vec::new() }
     }
 
     /// Draws the own share of A (m x k); its number is the next one. MaskSite: `TripleLeft`.

@@ -9,6 +9,10 @@
 //! than those below it (`cargo bench -p mpc-core --bench kernels`): AVX-512 everywhere, except
 //! for thin products mod 2^128, AVX2 for 64-bit results and for small data.
 
+// The AVX-512 intrinsics are stable since Rust 1.89.
+#[clippy::msrv = "1.89"]
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod aes;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 // The AVX-512 intrinsics are stable since Rust 1.89.

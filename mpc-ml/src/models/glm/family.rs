@@ -45,7 +45,9 @@ impl Family {
     pub fn loss(self, target: f64, score: f64) -> f64 {
         match self {
             // log(1 + e^z) without overflow.
-            Self::Logistic => score.max(0.0) + libm::log1p(libm::exp(-score.abs())) - target * score,
+            Self::Logistic => {
+                score.max(0.0) + libm::log1p(libm::exp(-score.abs())) - target * score
+            }
             Self::Poisson => libm::exp(score) - target * score,
         }
     }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use mpc_core::Fixed;
-use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::offload;
+use mpc_core::protocols::product::multiply_fixed;
+use mpc_core::protocols::solve::Start;
 use zeroize::Zeroizing;
 
-use super::fit::{GlmShares, Orders, curvature, inverted};
-use super::inference::{self, Inference};
+use super::fit::{GlmShares, Inversion, Orders, determined, no_inverse};
+use super::inference::{self, Found, Inference};
 use super::labels;
 use super::own::Own;
 use super::plan::GlmPlan;
@@ -44,18 +45,16 @@ pub struct GlmFit {
     pub inference: Option<Inference>,
 }
 
-/// What an owner computes at a revealed model.
-struct Clear {
-    gradient: Zeroizing<Vec<f64>>,
-    curvature: Triangle,
-}
-
 /// The inverse of the curvature at the model `at`.
 pub(super) struct Information {
     pub(super) x: Fixed,
     pub(super) exponent: u32,
-    factor: Factor,
-    left: u32,
+    /// What was added to the diagonal of the curvature to outweigh its rounding.
+    pub(super) slack: f64,
+    /// Whether it is the inverse of the whole curvature: no row was cut to what it weighed before.
+    whole: bool,
+    pub(super) factor: Factor,
+    pub(super) left: u32,
 }
 
 /// Reveals the result.
@@ -65,7 +64,7 @@ pub(super) async fn release(
     run: &mut Run<'_>,
 ) -> Result<Option<GlmFit>, Error> {
     let bits = plan.settings.release_bits;
-    let GlmShares { own, totals, scales, w, passes, length, orders } = shares;
+    let GlmShares { own, totals, scales, w, passes, length, orders, inverse, slopes } = shares;
     let w = if w.fraction() < bits { w.raise(bits)? } else { w };
     if plan.finish == Finish::Hidden {
         let revealed = run.session.reveal_fixed(labels::COEFFICIENTS, &w, bits).await?;
@@ -77,16 +76,28 @@ pub(super) async fn release(
             inference: None,
         }));
     }
-    let mut finish = Finishing { plan, own, totals, scales: &scales, orders, run };
+    let known = inverse.map(|x| (x, scales.exponent));
+    let mut finish = Finishing { plan, own, totals, scales: &scales, orders, known, slopes, run };
     let (coefficients, distance, revealed, information) = finish.run(&w).await?;
     let inference = match information {
         Some(information) if plan.settings.inference => {
-            let Finishing { own, totals, run, .. } = finish;
-            Some(inference::reveal(plan, (&own, totals), &coefficients, &information, run).await?)
+            let Finishing { own, totals, mut orders, run, .. } = finish;
+            let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
+            let found =
+                Found { plan, own: &own, totals, w: &coefficients, information: &information };
+            Some(inference::reveal(&found, inverse, &mut orders, run).await?)
         }
         _ => None,
     };
     Ok(Some(GlmFit { coefficients, distance, passes, revealed, inference }))
+}
+
+/// An inverse of a curvature.
+struct Inverted {
+    x: Fixed,
+    exponent: u32,
+    slack: f64,
+    whole: bool,
 }
 
 struct Finishing<'a, 'r> {
@@ -95,16 +106,16 @@ struct Finishing<'a, 'r> {
     totals: Totals,
     scales: &'a Scales,
     orders: Orders,
+    /// The last inverse and its power of two, and what each own row weighs in its matrix.
+    known: Option<(Fixed, u32)>,
+    slopes: Zeroizing<Vec<f64>>,
     run: &'a mut Run<'r>,
 }
 
 impl Finishing<'_, '_> {
     /// Reveals models until one is at the optimum: it, its distance, how many were revealed, and the
     /// inverse of the curvature there.
-    async fn run(
-        &mut self,
-        w: &Fixed,
-    ) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
+    async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
         let plan = self.plan;
         let (bits, tolerance) = (plan.settings.release_bits, plan.settings.tolerance);
         let mut model = self.reveal(0, w, bits).await?;
@@ -112,8 +123,7 @@ impl Finishing<'_, '_> {
         let mut before = f64::INFINITY;
         let mut at = 0;
         loop {
-            let clear = self.clear(&model).await?;
-            let gradient = self.gradient(&clear, &model)?;
+            let gradient = self.gradient(&model).await?;
             let mut seen = None;
             // Without inference the curvature of the model before is good enough to tell the distance.
             if let Some(known) = information.as_ref().filter(|_| !plan.settings.inference) {
@@ -124,15 +134,18 @@ impl Finishing<'_, '_> {
                 }
                 seen = Some(distance);
             }
-            let (new, step) = self.invert(at, &clear, &gradient).await?;
+            let (new, step) = self.invert(at, &model, &gradient, seen.is_none()).await?;
             let distance = match seen {
                 Some(distance) => distance,
                 None => self.distance(at, &gradient, &step, new.exponent).await?,
             };
-            information = Some(new);
             if distance <= tolerance {
-                return Ok((model, distance, at + 1, information));
+                // Standard errors are those of the whole curvature.
+                let anew = plan.settings.inference && !new.whole;
+                let new = if anew { self.anew(at, &model, &gradient).await? } else { new };
+                return Ok((model, distance, at + 1, Some(new)));
             }
+            information = Some(new);
             at += 1;
             if at >= plan.most_revealed() || distance > 2.0 * before {
                 return Err(Error::NotConverged(format!(
@@ -153,23 +166,14 @@ impl Finishing<'_, '_> {
         model.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))
     }
 
-    /// Gradient and curvature over the own rows, on another thread.
-    async fn clear(&self, model: &[f64]) -> Result<Clear, Error> {
-        let (own, model) = (Arc::clone(&self.own), model.to_vec());
-        let work = move || Clear {
-            gradient: own.gradient(&model),
-            curvature: own.curvature_at(&model),
-        };
-        Ok(offload(work).await?)
-    }
-
     /// The own sums are shares of the joint gradient; party 0 has the pull of the penalty.
-    fn gradient(&self, clear: &Clear, model: &[f64]) -> Result<Fixed, Error> {
+    async fn gradient(&self, model: &[f64]) -> Result<Fixed, Error> {
+        let (rows, w) = (Arc::clone(&self.own), model.to_vec());
+        let gradient = offload(move || rows.gradient(&w)).await?;
         let pull = self.totals.weight * self.plan.settings.l2;
         let penalised = self.plan.facts.columns();
         let own = Zeroizing::new(
-            clear
-                .gradient
+            gradient
                 .iter()
                 .enumerate()
                 .map(|(j, g)| {
@@ -181,37 +185,128 @@ impl Finishing<'_, '_> {
         Ok(Fixed::own_part(&own, own.len(), 1, GRADIENT_FRACTION)?)
     }
 
-    /// The inverse of the curvature at the model `at`, and the step there.
+    /// The inverse of the curvature at the model `at`, and the step there; with what it takes to
+    /// `measure` the step.
     async fn invert(
         &mut self,
         at: u32,
-        clear: &Clear,
+        model: &[f64],
         gradient: &Fixed,
+        measure: bool,
     ) -> Result<(Information, Fixed), Error> {
-        let (plan, order) = (self.plan, self.plan.order());
-        let unit = start::unit(self.totals.weight * order as f64 * self.totals.variance);
-        let own = [clear.curvature.trace()];
-        let sizes = start::sizes(&labels::size(at), &own, &[unit], self.run.session).await?;
-        let pulls = self.scales.penalty.map_or(0.0, |penalty| penalty.pulls.0 * order as f64);
-        let exponent = scales::exponent(sizes[0] + pulls);
-        let no_inverse = || Error::Settings("this fit has no joint inverse".to_owned());
-        let inverse = self.scales.inverse.as_ref().ok_or_else(no_inverse)?;
+        let inverse = match self.warm(at, model).await? {
+            Some(inverse) => inverse,
+            None => self.cold(at, model).await?,
+        };
+        self.opened(inverse, gradient, measure).await
+    }
+
+    /// The inverse of the whole curvature at the model `at`, where rows were cut in the one that it
+    /// was found with.
+    async fn anew(
+        &mut self,
+        at: u32,
+        model: &[f64],
+        gradient: &Fixed,
+    ) -> Result<Information, Error> {
+        let inverse = self.cold(at, model).await?;
+        Ok(self.opened(inverse, gradient, false).await?.0)
+    }
+
+    /// Opens an inverse as a factor, and multiplies a gradient by it.
+    async fn opened(
+        &mut self,
+        inverse: Inverted,
+        gradient: &Fixed,
+        measure: bool,
+    ) -> Result<(Information, Fixed), Error> {
+        let order = self.plan.order();
+        let Inverted { x, exponent, slack, whole } = inverse;
         let mut requests = Vec::new();
-        self.orders.inverse(inverse, &mut requests);
         let left = self.orders.left(order, order, &mut requests);
         Orders::right(left, 1, false, &mut requests);
-        let inner = self.orders.left(1, order, &mut requests);
-        Orders::right(inner, 1, true, &mut requests);
+        if measure {
+            let inner = self.orders.left(1, order, &mut requests);
+            Orders::right(inner, 1, true, &mut requests);
+        }
         self.run.source.demand(requests)?;
-        let session = &*self.run.session;
-        let matrix = curvature(plan, &clear.curvature, inverse, exponent, self.scales, session);
-        let x = inverted(plan, inverse, &matrix, &labels::check(at), exponent, self.run).await?;
-        let factors = (
-            self.run.source.take().await?.left128()?,
-            self.run.source.take().await?.right128()?,
-        );
+        let factors =
+            (self.run.source.take().await?.left128()?, self.run.source.take().await?.right128()?);
         let (factor, step) = Factor::open(&x, gradient, factors, self.run.session).await?;
-        Ok((Information { x, exponent, factor, left }, step))
+        Ok((Information { x, exponent, slack, whole, factor, left }, step))
+    }
+
+    /// The inverse from the one before, where there is one, rows weigh not much more than in it and it
+    /// is reached.
+    async fn warm(&mut self, at: u32, model: &[f64]) -> Result<Option<Inverted>, Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let Some(warm) = scales.warm.get(at as usize) else { return Ok(None) };
+        let Some((x, exponent)) = self.known.take() else { return Ok(None) };
+        let before = Some((std::mem::take(&mut self.slopes), warm.rise));
+        let (curvature, slopes, cut) = self.curvature(model, before).await?;
+        let cut = start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?[0];
+        // Near the end the curvature must be whole; before it only has to be good enough for a step.
+        if plan.settings.inference && at > 0 && cut > 0.0 {
+            return Ok(None);
+        }
+        self.slopes = slopes;
+        let exponent = exponent + warm.rise;
+        let mut requests = Vec::new();
+        self.orders.inverse(&warm.plan, &mut requests);
+        self.run.source.demand(requests)?;
+        let inversion = Inversion {
+            plan: &warm.plan,
+            exponent,
+            slack: warm.slack,
+            start: Start::Warm(x.parts().0),
+        };
+        let label = labels::check(at);
+        let (next, reached) = inversion.run(plan, &curvature, scales, &label, self.run).await?;
+        if !reached {
+            return Ok(None);
+        }
+        self.known = Some((next.clone(), exponent));
+        Ok(Some(Inverted { x: next, exponent, slack: inversion.slack(), whole: cut == 0.0 }))
+    }
+
+    /// The inverse of a curvature of which nothing is known but its size.
+    async fn cold(&mut self, at: u32, model: &[f64]) -> Result<Inverted, Error> {
+        let (plan, scales) = (self.plan, self.scales);
+        let order = plan.order();
+        let (curvature, _, _) = self.curvature(model, None).await?;
+        let unit = start::unit(self.totals.weight * order as f64 * self.totals.variance);
+        let label = labels::whole_size(at);
+        let sizes = start::sizes(&label, &[curvature.trace()], &[unit], self.run.session).await?;
+        let pulls = scales.penalty.map_or(0.0, |penalty| penalty.pulls.0 * order as f64);
+        let exponent = scales::exponent(sizes[0] + pulls);
+        let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
+        let mut requests = Vec::new();
+        self.orders.inverse(inverse, &mut requests);
+        self.run.source.demand(requests)?;
+        let inversion =
+            Inversion { plan: inverse, exponent, slack: scales.slack, start: Start::Identity };
+        let label = labels::whole_check(at);
+        let (x, reached) = inversion.run(plan, &curvature, scales, &label, self.run).await?;
+        if !reached {
+            return Err(determined(plan, inverse, &x, self.run).await?);
+        }
+        Ok(Inverted { x, exponent, slack: inversion.slack(), whole: true })
+    }
+
+    /// The own curvature at a model, what each row weighs in it, and how many rows would weigh more
+    /// than 2^rise of what they did before. On another thread.
+    async fn curvature(
+        &self,
+        model: &[f64],
+        before: Option<(Zeroizing<Vec<f64>>, u32)>,
+    ) -> Result<(Triangle, Zeroizing<Vec<f64>>, u64), Error> {
+        let (own, model) = (Arc::clone(&self.own), model.to_vec());
+        let work = move || {
+            let before = before.as_ref().map(|(slopes, rise)| (slopes.as_slice(), *rise));
+            let (slopes, cut) = own.slopes_at(&model, before);
+            (own.curvature(&slopes), slopes, cut)
+        };
+        Ok(offload(work).await?)
     }
 
     /// The step of another gradient with a curvature that is known.
@@ -244,7 +339,8 @@ impl Finishing<'_, '_> {
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
-        let square = square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square =
+            square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
         let (done, all) = (self.plan.settings.passes, self.plan.settings.passes);

@@ -8,7 +8,7 @@ use mpc_core::protocols::solve::{InversePlan, Start, inverse};
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::Prg;
 use mpc_core::ring::Z128;
-use mpc_core::{Fixed, Session, Shared, offload};
+use mpc_core::{Fixed, Shared, offload};
 use zeroize::Zeroizing;
 
 use super::cholesky;
@@ -30,6 +30,8 @@ use crate::model::{Progress, Run};
 const LENGTH_FRACTION: u32 = 8;
 /// Fractional bits of a revealed residual of an inverse.
 const RESIDUAL_FRACTION: u32 = 12;
+/// A squared length that is further below zero, in its units, has wrapped.
+const WRAPPED: i128 = 1 << 10;
 /// With more noise than this in standard errors, a pass on shares gains nothing.
 const DROWNED: f64 = 1.0;
 /// A step that is longer, in standard errors, is not lifted.
@@ -47,6 +49,10 @@ pub struct GlmShares {
     pub(super) length: f64,
     /// Left factors that were ordered so far.
     pub(super) orders: Orders,
+    /// The inverse of the curvature that the passes began with.
+    pub(super) inverse: Option<Fixed>,
+    /// What each own row weighs in that curvature.
+    pub(super) slopes: Zeroizing<Vec<f64>>,
 }
 
 impl std::fmt::Debug for GlmShares {
@@ -91,20 +97,23 @@ pub(super) async fn fit(
     let totals = start::totals(plan, &own, beyond, run.session).await?;
     let expected = start::expect(plan, &own, totals).await?;
     let (scales, squares) = start::scales(plan, totals, &expected, run.session).await?;
+    let slopes = expected.slopes.clone();
     let mut fitting = Fitting {
         plan,
         scales: &scales,
         totals,
         squares,
         largest: LARGEST_OWN,
+        whole: None,
         rule: Rule::new(scales.tolerance, plan.settings.passes),
         masks: own_masks()?,
         orders: Orders::default(),
         run,
     };
     let end = fitting.run(&own, expected).await?;
-    let orders = fitting.orders;
-    Ok(GlmShares { own, totals, w: end.w, passes: end.passes, length: end.length, scales, orders })
+    let (orders, inverse) = (fitting.orders, fitting.whole);
+    let End { w, passes, length } = end;
+    Ok(GlmShares { own, totals, w, passes, length, scales, orders, inverse, slopes })
 }
 
 struct End {
@@ -122,6 +131,8 @@ struct Fitting<'a, 'r> {
     squares: f64,
     /// No coefficient is larger, with a penalty: proven from revealed lengths.
     largest: f64,
+    /// The inverse that steps are made with, to all its bits.
+    whole: Option<Fixed>,
     rule: Rule,
     masks: Prg,
     orders: Orders,
@@ -147,9 +158,7 @@ impl Fitting<'_, '_> {
     async fn run(&mut self, own: &Own, expected: Expected) -> Result<End, Error> {
         let mut steps = self.preconditioner(own, &expected).await?;
         let mut w = self.begin(&expected, &mut steps).await?;
-        // Where the noise of a pass is larger than what it could gain, the start is as near as it gets.
-        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
-        if drowned || self.plan.settings.iterates == Iterates::Revealed {
+        if self.skips() {
             return Ok(End { w, passes: 0, length: f64::NAN });
         }
         let gradient = self.register(expected).await?;
@@ -166,7 +175,9 @@ impl Fitting<'_, '_> {
                 best = Some(pass.clone());
             }
             w = match next {
-                Next::Stop | Next::Plain => pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?,
+                Next::Stop | Next::Plain => {
+                    pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?
+                }
                 Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
                 Next::Back(h) => {
                     let best = best.as_ref().unwrap_or(&pass);
@@ -183,6 +194,19 @@ impl Fitting<'_, '_> {
             }
             last = Some(pass);
         }
+    }
+
+    /// Whether no pass is made on shares: the iterates are revealed, or the noise of a pass is larger
+    /// than what it could gain.
+    fn skips(&self) -> bool {
+        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
+        drowned || self.plan.settings.iterates == Iterates::Revealed
+    }
+
+    /// Whether the passes begin at P b. Else they begin at the mean of the owners' own fits, which
+    /// needs no lift, and must never be seen: it would tell all parties but one the remaining one's.
+    fn begins_jointly(&self) -> bool {
+        self.scales.penalty.is_none() || self.skips()
     }
 
     fn refused(&self) -> Error {
@@ -207,16 +231,25 @@ impl Fitting<'_, '_> {
         let mut requests = Vec::new();
         self.orders.inverse(inverse, &mut requests);
         let mut left = None;
-        if scales.penalty.is_none() {
+        if self.begins_jointly() {
             let number = self.orders.left(order, order, &mut requests);
             Orders::right(number, 1, false, &mut requests);
             left = Some(number);
         }
         self.run.source.demand(requests)?;
-        let matrix =
-            curvature(plan, &expected.curvature, inverse, scales.exponent, scales, self.run.session);
-        let x = inverted(plan, inverse, &matrix, labels::INVERSE_CHECK, scales.exponent, self.run).await?;
-        let x = x.truncate(scales.step_fraction, self.run.session)?;
+        let inversion = Inversion {
+            plan: inverse,
+            exponent: scales.exponent,
+            slack: scales.slack,
+            start: Start::Identity,
+        };
+        let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
+        let (whole, reached) = inversion.run(plan, own, scales, label, self.run).await?;
+        if !reached {
+            return Err(determined(plan, inverse, &whole, self.run).await?);
+        }
+        let x = whole.clone().truncate(scales.step_fraction, self.run.session)?;
+        self.whole = Some(whole);
         Ok(Steps::Inverse { x, left, factor: None })
     }
 
@@ -239,7 +272,9 @@ impl Fitting<'_, '_> {
             // Exactly symmetric, as rounding leaves it.
             let entry = |at: usize| {
                 let (i, j) = (at / order, at % order);
-                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32
+                // Half a unit an entry moves the spectrum by less than this.
+                let slack = if i == j { (order / 2 + 1) as i32 } else { 0 };
+                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32 + slack
             };
             (0..order * order).map(entry).collect::<Vec<i32>>()
         })
@@ -257,8 +292,9 @@ impl Fitting<'_, '_> {
     async fn begin(&mut self, expected: &Expected, steps: &mut Steps) -> Result<Fixed, Error> {
         let (plan, scales) = (self.plan, self.scales);
         let order = plan.order();
+        let jointly = self.begins_jointly();
         match steps {
-            Steps::Inverse { x, factor, .. } if scales.penalty.is_none() => {
+            Steps::Inverse { x, factor, .. } if jointly => {
                 let b = Fixed::own_part(&expected.right, order, 1, scales.gradient_fraction)?;
                 let left = self.run.source.take().await?.left128()?;
                 let right = self.run.source.take().await?.right128()?;
@@ -405,14 +441,24 @@ impl Fitting<'_, '_> {
         let label = labels::step(self.rule.made());
         let unit = self.rule.unit();
         let revealed = session.reveal_integers(&label, &products, (-unit) as u32).await?;
-        let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let revealed =
+            revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         let square = revealed.first().copied().unwrap_or_default();
+        // What rounding leaves of nothing is a few units; more below zero has wrapped.
+        if square < -WRAPPED {
+            return Err(Error::NotConverged(
+                "the parties' own fits are too far from each other: a step is longer than can be told. \
+                 Merge or leave out rare levels, or set l2"
+                    .to_owned(),
+            ));
+        }
         let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
         if self.scales.penalty.is_none() {
             return Ok((next, s));
         }
         // Lifted, because the penalty is taken of it. Its length is a fact now.
-        let length = libm::sqrt(libm::ldexp((square.max(0) + 2) as f64, unit));
+        let square = libm::ldexp((square.max(0) + 2) as f64, unit);
+        let length = self.scales.longest(self.plan, square, LENGTH_FRACTION);
         if length > LONGEST {
             return Err(Error::NotConverged(format!(
                 "a step of {length:.0} standard errors: the parties' own fits are too far from each other"
@@ -421,9 +467,12 @@ impl Fitting<'_, '_> {
         self.scales.lifts(self.plan, length, s.ring()).map_err(start::alike)?;
         let items = [(&s, self.scales.step_bound(length))];
         let sigma = self.plan.sigma;
-        let opened = open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
+        let opened =
+            open_bounded_fixed("glm/lift", &items, sigma, &mut self.masks, session).await?;
         let factor = match next {
-            Next::Mixed(quarters) => (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs(),
+            Next::Mixed(quarters) => {
+                (1.0 - quarters as f64 / 4.0).abs() + (quarters as f64 / 4.0).abs()
+            }
             _ => 1.0,
         };
         self.largest = factor * (self.largest + libm::ldexp(1.0, self.scales.step_bound(length)));
@@ -459,67 +508,73 @@ fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error>
     let last = last.unwrap_or(now);
     let fraction = [&now.w, &now.s, &last.w, &last.s].iter().map(|v| v.fraction()).max();
     let fraction = fraction.unwrap_or_default();
-    let ahead = |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
+    let ahead =
+        |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
     let part = quarters as f64 / 4.0;
     let now = ahead(now)?.times_real(1.0 - part, 2)?;
     Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
 }
 
-fn no_inverse() -> Error {
+pub(super) fn no_inverse() -> Error {
     Error::Settings("this fit has no joint inverse".to_owned())
 }
 
-/// This party's share of a joint curvature over 2^`exponent`, at the scale of an inverse, with the
-/// penalty and a slack that outweighs all rounding.
-pub(super) fn curvature(
-    plan: &GlmPlan,
-    own: &Triangle,
-    inverse: &InversePlan,
-    exponent: u32,
-    scales: &Scales,
-    session: &Session,
-) -> Shared<Z128> {
-    let order = plan.order();
-    let scale = inverse.fraction() as i32 - exponent as i32;
-    let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
-    if session.me() == 0 {
-        let slack = Scales::slack(plan);
-        let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
-        for j in 0..order {
-            let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
-            let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
-            matrix.as_mut_slice()[j * (order + 1)] += Z128((slack + pull) as u128);
-        }
-    }
-    matrix
+/// A joint curvature that is to be inverted: how, over which power of two, and from where.
+pub(super) struct Inversion<'a> {
+    pub(super) plan: &'a InversePlan,
+    pub(super) exponent: u32,
+    pub(super) slack: i128,
+    pub(super) start: Start<'a>,
 }
 
-/// The inverse of a joint curvature, checked. The rounds of the inverse, and one.
-pub(super) async fn inverted(
-    plan: &GlmPlan,
-    inverse_plan: &InversePlan,
-    matrix: &Shared<Z128>,
-    label: &str,
-    exponent: u32,
-    run: &mut Run<'_>,
-) -> Result<Fixed, Error> {
-    let result = inverse(inverse_plan, matrix, Start::Identity, run.source, run.session).await?;
-    let residual = Fixed::new(result.residual, 128, inverse_plan.residual_fraction())?;
-    let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
-    let residual = residual.and_then(|values| values.first().copied());
-    let residual =
-        residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
-    let fraction = inverse_plan.inverse_fraction() + exponent;
-    let x = Fixed::new(result.x, 128, fraction)?;
-    if inverse_plan.converged(residual) {
-        return Ok(x);
+impl Inversion<'_> {
+    /// What is added to the diagonal of the curvature to outweigh its rounding.
+    pub(super) fn slack(&self) -> f64 {
+        libm::ldexp(self.slack as f64, self.exponent as i32 - self.plan.fraction() as i32)
     }
-    Err(determined(plan, inverse_plan, &x, run).await?)
+
+    /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
+    /// outweighs all rounding.
+    fn matrix(&self, plan: &GlmPlan, own: &Triangle, scales: &Scales, me: usize) -> Shared<Z128> {
+        let order = plan.order();
+        let scale = self.plan.fraction() as i32 - self.exponent as i32;
+        let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
+        if me == 0 {
+            let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
+            for j in 0..order {
+                let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
+                let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
+                matrix.as_mut_slice()[j * (order + 1)] += Z128((self.slack + pull) as u128);
+            }
+        }
+        matrix
+    }
+
+    /// The inverse of the joint curvature, and whether it was reached. The rounds of the inverse, and
+    /// one.
+    pub(super) async fn run(
+        &self,
+        plan: &GlmPlan,
+        own: &Triangle,
+        scales: &Scales,
+        label: &str,
+        run: &mut Run<'_>,
+    ) -> Result<(Fixed, bool), Error> {
+        let matrix = self.matrix(plan, own, scales, run.session.me());
+        let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
+        let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
+        let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
+        let residual = residual.and_then(|values| values.first().copied());
+        let residual =
+            residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
+        Ok((x, self.plan.converged(residual)))
+    }
 }
 
 /// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
 /// One round.
-async fn determined(
+pub(super) async fn determined(
     plan: &GlmPlan,
     inverse_plan: &InversePlan,
     x: &Fixed,
@@ -529,11 +584,13 @@ async fn determined(
     let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
     // In units of 1/64 of the largest that can be.
     let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
-    let fraction = x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
+    let fraction =
+        x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
     let sizes = x.select(&diagonal)?;
     let sizes = run.session.reveal_integers(labels::DETERMINED, &sizes, fraction).await?;
     let sizes = sizes.unwrap_or_default();
     let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns = (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
+    let columns =
+        (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
     Ok(Error::Determined { columns })
 }

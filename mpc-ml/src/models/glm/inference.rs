@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use mpc_core::{Fixed, offload};
+use mpc_core::protocols::product::multiply_fixed;
+use mpc_core::protocols::solve::InversePlan;
+use mpc_core::{Fixed, Shared, offload};
 
 use super::finish::Information;
+use super::fit::Orders;
 use super::labels;
 use super::own::Own;
 use super::plan::GlmPlan;
-use super::start::Totals;
+use super::settings::Robust;
+use super::start::{self, Totals};
 use crate::error::Error;
 use crate::model::Run;
 
@@ -16,6 +20,10 @@ use crate::model::Run;
 const VARIANCE_BITS: u32 = 20;
 /// Bits of a revealed sum of one a row.
 const SUM_BITS: i32 = 34;
+/// Fractional bits of what corrects an inverse, beside the scale of the curvature, and of its factor.
+const CORRECTION_FRACTION: u32 = 14;
+/// Fractional bits of a scatter, in units of the curvature, with which robust variances are told.
+const LEAST_SCATTER_BITS: u32 = 16;
 /// A row is all but certain when its mean is within this of 0, or of 1.
 const CERTAIN: f64 = 1e-8;
 
@@ -24,6 +32,8 @@ const CERTAIN: f64 = 1e-8;
 pub struct Inference {
     /// Standard errors of the coefficients, the intercept last.
     pub std_errors: Vec<f64>,
+    /// The same without trust in the family's variance, if the study asks for it.
+    pub robust: Option<Vec<f64>>,
     /// Twice the log-likelihood that is missing to a model with a parameter for each row.
     pub deviance: f64,
     /// The same for a model without features.
@@ -61,41 +71,44 @@ fn sums(own: &Own, w: &[f64], null: impl Fn(usize) -> f64) -> Sums {
     }
 }
 
-/// Reveals what the study asks for. Two rounds, and one for the covariance.
+/// A fit at its revealed coefficients.
+pub(super) struct Found<'a> {
+    pub(super) plan: &'a GlmPlan,
+    pub(super) own: &'a Arc<Own>,
+    pub(super) totals: Totals,
+    pub(super) w: &'a [f64],
+    pub(super) information: &'a Information,
+}
+
+/// Reveals what the study asks for. Two rounds, one for the covariance, five for robust variances.
 pub(super) async fn reveal(
-    plan: &GlmPlan,
-    (own, totals): (&Arc<Own>, Totals),
-    coefficients: &[f64],
-    information: &Information,
+    found: &Found<'_>,
+    inverse: &InversePlan,
+    orders: &mut Orders,
     run: &mut Run<'_>,
 ) -> Result<Inference, Error> {
+    let Found { plan, information, .. } = found;
     let order = plan.order();
-    let x = &information.x;
+    let x = &corrected(information, order, run).await?;
     // The smallest variance is above 2^-exponent.
     let bits = x.fraction().min(information.exponent + VARIANCE_BITS);
-    let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
-    let session = &mut *run.session;
-    let missing = |label: &str| Error::Settings(format!("`{label}` is for everybody"));
-    let variances = session.reveal_fixed(labels::VARIANCES, &x.select(&diagonal)?, bits).await?;
+    let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, bits).await?;
     let variances = variances.ok_or_else(|| missing(labels::VARIANCES))?;
-
-    let centre = if plan.settings.intercept { totals.centre } else { 0.0 };
-    let (rows, w) = (Arc::clone(own), coefficients.to_vec());
-    let own = offload(move || sums(&rows, &w, |row| centre + rows.offset(row))).await?;
-    let size = libm::log2(totals.weight).max(0.0) as i32;
-    let fraction = (SUM_BITS - size).clamp(0, 40) as u32;
-    let parts = [own.deviance, own.null, own.likelihood, own.certain];
-    let parts = Fixed::own_part(&parts, parts.len(), 1, fraction)?;
-    let all = session.reveal_fixed(labels::SUMS, &parts, fraction).await?;
-    let [deviance, null_deviance, log_likelihood, certain] = all.unwrap_or_default()[..] else {
-        return Err(missing(labels::SUMS));
+    let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
+    let robust = match plan.settings.robust {
+        Robust::None => None,
+        kind => Some(robust(found, kind, inverse, orders, run).await?),
     };
     let covariance = match plan.settings.covariance {
-        true => session.reveal_fixed(labels::COVARIANCE, x, bits).await?,
+        true => run.session.reveal_fixed(labels::COVARIANCE, x, bits).await?,
         false => None,
     };
+    let roots = |variances: Vec<f64>| -> Vec<f64> {
+        variances.iter().map(|variance| libm::sqrt(variance.max(0.0))).collect()
+    };
     Ok(Inference {
-        std_errors: variances.iter().map(|variance| libm::sqrt(variance.max(0.0))).collect(),
+        std_errors: roots(variances),
+        robust: robust.map(roots),
         deviance,
         null_deviance,
         log_likelihood,
@@ -103,4 +116,110 @@ pub(super) async fn reveal(
         certain: certain as u64,
         covariance,
     })
+}
+
+/// The inverse of the curvature without what was added to its diagonal: with X = (H + s)^-1 it is
+/// X + s X X, but for the square of s X. One round.
+async fn corrected(
+    information: &Information,
+    order: usize,
+    run: &mut Run<'_>,
+) -> Result<Fixed, Error> {
+    let Information { x, exponent, slack, factor, left, .. } = information;
+    let mut requests = Vec::new();
+    Orders::right(*left, order, true, &mut requests);
+    run.source.demand(requests)?;
+    let right = run.source.take().await?.right128()?;
+    let short = x.clone().truncate(exponent + CORRECTION_FRACTION, run.session)?;
+    let square = factor.times(&short, right, run.session).await?;
+    let square = square.truncate(exponent + CORRECTION_FRACTION, run.session)?;
+    let part = square.times_real(*slack, CORRECTION_FRACTION)?;
+    let fraction = part.fraction().max(x.fraction());
+    Ok(x.clone().raise(fraction)?.plus(&part.raise(fraction)?)?)
+}
+
+fn missing(label: &str) -> Error {
+    Error::Settings(format!("`{label}` is for everybody"))
+}
+
+/// The diagonal of a square matrix.
+fn diagonal(x: &Fixed) -> Result<Fixed, Error> {
+    let places: Vec<usize> = (0..x.rows()).map(|j| j * (x.columns() + 1)).collect();
+    Ok(x.select(&places)?)
+}
+
+/// Reveals the sums that describe the fit. One round.
+async fn describe(found: &Found<'_>, run: &mut Run<'_>) -> Result<[f64; 4], Error> {
+    let centre = if found.plan.settings.intercept { found.totals.centre } else { 0.0 };
+    let (rows, w) = (Arc::clone(found.own), found.w.to_vec());
+    let own = offload(move || sums(&rows, &w, |row| centre + rows.offset(row))).await?;
+    let size = libm::log2(found.totals.weight).max(0.0) as i32;
+    let fraction = (SUM_BITS - size).clamp(0, 40) as u32;
+    let parts = [own.deviance, own.null, own.likelihood, own.certain];
+    let parts = Fixed::own_part(&parts, parts.len(), 1, fraction)?;
+    let all = run.session.reveal_fixed(labels::SUMS, &parts, fraction).await?;
+    all.and_then(|all| all.try_into().ok()).ok_or_else(|| missing(labels::SUMS))
+}
+
+/// Reveals the diagonal of X M X, M the scatter of the rows' parts of the gradient: its owners know
+/// their parts. Four rounds.
+async fn robust(
+    found: &Found<'_>,
+    kind: Robust,
+    inverse: &InversePlan,
+    orders: &mut Orders,
+    run: &mut Run<'_>,
+) -> Result<Vec<f64>, Error> {
+    let (plan, information, totals) = (found.plan, found.information, found.totals);
+    let (order, exponent) = (plan.order(), information.exponent);
+    let (own, w) = (Arc::clone(found.own), found.w.to_vec());
+    let work = move || match kind {
+        Robust::Cluster => own.group_scatter(&w),
+        _ => (own.scatter(&w), 0),
+    };
+    let (scatter, groups) = offload(work).await?;
+    let units = [start::unit(totals.weight * order as f64 * totals.variance), 0];
+    let sizes = [scatter.trace(), groups as f64];
+    let sizes = start::sizes(labels::ROBUST_SIZE, &sizes, &units, run.session).await?;
+
+    // In units in which the curvature is at most 1: |X M X| <= |X|^2 trace M must not wrap.
+    let size = libm::ldexp(sizes[0], -(exponent as i32)).max(1.0);
+    let bound = libm::log2(inverse.bound_once_converged());
+    let x_bits = inverse.inverse_fraction();
+    let left = 126.0 - 2.0 * f64::from(x_bits) - 2.0 * bound - libm::log2(size);
+    if left < f64::from(LEAST_SCATTER_BITS) {
+        return Err(Error::Unusable(
+            "robust variances do not fit 128 bits with so many rows and columns: set robust = \"none\""
+                .to_owned(),
+        ));
+    }
+    let bits = libm::floor(left.min(40.0)) as u32;
+    let scatter =
+        Shared::new(scatter.rounded(bits as i32 - exponent as i32).to_vec(), order, order);
+    let scatter = Fixed::new(scatter, 128, bits)?;
+    let x = Fixed::new(information.x.parts().0.clone(), 128, x_bits)?;
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        let left = orders.left(order, order, &mut requests);
+        Orders::right(left, order, true, &mut requests);
+    }
+    run.source.demand(requests)?;
+    let mut product = x.clone();
+    for factor in [&scatter, &x] {
+        let left = run.source.take().await?.left128()?;
+        let right = run.source.take().await?.right128()?;
+        product = multiply_fixed(&product, factor, left, right, run.session).await?;
+    }
+    let revealed = run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, 30).await?;
+    let revealed = revealed.ok_or_else(|| missing(labels::ROBUST))?;
+    let free = totals.weight / (totals.weight - order as f64);
+    let factor = match kind {
+        Robust::Cluster => {
+            sizes[1] / (sizes[1] - 1.0) * (totals.weight - 1.0) / totals.weight * free
+        }
+        Robust::Hc1 => free,
+        _ => 1.0,
+    };
+    let unit = factor * libm::ldexp(1.0, -(exponent as i32));
+    Ok(revealed.iter().map(|variance| unit * variance).collect())
 }

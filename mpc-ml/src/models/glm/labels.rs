@@ -19,6 +19,8 @@ pub const COEFFICIENTS: &str = "coefficients";
 pub(super) const VARIANCES: &str = "variances";
 /// Robust variances of the coefficients.
 pub(super) const ROBUST: &str = "robust variances";
+/// How large the squared residuals are, and how many groups there are.
+pub(super) const ROBUST_SIZE: &str = "size of the squared residuals";
 /// The whole covariance matrix.
 pub(super) const COVARIANCE: &str = "covariance";
 /// The sums that describe the fit.
@@ -36,7 +38,17 @@ pub(super) fn model(at: u32) -> String {
     format!("model {at}")
 }
 
-/// The size of the curvature at model `at`.
+/// The size of the curvature at model `at`, where its inverse begins anew.
+pub(super) fn whole_size(at: u32) -> String {
+    format!("size {at}, anew")
+}
+
+/// The check of the inverse at model `at`, where it begins anew.
+pub(super) fn whole_check(at: u32) -> String {
+    format!("inverse check {at}, anew")
+}
+
+/// How many rows weigh much more at model `at` than before.
 pub(super) fn size(at: u32) -> String {
     format!("size {at}")
 }
@@ -76,7 +88,10 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         ),
     ];
     if plan.preconditioner == Preconditioner::Inverse {
-        list.push(Output::check(INVERSE_CHECK, "whether the inverse of the joint curvature was reached"));
+        list.push(Output::check(
+            INVERSE_CHECK,
+            "whether the inverse of the joint curvature was reached",
+        ));
         list.push(Output::check(
             DETERMINED,
             "which columns nearly determine each other: only if a check of an inverse fails",
@@ -132,11 +147,28 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         list.push(Output::result(
             size(at),
             all,
-            "the size of the joint curvature at that model: a number of some 10 bits",
+            "how many rows weigh much more in the joint curvature at that model than in the one before",
+            "standard errors need the whole curvature: with any such row its inverse begins anew",
+        ));
+        list.push(Output::check(
+            check(at),
+            "whether the inverse of the curvature at it was reached",
+        ));
+        list.push(Output::result(
+            whole_size(at),
+            all,
+            "the size of the joint curvature at that model, a number of some 10 bits: only if its inverse \
+             begins anew",
             "rings and scales follow from it",
         ));
-        list.push(Output::check(check(at), "whether the inverse of the curvature at it was reached"));
-        list.push(Output::check(distance(at), "how far it is from the optimum, in standard errors"));
+        list.push(Output::check(
+            whole_check(at),
+            "whether the inverse of the curvature at it was reached, where it began anew",
+        ));
+        list.push(Output::check(
+            distance(at),
+            "how far it is from the optimum, in standard errors",
+        ));
     }
     if settings.inference {
         list.push(Output::result(
@@ -155,9 +187,16 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     }
     if settings.robust != Robust::None {
         list.push(Output::result(
+            ROBUST_SIZE,
+            all,
+            "how large the squared residuals are, a number of some 10 bits, and how many groups of rows \
+             there are",
+            "scales follow from it, and the factor of robust variances",
+        ));
+        list.push(Output::result(
             ROBUST,
             to,
-            "the robust variance of each coefficient, and how many groups there are",
+            "the robust variance of each coefficient",
             "standard errors that do not trust the family's variance",
         ));
     }

@@ -7,6 +7,7 @@
 //! are made in the clear and checked.
 
 mod cholesky;
+mod cost;
 mod family;
 mod finish;
 mod fit;
@@ -33,10 +34,10 @@ pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates, Robust};
 
-use crate::agreed::Agreed;
 use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, Likelihood, ModelKind};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
+use crate::model::Agreed;
 use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Logistic or Poisson regression to the optimum.

@@ -1,6 +1,7 @@
 //! What an owner computes over its own rows in the clear: sums that are additive shares of joint ones
 //! by nature, and the fit of its own rows from which the joint one starts (docs/protocols.md 8.1).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ pub(super) struct Own {
     offsets: Zeroizing<Vec<f64>>,
     /// Case weights; empty where the study has none.
     weights: Zeroizing<Vec<f64>>,
+    /// The group of each row; empty where the study has none.
+    groups: Zeroizing<Vec<u64>>,
 }
 
 impl Own {
@@ -37,7 +40,12 @@ impl Own {
         offsets: Zeroizing<Vec<f64>>,
         weights: Zeroizing<Vec<f64>>,
     ) -> Self {
-        Self { family, x, columns, intercept, y, offsets, weights }
+        Self { family, x, columns, intercept, y, offsets, weights, groups: Zeroizing::default() }
+    }
+
+    pub(super) fn with_groups(mut self, groups: Zeroizing<Vec<u64>>) -> Self {
+        self.groups = groups;
+        self
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -135,9 +143,52 @@ impl Own {
         self.transposed(&self.residuals(&self.scores(w)))
     }
 
-    /// The curvature of the own rows at w.
-    pub(super) fn curvature_at(&self, w: &[f64]) -> Triangle {
-        self.curvature(&self.slopes(&self.scores(w)))
+    /// What each row weighs in the curvature at w, and at most 2^`rise` of `before`; and how many rows
+    /// were cut to that.
+    pub(super) fn slopes_at(
+        &self,
+        w: &[f64],
+        before: Option<(&[f64], u32)>,
+    ) -> (Zeroizing<Vec<f64>>, u64) {
+        let mut slopes = self.slopes(&self.scores(w));
+        let Some((before, rise)) = before else { return (slopes, 0) };
+        let mut cut = 0;
+        for (slope, before) in slopes.iter_mut().zip(before) {
+            let most = libm::ldexp(*before, rise as i32);
+            if *slope > most {
+                *slope = most;
+                cut += 1;
+            }
+        }
+        (slopes, cut)
+    }
+
+    /// The sum of the outer products of the rows' parts of the gradient at w; a case weight counts
+    /// copies of a row.
+    pub(super) fn scatter(&self, w: &[f64]) -> Triangle {
+        let scores = self.scores(w);
+        let squares = self.each(|row| {
+            let residual = self.y[row] - self.family.mean(scores[row]);
+            residual * residual
+        });
+        self.curvature(&squares)
+    }
+
+    /// The same for the parts of the gradient summed over each group of rows, and the number of
+    /// groups.
+    pub(super) fn group_scatter(&self, w: &[f64]) -> (Triangle, u64) {
+        let residuals = self.residuals(&self.scores(w));
+        let mut sums = BTreeMap::<u64, Zeroizing<Vec<f64>>>::new();
+        for (row, &group) in self.groups.iter().enumerate() {
+            let sum = sums.entry(group).or_insert_with(|| Zeroizing::new(vec![0.0; self.order()]));
+            for (sum, x) in sum.iter_mut().zip(self.entries(row)) {
+                *sum += residuals[row] * x;
+            }
+        }
+        let mut scatter = Triangle::new(self.order());
+        sums.values().for_each(|sum| scatter.add(1.0, sum));
+        scatter.fold();
+        (scatter, sums.len() as u64)
     }
 
     /// The sum of the losses of the own rows.

@@ -41,7 +41,11 @@ impl Gradient {
         let headroom = self.opening.sent();
         for block in 0..blocks(plan) {
             let count = parts(plan, block).iter().map(|part| part.end - part.start).sum::<u64>();
-            requests.push(Request::Phasors(form.request(&plan.link.series, count as u32, headroom)));
+            requests.push(Request::Phasors(form.request(
+                &plan.link.series,
+                count as u32,
+                headroom,
+            )));
         }
         requests.push(self.weighed.transposed_request(self.opening));
         requests

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::labels;
 use super::link::{E_FRACTION, Link};
-use super::settings::{Finish, GlmSettings, Iterates};
-use super::{Family, scales};
+use super::settings::{Finish, GlmSettings, Iterates, Robust};
+use super::{Family, cost, scales};
 use crate::error::Error;
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
@@ -19,7 +19,7 @@ pub(super) const X_FRACTION: u32 = 12;
 /// The largest matrix that is inverted on shares.
 const MOST_ORDER: usize = 256;
 /// Rows that each party has for each coefficient where owners' inverses take the place of a joint one.
-const ROWS_A_COLUMN: u64 = 2;
+const ROWS_A_COLUMN: u64 = 1;
 /// Models that are revealed on the way where the study says that they may be, and steps in the clear
 /// from a model near the optimum else.
 const REVEALED: u32 = 6;
@@ -77,8 +77,18 @@ impl GlmPlan {
         if !few {
             many_columns(settings, &rows, order)?;
         }
+        if settings.robust == Robust::Cluster && !facts.groups {
+            let rule = "= \"cluster\" needs the groups of the rows";
+            return Err(Error::field("robust", rule));
+        }
+        if settings.covariance && rows.len() == 2 {
+            let rule = "is not revealed between two parties: each would learn the weighted Gram matrix \
+                        of the other's rows from it, exactly";
+            return Err(Error::field("covariance", rule));
+        }
         if settings.inference && total <= order as u64 {
-            let rule = format!("is not possible: {total} rows do not determine {order} coefficients");
+            let rule =
+                format!("is not possible: {total} rows do not determine {order} coefficients");
             return Err(Error::field("inference", rule));
         }
         if settings.iterates == Iterates::Revealed {
@@ -226,6 +236,15 @@ fn open(
         );
         return Err(Error::field("finish", rule));
     }
+    if settings.family == Family::Poisson && finish == Finish::Hidden {
+        let rule = if few {
+            "is for all parties in a Poisson model: rates that leave the window of their series can only be \
+             told where the last steps are made in the clear. Give the model to all"
+        } else {
+            "is not possible in a Poisson model with so many coefficients: leave columns out"
+        };
+        return Err(Error::field("finish", rule));
+    }
     if settings.inference && finish == Finish::Hidden {
         let rule = if few {
             "is for all parties: standard errors are made at a revealed model. Give the model to all, \
@@ -289,7 +308,7 @@ impl Plan for GlmPlan {
     fn cost(&self, me: usize) -> Cost {
         // Refused when the plan was made.
         match self.expected() {
-            Ok(scales) => scales.expected_cost(self, me),
+            Ok(scales) => cost::expected(self, &scales, me),
             Err(_) => Cost::default(),
         }
     }

@@ -1,7 +1,6 @@
 //! What of a fit follows from the revealed size of its curvature: rings, scales, phasors
 //! (docs/protocols.md 8.2 and 8.3).
 
-use mpc_core::Cost;
 use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, StartBound};
 use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 
@@ -28,6 +27,8 @@ const INTERCEPT_PULL: f64 = 0.02;
 const NEAR: f64 = 0.1;
 /// Steps on shares alone end at no fewer standard errors.
 const HIDDEN: f64 = 0.005;
+/// Bits by which lengths of steps have more room where the fit is not checked in the clear.
+const HIDDEN_ROOM: u32 = 10;
 /// How fine residuals are where the last steps are made in the clear.
 const OPEN_NOISE: f64 = 0.03;
 /// An honest party's rounding of its upper triangle stays below this part of a unit an entry: half of
@@ -39,7 +40,12 @@ const ROUNDING: f64 = 0.58;
 pub(super) struct Scales {
     /// Curvature and penalty over 2^`exponent` have no eigenvalue above 15/16.
     pub(super) exponent: u32,
+    /// The inverse of a curvature of which nothing is known but its size.
     pub(super) inverse: Option<InversePlan>,
+    /// Those that begin at an inverse before them; none where they do not fit.
+    pub(super) warm: Vec<Warm>,
+    /// Units that the matrix of the first inverse has on its diagonal for rounding.
+    pub(super) slack: i128,
     /// Fractional bits of the preconditioner in steps.
     pub(super) step_fraction: u32,
     /// Fractional bits of the rows times what their owner expects.
@@ -56,6 +62,22 @@ pub(super) struct Scales {
     pub(super) tolerance: f64,
     noise: f64,
 }
+
+/// An inverse that begins at the one before it. Each row weighs at most 2^`rise` of what it weighed in
+/// that one's matrix, by its owner's doing; so this one's matrix over 2^`rise` is at most that one's,
+/// which is what a warm start asks for (7.2).
+#[derive(Clone, Debug)]
+pub(super) struct Warm {
+    pub(super) plan: InversePlan,
+    pub(super) rise: u32,
+    pub(super) slack: i128,
+}
+
+/// The matrix of a warm start has at most so many bits fewer than the first.
+const FEWER_BITS: u32 = 4;
+/// How much more a row may weigh in the second and third curvature than in the one before, as powers
+/// of two, and the least eigenvalue that is expected of the start.
+const RISES: [(u32, f64); 2] = [(2, 0.04), (1, 0.3)];
 
 /// A penalty as integers that all parties hold alike.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +122,7 @@ impl Scales {
         let order = plan.order() as f64;
         let pulls = penalty.map_or(0.0, |penalty| penalty.pulls.0 * order);
         let exponent = exponent(trace + pulls);
+        let (mut warm, mut slack) = (Vec::new(), 0);
         let inverse = match plan.preconditioner {
             Preconditioner::Inverse => {
                 let least = match penalty {
@@ -108,7 +131,9 @@ impl Scales {
                     // A quarter of a row's information: with less there is nothing to tell.
                     None => libm::ldexp(0.25, -(exponent as i32)),
                 };
-                Some(inverse(plan, least)?)
+                let (found, chain, own) = inverses(plan, least)?;
+                (warm, slack) = (chain, own);
+                Some(found)
             }
             Preconditioner::Owners => None,
         };
@@ -118,6 +143,8 @@ impl Scales {
             exponent,
             step_fraction: exponent + STEP_FRACTION,
             inverse,
+            warm,
+            slack,
             weighed_fraction,
             gradient_fraction: gradient,
             ring: 128,
@@ -138,10 +165,13 @@ impl Scales {
     /// Steps are never lifted: only as much of the ring as the next product needs.
     fn wide(&mut self, plan: &GlmPlan) -> Result<(), Error> {
         let steps = self.steps_fraction();
-        let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period()).max(65);
-        let known = self.inverse.as_ref().map_or(128, |inverse| {
-            128 - inverse.inverse_fraction().saturating_sub(STEP_FRACTION)
-        });
+        // Where nothing is checked in the clear, no length may wrap: it is below the deviance.
+        let room = if plan.finish == Finish::Hidden { HIDDEN_ROOM } else { 0 };
+        let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period() + room).max(65);
+        let known = self
+            .inverse
+            .as_ref()
+            .map_or(128, |inverse| 128 - inverse.inverse_fraction().saturating_sub(STEP_FRACTION));
         if ring > known {
             return Err(Error::Settings(format!(
                 "steps of this fit would need a ring of {ring} bits where {known} are possible: leave \
@@ -166,11 +196,12 @@ impl Scales {
                 self.step_fraction = (OWNERS_FRACTION as i32 + units).max(0) as u32;
             }
             Preconditioner::Inverse => {
-                let fits = |&bits: &u32| {
-                    self.opening(plan, self.exponent + bits, 1.0, 128).is_ok()
-                };
-                let bits = (LEAST_STEP_FRACTION..=STEP_FRACTION).rev().find(fits);
-                self.step_fraction = self.exponent + bits.unwrap_or(LEAST_STEP_FRACTION);
+                let fits = |&bits: &u32| self.opening(plan, self.exponent + bits, 1.0, 128).is_ok();
+                // d N units of rounding are at most half of a matrix that is at least 1.
+                let units = (plan.order() * plan.parties()) as f64;
+                let least = LEAST_STEP_FRACTION.max(libm::ceil(libm::log2(2.0 * units)) as u32);
+                let bits = (least..=STEP_FRACTION.max(least)).rev().find(fits);
+                self.step_fraction = self.exponent + bits.unwrap_or(least);
             }
         }
         // Refused here with the numbers.
@@ -185,7 +216,8 @@ impl Scales {
         self.phasing(plan, residuals.ring)?;
         if plan.link.largest(&self.phasing, parties) > largest {
             return Err(Error::Settings(
-                "the phasors of so many parties are too coarse for a penalty: use a dealer".to_owned(),
+                "the phasors of so many parties are too coarse for a penalty: use a dealer"
+                    .to_owned(),
             ));
         }
         Ok(())
@@ -237,6 +269,17 @@ impl Scales {
         libm::ceil(libm::log2(1.01 * libm::sqrt(inverse) * length.max(1e-6))) as i32
     }
 
+    /// A bound of the length sqrt(g P g) of a step whose square was revealed as `square`, made of a
+    /// gradient truncated to `fraction` bits: d N units of rounding times |P g| <= sqrt(|P|) length, and
+    /// what the rounding of P may hide.
+    pub(super) fn longest(&self, plan: &GlmPlan, square: f64, fraction: u32) -> f64 {
+        let inverse = self.penalty.map_or(1.0, |penalty| penalty.largest_inverse());
+        let units = (plan.order() * plan.parties()) as f64;
+        let rounding = libm::ldexp(units, -(fraction as i32)) * libm::sqrt(inverse);
+        // The rounding of P is at most half of it in the order of matrices: `lifted` sees to that.
+        2.0 * (rounding + libm::sqrt(square + rounding * rounding))
+    }
+
     /// Whether a step of `length` standard errors can be lifted from a ring of so many bits.
     ///
     /// # Errors
@@ -267,17 +310,43 @@ impl Scales {
             plan.sigma
         )))
     }
+}
 
-    /// What a fit of few passes costs `me`.
-    pub(super) fn expected_cost(&self, plan: &GlmPlan, me: usize) -> Cost {
-        let _ = (plan, me);
-        Cost::default()
-    }
+/// Units at the scale of an inverse's matrix that outweigh all rounding of its triangle and penalty.
+fn rounding(plan: &GlmPlan) -> i128 {
+    libm::ceil(ROUNDING * (plan.parties() * plan.order()) as f64) as i128 + 1
+}
 
-    /// Units at the scale of the inverse's matrix that outweigh all rounding of the triangle.
-    pub(super) fn slack(plan: &GlmPlan) -> i128 {
-        libm::ceil(ROUNDING * (plan.parties() * plan.order()) as f64) as i128 + 1
+/// The inverses that begin at the one before them, and the slack of the first matrix. A matrix has a
+/// slack that covers its own rounding, and with it the next one's slack and rounding.
+fn warm_starts(plan: &GlmPlan, first: &InversePlan) -> (Vec<Warm>, i128) {
+    let mut plans: Vec<InversePlan> = vec![first.clone()];
+    for (_, least) in RISES {
+        let before = &plans[plans.len() - 1];
+        let settings = InverseSettings {
+            least,
+            start: StartBound::Warm {
+                bound: before.bound_once_converged(),
+                fraction: before.inverse_fraction(),
+            },
+            ..before.settings().clone()
+        };
+        match InversePlan::new(settings) {
+            // As fine as the first, so that slacks do not grow.
+            Ok(next) if next.fraction() + FEWER_BITS >= first.fraction() => plans.push(next),
+            _ => break,
+        }
     }
+    let own = rounding(plan);
+    let mut slacks = vec![own];
+    for pair in plans.windows(2).rev() {
+        let finer = pair[0].fraction() as i32 - pair[1].fraction() as i32;
+        let next = (slacks[0] + own) as f64;
+        slacks.insert(0, own + libm::ceil(libm::ldexp(next, finer)) as i128 + 1);
+    }
+    let warm = plans.drain(1..).zip(RISES).zip(&slacks[1..]);
+    let warm = warm.map(|((plan, (rise, _)), &slack)| Warm { plan, rise, slack });
+    (warm.collect(), slacks[0])
 }
 
 /// The least J for which a matrix of this trace, over 2^J, has no eigenvalue above 15/16.
@@ -285,13 +354,19 @@ pub(super) fn exponent(trace: f64) -> u32 {
     libm::ceil(libm::log2(trace.max(1.0) * 1.001 * 16.0 / 15.0)).max(1.0) as u32
 }
 
-/// The inverse that reaches as small eigenvalues as are wanted, or as fit.
-fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
+/// How often the least eigenvalue that is reached holds the slack: what rounding adds to a matrix must
+/// not pass for information where columns determine each other.
+const ABOVE_SLACK: f64 = 8.0;
+
+/// The inverse that reaches as small eigenvalues as are wanted, or as fit; those that begin at the one
+/// before them, where they fit as well; and the slack of the first matrix.
+fn inverses(plan: &GlmPlan, least: f64) -> Result<(InversePlan, Vec<Warm>, i128), Error> {
     let wanted = (-libm::log2(least)).max(1.0);
     let mut refused = None;
     // From the finest that fits, in steps of one bit.
     for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < wanted + 1.0) {
-        let least = if f64::from(bits) >= wanted { least } else { libm::ldexp(1.0, -(bits as i32)) };
+        let least =
+            if f64::from(bits) >= wanted { least } else { libm::ldexp(1.0, -(bits as i32)) };
         let settings = InverseSettings {
             order: plan.order(),
             parties: plan.parties() as u32,
@@ -302,13 +377,32 @@ fn inverse(plan: &GlmPlan, least: f64) -> Result<InversePlan, Error> {
             aim: Aim::Checked,
             reuse: false,
         };
-        match InversePlan::new(settings) {
-            Ok(inverse) => return Ok(inverse),
-            Err(error) => refused = Some(error),
+        let inverse = match InversePlan::new(settings) {
+            Ok(inverse) => inverse,
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
+        let holds = |slack: i128| {
+            let slack = libm::ldexp(slack as f64, -(inverse.fraction() as i32));
+            ABOVE_SLACK * slack <= least
+        };
+        let (warm, slack) = warm_starts(plan, &inverse);
+        if holds(slack) {
+            return Ok((inverse, warm, slack));
+        }
+        let own = rounding(plan);
+        if holds(own) {
+            return Ok((inverse, Vec::new(), own));
         }
     }
     Err(refused.map_or_else(
-        || Error::Settings("an inverse cannot be planned".to_owned()),
+        || {
+            Error::Settings(
+                "an inverse of so many columns and rows has no room for its rounding".to_owned(),
+            )
+        },
         Error::from,
     ))
 }
@@ -326,6 +420,7 @@ pub(super) fn weighed_fraction(plan: &GlmPlan, variance: f64) -> u32 {
     };
     let largest = plan.facts.weights.unwrap_or(1.0) * plan.largest;
     let most = f64::from(plan.weighed_bits()) - libm::ceil(libm::log2(largest.max(1.0))) - 1.0;
-    let most = if plan.settings.family == Family::Poisson { f64::from(plan.weighed_bits()) } else { most };
+    let most =
+        if plan.settings.family == Family::Poisson { f64::from(plan.weighed_bits()) } else { most };
     wanted.min(most).clamp(0.0, 22.0) as u32
 }

@@ -146,7 +146,12 @@ impl model::Settings for GlmSettings {
                         tests and intervals from their standard errors would be wrong; set l2 = 0.0";
             return Err(Error::field("inference", rule));
         }
-        needs("inference", self.inference, "finish = \"open\": standard errors are made at a revealed model", !hidden)?;
+        needs(
+            "inference",
+            self.inference,
+            "finish = \"open\": standard errors are made at a revealed model",
+            !hidden,
+        )?;
         needs("robust", self.robust != Robust::None, "inference = true", self.inference)?;
         needs("covariance", self.covariance, "inference = true", self.inference)?;
         let revealed = self.iterates == Iterates::Revealed;

@@ -31,8 +31,6 @@ pub(super) struct Totals {
     pub(super) weight: f64,
     /// The sum of the targets, by weight.
     pub(super) targets: f64,
-    /// The sum of e^offset, by weight; of the weights for logistic models.
-    pub(super) exposure: f64,
     /// The score of the joint mean.
     pub(super) centre: f64,
     /// The variance of a target with the joint mean.
@@ -74,7 +72,16 @@ pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own
     let copy = |values: &[f64]| Zeroizing::new(values.to_vec());
     let design = (Zeroizing::new(x), plan.facts.columns(), settings.intercept);
     let own = Own::new(family, design, copy(rows.y()), copy(data.offset()), copy(data.weights()));
-    Ok((own, beyond))
+    let groups = plan.facts.groups || !data.ids().is_empty();
+    given_groups(data.ids().len(), if groups { rows.len() } else { 0 })?;
+    Ok((own.with_groups(Zeroizing::new(data.ids().to_vec())), beyond))
+}
+
+fn given_groups(given: usize, due: usize) -> Result<(), Error> {
+    if given == due {
+        return Ok(());
+    }
+    Err(Error::Data(format!("{given} groups of rows were given, and there are {due} rows")))
 }
 
 /// Reveals the sums that the fit starts from. One round.
@@ -118,7 +125,7 @@ pub(super) async fn totals(
         Family::Poisson => targets / weight,
     };
     let (centre, variance) = (family.score(mean), family.variance(average));
-    Ok(Totals { weight, targets, exposure, centre, variance })
+    Ok(Totals { weight, targets, centre, variance })
 }
 
 /// What an owner expects of its own rows, and what of that are shares of joint sums.
@@ -127,6 +134,8 @@ pub(super) struct Expected {
     pub(super) coefficients: Zeroizing<Vec<f64>>,
     /// The curvature of the own rows there.
     pub(super) curvature: Triangle,
+    /// What each own row weighs in it.
+    pub(super) slopes: Zeroizing<Vec<f64>>,
     /// X^T (v x w + y - p): where the joint fit starts.
     pub(super) right: Zeroizing<Vec<f64>>,
     /// For each row, what its argument of the series is less than its part in X w.
@@ -184,7 +193,9 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             return 1.0;
         }
         let entry = own.entries(row).fold(1.0f64, |most, x| most.max(x.abs()));
-        family.mean(scores[row]).clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
+        family
+            .mean(scores[row])
+            .clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
     };
     let shift = |row: usize| match family {
         Family::Logistic => own.offset(row),
@@ -209,8 +220,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             sums[j] += i64::from(entry);
         }
     }
-    let targets: Vec<f64> =
-        (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
+    let targets: Vec<f64> = (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
     let constant = libm::ldexp(plan.link.constant as f64, -(E_FRACTION as i32));
     let linear = own
         .transposed(&Zeroizing::new(targets))
@@ -221,6 +231,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
     Ok(Expected {
         coefficients,
         curvature,
+        slopes,
         right,
         shifts,
         design: Arc::new(OwnRows::new(design)),
@@ -267,7 +278,8 @@ pub(super) async fn sizes(
     let rounded: Vec<f64> = rounded.collect();
     let share = Fixed::own_part(&rounded, rounded.len(), 1, 0)?;
     let revealed = session.reveal_fixed(label, &share, 0).await?;
-    let revealed = revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+    let revealed =
+        revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
     if revealed.iter().any(|size| *size < 0.0) {
         return Err(Error::Unusable(format!("the output `{label}` is no size")));
     }

@@ -10,7 +10,8 @@ const BLOCK: usize = 16;
 
 /// What a sum may be off by, as a power of two, beside the sum of the magnitudes of its terms: that of
 /// a block, and what is lost where blocks are added.
-pub(super) const PRECISION: i32 = -48;
+#[cfg(test)]
+const PRECISION: i32 = -48;
 
 /// Sums of vectors.
 pub(super) struct Vector {
@@ -79,10 +80,6 @@ impl Triangle {
     pub(super) fn fold(&mut self) {
         fold(&mut self.block, &mut self.high, &mut self.low);
         self.count = 0;
-    }
-
-    pub(super) fn order(&self) -> usize {
-        self.order
     }
 
     fn at(&self, i: usize, j: usize) -> usize {

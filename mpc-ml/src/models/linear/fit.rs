@@ -7,10 +7,9 @@ use mpc_core::{Fixed, Session, Shared};
 use super::moments::Moments;
 use super::outputs::CHECK;
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
-use crate::agreed::Agreed;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::model::{Progress, Run, Watched};
+use crate::model::{Agreed, Progress, Run, Watched};
 
 /// This party's shares of a solved regression.
 pub struct LinearShares {

@@ -20,11 +20,10 @@ pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 pub use release::LinearFit;
 pub use settings::LinearSettings;
 
-use crate::agreed::Agreed;
 use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, ModelKind};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
-use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Linear regression by its normal equations.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::LinearShares;
 use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
 use super::plan::LinearPlan;
-use crate::agreed::Agreed;
 use crate::artifact::LeastSquares;
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::model::Agreed;
 use crate::plaintext::score;
 
 /// What a linear regression reveals.

@@ -9,12 +9,12 @@ use mpc_core::ring::wire::element_bytes;
 use mpc_core::{Cost, Fixed, Recipients};
 use serde::{Deserialize, Serialize};
 
-use crate::agreed::Agreed;
 use crate::artifact::ModelKind;
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
 use crate::model::{
-    Canonical, Facts, Figures, Model, Output, Plan, Progress, Run, Settings, Summary, in_range,
+    Agreed, Canonical, Facts, Figures, Model, Output, Plan, Progress, Run, Settings, Summary,
+    in_range,
 };
 
 /// The output that reveals the mean.

@@ -11,10 +11,9 @@ use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
-use crate::agreed::Agreed;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::model::{Progress, Run};
+use crate::model::{Agreed, Progress, Run};
 
 /// This party's shares of a trained model.
 #[derive(Debug)]

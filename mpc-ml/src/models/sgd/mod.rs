@@ -19,11 +19,10 @@ pub use release::SgdFit;
 pub use settings::{SgdSettings, Sigmoid, SigmoidFit};
 pub use steps::Steps;
 
-use crate::agreed::Agreed;
 use crate::artifact::ModelKind;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::model::{Facts, Model, Run, Summary};
+use crate::model::{Agreed, Facts, Model, Run, Summary};
 
 /// Logistic regression by mini-batch gradient descent.
 #[derive(Debug)]

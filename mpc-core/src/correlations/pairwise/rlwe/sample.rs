@@ -6,7 +6,7 @@ use super::params::Params;
 use super::words::Words;
 use crate::correlations::pairwise::block::{Block, Cipher};
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg, Seed, drawn, hash, is_off};
+use crate::rand::{MaskSite, MaskSwitch, Prg, Seed, drawn, hash};
 use crate::ring::Z128;
 
 /// Blocks that are made at a time.
@@ -17,18 +17,20 @@ const CHUNK: usize = 128;
 pub(super) struct Stream {
     cipher: Cipher,
     next: u64,
-    site: MaskSite,
+    /// Whether a test has switched what this stream is for off.
+    off: bool,
 }
 
 impl Stream {
-    pub(super) fn fresh(site: MaskSite) -> Result<Self, Error> {
+    pub(super) fn fresh(site: MaskSite, switch: MaskSwitch) -> Result<Self, Error> {
         let key = Prg::new(&Seed::fresh()?, site).elements::<Z128>(1, 128);
-        Ok(Self { cipher: Cipher::new(&key[0].0.to_le_bytes()), next: 0, site })
+        let cipher = Cipher::new(&key[0].0.to_le_bytes());
+        Ok(Self { cipher, next: 0, off: switch.is_off(site) })
     }
 
     /// Whether a test has switched what this stream is for off.
     pub(super) fn is_off(&self) -> bool {
-        is_off(self.site)
+        self.off
     }
 
     fn draw(&mut self, count: usize, of: impl Fn(u64) -> i64) -> Zeroizing<Vec<i64>> {
@@ -135,7 +137,8 @@ mod tests {
 
     #[test]
     fn secrets_are_ternary_and_errors_binomial() {
-        let mut stream = Stream::fresh(MaskSite::RlweInput).expect("randomness");
+        let mut stream =
+            Stream::fresh(MaskSite::RlweInput, MaskSwitch::default()).expect("randomness");
         let count = 1 << 16;
         let ternary = stream.ternary(count);
         for value in -1..=1 {

@@ -11,6 +11,7 @@ use super::sender::low;
 use super::wire::add_poly;
 use super::words::Words;
 use super::{Entries, Owner, Plan, Rows, Sender, Shape};
+use crate::rand::{MaskSite, MaskSwitch};
 
 const SESSION: &[u8] = b"views";
 const LABEL: &str = "views";
@@ -21,6 +22,16 @@ pub struct Look {
     pub bytes: Vec<u8>,
     /// Whether the attack succeeded.
     pub found: bool,
+}
+
+#[cfg(feature = "insecure-test-masks")]
+fn switch(without: Option<MaskSite>) -> MaskSwitch {
+    MaskSwitch::new(without)
+}
+
+#[cfg(not(feature = "insecure-test-masks"))]
+fn switch(_: Option<MaskSite>) -> MaskSwitch {
+    MaskSwitch::default()
 }
 
 /// A product whose outputs travel as residues, so that they can be divided.
@@ -39,8 +50,8 @@ fn plan() -> Plan {
     plan
 }
 
-fn senders(plan: &Plan) -> (Sender, Vec<u8>) {
-    Sender::generate(plan.params(), SESSION, LABEL).expect("there is randomness")
+fn senders(plan: &Plan, switch: MaskSwitch) -> (Sender, Vec<u8>) {
+    Sender::under(plan.params(), SESSION, LABEL, switch).expect("there is randomness")
 }
 
 fn read(plan: &Plan, bytes: &[u8]) -> Words {
@@ -70,9 +81,10 @@ fn is_small(rns: &Rns, poly: &[u64], most: u64) -> bool {
 
 /// A key divided by p: without its error that is the secret, which is known by being ternary.
 #[must_use]
-pub fn key() -> Look {
+pub fn key(without: Option<MaskSite>) -> Look {
+    let switch = switch(without);
     let plan = plan();
-    let (_, bytes) = senders(&plan);
+    let (_, bytes) = senders(&plan, switch);
     let rns = plan.params().rns();
     let common = Common::new(plan.params(), SESSION, LABEL);
     let mut secret = quotient(rns, &read(&plan, &bytes), &common.key());
@@ -82,9 +94,10 @@ pub fn key() -> Look {
 
 /// An input read as if it were q v / t.
 #[must_use]
-pub fn input() -> Look {
+pub fn input(without: Option<MaskSite>) -> Look {
+    let switch = switch(without);
     let plan = plan();
-    let (mut sender, _) = senders(&plan);
+    let (mut sender, _) = senders(&plan, switch);
     let ring = plan.shape().ring;
     let v: Vec<u128> = (0..15u128).map(|i| (i << 70) + 12_345 * i).collect();
     let bytes = sender.encrypt(&plan, 0, &v).expect("a new index").to_vec();
@@ -98,11 +111,13 @@ pub fn input() -> Look {
 
 /// An output divided by a, which is what it would be without its mask: X a / a.
 #[must_use]
-pub fn output() -> Look {
+pub fn output(without: Option<MaskSite>) -> Look {
+    let switch = switch(without);
     let plan = plan();
     let entries: Vec<i32> = (0..20).map(|i| i - 9).collect();
-    let (mut sender, key) = senders(&plan);
-    let mut owner = Owner::new(plan.params(), SESSION, LABEL).expect("there is randomness");
+    let (mut sender, key) = senders(&plan, switch);
+    let owner = Owner::under(plan.params(), SESSION, LABEL, switch);
+    let mut owner = owner.expect("there is randomness");
     owner.add_key(&key).expect("a key");
     let mut inputs = owner.begin(&plan, 0).expect("the same parameters");
     inputs.add(&sender.encrypt(&plan, 0, &[0; 15]).expect("a new index")).expect("an input");
@@ -132,7 +147,7 @@ pub fn decode(bytes: &[u8]) {
     static PARTIES: LazyLock<(Plan, Plan, Sender)> = LazyLock::new(|| {
         let plan = plan();
         let quantised = Shape { ring: 64, ..plan.shape() };
-        (plan, Plan::new(quantised).expect("it fits"), senders(&plan).0)
+        (plan, Plan::new(quantised).expect("it fits"), senders(&plan, MaskSwitch::default()).0)
     });
     let Some((&first, rest)) = bytes.split_first() else { return };
     let (residues, quantised, sender) = &*PARTIES;

@@ -16,10 +16,10 @@ pub(super) struct Ready {
     _hold: Option<OwnedSemaphorePermit>,
 }
 
-/// Leave for a line to run ahead: so many jobs of which nothing was taken yet.
+/// Permits for a line to run ahead: so many jobs of which nothing was taken yet.
 ///
-/// The jobs of a line are made in the order of their first use, and a job gives its leave back
-/// when its first correlation is taken. So the next correlation to be taken never waits for leave
+/// The jobs of a line are made in the order of their first use, and a job gives its permit back
+/// when its first correlation is taken. So the next correlation to be taken never waits for a permit
 /// that only a later one could give.
 #[derive(Clone)]
 pub(super) struct Ahead(Arc<Semaphore>);
@@ -29,8 +29,8 @@ impl Ahead {
         Self(Arc::new(Semaphore::new(jobs)))
     }
 
-    /// Waits for leave to begin a job.
-    pub(super) async fn leave(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// Waits for a permit to begin a job.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         let closed = |_| Error::internal("a production line was closed");
         Arc::clone(&self.0).acquire_owned().await.map_err(closed)
     }
@@ -40,14 +40,14 @@ impl Ahead {
 pub(super) fn deliver(
     places: Vec<oneshot::Sender<Ready>>,
     made: Vec<Correlation>,
-    leave: impl Into<Option<OwnedSemaphorePermit>>,
+    permit: impl Into<Option<OwnedSemaphorePermit>>,
     counts: &Counts,
 ) -> Result<(), Error> {
     if made.len() != places.len() {
         return Err(Error::internal("a job made another number of correlations than ordered"));
     }
     counts.made(made.len());
-    let mut hold = leave.into();
+    let mut hold = permit.into();
     for (place, correlation) in places.into_iter().zip(made) {
         // Where nobody waits any more, the source was dropped.
         let _ = place.send(Ready { correlation, _hold: hold.take() });

@@ -118,7 +118,7 @@ impl PairwiseSource {
             failed,
             counts,
             matrices: Vec::new(),
-            lefts: Lefts::new(&Seed::fresh()?),
+            lefts: Lefts::new(&Seed::fresh()?, session.switch()),
             left_shapes: Vec::new(),
         })
     }

@@ -91,7 +91,7 @@ struct Work {
     /// None for an owner without rows in the job.
     parts: Vec<Option<Part>>,
     places: Vec<oneshot::Sender<Ready>>,
-    leave: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// One owner's part of a job.
@@ -222,13 +222,13 @@ impl Line {
         let Self { direction, keys, inputs, outputs, counts } = self;
         let (me, parties) = (inputs.me(), inputs.parties());
         let names: Vec<String> = (0..parties).map(|party| inputs.name(party)).collect();
-        let seed = Seed::fresh()?;
+        let (seed, switch) = (Seed::fresh()?, keys.switch());
         let first = First {
             direction,
             session: keys,
             keys: HashMap::new(),
-            masks: Prg::new(&seed, MaskSite::BoundedMask),
-            right: Prg::new(&seed, MaskSite::TripleRight),
+            masks: Prg::under(&seed, MaskSite::BoundedMask, switch),
+            right: Prg::under(&seed, MaskSite::TripleRight, switch),
             index: 0,
         };
         tokio::try_join!(
@@ -271,7 +271,7 @@ impl First {
         let ahead = Ahead::new(AHEAD);
         let (me, parties) = (self.session.me(), self.session.parties());
         while let Some(order) = orders.recv().await {
-            let leave = ahead.leave().await?;
+            let permit = ahead.permit().await?;
             let (product, places) = match order {
                 Order::Owned { request, matrix, places } => {
                     let own = (me, &mut self.masks);
@@ -282,7 +282,7 @@ impl First {
                 }
             };
             let parts = self.plan(&product.parts(parties), product.same_for_all()).await?;
-            let work = Work { product, parts, places, leave };
+            let work = Work { product, parts, places, permit };
             let encrypted = offload(move || work.encrypt(me).map(|messages| (work, messages)));
             next.send(encrypted.await??).await.map_err(stage_ended)?;
         }
@@ -337,9 +337,10 @@ impl First {
         }
         let (me, parties, id) = (self.session.me(), self.session.parties(), self.session.id());
         let [label, ..] = self.direction.names();
+        let switch = self.session.switch();
         let (sender, public, mut owner) = offload(move || {
-            let (sender, public) = Sender::generate(params, &id, label)?;
-            Ok::<_, Error>((sender, public, Owner::new(params, &id, label)?))
+            let (sender, public) = Sender::under(params, &id, label, switch)?;
+            Ok::<_, Error>((sender, public, Owner::under(params, &id, label, switch)?))
         })
         .await??;
         let outgoing = vec![Zeroizing::new(public.clone()); parties];
@@ -416,13 +417,13 @@ async fn finish_all(
     while let Some((work, own, received)) = work.recv().await {
         let done = offload(move || {
             let shares = work.shares(me, own, &received);
-            let Work { product, places, leave, .. } = work;
+            let Work { product, places, permit, .. } = work;
             let made = shares.map(|shares| product.finish(&shares));
-            (made, places, leave)
+            (made, places, permit)
         });
-        let (made, places, leave) = done.await?;
+        let (made, places, permit) = done.await?;
         let made = made.map_err(|party| misbehaved(names, party, OUTPUTS, "not a product"))??;
-        deliver(places, made, leave, counts)?;
+        deliver(places, made, permit, counts)?;
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(super) async fn run(
     // Requests of one study have few shapes, and the tables of a plan take some time.
     let mut plan: Option<Arc<PhasorPlan>> = None;
     loop {
-        let leave = ahead.leave().await?;
+        let permit = ahead.permit().await?;
         let (made, places) = match order {
             Order::Phasors { request, counts, places } => {
                 let known = plan.take().filter(|plan| *plan.of() == request);
@@ -59,7 +59,7 @@ pub(super) async fn run(
                 (split_right(ot.factor(shape, &a).await?, &columns)?, places)
             }
         };
-        deliver(places, made, leave, &made_so_far)?;
+        deliver(places, made, permit, &made_so_far)?;
         match orders.recv().await {
             Some(next) => order = next,
             None => return Ok(()),

@@ -21,7 +21,7 @@ use mpc_ml::models::linear::{Linear, LinearFit, solve, sums};
 use mpc_ml::{Agreed, LinearPlan, LinearSettings, Model, Plan, standardise};
 use mpc_net::{BoxFuture, Transport};
 use parties::data_file::{ReadOptions, read};
-use parties::node::StudyFolder;
+use parties::node::{BoundRows, StudyFolder};
 use parties::study::StudyDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -243,7 +243,7 @@ impl Node<'_> {
         let digest = StudyDigest::of(self.path.to_string_lossy().as_bytes());
         let own = StudyFolder::of(folder, digest);
         own.open().map_err(|failure| failure.what)?;
-        own.bind_statistics(&columns, table.rows()).map_err(|failure| failure.what)?;
+        own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
         let statistics = standardise::joint(&columns, plan.total_rows(), &mut session).await?;
         let standardising = since.used(session.meter())?.cpu;
 

@@ -98,8 +98,8 @@ impl PeriodicFit {
     ) -> Self {
         let p = libm::ldexp(1.0, period as i32);
         let waves = |z: f64| -> Vec<f64> {
-            let pairs = (1..=terms)
-                .flat_map(|k| [libm::cos(angle(k, z, p)), libm::sin(angle(k, z, p))]);
+            let pairs =
+                (1..=terms).flat_map(|k| [libm::cos(angle(k, z, p)), libm::sin(angle(k, z, p))]);
             std::iter::once(1.0).chain(pairs).collect()
         };
         let solution = least_squares(&waves, &f, halfwidth, 2 * terms as usize + 1);

@@ -15,14 +15,16 @@ use std::sync::LazyLock;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::block::Block;
-use crate::ring::kernels::Level;
+use super::Level;
 
 const ROUNDS: usize = 10;
 
+/// 128 bits, in the order of bytes of AES.
+type Block = [u8; 16];
+
 /// The round keys of AES-128. Exists only where the processor has vector AES. Wiped on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct VectorAes([Block; ROUNDS + 1]);
+pub(crate) struct VectorAes([Block; ROUNDS + 1]);
 
 static HAS: LazyLock<bool> = LazyLock::new(|| {
     matches!(Level::of_processor(), Level::Avx512(_))
@@ -32,7 +34,7 @@ static HAS: LazyLock<bool> = LazyLock::new(|| {
 
 impl VectorAes {
     /// The schedule of a key, if the processor has the instructions.
-    pub(super) fn new(key: &Block) -> Option<Self> {
+    pub(crate) fn new(key: &Block) -> Option<Self> {
         // SAFETY: the processor was asked.
         HAS.then(|| Self(unsafe { schedule(key) }))
     }
@@ -41,7 +43,7 @@ impl VectorAes {
     ///
     /// # Panics
     /// Unless `out` has so many blocks.
-    pub(super) fn expand(&self, seeds: &[Block], count: usize, out: &mut [Block]) {
+    pub(crate) fn expand(&self, seeds: &[Block], count: usize, out: &mut [Block]) {
         assert_eq!(out.len(), seeds.len() * count);
         // SAFETY: self exists, so the processor has the features.
         unsafe {

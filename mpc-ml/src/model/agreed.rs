@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use mpc_core::{Session, Tag};
 
+use super::Plan;
 use crate::error::Error;
-use crate::model;
 
 /// Plans have fewer fields than this.
 const MOST_FIELDS: usize = 64;
@@ -17,7 +17,7 @@ const DIGEST: usize = 32;
 #[derive(Debug)]
 pub struct Agreed<P>(P);
 
-impl<P: model::Plan> Agreed<P> {
+impl<P: Plan> Agreed<P> {
     /// Compares the plan with those of the other parties, by a digest of each of its fields. One
     /// round.
     ///

@@ -1,0 +1,61 @@
+//! Trigonometric series with integer coefficients.
+
+/// One term: the multiple k and the coefficients of sin(2 pi k z / P) and cos(2 pi k z / P) as
+/// integers at the scale of the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// The multiple of the base frequency.
+    pub k: u32,
+    /// The coefficient of the sine.
+    pub sine: i64,
+    /// The coefficient of the cosine.
+    pub cosine: i64,
+}
+
+/// A series with integer coefficients, the same at every party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The period is 2^period.
+    pub period: u32,
+    /// The coefficients have this many fractional bits.
+    pub fraction: u32,
+    /// The terms.
+    pub terms: Vec<Term>,
+}
+
+impl Series {
+    /// The multiples k, for a [`PhasorRequest`](crate::correlations::PhasorRequest).
+    #[must_use]
+    pub fn harmonics(&self) -> Vec<u32> {
+        self.terms.iter().map(|term| term.k).collect()
+    }
+
+    /// The same series as one over these multiples, so that one set of phasors serves several
+    /// functions of the same delta; `None` when a multiple of the series is not among them.
+    #[must_use]
+    pub fn over(&self, harmonics: &[u32]) -> Option<Self> {
+        let known = |term: &Term| harmonics.contains(&term.k);
+        let term = |&k: &u32| {
+            let own = self.terms.iter().find(|term| term.k == k).copied();
+            own.unwrap_or(Term { k, sine: 0, cosine: 0 })
+        };
+        self.terms
+            .iter()
+            .all(known)
+            .then(|| Self { terms: harmonics.iter().map(term).collect(), ..*self })
+    }
+
+    /// The series in floating point, as it would be without rounding.
+    #[must_use]
+    pub fn value(&self, z: f64) -> f64 {
+        let unit = libm::ldexp(1.0, -(self.fraction as i32));
+        let turn = std::f64::consts::TAU * libm::ldexp(z, -(self.period as i32));
+        self.terms
+            .iter()
+            .map(|term| {
+                let angle = f64::from(term.k) * turn;
+                unit * (term.sine as f64 * libm::sin(angle) + term.cosine as f64 * libm::cos(angle))
+            })
+            .sum()
+    }
+}

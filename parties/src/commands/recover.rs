@@ -1,0 +1,18 @@
+//! `party recover`
+
+use std::path::Path;
+
+use crate::cli::Recover;
+use crate::exit::Failure;
+use crate::node::{Recovery, StopSignal};
+use crate::output::Report;
+use crate::settings::Overrides;
+
+pub(super) fn run(config: &Path, options: &Recover) -> Result<Report, Failure> {
+    let overrides = Overrides { listen: options.listen, ..Overrides::default() };
+    let recovery = Recovery::prepare(&options.study, config, &overrides)?;
+    super::runtime()?.block_on(async {
+        let mut stop = StopSignal::install()?;
+        recovery.run(&mut stop).await
+    })
+}
