@@ -43,7 +43,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
+    /// A field that breaks a rule, which is said as the end of a sentence that begins with it.
+    #[must_use]
+    pub fn field(field: impl Into<String>, rule: impl Into<String>) -> Self {
         Self::Field { field: field.into(), rule: rule.into() }
     }
 

@@ -179,7 +179,10 @@ pub trait Model: 'static {
 }
 
 /// Refuses a study without features.
-pub(crate) fn has_features(schema: &Schema) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Field`] of `features`.
+pub fn has_features(schema: &Schema) -> Result<(), Error> {
     if schema.features().is_empty() {
         return Err(Error::field("features", "are missing: this model has at least one"));
     }
@@ -187,7 +190,10 @@ pub(crate) fn has_features(schema: &Schema) -> Result<(), Error> {
 }
 
 /// Refuses a bound that would cut levels and indicators, which are 0 or 1.
-pub(crate) fn passes_indicators(schema: &Schema, clip: f64) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Field`] of `clip`.
+pub fn passes_indicators(schema: &Schema, clip: f64) -> Result<(), Error> {
     let indicators = schema.features().iter().any(crate::data::Feature::has_indicators);
     if clip < 1.0 && indicators {
         let rule = "must be at least 1: levels and indicators are 0 or 1 and must pass uncut";
@@ -197,7 +203,10 @@ pub(crate) fn passes_indicators(schema: &Schema, clip: f64) -> Result<(), Error>
 }
 
 /// Refuses a setting that is outside its range, or no number.
-pub(crate) fn in_range(field: &str, value: f64, from: f64, to: f64) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Field`] with the field and the range.
+pub fn in_range(field: &str, value: f64, from: f64, to: f64) -> Result<(), Error> {
     if value.is_finite() && value >= from && value <= to {
         return Ok(());
     }

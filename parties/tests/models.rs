@@ -7,9 +7,13 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use mpc_ml::artifact::{FitStatistics, Model};
+use parties::exit::Failure;
 use parties::name::PartyName;
+use parties::node::{Event, Events, Participant, StopSignal};
+use parties::settings::Overrides;
 use serde_json::Value;
 use support::{DEALER, Ended, Nodes, Running, party};
 
@@ -207,10 +211,11 @@ fn a_logistic_study_finds_the_optimum_with_its_standard_errors() {
         close(scores[score].as_f64().unwrap(), &fit["test"][score], 1e-4);
     }
     let revealed = run.revealed();
-    for label in ["inverse check", "convergence", "coefficients", "information", "deviance"] {
+    for label in ["totals", "inverse check", "step 0", "model 1", "distance 1", "variances", "sums"]
+    {
         assert!(revealed.iter().any(|each| each == label), "{label}: {revealed:?}");
     }
-    assert!(!revealed.contains(&"null deviance".to_owned()), "{revealed:?}");
+    assert!(!revealed.contains(&"covariance".to_owned()), "{revealed:?}");
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn a_poisson_study_finds_the_optimum_with_its_standard_errors() {
     close(statistics.deviance, &fit["train_deviance"], 1e-4);
     let scores = run.scores("doctor_visits_count");
     close(scores["mean_deviance"].as_f64().unwrap(), &fit["test"]["mean_deviance"], 1e-4);
-    assert!(run.revealed().contains(&"null deviance".to_owned()));
+    assert!(run.revealed().contains(&"sums".to_owned()));
 }
 
 /// The model of docs/your-first-model.md, from a study file to a model file.
@@ -276,4 +281,54 @@ fn the_document_of_the_first_model_shows_its_code() {
         shown += block.lines().count();
     }
     assert!(shown > 60, "{shown} lines are shown");
+}
+
+/// The node as a library: three of them in this process, whose events somebody else hears.
+#[test]
+fn nodes_say_what_happens_and_print_nothing_themselves() {
+    let study = include_str!("../../scripts/data/concrete_strength/study.toml");
+    let file = |i: usize| fs::read_to_string(data("concrete_strength", &format!("party{i}.csv")));
+    let rows: Vec<String> = (1..=3).map(|i| file(i).unwrap()).collect();
+    let names = ["laboratory-a", "laboratory-b", "laboratory-c"];
+    let nodes = Nodes::new(&names, study, &rows);
+    let heard: Vec<Arc<Mutex<Vec<Event>>>> = names.iter().map(|_| Arc::default()).collect();
+    let runs = names.iter().zip(&heard).map(|(name, heard)| {
+        let path = |file: &str| nodes.dir(name).join(file);
+        let overrides = Overrides { data: Some(path("rows.csv")), ..Overrides::default() };
+        let (study, config) = (path("study.toml"), path("party.toml"));
+        let party = Participant::prepare(&study, &config, &overrides, None, false).unwrap();
+        let heard = Arc::clone(heard);
+        let events: Events = Arc::new(move |event| heard.lock().unwrap().push(event));
+        async move {
+            let mut stop = StopSignal::install()?;
+            let (finished, closing) = party.run(&events, &mut stop).await?;
+            closing.wait(&mut stop).await?;
+            Ok::<_, Failure>(finished)
+        }
+    });
+    let mut runs: Vec<_> = runs.map(Box::pin).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let [c, b, a] = [runs.pop(), runs.pop(), runs.pop()].map(Option::unwrap);
+    let (a, b, c) = runtime.block_on(async { tokio::join!(a, b, c) });
+    for ended in [a, b, c] {
+        assert!(ended.unwrap_or_else(|failure| panic!("{failure}")).model.is_some());
+    }
+    for heard in heard {
+        let heard = heard.lock().unwrap();
+        let phases = heard.iter().filter_map(|event| match event {
+            Event::Phase(name) => Some(*name),
+            _ => None,
+        });
+        let phases: Vec<&str> = phases.collect();
+        assert_eq!(phases, ["standardisation", "preparation", "training", "release"]);
+        assert!(matches!(heard[0], Event::Study { .. }));
+        let steps = heard.iter().filter_map(|event| match event {
+            Event::Step { done, total, .. } => Some((*done, *total)),
+            _ => None,
+        });
+        let steps: Vec<_> = steps.collect();
+        assert!(steps.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{steps:?}");
+        assert!(steps.last().is_some_and(|(done, total)| done == total), "{steps:?}");
+        assert_eq!(heard.iter().filter(|event| matches!(event, Event::Fitted)).count(), 1);
+    }
 }

@@ -148,8 +148,12 @@ impl Dataset {
         self.clipped
     }
 
-    /// Refuses rows that are not those of a plan: `rows` of `columns` finite numbers.
-    pub(crate) fn check(&self, rows: u64, columns: usize) -> Result<(), Error> {
+    /// Refuses rows that are not those of a plan: `rows` of `columns` finite numbers, and a finite
+    /// target each.
+    ///
+    /// # Errors
+    /// [`Error::Data`]; it shows none of them.
+    pub fn check(&self, rows: u64, columns: usize) -> Result<(), Error> {
         if self.len() as u64 != rows || self.columns() != columns {
             return Err(Error::Data(format!(
                 "{} rows of {} columns were given, where the plan has {rows} of {columns}",
@@ -163,8 +167,11 @@ impl Dataset {
         Ok(())
     }
 
-    /// Refuses what a model would not look at.
-    pub(crate) fn check_plain(&self) -> Result<(), Error> {
+    /// Refuses offsets, weights and ids, for a model that would not look at them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with what was given.
+    pub fn check_plain(&self) -> Result<(), Error> {
         let given = [
             ("offsets", !self.offset.is_empty()),
             ("weights", !self.weights.is_empty()),

@@ -20,14 +20,14 @@ pub fn say(line: &str) {
 /// Prints what happens.
 #[must_use]
 pub fn terminal() -> Events {
-    let (observer, progress) = (observer(), Mutex::<Option<Progress>>::default());
+    let (observer, progress) = (observer(), Mutex::<Option<Bars>>::default());
     Arc::new(move |event| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Study { title, digest } => say(&format!("{title} ({digest})")),
             Event::Join(event) => observer(event),
             Event::Step { done, total, production } => {
-                let bars = progress.get_or_insert_with(|| Progress::new(total, "training"));
+                let bars = progress.get_or_insert_with(|| Bars::new(total, "training"));
                 bars.at(done, production);
             }
             Event::Fitted => {
@@ -88,7 +88,7 @@ pub fn observer() -> Observer {
 }
 
 /// Two bars on a terminal (preparation runs ahead of the training), a line now and then elsewhere.
-struct Progress {
+struct Bars {
     steps: ProgressBar,
     made: ProgressBar,
     total: u64,
@@ -96,7 +96,7 @@ struct Progress {
     next_line: u64,
 }
 
-impl Progress {
+impl Bars {
     fn new(total: u64, what: &'static str) -> Self {
         let terminal = io::stderr().is_terminal();
         let target =

@@ -180,11 +180,9 @@ impl Node {
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
         // All plan from the same public facts, so all refuse the same.
-        let plan = study.plan(&rows).map_err(|error| Failure {
-            seen_by_all: true,
-            exit: Exit::Configuration,
-            ..Failure::from(error)
-        })?;
+        let plan = study
+            .plan(&rows)
+            .map_err(|error| Failure { seen_by_all: true, ..Failure::from(error) })?;
         let account = Account::of(&*plan, session.me());
         let outputs = study.outputs(&*plan);
         // Before anything is revealed, all must mean the same computation.

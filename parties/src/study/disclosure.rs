@@ -22,14 +22,29 @@ pub struct Disclosure {
 pub(super) fn of(study: &Study, plan: &dyn Planned) -> Vec<Disclosure> {
     let figures = plan.figures();
     let mut all = Vec::from([public_facts(study, &figures)]);
-    all.extend(outputs(study, plan).into_iter().map(|output| Disclosure {
-        to_whom: names(study, output.recipients),
-        what: output.what,
-        why: output.why,
-    }));
+    all.extend(told(study, &outputs(study, plan)));
     all.push(traffic(study, &figures));
     all.extend(dealer(study));
     all
+}
+
+/// The outputs in words; what may be revealed several times, such as after each pass, once.
+fn told(study: &Study, outputs: &[Output]) -> Vec<Disclosure> {
+    let alike =
+        |a: &Output, b: &Output| (&a.what, &a.why, a.recipients) == (&b.what, &b.why, b.recipients);
+    let first = |(at, output): &(usize, &Output)| {
+        !outputs[..*at].iter().any(|before| alike(before, output))
+    };
+    let words = |(_, output): (usize, &Output)| {
+        let times = outputs.iter().filter(|other| alike(other, output)).count();
+        let times = if times > 1 { format!("up to {times} times: ") } else { String::new() };
+        Disclosure {
+            what: format!("{times}{}", output.what),
+            to_whom: names(study, output.recipients),
+            why: output.why.clone(),
+        }
+    };
+    outputs.iter().enumerate().filter(first).map(words).collect()
 }
 
 /// Everything that is revealed under a label, in order: the one list.

@@ -78,9 +78,10 @@ pub(super) fn read(
                 .map(|other| format!("{:?}", other.name()))
                 .collect();
             let rule = if others.is_empty() {
+                let own = model.settings().iter().filter(|own| **own != "kind");
                 format!(
                     "is unknown: unknown field `{setting}`; the solver {solver:?} has {}",
-                    model.settings().join(", ")
+                    own.copied().collect::<Vec<_>>().join(", ")
                 )
             } else {
                 format!(

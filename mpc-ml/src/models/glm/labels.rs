@@ -102,11 +102,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             Output::result(
                 step(pass),
                 all,
-                format!(
-                    "two numbers of some 8 bits: how long the step of pass {} is in standard errors, and \
-                     how it lies to the one before",
-                    pass + 1
-                ),
+                "two numbers of some 8 bits for each pass: how long its step is in standard errors, and \
+                 how it lies to the one before",
                 "the next step follows from it, and so does the number of passes: how far the parties' \
                  own models are from the joint one",
             )
