@@ -138,7 +138,9 @@ pub fn stream_with(session: &Session, peer: usize, site: MaskSite) -> Result<Prg
 
 #[cfg(feature = "test-util")]
 pub use crate::rand::drawn::{Drawn, record as record_drawn, take as take_drawn};
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub use crate::session::Kind;
-#[cfg(feature = "test-util")]
-pub use crate::session::opened::{Opening, record as record_openings, take as take_openings};
+#[cfg(any(test, feature = "test-util"))]
+pub use crate::session::opened::{
+    Hidden, Opening, Size, bounded_sizes, record as record_openings, take as take_openings,
+};

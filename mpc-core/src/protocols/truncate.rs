@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128, wire};
+#[cfg(any(test, feature = "test-util"))]
+use crate::session::opened::Hidden;
 use crate::session::{Batch, Kind, Recipients, Session, Slot};
 use crate::share::{Fixed, Shared};
 
@@ -79,7 +81,15 @@ impl BoundedOpening {
                 *value += rho;
             }
         }
-        Ok(batch.push(masked.as_slice(), self.ring, to, Kind::Bounded))
+        let slot = batch.push(masked.as_slice(), self.ring, to, Kind::Bounded);
+        #[cfg(any(test, feature = "test-util"))]
+        {
+            let plain = |values: &[Z128]| values.iter().map(|value| value.0).collect();
+            let (magnitude, mask_bits) = (self.magnitude, self.mask_bits());
+            let (share, mask) = (plain(share.as_slice()), plain(rho));
+            batch.note_hidden(slot, Hidden { magnitude, mask_bits, share, mask });
+        }
+        Ok(slot)
     }
 
     /// The public part of the result, for one party that saw `opened`.
@@ -176,8 +186,6 @@ pub async fn open_bounded(
         if spec.maskers as usize != session.parties() {
             return Err(Error::internal("every party masks what is opened to all"));
         }
-        #[cfg(test)]
-        watch::record(session.me(), spec, share);
         masks.follow(session.switch());
         let rho = masks.elements::<Z128>(share.len(), spec.mask_bits());
         let slot = spec.push(share, &rho, Recipients::All, &mut batch, session)?;
@@ -293,52 +301,6 @@ pub async fn open_bounded_fixed(
         me,
     };
     Ok(opened.into_iter().zip(items).map(with).collect())
-}
-
-/// What the tests of a protocol look at: the values that were opened, before any mask.
-#[cfg(test)]
-pub(crate) mod watch {
-    use std::cell::RefCell;
-
-    use super::BoundedOpening;
-    use crate::ring::{Ring, Z128};
-    use crate::share::Shared;
-
-    type Seen = Vec<(BoundedOpening, Vec<Z128>)>;
-
-    thread_local! {
-        static SEEN: RefCell<Vec<Seen>> = const { RefCell::new(Vec::new()) };
-    }
-
-    pub(super) fn record(me: usize, spec: BoundedOpening, share: &Shared<Z128>) {
-        SEEN.with_borrow_mut(|seen| {
-            seen.resize_with(seen.len().max(me + 1), Vec::new);
-            seen[me].push((spec, share.as_slice().to_vec()));
-        });
-    }
-
-    /// Forgets what was seen on this thread.
-    pub(crate) fn forget() {
-        SEEN.take();
-    }
-
-    /// For each opening of this thread's world since the last call: E, and the bits of the
-    /// largest value.
-    pub(crate) fn magnitudes() -> Vec<(u32, f64)> {
-        let seen = SEEN.take();
-        (0..seen[0].len())
-            .map(|at| {
-                let spec = seen[0][at].0;
-                let largest = (0..seen[0][at].1.len())
-                    .map(|i| {
-                        let sum = seen.iter().fold(Z128::ZERO, |sum, one| sum + one[at].1[i]);
-                        sum.to_signed(spec.ring).unsigned_abs()
-                    })
-                    .max();
-                (spec.magnitude, (largest.unwrap_or(0) as f64).log2())
-            })
-            .collect()
-    }
 }
 
 #[cfg(test)]

@@ -47,8 +47,13 @@ pub(super) struct Entry {
     pub(super) values: Zeroizing<Vec<Z128>>,
     pub(super) bits: u32,
     pub(super) to: Recipients,
-    #[cfg(feature = "test-util")]
+    #[cfg(any(test, feature = "test-util"))]
     pub(super) kind: Kind,
+    /// The ring in which a zero share was added.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) ring: u32,
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) hidden: Option<super::opened::Hidden>,
 }
 
 /// Values to be opened in one round.
@@ -94,10 +99,26 @@ impl Batch {
             values,
             bits,
             to,
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             kind,
+            #[cfg(any(test, feature = "test-util"))]
+            ring: bits,
+            #[cfg(any(test, feature = "test-util"))]
+            hidden: None,
         });
         Slot(self.entries.len() - 1)
+    }
+
+    /// Notes in which ring the zero share of an entry was added, for tests.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn note_ring(&mut self, slot: Slot, ring: u32) {
+        self.entries[slot.0].ring = ring;
+    }
+
+    /// Notes what a bounded entry hides, for tests.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn note_hidden(&mut self, slot: Slot, hidden: super::opened::Hidden) {
+        self.entries[slot.0].hidden = Some(hidden);
     }
 
     /// The bytes of the message to `party`.

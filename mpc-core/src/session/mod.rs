@@ -6,7 +6,7 @@ pub mod ext;
 mod fixed;
 mod handshake;
 mod masks;
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub(crate) mod opened;
 mod reveal;
 mod rounds;

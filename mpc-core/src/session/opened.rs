@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::batch::{Batch, Kind, Recipients};
-use crate::ring::Z128;
+use crate::ring::{Ring, Z128};
 
 /// One entry of a batch, as one party saw it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +26,35 @@ pub struct Opening {
     pub own: Vec<u128>,
     /// The sum, if this party learns it.
     pub sum: Option<Vec<u128>>,
+    /// The ring in which the zero share was added: larger than what is opened, where low bits of a
+    /// result were dropped after that.
+    pub ring: u32,
+    /// What a bounded opening hides.
+    pub hidden: Option<Hidden>,
+}
+
+/// One party's part of a bounded opening (docs/protocols.md 3b), before zero share and mask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// E: the values are said to be below 2^E.
+    pub magnitude: u32,
+    /// Masks are uniform below 2^this.
+    pub mask_bits: u32,
+    /// The party's share of the values, in the ring of the opening.
+    pub share: Vec<u128>,
+    /// The party's mask; empty where it draws none.
+    pub mask: Vec<u128>,
+}
+
+/// How large the values of a bounded opening were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Size {
+    /// The step of the opening.
+    pub step: &'static str,
+    /// E: no value may reach 2^E.
+    pub magnitude: u32,
+    /// The logarithm to base 2 of the largest value; minus infinity for 0.
+    pub largest: f64,
 }
 
 thread_local! {
@@ -41,6 +70,36 @@ pub fn record() {
 #[must_use]
 pub fn take() -> Vec<Opening> {
     SEEN.with_borrow_mut(|seen| seen.as_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// For each bounded opening that all `parties` made, in order, how large its values were.
+///
+/// # Panics
+/// When the parties opened different things.
+#[must_use]
+pub fn bounded_sizes(openings: &[Opening], parties: usize) -> Vec<Size> {
+    let of = |party: usize| -> Vec<(&Opening, &Hidden)> {
+        let own = openings.iter().filter(|seen| seen.party == party);
+        own.filter_map(|seen| Some((seen, seen.hidden.as_ref()?))).collect()
+    };
+    let all: Vec<_> = (0..parties).map(of).collect();
+    let made = all.iter().map(Vec::len).min().unwrap_or_default();
+    let size = |at: usize| {
+        let (first, hidden) = all[0][at];
+        let same = |other: &(&Opening, &Hidden)| {
+            (other.0.step, other.0.bits, other.1.share.len(), other.1.magnitude)
+                == (first.step, first.bits, hidden.share.len(), hidden.magnitude)
+        };
+        assert!(all.iter().all(|own| same(&own[at])), "{}: all open the same", first.step);
+        let value = |i: usize| {
+            let sum = all.iter().fold(0u128, |sum, own| sum.wrapping_add(own[at].1.share[i]));
+            Z128(sum).to_signed(first.bits).unsigned_abs()
+        };
+        let largest = (0..hidden.share.len()).map(value).max().unwrap_or_default();
+        let largest = libm::log2(largest as f64);
+        Size { step: first.step, magnitude: hidden.magnitude, largest }
+    };
+    (0..made).map(size).collect()
 }
 
 fn plain(values: &[Z128]) -> Vec<u128> {
@@ -60,6 +119,8 @@ pub(super) fn begin(party: usize, batch: &Batch) -> Vec<Opening> {
         to: entry.to,
         own: plain(&entry.values),
         sum: None,
+        ring: entry.ring,
+        hidden: entry.hidden.clone(),
     };
     batch.entries.iter().map(of).collect()
 }

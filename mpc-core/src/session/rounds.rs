@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use super::batch::{Batch, Kind, Opened};
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 use super::opened;
 use crate::error::Error;
 use crate::rand::MaskSite;
@@ -20,7 +20,7 @@ impl Session {
     /// # Errors
     /// When a peer is lost, or sends something that is not due.
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
-        #[cfg(feature = "test-util")]
+        #[cfg(any(test, feature = "test-util"))]
         let seen = opened::begin(self.me, &batch);
         let length = batch.length_to(self.me);
         let outgoing = (0..self.parties)
@@ -52,7 +52,7 @@ impl Session {
         }
         self.broken = false;
         let opened = Opened { values: values.into_iter().map(|(values, _)| values).collect() };
-        #[cfg(feature = "test-util")]
+        #[cfg(any(test, feature = "test-util"))]
         opened::end(seen, &opened);
         Ok(opened)
     }
@@ -85,6 +85,8 @@ impl Session {
         let mut batch = Batch::new(REVEAL);
         let left = bits - drop;
         let slot = batch.push(share.as_slice(), left, to, Kind::Result);
+        #[cfg(any(test, feature = "test-util"))]
+        batch.note_ring(slot, bits);
         if let Some(log) = &mut self.release_log {
             let message = (0..self.parties)
                 .find(|&party| party != self.me && to.include(party))

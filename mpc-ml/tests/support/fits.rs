@@ -1,15 +1,18 @@
 //! The smallest fits of each kind, run with all that a test of their views looks at.
 #![allow(clippy::unwrap_used)]
 
-use mpc_core::correlations::Origin;
+use std::time::Duration;
+
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::{CorrelationSource, MatrixShape, OwnRows};
-use mpc_core::testing::{Opening, World, record_openings, take_openings};
-use mpc_core::{Outputs, Recipients};
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, MatrixShape, Origin, OwnRows};
+use mpc_core::rand::{MaskSite, Prg};
+use mpc_core::testing::{Opening, World, record_openings, stream_with, take_openings};
+use mpc_core::{Outputs, Session};
+use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Run as Running, ledger};
+use mpc_ml::models::glm::{Family, Finish, Glm, GlmPlan, GlmSettings, Iterates};
 use mpc_ml::models::linear::Linear;
-use mpc_ml::plan::optimum::{Family, GlmSettings, Method, OptimumPlan};
-use mpc_ml::solvers::optimum;
 use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan as _, Rows, synthetic};
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -17,109 +20,135 @@ use mpc_net::memory::MemoryTransport;
 use crate::recording::{Recording, Taken};
 
 pub const PARTIES: usize = 3;
+pub const LOGISTIC: &str = "logistic";
+pub const PENALISED: &str = "penalised";
+pub const WIDE: &str = "wide";
+pub const LINEAR: &str = "linear";
 
-/// What a party ordered and received.
-pub struct Source {
+/// Runs that can be compared.
+pub const LEAST: usize = 2;
+
+/// What one party ordered and received, and what it shares with each other one.
+pub struct Party {
     pub taken: Vec<Taken>,
     pub matrices: Vec<(MatrixShape, std::sync::Arc<OwnRows>)>,
+    /// The zero shares of results and of bounded openings in common with each other party.
+    pub results: Vec<Option<Prg>>,
+    pub bounded: Vec<Option<Prg>>,
 }
 
 /// What a fit shows.
 pub struct Run {
-    /// Of all nodes, the dealer last.
+    /// Of all nodes, a dealer last.
     pub views: Vec<View>,
     pub openings: Vec<Opening>,
-    /// Whether a model came of it.
-    pub fitted: bool,
-    /// Of the parties.
-    pub sources: Vec<Source>,
+    /// Why no model came of it.
+    pub refused: Option<String>,
+    pub parties: Vec<Party>,
 }
 
 enum Plan {
-    Glm(Box<OptimumPlan>),
+    Glm(Box<GlmPlan>),
     Linear(Box<LinearPlan>),
 }
 
 /// A kind of fit.
 pub struct Fit {
     pub name: &'static str,
-    /// How often it is run: so that there are enough samples of everything.
+    pub origin: Origin,
+    /// How often it is run with all masks: so that there are enough samples of everything.
     pub runs: usize,
-    /// Whether own data, or sums of them, are shares of what is opened.
-    pub opens_own_data: bool,
     plan: Plan,
     data: Vec<Rows>,
     offsets: Vec<Vec<f64>>,
 }
 
-/// A logistic and a Poisson fit by Newton's method, the one with inference, the other with a penalty
-/// and offsets; a wide logistic one by gradients; a linear one with inference.
-pub fn all() -> Vec<Fit> {
-    vec![logistic(), poisson(), wide(), linear()]
+/// A logistic fit with inference, whose residuals are opened under uniform masks and whose last steps
+/// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
+/// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one.
+pub fn all(origin: Origin) -> Vec<Fit> {
+    vec![
+        logistic(origin),
+        penalised(origin),
+        poisson(origin),
+        wide(origin),
+        revealed(origin),
+        linear(origin),
+    ]
 }
 
-fn settings(data: &[Rows], family: Family, l2: f64, inference: bool) -> GlmSettings {
-    let columns = data[0].columns();
-    GlmSettings {
-        family,
-        rows: data.iter().map(|rows| rows.len() as u64).collect(),
-        columns: columns as u32,
-        intercept: true,
-        offset: false,
-        l2,
-        clip: 8.0,
-        mean_square: 2.0,
-        trace: 2.0 * columns as f64,
-        condition: 20.0,
-        tolerance: 0.1,
-        largest_eigenvalue: None,
-        inference,
-        release_fraction: 20,
-    }
-}
-
-fn logistic() -> Fit {
-    let data = synthetic::logistic(PARTIES * 12, 5, PARTIES, 1);
-    let plan = glm(&settings(&data, Family::logistic(0.5), 0.0, true), &Method::Newton);
-    Fit { name: "logistic", runs: 20, opens_own_data: true, plan, data, offsets: Vec::new() }
-}
-
-fn poisson() -> Fit {
-    let logistic = synthetic::logistic(PARTIES * 12, 5, PARTIES, 2).into_iter();
-    let data: Vec<Rows> = logistic
-        .map(|rows| {
-            let counts = rows.y().iter().enumerate().map(|(i, y)| 1.0 + y + (i % 2) as f64);
-            let small = rows.x().iter().map(|x| x / 4.0).collect();
-            Rows::new(small, counts.collect(), rows.columns())
-        })
-        .collect();
-    let offsets = vec![(0..12).map(|i| f64::from(i) / 64.0).collect(); PARTIES];
-    let settings = settings(&data, Family::poisson(2.0, 3.0), 0.1, false);
-    let plan = glm(&GlmSettings { offset: true, ..settings }, &Method::Newton);
-    Fit { name: "Poisson", runs: 12, opens_own_data: false, plan, data, offsets }
-}
-
-fn wide() -> Fit {
-    let data = synthetic::logistic(PARTIES * 8, 260, PARTIES, 3);
-    let settings = settings(&data, Family::logistic(0.5), 1.0, false);
-    let settings = GlmSettings { largest_eigenvalue: Some(2.0), ..settings };
-    let plan = OptimumPlan::new(&settings, Origin::Dealer).unwrap();
-    assert!(matches!(plan.method(), Method::Gradient { .. }));
-    let plan = Plan::Glm(Box::new(plan));
-    let offsets = Vec::new();
-    Fit { name: "wide logistic", runs: 24, opens_own_data: false, plan, data, offsets }
-}
-
-fn glm(settings: &GlmSettings, method: &Method) -> Plan {
-    let plan = OptimumPlan::new(settings, Origin::Dealer).unwrap();
-    assert_eq!(plan.method(), method);
-    Plan::Glm(Box::new(plan))
-}
-
-fn linear() -> Fit {
-    let data: Vec<Rows> = synthetic::logistic(PARTIES * 12, 10, PARTIES, 4);
+fn glm(
+    (name, origin, runs): (&'static str, Origin, usize),
+    settings: &GlmSettings,
+    data: Vec<Rows>,
+    offsets: Vec<Vec<f64>>,
+) -> Fit {
     let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
-    let facts = Facts::horizontal(&rows, vec![2.0; 10], Origin::Dealer);
+    let mut facts = Facts::horizontal(&rows, vec![2.0; data[0].columns()], origin);
+    if !offsets.is_empty() {
+        facts.offset = Some((-64.0, 64.0));
+    }
+    let plan = Plan::Glm(Box::new(GlmPlan::new(settings, &facts).unwrap()));
+    Fit { name, origin, runs, plan, data, offsets }
+}
+
+fn few(origin: Origin, dealer: usize, pairwise: usize) -> usize {
+    if origin == Origin::Dealer { dealer } else { pairwise }
+}
+
+/// Rows of which the first party's own fit tells nothing of the joint one, so that there are passes.
+fn rows(columns: usize, seed: u64) -> Vec<Rows> {
+    let mut all = synthetic::logistic(PARTIES * 40, columns, PARTIES, seed);
+    let turned = all[0].y().iter().enumerate().map(|(i, y)| if i % 2 == 0 { 1.0 - y } else { *y });
+    all[0] = Rows::new(all[0].x().to_vec(), turned.collect(), columns);
+    all
+}
+
+fn logistic(origin: Origin) -> Fit {
+    let settings = GlmSettings::new(Family::Logistic);
+    glm((LOGISTIC, origin, few(origin, 12, 6)), &settings, rows(8, 1), Vec::new())
+}
+
+fn penalised(origin: Origin) -> Fit {
+    let settings = GlmSettings { l2: 0.05, inference: false, ..GlmSettings::new(Family::Logistic) };
+    glm((PENALISED, origin, few(origin, 12, 6)), &settings, rows(8, 2), Vec::new())
+}
+
+fn poisson(origin: Origin) -> Fit {
+    let data = rows(8, 3).into_iter().map(|rows| {
+        let counts = rows.y().iter().enumerate().map(|(i, y)| 1.0 + 3.0 * y + (i % 2) as f64);
+        let small = rows.x().iter().map(|x| x / 2.0).collect();
+        Rows::new(small, counts.collect(), rows.columns())
+    });
+    let offsets = vec![(0..40).map(|i| f64::from(i) / 64.0).collect(); PARTIES];
+    let settings = GlmSettings {
+        finish: Finish::Hidden,
+        inference: false,
+        ..GlmSettings::new(Family::Poisson)
+    };
+    glm(("Poisson", origin, few(origin, 12, 6)), &settings, data.collect(), offsets)
+}
+
+fn wide(origin: Origin) -> Fit {
+    let settings = GlmSettings { l2: 0.5, inference: false, ..GlmSettings::new(Family::Logistic) };
+    let data = synthetic::logistic(PARTIES * 514, 256, PARTIES, 4);
+    let fit = glm((WIDE, origin, LEAST), &settings, data, Vec::new());
+    let Plan::Glm(plan) = &fit.plan else { unreachable!("it is one") };
+    assert_eq!(plan.finish(), Finish::Hidden);
+    fit
+}
+
+fn revealed(origin: Origin) -> Fit {
+    let settings =
+        GlmSettings { iterates: Iterates::Revealed, ..GlmSettings::new(Family::Logistic) };
+    let data = synthetic::logistic(PARTIES * 400, 3, PARTIES, 5);
+    glm(("revealed iterates", origin, few(origin, 16, 6)), &settings, data, Vec::new())
+}
+
+fn linear(origin: Origin) -> Fit {
+    let data: Vec<Rows> = synthetic::logistic(PARTIES * 12, 10, PARTIES, 6);
+    let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
+    let facts = Facts::horizontal(&rows, vec![2.0; 10], origin);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
     let settings = LinearSettings {
         intercept: true,
@@ -129,64 +158,104 @@ fn linear() -> Fit {
         release_bits: 20,
         inference: true,
     };
-    let plan = Linear::plan(&settings, &facts);
-    let plan = Plan::Linear(Box::new(plan.unwrap()));
-    Fit { name: "linear", runs: 40, opens_own_data: true, plan, data, offsets: Vec::new() }
+    let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
+    let (runs, offsets) = (few(origin, 12, 5), Vec::new());
+    Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
 impl Fit {
-    /// Fits once.
-    pub fn run(&self) -> Run {
-        let (none, all) = (Outputs::none(), Recipients::All);
-        let outputs = match &self.plan {
-            Plan::Glm(plan) => optimum::outputs(plan, none, all),
+    /// Fits `count` times, on both processors of a small machine.
+    pub fn run(&self, count: usize) -> Vec<Run> {
+        let halves = [count / 2, count - count / 2];
+        std::thread::scope(|scope| {
+            let work = |n: usize| scope.spawn(move || (0..n).map(|_| self.once()).collect());
+            let both: Vec<Vec<Run>> =
+                halves.map(work).into_iter().map(|half| half.join().unwrap()).collect();
+            both.into_iter().flatten().collect()
+        })
+    }
+
+    fn outputs(&self) -> Outputs {
+        match &self.plan {
+            Plan::Glm(plan) => ledger(&plan.outputs()),
             Plan::Linear(plan) => ledger(&plan.outputs()),
-        };
-        let world = World::new(PARTIES).with_dealer().outputs(outputs);
+        }
+    }
+
+    fn once(&self) -> Run {
+        let world =
+            World::new(PARTIES).outputs(self.outputs()).deadline(Duration::from_secs(600));
+        let world = if self.origin == Origin::Dealer { world.with_dealer() } else { world };
         let mesh = world.mesh();
         let views = mesh.iter().map(MemoryTransport::record).collect();
         record_openings();
-        let sources = world.run_on(mesh, async |mut session| {
-            let me = session.me();
-            let mut source = Recording::of(DealerSource::start(&mut session)?);
-            let none = Vec::new();
-            let offsets = self.offsets.get(me).unwrap_or(&none);
-            let rows = &self.data[me];
-            let fit = match &self.plan {
-                Plan::Glm(plan) => {
-                    let plan = Agreed::among((**plan).clone(), &mut session).await?;
-                    optimum::run(&plan, rows, offsets, &mut source, &mut session, |_, _| {})
-                        .await
-                        .map(|fit| fit.is_some())
-                }
-                Plan::Linear(plan) => {
-                    let plan = Agreed::among((**plan).clone(), &mut session).await?;
-                    let (source, progress) = (&mut source, &mut |_| {});
-                    let mut run = Running { session: &mut session, source, progress };
-                    let data = rows.clone().into();
-                    match Linear::fit(&plan, &data, &mut run).await {
-                        Ok(fitted) => {
-                            let fit = Linear::release(&plan, fitted, &data, &mut run).await;
-                            fit.map(|fit| fit.is_some())
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
-            };
-            let fitted = match fit {
-                // A mask that is missing on one side makes fits wrong, and they are refused: what
-                // was seen until then is looked at all the same.
-                Err(Error::NotConverged(_)) => false,
-                fit => fit?,
-            };
-            if fitted {
-                source.finish().await?;
+        let ended = world.run_on(mesh, async |mut session| match self.origin {
+            Origin::Dealer => {
+                let source = DealerSource::start(&mut session)?;
+                self.party(source, &mut session).await
             }
-            Ok::<_, Error>((fitted, Source { taken: source.taken, matrices: source.matrices }))
+            Origin::Pairwise => {
+                let source = PairwiseSource::start(&mut session, Expansion::Fast)?;
+                self.party(source, &mut session).await
+            }
         });
-        let all = sources.into_iter().map(Result::unwrap);
-        let (fitted, sources): (Vec<_>, Vec<_>) = all.unzip();
-        let fitted = fitted.into_iter().all(|fitted| fitted);
-        Run { views, openings: take_openings(), fitted, sources }
+        let (refused, parties): (Vec<_>, Vec<_>) = ended.into_iter().map(Result::unwrap).unzip();
+        let refused = refused.into_iter().flatten().next();
+        Run { views, openings: take_openings(), refused, parties }
+    }
+
+    /// One party. A mask that is missing on one side makes fits wrong, and they are refused: what was
+    /// seen until then is looked at all the same.
+    async fn party<S: CorrelationSource>(
+        &self,
+        source: S,
+        session: &mut Session,
+    ) -> Result<(Option<String>, Party), Error> {
+        let zero_shares = |site| -> Vec<Option<Prg>> {
+            let with = |peer| stream_with(session, peer, site).ok();
+            (0..PARTIES).map(with).collect()
+        };
+        let results = zero_shares(MaskSite::ZeroShareResult);
+        let bounded = zero_shares(MaskSite::ZeroShareBounded);
+        let mut source = Recording::of(source);
+        let fitted = self.fit(&mut source, session).await;
+        let refused = match fitted {
+            Ok(()) => {
+                source.finish().await?;
+                None
+            }
+            Err(Error::Protocol(error)) => return Err(error.into()),
+            Err(error) => Some(error.to_string()),
+        };
+        let (taken, matrices) = (source.taken, source.matrices);
+        Ok((refused, Party { taken, matrices, results, bounded }))
+    }
+
+    async fn fit(
+        &self,
+        source: &mut dyn CorrelationSource,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let me = session.me();
+        let mut data = Dataset::from(self.data[me].clone());
+        if let Some(offsets) = self.offsets.get(me) {
+            data = data.with_offset(offsets.as_slice().into())?;
+        }
+        let progress = &mut |_| {};
+        match &self.plan {
+            Plan::Glm(plan) => {
+                let plan = Agreed::among((**plan).clone(), session).await?;
+                let mut run = Running { session, source, progress };
+                let fitted = Glm::fit(&plan, &data, &mut run).await?;
+                Glm::release(&plan, fitted, &data, &mut run).await?.unwrap();
+            }
+            Plan::Linear(plan) => {
+                let plan = Agreed::among((**plan).clone(), session).await?;
+                let mut run = Running { session, source, progress };
+                let fitted = Linear::fit(&plan, &data, &mut run).await?;
+                Linear::release(&plan, fitted, &data, &mut run).await?.unwrap();
+            }
+        }
+        Ok(())
     }
 }

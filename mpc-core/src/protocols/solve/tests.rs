@@ -6,12 +6,11 @@ use crate::correlations::dealer::DealerSource;
 use crate::correlations::{CorrelationSource, Correlations, Orders};
 use crate::error::Error;
 use crate::ideal;
-use crate::protocols::truncate::watch;
 use crate::rand::{MaskSite, Prg, Seed};
 use crate::ring::{Ring, Z128};
 use crate::session::Session;
 use crate::share::Shared;
-use crate::testing::World;
+use crate::testing::{World, bounded_sizes, record_openings, take_openings};
 
 const TOP: f64 = 15.0 / 16.0;
 
@@ -78,7 +77,7 @@ struct Run {
 /// Inverts jointly, compares cost and meter, and checks every bound.
 fn joint_inverse(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i128])>) -> Run {
     let (d, parties) = (plan.settings().order, plan.settings().parties as usize);
-    watch::forget();
+    record_openings();
     let results = World::new(parties).with_dealer().run(async |mut session| {
         let mut source = DealerSource::start(&mut session)?;
         let share = |values: &[i128], session: &mut Session| {
@@ -115,9 +114,7 @@ fn joint_inverse(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i
         Ok::<_, Error>((result.x, result.residual))
     });
     let (x, residual): (Vec<_>, Vec<_>) = results.into_iter().map(|r| r.expect("runs")).unzip();
-    for (magnitude, largest) in watch::magnitudes() {
-        assert!(largest < f64::from(magnitude), "2^{largest} is opened where E is {magnitude}");
-    }
+    within_bounds(parties);
     let real = |values: Vec<Z128>, scale: u32| -> Vec<f64> {
         values.iter().map(|v| libm::ldexp(v.to_signed(128) as f64, -(scale as i32))).collect()
     };
@@ -264,6 +261,15 @@ fn a_start_that_was_not_planned_is_an_error() {
     });
 }
 
+/// Nothing that was opened since recording began was beyond its bound.
+fn within_bounds(parties: usize) {
+    let sizes = bounded_sizes(&take_openings(), parties);
+    assert!(!sizes.is_empty());
+    for size in sizes {
+        assert!(size.largest < f64::from(size.magnitude), "{size:?}");
+    }
+}
+
 /// Solves jointly for c = A^(1/2) u with |u| = `norm`, and checks every bound.
 fn joint_solution(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[f64]) -> Vec<f64> {
     let (d, parties) = (inverted.settings().order, inverted.settings().parties as usize);
@@ -271,7 +277,7 @@ fn joint_solution(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[
     let c: Vec<_> =
         c.iter().map(|&c| Z128::from_i128(libm::rint(libm::ldexp(c, scale)) as i128)).collect();
     let g: Vec<_> = g.iter().map(|&v| Z128::from_i128(v)).collect();
-    watch::forget();
+    record_openings();
     let results = World::new(parties).with_dealer().run(async |mut session| {
         let mut source = DealerSource::start(&mut session)?;
         let mine = session.me() == 1;
@@ -294,9 +300,7 @@ fn joint_solution(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[
         Ok::<_, Error>(w)
     });
     let shares: Vec<_> = results.into_iter().map(|r| r.expect("runs")).collect();
-    for (magnitude, largest) in watch::magnitudes() {
-        assert!(largest < f64::from(magnitude), "2^{largest} is opened where E is {magnitude}");
-    }
+    within_bounds(parties);
     let real = |v: &Z128| libm::ldexp(v.to_signed(128) as f64, -(plan.fraction() as i32));
     ideal::reconstruct(&shares).iter().map(real).collect()
 }
