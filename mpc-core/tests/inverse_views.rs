@@ -10,7 +10,7 @@ use law::{Runs, fixed, ring, uniform, words};
 use mpc_core::Shared;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Request};
-use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, Start, StartBound, inverse};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::{World, stream_with};
@@ -67,7 +67,6 @@ fn plan(parties: usize) -> InversePlan {
         diagonal: 0.5,
         least: 0.25,
         start: StartBound::Identity,
-        aim: Aim::Checked,
         reuse: false,
     })
     .unwrap()

@@ -14,7 +14,7 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Request};
 use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::solve::{
-    Aim, Inverse, InversePlan, InverseSettings, SolutionPlan, StartBound, solution,
+    Inverse, InversePlan, InverseSettings, SolutionPlan, StartBound, solution,
 };
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::MaskSite;
@@ -71,7 +71,6 @@ fn plans(parties: usize) -> Plans {
         diagonal: 0.9375,
         least: 0.25,
         start: StartBound::Identity,
-        aim: Aim::Checked,
         reuse: true,
     })
     .unwrap();

@@ -30,21 +30,6 @@ impl Series {
         self.terms.iter().map(|term| term.k).collect()
     }
 
-    /// The same series as one over these multiples, so that one set of phasors serves several
-    /// functions of the same delta; `None` when a multiple of the series is not among them.
-    #[must_use]
-    pub fn over(&self, harmonics: &[u32]) -> Option<Self> {
-        let known = |term: &Term| harmonics.contains(&term.k);
-        let term = |&k: &u32| {
-            let own = self.terms.iter().find(|term| term.k == k).copied();
-            own.unwrap_or(Term { k, sine: 0, cosine: 0 })
-        };
-        self.terms
-            .iter()
-            .all(known)
-            .then(|| Self { terms: harmonics.iter().map(term).collect(), ..*self })
-    }
-
     /// The series in floating point, as it would be without rounding.
     #[must_use]
     pub fn value(&self, z: f64) -> f64 {

@@ -14,7 +14,7 @@ use mpc_core::correlations::{
 };
 use mpc_core::protocols::product;
 use mpc_core::protocols::series::{Series, Term};
-use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, Start, StartBound, inverse};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Z64, Z128};
 use mpc_core::{Batch, Error, Outputs, Recipients, Session, SessionOptions};
@@ -129,7 +129,6 @@ pub async fn party(session: &mut Session) -> Result<(), Error> {
         diagonal: 0.5,
         least: 0.5,
         start: StartBound::Identity,
-        aim: Aim::Checked,
         reuse: false,
     })?;
     source.demand(plan.requests(1))?;

@@ -44,19 +44,9 @@ impl Step {
     }
 }
 
-/// How near to the inverse an iteration is to come.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Aim {
-    /// So near that its check is passed, one step before the end.
-    Checked,
-    /// No eigenvalue of 1 - G^(1/2) X G^(1/2) above this, for the least eigenvalue that is expected:
-    /// fewer steps, for what is only used to step towards an optimum.
-    Within(f64),
-}
-
 /// The shortest sequence of steps that brings a spectrum of M within [least, 15/16] so close to 1
-/// that the aim is reached by `order` eigenvalues.
-pub(super) fn schedule(least: f64, order: usize, aim: Aim) -> Option<Vec<Step>> {
+/// that the check is passed by `order` eigenvalues, one step before the end.
+pub(super) fn schedule(least: f64, order: usize) -> Option<Vec<Step>> {
     let mut best: Option<Vec<Step>> = None;
     for growing in 0..64 {
         for turning in 0..3 {
@@ -68,13 +58,8 @@ pub(super) fn schedule(least: f64, order: usize, aim: Aim) -> Option<Vec<Step>> 
                 top = if *step == GROW { TOP } else { 1.0 };
             }
             while steps.len() < 128 {
-                let reached = match aim {
-                    // The last two steps polish, so that the check of the last but one bounds the
-                    // last.
-                    Aim::Checked => order as f64 * (1.0 - low) <= RESIDUAL_LIMIT / 2.0,
-                    Aim::Within(error) if 1.0 - low <= error => break,
-                    Aim::Within(_) => false,
-                };
+                // The last two steps polish, so that the check of the last but one bounds the last.
+                let reached = order as f64 * (1.0 - low) <= RESIDUAL_LIMIT / 2.0;
                 steps.push(POLISH);
                 if reached {
                     break;
@@ -137,7 +122,7 @@ mod tests {
         for (least, order, most) in
             [(0.5, 1, 6), (1e-3, 7, 10), (7e-6, 7, 14), (4e-7, 101, 17), (1e-8, 100, 20)]
         {
-            let steps = schedule(least, order, Aim::Checked).expect("exists");
+            let steps = schedule(least, order).expect("exists");
             assert!(steps.len() <= most, "{least}: {} steps", steps.len());
             for i in 0..=1000 {
                 let mut m = least * libm::pow(TOP / least, f64::from(i) / 1000.0);
@@ -151,22 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_nearer_aim_takes_fewer_steps() {
-        for (least, fewer) in [(0.3, 2), (1e-3, 3), (1e-6, 3)] {
-            let checked = schedule(least, 20, Aim::Checked).expect("exists");
-            let near = schedule(least, 20, Aim::Within(1.0 / 3.0)).expect("exists");
-            assert!(near.len() + fewer <= checked.len(), "{} {}", near.len(), checked.len());
-            for i in 0..=1000 {
-                let start = least * libm::pow(TOP / least, f64::from(i) / 1000.0);
-                let m = near.iter().fold(start, |m, step| step.maps(m));
-                assert!(m <= 1.0 && 1.0 - m <= 1.0 / 3.0, "{least}: {m}");
-            }
-        }
-    }
-
-    #[test]
     fn convergence_bounds_the_inverse_more_closely() {
-        let steps = schedule(1e-6, 20, Aim::Checked).expect("exists");
+        let steps = schedule(1e-6, 20).expect("exists");
         let bounds = growth(1.0, &steps);
         let closer = once_converged(&bounds, &steps);
         let ratio = bounds[bounds.len() - 1] / closer;

@@ -10,7 +10,6 @@ mod plan;
 mod settings;
 mod solution;
 
-pub use bounds::Aim;
 pub use inverse::{Inverse, Start, inverse, invert};
 pub use orders::InverseOrders;
 pub use plan::InversePlan;

@@ -54,7 +54,7 @@ impl InversePlan {
     /// # Errors
     /// [`Error::Range`] with the numbers when it does not fit 128 bits.
     pub fn new(settings: InverseSettings) -> Result<Self, Error> {
-        let InverseSettings { order, parties, sigma, diagonal, least, start, aim, .. } = settings;
+        let InverseSettings { order, parties, sigma, diagonal, least, start, .. } = settings;
         if order == 0 || parties < 2 {
             return Err(Error::internal("an inverse has an order, and at least two parties"));
         }
@@ -70,7 +70,7 @@ impl InversePlan {
                  inverted in 128 bits with {sigma} bits of masking: allow a smaller condition"
             ))
         };
-        let steps = schedule(least, order, aim).ok_or_else(too_ill)?;
+        let steps = schedule(least, order).ok_or_else(too_ill)?;
         let start = match start {
             StartBound::Identity => 1.0,
             StartBound::Warm { bound, .. } => bound,
@@ -268,8 +268,8 @@ impl InversePlan {
     /// depend on sigma but through the number of summands of G X: at most three.
     #[must_use]
     pub fn masked_elements(settings: &InverseSettings) -> u64 {
-        let InverseSettings { order, least, aim, .. } = *settings;
-        let (d, steps) = (order as u64, schedule(least, order, aim));
+        let InverseSettings { order, least, .. } = *settings;
+        let (d, steps) = (order as u64, schedule(least, order));
         let steps = steps.map_or(0, |steps| steps.len() as u64 + 1);
         steps * d * (d + MOST_LIMBS as u64 * (d + 1) / 2 + 1)
     }
@@ -278,7 +278,6 @@ impl InversePlan {
 #[cfg(test)]
 mod tests {
     use super::super::SolutionPlan;
-    use super::super::bounds::Aim;
     use super::*;
     use crate::correlations::RightRequest;
 
@@ -290,7 +289,6 @@ mod tests {
             diagonal: TOP / order as f64,
             least: TOP / (order as f64 * condition),
             start: StartBound::Identity,
-            aim: Aim::Checked,
             reuse: false,
         }
     }

@@ -1,7 +1,5 @@
 //! What must be known in public before a matrix is inverted.
 
-use super::bounds::Aim;
-
 /// Where the iteration starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StartBound {
@@ -33,8 +31,6 @@ pub struct InverseSettings {
     pub least: f64,
     /// Where the iteration starts.
     pub start: StartBound,
-    /// How near it comes to the inverse.
-    pub aim: Aim,
     /// Whether further products with G will be ordered after those of the inverse.
     pub reuse: bool,
 }

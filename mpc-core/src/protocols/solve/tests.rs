@@ -22,7 +22,6 @@ fn settings(order: usize, parties: usize, least: f64) -> InverseSettings {
         diagonal: TOP,
         least,
         start: StartBound::Identity,
-        aim: Aim::Checked,
         reuse: false,
     }
 }

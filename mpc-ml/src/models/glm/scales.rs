@@ -1,7 +1,7 @@
 //! What of a fit follows from the revealed size of its curvature: rings, scales, phasors
 //! (docs/protocols.md 8.2 and 8.3).
 
-use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
 use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 
 use super::family::Family;
@@ -390,7 +390,6 @@ fn inverses(plan: &GlmPlan, least: f64) -> Result<(InversePlan, Vec<Warm>, i128)
             diagonal: 15.0 / 16.0,
             least: least.min(0.5),
             start: StartBound::Identity,
-            aim: Aim::Checked,
             reuse: false,
         };
         let inverse = match InversePlan::new(settings) {

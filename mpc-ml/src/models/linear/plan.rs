@@ -3,7 +3,7 @@
 
 use mpc_core::Cost;
 use mpc_core::correlations::Request;
-use mpc_core::protocols::solve::{Aim, InversePlan, InverseSettings, SolutionPlan, StartBound};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, StartBound};
 use mpc_core::ring::wire::element_bytes;
 
 use super::LinearSettings;
@@ -104,7 +104,6 @@ impl LinearPlan {
             diagonal: (largest / scale + 1.0 / 1024.0).min(15.0 / 16.0),
             least,
             start: StartBound::Identity,
-            aim: Aim::Checked,
             reuse: true,
         };
         let masked = InversePlan::masked_elements(&wanted)
