@@ -23,7 +23,7 @@ const ROWS_A_COLUMN: u64 = 1;
 /// Models that are revealed on the way where the study says that they may be, and steps in the clear
 /// from a model near the optimum else.
 const REVEALED: u32 = 6;
-const STEPS_IN_THE_CLEAR: u32 = 3;
+const STEPS_IN_THE_CLEAR: u32 = 4;
 /// Between two parties, fits of fewer coefficients than this show fewer models.
 const FEW_COEFFICIENTS: usize = 12;
 /// Steps of an inverse that sigma counts: more are refused.
