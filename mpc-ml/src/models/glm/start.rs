@@ -58,11 +58,11 @@ pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own
     };
     given(data.offset(), plan.facts.offset.is_some(), "offsets")?;
     given(data.weights(), plan.facts.weights.is_some(), "case weights")?;
-    if data.offset().iter().any(|offset| !(offset.abs() <= 64.0)) {
+    if data.offset().iter().any(|offset| offset.is_nan() || offset.abs() > 64.0) {
         return wrong("an offset is beyond 64 in magnitude");
     }
     let most = plan.facts.weights.unwrap_or(1.0);
-    if data.weights().iter().any(|weight| !(*weight <= most)) {
+    if data.weights().iter().any(|weight| weight.is_nan() || *weight > most) {
         return wrong("a case weight is larger than the study declares");
     }
     let clip = plan.largest;
@@ -157,7 +157,7 @@ pub(super) async fn expect(
     totals: Totals,
 ) -> Result<Expected, Error> {
     let (plan, own) = (plan.clone(), Arc::clone(own));
-    Ok(offload(move || expected(&plan, &own, totals)).await??)
+    offload(move || expected(&plan, &own, totals)).await?
 }
 
 fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error> {
