@@ -9,7 +9,8 @@
 //! 2. [`Model::plan`]: every scale, ring, bound and step follows from the settings and the
 //!    [`Facts`], and what could wrap or be seen through is refused. Nothing is sent.
 //! 3. [`Agreed::among`]: all parties hold the same plan, or learn which field differs. One round.
-//! 4. The ledger of the session is made from [`Plan::outputs`], the one list of what is revealed.
+//! 4. The ledger of the session is made from [`Plan::outputs`], the one list of what is revealed:
+//!    checks and figures before the fit, the result after it.
 //! 5. [`Model::fit`] gives shares of the result; [`Model::release`] reveals them. Between the two a
 //!    caller may compute with the shares, or keep them.
 
@@ -29,7 +30,7 @@ use serde::de::DeserializeOwned;
 pub use agreed::Agreed;
 pub use canonical::Canonical;
 pub use facts::Facts;
-pub use output::{Output, ledger};
+pub use output::{Output, OutputKind, ledger};
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;
 
@@ -144,7 +145,8 @@ pub trait Model: 'static {
     /// not fit.
     fn plan(settings: &Self::Settings, facts: &Facts) -> Result<Self::Plan, Error>;
 
-    /// Fits on shares. Reveals the checks of [`Plan::outputs`] and nothing else.
+    /// Fits on shares. Reveals checks and figures of [`Plan::outputs`], and no part of the result: a
+    /// run that ends in it may be repeated on the same rows.
     ///
     /// # Errors
     /// [`Error::Data`] when the rows do not fit the plan, before anything is sent;

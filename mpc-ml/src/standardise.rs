@@ -7,7 +7,7 @@
 //! rows allow.
 
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Cost, Recipients, Session, Shared, fixed};
+use mpc_core::{Cost, Session, Shared, fixed};
 
 use crate::data::{JointColumn, Standardisation};
 use crate::error::Error;
@@ -48,10 +48,9 @@ pub fn outputs(columns: &[&str], parties: usize) -> Vec<Output> {
          all parties' rows"
     );
     let deviations = "of each of these columns: the standard deviation over all parties' rows";
-    let everybody = Recipients::All;
     vec![
-        Output::result(MEANS, everybody, means, why),
-        Output::result(DEVIATIONS, everybody, deviations, "as for their means"),
+        Output::figure(MEANS, means, why),
+        Output::figure(DEVIATIONS, deviations, "as for their means"),
     ]
 }
 

@@ -10,7 +10,7 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::testing::World;
 use mpc_core::{Outputs, Recipients};
 use mpc_ml::data::STANDARDISED;
-use mpc_ml::model::{Facts, Run, ledger};
+use mpc_ml::model::{Facts, OutputKind, Run, ledger};
 use mpc_ml::models::linear::{CHECK, Linear, LinearFit, plaintext};
 use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan, Rows};
 use serde_json::Value;
@@ -254,7 +254,8 @@ fn collinear_designs_are_refused_and_nothing_is_revealed() {
         let facts = facts(&data, 1.0, (-20.0, 20.0));
         let plan = Linear::plan(&settings(100.0), &facts).expect("fits");
         // Nothing but the check may be revealed: an attempt would be another error.
-        let checks: Vec<_> = plan.outputs().into_iter().filter(|output| output.check).collect();
+        let checks: Vec<_> =
+            plan.outputs().into_iter().filter(|output| output.kind == OutputKind::Check).collect();
         assert!(matches!(checks.as_slice(), [check] if check.label == CHECK));
         let check = ledger(&checks);
         for result in try_fit(&plan, &data, check) {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mpc_ml::data::{Table, encode, joint_statistics};
+use mpc_ml::models::glm::Glm;
 use parties::data_file::{ReadOptions, read};
 use parties::study::Study;
 use serde_json::{Value, json};
@@ -111,14 +112,17 @@ fn rows_become_what_the_references_were_fitted_to() {
             near(each.mean, "mean");
             near(each.std, "std_ddof0");
         }
-        // Nothing is cut, the bound is not wider than it has to be, and the target is the same.
+        // Nothing is cut, the bound is not wider than it has to be where a wider one costs precision,
+        // and the target is the same.
         let clip = study.model().clip();
         let encoded = tables.map(|table| encode(&table, &statistics, f64::INFINITY).unwrap());
         let values = encoded.iter().flat_map(|each| each.x.iter());
         let largest = values.fold(0.0, |max: f64, value| max.max(value.abs()));
         let expected = task["train"]["largest_abs_encoded_value"].as_f64().unwrap();
         assert!((largest - expected).abs() < 1e-9 * expected, "{path}: {largest}");
-        assert!(largest <= clip && clip <= 1.4 * largest, "{path}: {largest} against {clip}");
+        let free = study.settings_of::<Glm>().is_some();
+        let fits = largest <= clip && (free || clip <= 1.4 * largest);
+        assert!(fits, "{path}: {largest} against {clip}");
         let target = encoded.iter().flat_map(|each| &each.y).sum::<f64>() / count as f64;
         let expected = task["train"]["target_mean"].as_f64().unwrap();
         assert!((target - expected).abs() < 1e-9 * expected.abs(), "{path}: {target}");

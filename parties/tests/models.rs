@@ -215,7 +215,34 @@ fn a_logistic_study_finds_the_optimum_with_its_standard_errors() {
     {
         assert!(revealed.iter().any(|each| each == label), "{label}: {revealed:?}");
     }
-    assert!(!revealed.contains(&"covariance".to_owned()), "{revealed:?}");
+    // What was not due was not revealed.
+    for label in ["coefficients", "columns that determine each other", "covariance", "step 19"] {
+        assert!(!revealed.contains(&label.to_owned()), "{label}: {revealed:?}");
+    }
+}
+
+/// What a fit reveals on its way is no result: a study that ended there is run again on the same rows.
+#[test]
+fn a_fit_that_ended_before_its_first_model_can_be_run_again() {
+    // One pass does not come to the optimum.
+    let run = Run::new("credit_status", "optimum.toml", "bad", |text| {
+        dealt(text).replace("solver = \"optimum\"", "solver = \"optimum\"\npasses = 1")
+    });
+    let reason = "did not come to its optimum in 1 passes";
+    for ended in run.ended.iter().filter(|ended| ended.name != DEALER) {
+        ended.expect(4, &[reason]);
+        let files = fs::read_dir(run.nodes.results(&ended.name)).unwrap();
+        let files: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        for label in ["column-counts-and-means", "totals", "sizes", "inverse-check", "step-0"] {
+            assert!(files.contains(&format!("interim-{label}.bin")), "{label}: {files:?}");
+        }
+        assert!(!files.iter().any(|file| file.starts_with("released-")), "{files:?}");
+    }
+    let again = run.nodes.start_all().into_iter().map(Running::end);
+    for ended in again.filter(|ended| ended.name != DEALER) {
+        ended.expect(4, &[reason, "run 2 of this study on these rows"]);
+    }
 }
 
 #[test]

@@ -243,11 +243,14 @@ fn a_killed_node_is_named_by_the_others() {
 #[test]
 fn a_stopped_node_tells_the_others() {
     let nodes = nodes(2, 20_000);
-    for signal in ["-TERM", "-HUP"] {
+    for (run, signal) in [(1, "-TERM"), (2, "-HUP")] {
         let mut running = in_training(&nodes);
         let stopped = running.remove(0);
         stopped.signal(signal);
-        stopped.end().expect(7, &["stopped by the operator"]);
+        let stopped = stopped.end();
+        stopped.expect(7, &["stopped by the operator"]);
+        let told = stopped.stderr.contains("run 2 of this study on these rows");
+        assert_eq!(told, run == 2, "{}", stopped.stderr);
         let other = running.remove(0).end();
         other.expect(6, &["clinic-0 gave up", "its operator stopped it"]);
         assert_eq!(running.remove(0).end().code, Some(6));

@@ -46,7 +46,7 @@ use crate::share::{Fixed, Shared};
 /// more honest parties' are known to the others but for their sum (docs/protocols.md 1). No traffic.
 ///
 /// # Errors
-/// When there are no bits, or more than the ring has.
+/// When there are no bits, or more than the ring has; when a round was interrupted.
 pub fn add_zero_share<R: Ring>(
     session: &mut Session,
     domain: MaskDomain,
@@ -59,18 +59,20 @@ pub fn add_zero_share<R: Ring>(
             R::BITS
         )));
     }
+    session.usable()?;
     session.add_zero_share(domain.into(), share, bits)
 }
 
 /// `value` with a fresh zero share in its own ring. No traffic.
 ///
 /// # Errors
-/// When the session has no seed with a party.
+/// When a round was interrupted.
 pub fn with_zero_share(
     session: &mut Session,
     domain: MaskDomain,
     value: Fixed,
 ) -> Result<Fixed, Error> {
+    session.usable()?;
     let (mut share, ring, fraction) = value.into_parts();
     session.add_zero_share(domain.into(), &mut share, ring)?;
     Fixed::new(share, ring, fraction)
@@ -79,7 +81,7 @@ pub fn with_zero_share(
 /// The stream of `domain` that this party has in common with party `peer`, where it stopped.
 ///
 /// # Errors
-/// When there is no such party, or it is this one.
+/// When there is no such party, or it is this one; when a round was interrupted.
 pub fn pair_stream(
     session: &mut Session,
     peer: usize,
@@ -88,6 +90,7 @@ pub fn pair_stream(
     if peer >= session.parties() || peer == session.me() {
         return Err(Error::internal(format!("no stream in common with party {peer}")));
     }
+    session.usable()?;
     session.stream(peer, domain.into())
 }
 

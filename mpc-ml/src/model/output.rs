@@ -2,6 +2,26 @@
 
 use mpc_core::{Outputs, Recipients};
 
+/// What an output is to the result of a study, and hence whether it may be revealed again
+/// (docs/protocols.md 0, Restart).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// It only says whether there is a result.
+    Check,
+    /// The computation needs it on its way to the result: joint statistics, sums, sizes.
+    Figure,
+    /// It is a part of the result: coefficients, and what is computed from them.
+    Result,
+}
+
+impl OutputKind {
+    /// Whether a run on the same rows may reveal it again. The result is revealed once.
+    #[must_use]
+    pub fn is_repeatable(self) -> bool {
+        self != Self::Result
+    }
+}
+
 /// One output: everything that anybody is told about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -9,8 +29,8 @@ pub struct Output {
     pub label: String,
     /// Who learns it.
     pub recipients: Recipients,
-    /// Whether it only says if there is a result, and is no part of the result.
-    pub check: bool,
+    /// What it is to the result.
+    pub kind: OutputKind,
     /// What it is, in words for somebody who approves the study.
     pub what: String,
     /// Why it is revealed, and what follows from it.
@@ -27,7 +47,18 @@ impl Output {
         why: impl Into<String>,
     ) -> Self {
         let (label, what, why) = (label.into(), what.into(), why.into());
-        Self { label, recipients, check: false, what, why }
+        Self { label, recipients, kind: OutputKind::Result, what, why }
+    }
+
+    /// A figure that everybody must see for the computation to go on.
+    #[must_use]
+    pub fn figure(
+        label: impl Into<String>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        let (label, what, why) = (label.into(), what.into(), why.into());
+        Self { label, recipients: Recipients::All, kind: OutputKind::Figure, what, why }
     }
 
     /// A figure that everybody must see in order to know whether there is a result at all.
@@ -38,7 +69,7 @@ impl Output {
                            nearly determine each other, or that the settings of the study do not \
                            suffice for them";
         let (label, what, why) = (label.into(), what.into(), WHY.into());
-        Self { label, recipients: Recipients::All, check: true, what, why }
+        Self { label, recipients: Recipients::All, kind: OutputKind::Check, what, why }
     }
 
     /// The coefficients of a model, `columns` of them beside the intercept, released as `how` says.
@@ -60,8 +91,8 @@ impl Output {
 
 /// The ledger of a session that may reveal these outputs, each once.
 #[must_use]
-pub fn ledger(outputs: &[Output]) -> Outputs {
+pub fn ledger<'a>(outputs: impl IntoIterator<Item = &'a Output>) -> Outputs {
     outputs
-        .iter()
+        .into_iter()
         .fold(Outputs::none(), |ledger, output| ledger.allow(&output.label, output.recipients))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Recover;
 use crate::exit::Failure;
-use crate::node::{Recovery, StopSignal};
+use crate::node::{Recovery, StopSignal, terminal};
 use crate::output::Report;
 use crate::settings::Overrides;
 
@@ -13,6 +13,6 @@ pub(super) fn run(config: &Path, options: &Recover) -> Result<Report, Failure> {
     let recovery = Recovery::prepare(&options.study, config, &overrides)?;
     super::runtime()?.block_on(async {
         let mut stop = StopSignal::install()?;
-        recovery.run(&mut stop).await
+        recovery.run(&terminal(), &mut stop).await
     })
 }

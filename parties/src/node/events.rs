@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mpc_core::correlations::Production;
-use mpc_net::quic::JoinEvent;
+use mpc_net::quic::{JoinEvent, Observer};
 
 /// Something that happened at this node. Nothing of it tells about the data.
 #[derive(Clone, Debug)]
@@ -12,6 +12,13 @@ pub enum Event {
     /// A study begins.
     Study {
         /// Its title.
+        title: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// The model of a released study is given to the recipients that lost it.
+    Recovery {
+        /// The title of the study.
         title: String,
         /// Its digest.
         digest: String,
@@ -37,3 +44,9 @@ pub enum Event {
 
 /// Who hears of events. Called in the middle of the work, so it should not take long.
 pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Hears of nodes that meet, for the transport.
+pub(super) fn join_observer(events: &Events) -> Observer {
+    let events = Arc::clone(events);
+    Arc::new(move |event| events(Event::Join(event)))
+}

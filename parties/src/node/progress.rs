@@ -25,6 +25,7 @@ pub fn terminal() -> Events {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Study { title, digest } => say(&format!("{title} ({digest})")),
+            Event::Recovery { title, digest } => say(&format!("recovery of {title} ({digest})")),
             Event::Join(event) => observer(event),
             Event::Step { done, total, production } => {
                 let bars = progress.get_or_insert_with(|| Bars::new(total, "training"));

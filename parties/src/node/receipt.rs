@@ -41,7 +41,7 @@ pub struct Receipt {
     /// What was revealed, to whom.
     pub revealed: Vec<Revealed>,
     /// How many runs of this study there were on this party's rows, this one included. Each may have
-    /// revealed its joint statistics and checks.
+    /// revealed its figures and checks.
     pub runs: u32,
     /// Seconds since 1970 when the nodes had met.
     pub started: u64,

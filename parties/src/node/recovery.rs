@@ -9,9 +9,10 @@ use mpc_net::{Due, NetError, PartyId, Tag, Transport};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 
+use super::events::join_observer;
 use super::give_up::{LAST_WORDS, abort_for};
 use super::mesh::recipients;
-use super::{State, StopSignal, StudyFolder, link_settings, observer, say};
+use super::{Event, Events, State, StopSignal, StudyFolder, link_settings};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
@@ -120,20 +121,23 @@ impl Recovery {
         Ok(Self { study, settings, identity, roster, folder, model, _state: state })
     }
 
-    /// Meets the other recipients, and gives them the model or gets it from one of them.
+    /// Meets the other recipients, and gives them the model or gets it from one of them. `events`
+    /// hears what happens, and `stop` ends it.
     ///
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
-    pub async fn run(self, stop: &mut StopSignal) -> Result<Report, Failure> {
+    pub async fn run(self, events: &Events, stop: &mut StopSignal) -> Result<Report, Failure> {
         let network = &self.settings.network;
         let mut options = JoinOptions::new(network.listen, self.context());
         options.join_timeout = network.join_timeout;
         options.silence_timeout = network.silence_timeout;
         options.link = link_settings(&self.settings);
-        say(&format!("recovery of {} ({})", self.study.title(), self.study.digest()));
+        let (title, digest) = (self.study.title().to_owned(), self.study.digest().to_string());
+        events(Event::Recovery { title, digest });
+        let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let key = self.identity.key();
-        let transport = join_until(key, &self.roster, &options, &observer(), stopped).await?;
+        let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
 
         let linger = transport.linger();
         let outcome = match stop.until(self.exchange(&transport)).await {
@@ -144,7 +148,7 @@ impl Recovery {
             Ok(outcome) => {
                 let end = stop.until(transport.finish_within(Some(network.silence_timeout))).await;
                 if let Ok(Err(error)) = end {
-                    say(&format!("note: {error}; this node is done"));
+                    events(Event::Note(format!("{error}; this node is done")));
                 }
                 self.report(outcome)
             }

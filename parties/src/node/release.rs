@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
+use mpc_ml::model::Output;
 
 use super::rows_digest::{BoundRows, Record};
 use super::state::make_private;
@@ -14,8 +15,8 @@ use crate::study::StudyDigest;
 
 /// How the files begin that hold what was sent of the result.
 const RELEASED: &str = "released-";
-/// How those begin that hold what was sent of joint statistics and checks, which may be revealed
-/// again of the same rows.
+/// How those begin that hold what was sent of checks and figures on the way to the result, which may
+/// be revealed again of the same rows.
 const INTERIM: &str = "interim-";
 
 /// The folder of one study in the state directory.
@@ -75,7 +76,7 @@ impl StudyFolder {
     }
 
     /// Binds this study to the rows it is run on (docs/protocols.md 0, Restart). A run that ended
-    /// after it revealed joint statistics or checks may be repeated on the same rows; on other rows
+    /// after it revealed figures or checks may be repeated on the same rows; on other rows
     /// the difference would tell what changed. Gives the number of runs on these rows that came so
     /// far, this one included.
     ///
@@ -113,11 +114,11 @@ impl StudyFolder {
         Ok(record.runs)
     }
 
-    /// Where a session records what it reveals; `repeatable` are the outputs that a run on the same
-    /// rows may reveal again, and all others belong to the result.
+    /// Where a session records what it reveals of `outputs`; anything else counts as the result.
     #[must_use]
-    pub fn log(&self, repeatable: &[&str]) -> FolderLog {
-        let repeatable = repeatable.iter().map(ToString::to_string).collect();
+    pub fn log(&self, outputs: &[Output]) -> FolderLog {
+        let repeatable = outputs.iter().filter(|output| output.kind.is_repeatable());
+        let repeatable = repeatable.map(|output| output.label.clone()).collect();
         FolderLog { folder: self.clone(), repeatable }
     }
 
@@ -177,6 +178,7 @@ fn other_rows(path: &Path) -> Failure {
 #[derive(Debug)]
 pub struct FolderLog {
     folder: StudyFolder,
+    /// The labels of what a run on the same rows may reveal again.
     repeatable: Vec<String>,
 }
 
@@ -190,10 +192,21 @@ impl ReleaseLog for FolderLog {
 
 #[cfg(test)]
 mod tests {
+    use mpc_core::Recipients;
+
     use super::super::rows_digest::testing::table;
     use super::*;
 
-    const CHECKS: [&str; 2] = ["column counts and means", "convergence check"];
+    const CHECK: &str = "convergence check";
+    const COEFFICIENTS: &str = "coefficients";
+
+    fn outputs() -> Vec<Output> {
+        vec![
+            Output::figure("totals", "sums", "all start from them"),
+            Output::check(CHECK, "whether there is a result"),
+            Output::coefficients(COEFFICIENTS, Recipients::All, 1, true, "rounded"),
+        ]
+    }
 
     fn folder(state: &Path) -> StudyFolder {
         let folder = StudyFolder(state.join("study"));
@@ -205,29 +218,36 @@ mod tests {
     fn what_may_be_repeated_is_repeated_on_the_same_rows_only() {
         let state = tempfile::tempdir().unwrap();
         let folder = folder(state.path());
-        let mut log = folder.log(&CHECKS);
+        let mut log = folder.log(&outputs());
         let (rows, others) = (table(&[["31", "f", "y"]]), table(&[["32", "f", "y"]]));
         let bind = |folder: &StudyFolder, rows| folder.bind_rows(&BoundRows::new(rows));
 
         // Nothing is known of the first rows when the run ends: they may be corrected.
         assert_eq!(bind(&folder, &others).unwrap(), 1);
         assert_eq!(bind(&folder, &rows).unwrap(), 1);
-        log.record(CHECKS[1], b"share").unwrap();
+        log.record(CHECK, b"share").unwrap();
         let refused = bind(&folder, &others).unwrap_err();
         assert!(refused.exit == Exit::Exists && refused.what.contains("other rows"), "{refused}");
 
         // A check is no release, and is revealed again.
         folder.open().unwrap();
         assert_eq!(bind(&folder, &rows).unwrap(), 2);
-        assert!(!folder.has_released(CHECKS[1]));
+        assert!(!folder.has_released(CHECK));
         // That it was revealed once is not forgotten, though this run ends before.
         assert!(bind(&folder, &others).is_err());
-        log.record(CHECKS[1], b"another share").unwrap();
+        for label in ["totals", CHECK] {
+            log.record(label, b"another share").unwrap();
+        }
         assert_eq!(bind(&folder, &rows).unwrap(), 3);
 
-        log.record("coefficients", b"share").unwrap();
-        let refused = folder.open().unwrap_err();
-        assert!(refused.what.contains("did not come to an end"), "{refused}");
+        // The result is released once, and so is what no list names.
+        for label in [COEFFICIENTS, "something else"] {
+            log.record(label, b"share").unwrap();
+            let refused = folder.open().unwrap_err();
+            assert!(refused.what.contains("did not come to an end"), "{refused}");
+            fs::remove_file(folder.message(RELEASED, label)).unwrap();
+            folder.open().unwrap();
+        }
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! A party's way through a study, from its file to the model: the frame that all methods share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use mpc_core::{Outputs, Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
 use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
 use mpc_ml::standardise;
-use mpc_net::quic::{JoinOptions, Observer, Roster, join_until};
+use mpc_net::quic::{JoinOptions, Roster, join_until};
 use mpc_net::{Abort, AbortCode};
 
+use super::events::join_observer;
 use super::give_up::{leave, refuse_together};
 use super::phases::Phases;
 use super::receipt::now;
@@ -91,8 +91,9 @@ impl Participant {
         Ok(Self { node, table: data.table })
     }
 
-    /// Meets the others, runs the study with them, and writes the model and the receipt. `events`
-    /// hears what happens. The others may not be done yet: the [`Closing`] waits for them.
+    /// Meets the others, runs the study with them, and writes the model and the receipt. The others
+    /// may not be done yet: the [`Closing`] waits for them. `events` hears what happens, and `stop`
+    /// ends the run.
     ///
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
@@ -122,10 +123,7 @@ impl Node {
         events(Event::Study { title, digest });
 
         let key = self.identity.key();
-        let observer: Observer = {
-            let events = Arc::clone(events);
-            Arc::new(move |event| events(Event::Join(event)))
-        };
+        let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
         let session_options =
@@ -187,9 +185,17 @@ impl Node {
         let outputs = study.outputs(&*plan);
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
-        session.allow(ledger(&outputs))?;
-        session.record_releases(Box::new(self.folder.log(&outputs::repeatable(&outputs))));
         let runs = self.folder.bind_rows(&BoundRows::new(&table))?;
+        if runs > 1 {
+            events(Event::Note(format!(
+                "run {runs} of this study on these rows; figures on the way to its result are \
+                 revealed again"
+            )));
+        }
+        session.record_releases(Box::new(self.folder.log(&outputs)));
+        // The fit can reveal no part of the result: it may be repeated, and the result may not.
+        let repeatable = |output: &&Output| output.kind.is_repeatable();
+        session.allow(ledger(outputs.iter().filter(repeatable)))?;
         let columns = table.joint_columns();
         let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
         let clip = study.model().clip();
@@ -219,6 +225,7 @@ impl Node {
         let shares = shares?;
 
         phases.enter("release", session);
+        session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
         let mut run = Run { session, source: &mut *source, progress: &mut |_| {} };
         let summary = shares.release(&data, &mut run).await?;
         // The result is known; who is lost from now on takes nothing away.

@@ -34,6 +34,8 @@ const RESIDUAL_FRACTION: u32 = 12;
 const WRAPPED: i128 = 1 << 10;
 /// With more noise than this in standard errors, a pass on shares gains nothing.
 const DROWNED: f64 = 1.0;
+/// Passes after the one that would be the last, with hundreds of columns.
+const PASSES_MORE: u32 = 2;
 /// A step that is longer, in standard errors, is not lifted.
 const LONGEST: f64 = 4096.0;
 
@@ -98,6 +100,7 @@ pub(super) async fn fit(
     let expected = start::expect(plan, &own, totals).await?;
     let (scales, squares) = start::scales(plan, totals, &expected, run.session).await?;
     let slopes = expected.slopes.clone();
+    let more = if plan.preconditioner == Preconditioner::Owners { PASSES_MORE } else { 0 };
     let mut fitting = Fitting {
         plan,
         scales: &scales,
@@ -105,7 +108,7 @@ pub(super) async fn fit(
         squares,
         largest: LARGEST_OWN,
         whole: None,
-        rule: Rule::new(scales.tolerance, plan.settings.passes),
+        rule: Rule::new(scales.tolerance, plan.settings.passes).with_more(more),
         masks: own_masks()?,
         orders: Orders::default(),
         run,

@@ -1,7 +1,5 @@
 //! What a fit reveals: the one list.
 
-use mpc_core::Recipients;
-
 use super::family::Family;
 use super::plan::{GlmPlan, Preconditioner};
 use super::settings::{Finish, Iterates, Robust};
@@ -66,12 +64,10 @@ pub(super) fn distance(at: u32) -> String {
 pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     let settings = &plan.settings;
     let to = plan.facts.recipients;
-    let all = Recipients::All;
     let exposure = if settings.family == Family::Poisson { ", the sum of e^offset" } else { "" };
     let mut list = vec![
-        Output::result(
+        Output::figure(
             TOTALS,
-            all,
             format!(
                 "the sum of the targets of all rows{exposure}, the sum of the case weights, and how many \
                  cells are beyond the clip"
@@ -79,9 +75,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "the fit starts from the joint mean; cells that would be cut change the model, so all see \
              how many there are. Between two parties each learns the other's figures",
         ),
-        Output::result(
+        Output::figure(
             SIZES,
-            all,
             "the size of the joint curvature at the parties' own fits, and of the squared entries: two \
              numbers of some 10 bits",
             "rings and scales follow from it",
@@ -99,9 +94,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     }
     if settings.iterates == Iterates::Hidden {
         list.extend((0..settings.passes).map(|pass| {
-            Output::result(
+            Output::figure(
                 step(pass),
-                all,
                 "two numbers of some 8 bits for each pass: how long its step is in standard errors, and \
                  how it lies to the one before",
                 "the next step follows from it, and so does the number of passes: how far the parties' \
@@ -141,9 +135,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             ),
         };
         list.push(Output::result(model(at), to, what, why));
-        list.push(Output::result(
+        list.push(Output::figure(
             size(at),
-            all,
             "how many rows weigh much more in the joint curvature at that model than in the one before",
             "standard errors need the whole curvature: with any such row its inverse begins anew",
         ));
@@ -151,9 +144,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             check(at),
             "whether the inverse of the curvature at it was reached",
         ));
-        list.push(Output::result(
+        list.push(Output::figure(
             whole_size(at),
-            all,
             "the size of the joint curvature at that model, a number of some 10 bits: only if its inverse \
              begins anew",
             "rings and scales follow from it",
@@ -183,9 +175,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         ));
     }
     if settings.robust != Robust::None {
-        list.push(Output::result(
+        list.push(Output::figure(
             ROBUST_SIZE,
-            all,
             "how large the squared residuals are, a number of some 10 bits, and how many groups of rows \
              there are",
             "scales follow from it, and the factor of robust variances",

@@ -17,12 +17,14 @@ pub(super) const W_FRACTION: u32 = 24;
 const STEP_FRACTION: u32 = 12;
 /// The same for a step that is lifted, where more do not fit.
 const LEAST_STEP_FRACTION: u32 = 8;
+/// Steps of so many standard errors are to be lifted, if that can be.
+const LIKELY: f64 = 8.0;
 /// Fractional bits of an owner's own inverse, in units of the largest that it can be.
 const OWNERS_FRACTION: u32 = 20;
 /// A dealer's and the parties' inverses have eigenvalues above 2^-`this` times the largest, at most.
 const FINEST: u32 = 44;
 /// The part of the joint mean's variance that pulls the intercept in the preconditioner.
-const INTERCEPT_PULL: f64 = 0.02;
+const INTERCEPT_PULL: f64 = 0.1;
 /// Steps on shares end at so many standard errors where the last ones are made in the clear.
 const NEAR: f64 = 0.1;
 /// Steps on shares alone end at no fewer standard errors.
@@ -75,9 +77,11 @@ pub(super) struct Warm {
 
 /// The matrix of a warm start has at most so many bits fewer than the first.
 const FEWER_BITS: u32 = 4;
+/// The part of the whole curvature that a direction has at least, if it is to be told.
+const SMALLEST_PART: f64 = 1.0 / 2_097_152.0;
 /// How much more a row may weigh in the second and third curvature than in the one before, as powers
 /// of two, and the least eigenvalue that is expected of the start.
-const RISES: [(u32, f64); 2] = [(2, 0.04), (1, 0.3)];
+const RISES: [(u32, f64); 2] = [(1, 0.1), (1, 0.3)];
 
 /// A penalty as integers that all parties hold alike.
 #[derive(Clone, Copy, Debug)]
@@ -128,8 +132,9 @@ impl Scales {
                 let least = match penalty {
                     // No eigenvalue is smaller, whatever the rows are.
                     Some(it) => libm::ldexp(it.pulls.0.min(it.pulls.1), -(exponent as i32)) / 1.01,
-                    // A quarter of a row's information: with less there is nothing to tell.
-                    None => libm::ldexp(0.25, -(exponent as i32)),
+                    // A quarter of a row's information, of a large study 2^-21 of all: with less there
+                    // is nothing to tell.
+                    None => libm::ldexp(0.25, -(exponent as i32)).max(SMALLEST_PART),
                 };
                 let (found, chain, own) = inverses(plan, least)?;
                 (warm, slack) = (chain, own);
@@ -196,7 +201,8 @@ impl Scales {
                 self.step_fraction = (OWNERS_FRACTION as i32 + units).max(0) as u32;
             }
             Preconditioner::Inverse => {
-                let fits = |&bits: &u32| self.opening(plan, self.exponent + bits, 1.0, 128).is_ok();
+                let fits =
+                    |&bits: &u32| self.opening(plan, self.exponent + bits, LIKELY, 128).is_ok();
                 // d N units of rounding are at most half of a matrix that is at least 1.
                 let units = (plan.order() * plan.parties()) as f64;
                 let least = LEAST_STEP_FRACTION.max(libm::ceil(libm::log2(2.0 * units)) as u32);
@@ -276,8 +282,13 @@ impl Scales {
         let inverse = self.penalty.map_or(1.0, |penalty| penalty.largest_inverse());
         let units = (plan.order() * plan.parties()) as f64;
         let rounding = libm::ldexp(units, -(fraction as i32)) * libm::sqrt(inverse);
-        // The rounding of P is at most half of it in the order of matrices: `lifted` sees to that.
-        2.0 * (rounding + libm::sqrt(square + rounding * rounding))
+        // |E| <= r P for the rounding E of P, which is at least 1 in its units: so P is at least
+        // 1 - r of what is revealed, and a step at most 1 + r of what that says.
+        let r = match self.inverse {
+            Some(_) => libm::ldexp(units, self.exponent as i32 - self.step_fraction as i32),
+            None => 0.0,
+        };
+        (1.0 + r) / libm::sqrt(1.0 - r) * (rounding + libm::sqrt(square + rounding * rounding))
     }
 
     /// Whether a step of `length` standard errors can be lifted from a ring of so many bits.
@@ -423,4 +434,49 @@ pub(super) fn weighed_fraction(plan: &GlmPlan, variance: f64) -> u32 {
     let most =
         if plan.settings.family == Family::Poisson { f64::from(plan.weighed_bits()) } else { most };
     wanted.min(most).clamp(0.0, 22.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use mpc_core::correlations::Origin;
+
+    use super::*;
+    use crate::model::Facts;
+    use crate::models::glm::GlmSettings;
+
+    fn scales(rows: &[u64], columns: usize, trace: f64) -> Scales {
+        let facts = Facts::horizontal(rows, vec![1.0; columns], Origin::Pairwise);
+        let settings = GlmSettings::new(Family::Logistic);
+        let plan = GlmPlan::new(&settings, &facts).expect("fits");
+        let all = rows.iter().sum::<u64>() as f64;
+        Scales::new(&plan, (all, 0.15), trace * all, 5.0 * trace * all).expect("fits")
+    }
+
+    /// What rounding adds to a curvature must not pass for information.
+    #[test]
+    fn slacks_are_small_beside_the_least_information_that_is_told() {
+        for (rows, columns, trace) in [
+            (vec![160u64; 3], 9, 1.0),
+            (vec![1761, 1089, 713], 24, 2.0),
+            (vec![94_000, 87_000, 81_000], 34, 2.5),
+            (vec![333_333; 3], 100, 20.0),
+            (vec![400; 7], 20, 3.0),
+        ] {
+            let found = scales(&rows, columns, trace);
+            let inverse = found.inverse.as_ref().expect("is inverted");
+            let slack = libm::ldexp(found.slack as f64, -(inverse.fraction() as i32));
+            let least = inverse.settings().least;
+            println!(
+                "{rows:?} x {columns}: J {} f {} steps {} warm {:?} least {:.2} slack {:.4} k {}",
+                found.exponent,
+                inverse.fraction(),
+                inverse.steps(),
+                found.warm.iter().map(|w| (w.plan.steps(), w.plan.fraction())).collect::<Vec<_>>(),
+                libm::ldexp(least, found.exponent as i32),
+                libm::ldexp(slack, found.exponent as i32),
+                found.ring
+            );
+            assert!(ABOVE_SLACK * slack <= least);
+        }
+    }
 }
