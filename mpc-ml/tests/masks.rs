@@ -79,9 +79,9 @@ fn all_hidden(name: &str, looked: &BTreeSet<What>, noticed: &BTreeSet<What>) {
 
 /// All looks at a fit with all its masks.
 fn as_usual(fit: &Fit) -> BTreeMap<What, Verdict> {
-    let usual = verdicts(fit, None);
+    let (usual, refused) = verdicts(fit, None);
+    let name = format!("{}, {:?}", fit.name, fit.origin);
     for (what, verdict) in &usual {
-        let name = format!("{}, {:?}", fit.name, fit.origin);
         if let Verdict::Broken(why) = verdict {
             panic!("{name}, with all masks: {why}");
         }
@@ -95,14 +95,18 @@ fn as_usual(fit: &Fit) -> BTreeMap<What, Verdict> {
         };
         assert!(alone || *verdict == Verdict::Uniform, "{name}: {what:?} has too few samples");
     }
+    assert!(refused.is_none(), "{name}, with all masks: {refused:?}");
     usual
 }
 
 /// The looks at a fit that notice that a mask is missing.
 fn missing(fit: &Fit, site: MaskSite) -> Vec<What> {
     let broken = |(what, verdict)| matches!(verdict, Verdict::Broken(_)).then_some(what);
-    let noticed: Vec<What> = verdicts(fit, Some(site)).into_iter().filter_map(broken).collect();
+    let (verdicts, refused) = verdicts(fit, Some(site));
+    let noticed: Vec<What> = verdicts.into_iter().filter_map(broken).collect();
     let name = format!("{}, {:?}", fit.name, fit.origin);
+    // With no mask at all a fit is as good as with all of them.
+    assert!(refused.is_none(), "{name}, without {site:?}: {refused:?}");
     println!("{name}, without {site:?}: {} looks", noticed.len());
     assert!(!noticed.is_empty(), "{name}: nobody misses {site:?}");
     noticed
@@ -145,8 +149,8 @@ fn uses(looks: &BTreeMap<What, Verdict>, site: MaskSite) -> bool {
     }
 }
 
-/// What becomes of all looks at a fit, with a mask switched off.
-fn verdicts(fit: &Fit, off: Option<MaskSite>) -> BTreeMap<What, Verdict> {
+/// What becomes of all looks at a fit with a mask switched off, and why no model came of it.
+fn verdicts(fit: &Fit, off: Option<MaskSite>) -> (BTreeMap<What, Verdict>, Option<String>) {
     // Of some steps there are but a few elements in a run.
     let all = match off {
         None | Some(MaskSite::ZeroShareBounded | MaskSite::BoundedMask) => true,
@@ -154,10 +158,7 @@ fn verdicts(fit: &Fit, off: Option<MaskSite>) -> BTreeMap<What, Verdict> {
     };
     let few = if fit.origin == Origin::Dealer { 4 } else { 3 };
     let runs = fit.run(if all { fit.runs } else { fit.runs.min(few) }, off);
-    for run in &runs {
-        // With no mask at all a fit is as good as with all of them.
-        assert!(run.refused.is_none(), "{} without {off:?}: {:?}", fit.name, run.refused);
-    }
+    let refused = runs.iter().find_map(|run| run.refused.clone());
     let dealer = fit.origin == Origin::Dealer;
     let more = |run: &Run, looks: &mut Looks| {
         if dealer {
@@ -165,5 +166,5 @@ fn verdicts(fit: &Fit, off: Option<MaskSite>) -> BTreeMap<What, Verdict> {
             corrections::corrections(run, looks);
         }
     };
-    Looks::at(runs, more).verdicts(off.is_none())
+    (Looks::at(runs, more).verdicts(off.is_none()), refused)
 }

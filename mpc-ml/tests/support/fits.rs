@@ -106,12 +106,12 @@ fn rows(columns: usize, seed: u64) -> Vec<Rows> {
 
 fn logistic(origin: Origin) -> Fit {
     let settings = GlmSettings { robust: Robust::Hc1, ..GlmSettings::new(Family::Logistic) };
-    glm((LOGISTIC, origin, few(origin, 12, 6)), &settings, rows(8, 1), Vec::new())
+    glm((LOGISTIC, origin, few(origin, 12, 5)), &settings, rows(8, 1), Vec::new())
 }
 
 fn penalised(origin: Origin) -> Fit {
     let settings = GlmSettings { l2: 0.05, inference: false, ..GlmSettings::new(Family::Logistic) };
-    glm((PENALISED, origin, few(origin, 12, 6)), &settings, rows(8, 2), Vec::new())
+    glm((PENALISED, origin, few(origin, 12, 5)), &settings, rows(8, 2), Vec::new())
 }
 
 fn poisson(origin: Origin) -> Fit {
@@ -124,7 +124,7 @@ fn poisson(origin: Origin) -> Fit {
     });
     let offsets = vec![(0..40).map(|i| f64::from(i) / 64.0).collect(); PARTIES];
     let settings = GlmSettings::new(Family::Poisson);
-    glm(("Poisson", origin, few(origin, 12, 6)), &settings, data.collect(), offsets)
+    glm(("Poisson", origin, few(origin, 12, 5)), &settings, data.collect(), offsets)
 }
 
 fn wide(origin: Origin) -> Fit {
@@ -140,7 +140,7 @@ fn revealed(origin: Origin) -> Fit {
     let settings =
         GlmSettings { iterates: Iterates::Revealed, ..GlmSettings::new(Family::Logistic) };
     let data = synthetic::logistic(PARTIES * 400, 3, PARTIES, 5);
-    glm(("revealed iterates", origin, few(origin, 16, 6)), &settings, data, Vec::new())
+    glm(("revealed iterates", origin, few(origin, 16, 4)), &settings, data, Vec::new())
 }
 
 fn linear(origin: Origin) -> Fit {
@@ -157,7 +157,7 @@ fn linear(origin: Origin) -> Fit {
         inference: true,
     };
     let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
-    let (runs, offsets) = (few(origin, 12, 5), Vec::new());
+    let (runs, offsets) = (few(origin, 12, 4), Vec::new());
     Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
