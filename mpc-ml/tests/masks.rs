@@ -85,6 +85,9 @@ fn as_usual(fit: &Fit) -> BTreeMap<What, Verdict> {
         if let Verdict::Broken(why) = verdict {
             panic!("{name}, with all masks: {why}");
         }
+    }
+    assert!(refused.is_none(), "{name}, with all masks: {refused:?}");
+    for (what, verdict) in &usual {
         // Single results and the highest bits of small steps are looked at together with others, and
         // the few numbers that come of large factors in other fits.
         let alone = match what {
@@ -95,7 +98,6 @@ fn as_usual(fit: &Fit) -> BTreeMap<What, Verdict> {
         };
         assert!(alone || *verdict == Verdict::Uniform, "{name}: {what:?} has too few samples");
     }
-    assert!(refused.is_none(), "{name}, with all masks: {refused:?}");
     usual
 }
 
