@@ -43,7 +43,7 @@ fn fit(
         .with_dealer()
         .outputs(ledger(&plan.outputs()))
         .deadline(Duration::from_secs(60));
-    let mesh = MeshOptions::default().timeout(Duration::from_secs(2)).names(NAMES).mesh(4);
+    let mesh = MeshOptions::default().timeout(Duration::from_secs(5)).names(NAMES).mesh(4);
     if let Some(fault) = fault {
         mesh[1].inject(fault);
     }
