@@ -20,8 +20,11 @@ fn settings(family: Family, l2: f64) -> GlmSettings {
     GlmSettings { l2, inference: l2 == 0.0, ..GlmSettings::new(family) }
 }
 
+/// What becomes of the entries and the target of a party's row.
+type Change<'a> = &'a dyn Fn(usize, usize, &mut [f64], &mut f64);
+
 /// The rows of `parties` parties, with entries and targets that are made of the usual ones.
-fn made(parties: usize, of: impl Fn(usize, usize, &mut [f64], &mut f64)) -> Vec<Rows> {
+fn made(parties: usize, of: Change<'_>) -> Vec<Rows> {
     let usual = synthetic::logistic(parties * 40, 4, parties, 1).into_iter().enumerate();
     let all = usual.map(|(party, rows)| {
         let (mut x, mut y) = (rows.x().to_vec(), rows.y().to_vec());
@@ -36,7 +39,7 @@ fn made(parties: usize, of: impl Fn(usize, usize, &mut [f64], &mut f64)) -> Vec<
 /// Data that are hard on the bounds, by name.
 fn hard(parties: usize, family: Family) -> Vec<(&'static str, Vec<Rows>)> {
     let large = if family == Family::Poisson { 1e6 } else { 1.0 };
-    let made = |of: &dyn Fn(usize, usize, &mut [f64], &mut f64)| made(parties, of);
+    let made = |of: Change<'_>| made(parties, of);
     let mut tiny = made(&|_, _, _, y| *y *= large);
     tiny[parties - 1] = Rows::new(vec![3.0, -3.0, 0.5, 0.0], vec![large], 4);
     vec![

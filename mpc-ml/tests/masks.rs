@@ -81,7 +81,7 @@ fn all_hidden(name: &str, looked: &BTreeSet<What>, noticed: &BTreeSet<What>) {
 fn as_usual(fit: &Fit) -> BTreeMap<What, Verdict> {
     let (usual, refused) = verdicts(fit, None);
     let name = format!("{}, {:?}", fit.name, fit.origin);
-    for (what, verdict) in &usual {
+    for verdict in usual.values() {
         if let Verdict::Broken(why) = verdict {
             panic!("{name}, with all masks: {why}");
         }

@@ -1,7 +1,7 @@
 //! Shares that know their ring and scale.
 
 use std::fmt;
-use std::ops::{Neg, Range};
+use std::ops::Neg;
 
 use super::{Shared, truncate_reduce};
 use crate::error::Error;
@@ -238,83 +238,6 @@ impl Fixed {
         Self::new(self.share, ring, self.fraction)
     }
 
-    /// [`Shared::row_range`].
-    ///
-    /// # Errors
-    /// When there are no such rows.
-    pub fn row_range(&self, range: Range<usize>) -> Result<Self, Error> {
-        Ok(self.like(self.share.row_range(range)?))
-    }
-
-    /// [`Shared::column_range`].
-    ///
-    /// # Errors
-    /// When there are no such columns.
-    pub fn column_range(&self, range: Range<usize>) -> Result<Self, Error> {
-        Ok(self.like(self.share.column_range(range)?))
-    }
-
-    /// [`Shared::select_rows`].
-    ///
-    /// # Errors
-    /// When there is no such row.
-    pub fn select_rows(&self, rows: &[usize]) -> Result<Self, Error> {
-        Ok(self.like(self.share.select_rows(rows)?))
-    }
-
-    /// [`Shared::slice`].
-    ///
-    /// # Errors
-    /// When there are no such elements.
-    pub fn slice(&self, range: Range<usize>) -> Result<Self, Error> {
-        Ok(self.like(self.share.slice(range)?))
-    }
-
-    /// [`Shared::select`].
-    ///
-    /// # Errors
-    /// When there is no such element.
-    pub fn select(&self, elements: &[usize]) -> Result<Self, Error> {
-        Ok(self.like(self.share.select(elements)?))
-    }
-
-    /// The matrices one below the other, in the smallest ring among them.
-    ///
-    /// # Errors
-    /// When there are none, or their columns or scales differ.
-    pub fn stack(parts: &[&Self]) -> Result<Self, Error> {
-        Self::join(parts, Shared::stack)
-    }
-
-    /// The matrices side by side, in the smallest ring among them.
-    ///
-    /// # Errors
-    /// When there are none, or their rows or scales differ.
-    pub fn beside(parts: &[&Self]) -> Result<Self, Error> {
-        Self::join(parts, Shared::beside)
-    }
-
-    /// [`Shared::reshape`].
-    ///
-    /// # Errors
-    /// When there are not rows x columns elements.
-    pub fn reshape(mut self, rows: usize, columns: usize) -> Result<Self, Error> {
-        self.share = self.share.reshape(rows, columns)?;
-        Ok(self)
-    }
-
-    /// The transposed matrix.
-    #[must_use]
-    pub fn transposed(&self) -> Self {
-        self.like(self.share.transposed())
-    }
-
-    /// The sum of all elements, 1 x 1.
-    #[must_use]
-    pub fn sum(&self) -> Self {
-        self.like(self.share.sum())
-    }
-
     /// Truncate-reduce for party `me` of `parties`; see `Fixed::truncate`.
     pub(crate) fn truncated(
         mut self,
@@ -337,7 +260,8 @@ impl Fixed {
         })
     }
 
-    fn like(&self, share: Shared<Z128>) -> Self {
+    /// Another share in the same ring and at the same scale.
+    pub(super) fn like(&self, share: Shared<Z128>) -> Self {
         Self { share, ..*self }
     }
 
@@ -351,7 +275,7 @@ impl Fixed {
         Ok(())
     }
 
-    fn same_scale(&self, other: &Self) -> Result<(), Error> {
+    pub(super) fn same_scale(&self, other: &Self) -> Result<(), Error> {
         if self.fraction == other.fraction {
             return Ok(());
         }
@@ -359,18 +283,6 @@ impl Fixed {
             "shares at scales 2^{} and 2^{} meet: raise or truncate one of them",
             self.fraction, other.fraction
         )))
-    }
-
-    fn join(
-        parts: &[&Self],
-        put: impl Fn(&[&Shared<Z128>]) -> Result<Shared<Z128>, Error>,
-    ) -> Result<Self, Error> {
-        let shares: Vec<_> = parts.iter().map(|part| &part.share).collect();
-        let share = put(&shares)?;
-        let first = parts[0];
-        parts.iter().try_for_each(|part| first.same_scale(part))?;
-        let ring = parts.iter().fold(first.ring, |ring, part| ring.min(part.ring));
-        Self::new(share, ring, first.fraction)
     }
 }
 

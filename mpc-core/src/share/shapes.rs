@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::Shared;
+use super::{Fixed, Shared};
 use crate::error::Error;
-use crate::ring::Ring;
+use crate::ring::{Ring, Z128};
 
 impl<R: Ring> Shared<R> {
     /// The rows of this range.
@@ -129,6 +129,97 @@ impl<R: Ring> Shared<R> {
         let mut sum = R::ZERO;
         self.values.iter().for_each(|&value| sum += value);
         Self::column(vec![sum])
+    }
+}
+
+impl Fixed {
+    /// [`Shared::row_range`].
+    ///
+    /// # Errors
+    /// When there are no such rows.
+    pub fn row_range(&self, range: Range<usize>) -> Result<Self, Error> {
+        Ok(self.like(self.share().row_range(range)?))
+    }
+
+    /// [`Shared::column_range`].
+    ///
+    /// # Errors
+    /// When there are no such columns.
+    pub fn column_range(&self, range: Range<usize>) -> Result<Self, Error> {
+        Ok(self.like(self.share().column_range(range)?))
+    }
+
+    /// [`Shared::select_rows`].
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn select_rows(&self, rows: &[usize]) -> Result<Self, Error> {
+        Ok(self.like(self.share().select_rows(rows)?))
+    }
+
+    /// [`Shared::slice`].
+    ///
+    /// # Errors
+    /// When there are no such elements.
+    pub fn slice(&self, range: Range<usize>) -> Result<Self, Error> {
+        Ok(self.like(self.share().slice(range)?))
+    }
+
+    /// [`Shared::select`].
+    ///
+    /// # Errors
+    /// When there is no such element.
+    pub fn select(&self, elements: &[usize]) -> Result<Self, Error> {
+        Ok(self.like(self.share().select(elements)?))
+    }
+
+    /// The matrices one below the other, in the smallest ring among them.
+    ///
+    /// # Errors
+    /// When there are none, or their columns or scales differ.
+    pub fn stack(parts: &[&Self]) -> Result<Self, Error> {
+        Self::join(parts, Shared::stack)
+    }
+
+    /// The matrices side by side, in the smallest ring among them.
+    ///
+    /// # Errors
+    /// When there are none, or their rows or scales differ.
+    pub fn beside(parts: &[&Self]) -> Result<Self, Error> {
+        Self::join(parts, Shared::beside)
+    }
+
+    /// [`Shared::reshape`].
+    ///
+    /// # Errors
+    /// When there are not rows x columns elements.
+    pub fn reshape(self, rows: usize, columns: usize) -> Result<Self, Error> {
+        let (share, ring, fraction) = self.into_parts();
+        Self::new(share.reshape(rows, columns)?, ring, fraction)
+    }
+
+    /// The transposed matrix.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        self.like(self.share().transposed())
+    }
+
+    /// The sum of all elements, 1 x 1.
+    #[must_use]
+    pub fn sum(&self) -> Self {
+        self.like(self.share().sum())
+    }
+
+    fn join(
+        parts: &[&Self],
+        put: impl Fn(&[&Shared<Z128>]) -> Result<Shared<Z128>, Error>,
+    ) -> Result<Self, Error> {
+        let shares: Vec<_> = parts.iter().map(|part| part.share()).collect();
+        let share = put(&shares)?;
+        let first = parts[0];
+        parts.iter().try_for_each(|part| first.same_scale(part))?;
+        let ring = parts.iter().fold(first.ring(), |ring, part| ring.min(part.ring()));
+        Self::new(share, ring, first.fraction())
     }
 }
 

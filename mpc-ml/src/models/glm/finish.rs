@@ -26,6 +26,8 @@ use crate::model::Run;
 const GRADIENT_FRACTION: u32 = 30;
 /// Fractional bits of a gradient in the length of a step.
 const LENGTH_FRACTION: u32 = 20;
+/// Bits of a coefficient beyond those of its standard error.
+const ROUNDING_BITS: u32 = 11;
 /// Bits of a step in the length, beside the scale of the curvature.
 const STEP_FRACTION: u32 = 25;
 
@@ -117,7 +119,10 @@ impl Finishing<'_, '_> {
     /// inverse of the curvature there.
     async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
         let plan = self.plan;
-        let (bits, tolerance) = (plan.settings.release_bits, plan.settings.tolerance);
+        // Rounding must not keep the model from its optimum where standard errors are tiny.
+        let bits = plan.settings.release_bits.max(self.scales.exponent / 2 + ROUNDING_BITS);
+        let tolerance = plan.settings.tolerance;
+        let w = &if w.fraction() < bits { w.clone().raise(bits)? } else { w.clone() };
         let mut model = self.reveal(0, w, bits).await?;
         let mut information: Option<Information> = None;
         let mut before = f64::INFINITY;
@@ -258,10 +263,11 @@ impl Finishing<'_, '_> {
             plan: &warm.plan,
             exponent,
             slack: warm.slack,
+            pulls: self.pulls(),
             start: Start::Warm(x.parts().0),
         };
         let label = labels::check(at);
-        let (next, reached) = inversion.run(plan, &curvature, scales, &label, self.run).await?;
+        let (next, reached) = inversion.run(plan, &curvature, &label, self.run).await?;
         if !reached {
             return Ok(None);
         }
@@ -283,14 +289,24 @@ impl Finishing<'_, '_> {
         let mut requests = Vec::new();
         self.orders.inverse(inverse, &mut requests);
         self.run.source.demand(requests)?;
-        let inversion =
-            Inversion { plan: inverse, exponent, slack: scales.slack, start: Start::Identity };
+        let inversion = Inversion {
+            plan: inverse,
+            exponent,
+            slack: scales.slack,
+            pulls: self.pulls(),
+            start: Start::Identity,
+        };
         let label = labels::whole_check(at);
-        let (x, reached) = inversion.run(plan, &curvature, scales, &label, self.run).await?;
+        let (x, reached) = inversion.run(plan, &curvature, &label, self.run).await?;
         if !reached {
             return Err(determined(plan, inverse, &x, self.run).await?);
         }
         Ok(Inverted { x, exponent, slack: inversion.slack(), whole: true })
+    }
+
+    /// What the penalty adds to the curvature: nothing to the intercept, where the steps are exact.
+    fn pulls(&self) -> (f64, f64) {
+        (self.scales.penalty.map_or(0.0, |penalty| penalty.pulls.0), 0.0)
     }
 
     /// The own curvature at a model, what each row weighs in it, and how many rows would weigh more

@@ -188,7 +188,18 @@ impl Fitting<'_, '_> {
                     let fraction = s.fraction().max(best.w.fraction());
                     best.w.clone().raise(fraction)?.plus(&s.raise(fraction)?)?
                 }
-                Next::Refuse => return Err(self.refused()),
+                Next::Refuse => {
+                    // In the clear the fit may get from there to its optimum all the same.
+                    if self.plan.finish == Finish::Hidden {
+                        return Err(self.refused());
+                    }
+                    let best = best.map_or(pass.w, |best| best.w);
+                    return Ok(End {
+                        w: best,
+                        passes: self.rule.made(),
+                        length: self.rule.length(),
+                    });
+                }
             };
             let made = self.rule.made();
             self.run.step(u64::from(made), u64::from(self.plan.settings.passes));
@@ -244,10 +255,11 @@ impl Fitting<'_, '_> {
             plan: inverse,
             exponent: scales.exponent,
             slack: scales.slack,
+            pulls: scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls),
             start: Start::Identity,
         };
         let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
-        let (whole, reached) = inversion.run(plan, own, scales, label, self.run).await?;
+        let (whole, reached) = inversion.run(plan, own, label, self.run).await?;
         if !reached {
             return Err(determined(plan, inverse, &whole, self.run).await?);
         }
@@ -449,11 +461,14 @@ impl Fitting<'_, '_> {
         let square = revealed.first().copied().unwrap_or_default();
         // What rounding leaves of nothing is a few units; more below zero has wrapped.
         if square < -WRAPPED {
-            return Err(Error::NotConverged(
-                "the parties' own fits are too far from each other: a step is longer than can be told. \
-                 Merge or leave out rare levels, or set l2"
-                    .to_owned(),
-            ));
+            if self.plan.finish == Finish::Hidden || self.scales.penalty.is_some() {
+                return Err(Error::NotConverged(
+                    "the parties' own fits are too far from each other: a step is longer than can be \
+                     told. Merge or leave out rare levels, or set l2"
+                        .to_owned(),
+                ));
+            }
+            return Ok((Next::Refuse, s));
         }
         let next = self.rule.judge(square, revealed.get(1).copied().unwrap_or_default());
         if self.scales.penalty.is_none() {
@@ -527,6 +542,8 @@ pub(super) struct Inversion<'a> {
     pub(super) plan: &'a InversePlan,
     pub(super) exponent: u32,
     pub(super) slack: i128,
+    /// What the penalty adds to the coefficients and to the intercept.
+    pub(super) pulls: (f64, f64),
     pub(super) start: Start<'a>,
 }
 
@@ -538,14 +555,14 @@ impl Inversion<'_> {
 
     /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
     /// outweighs all rounding.
-    fn matrix(&self, plan: &GlmPlan, own: &Triangle, scales: &Scales, me: usize) -> Shared<Z128> {
+    fn matrix(&self, plan: &GlmPlan, own: &Triangle, me: usize) -> Shared<Z128> {
         let order = plan.order();
         let scale = self.plan.fraction() as i32 - self.exponent as i32;
         let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
         if me == 0 {
-            let pulls = scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls);
             for j in 0..order {
-                let pull = if j < plan.facts.columns() { pulls.0 } else { pulls.1 };
+                let pulled = j < plan.facts.columns();
+                let pull = if pulled { self.pulls.0 } else { self.pulls.1 };
                 let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
                 matrix.as_mut_slice()[j * (order + 1)] += Z128((self.slack + pull) as u128);
             }
@@ -559,11 +576,10 @@ impl Inversion<'_> {
         &self,
         plan: &GlmPlan,
         own: &Triangle,
-        scales: &Scales,
         label: &str,
         run: &mut Run<'_>,
     ) -> Result<(Fixed, bool), Error> {
-        let matrix = self.matrix(plan, own, scales, run.session.me());
+        let matrix = self.matrix(plan, own, run.session.me());
         let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
         let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
         let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;

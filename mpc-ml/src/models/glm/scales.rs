@@ -29,6 +29,8 @@ const INTERCEPT_PULL: f64 = 0.1;
 const NEAR: f64 = 0.1;
 /// Steps on shares alone end at no fewer standard errors.
 const HIDDEN: f64 = 0.005;
+/// Where rows are few, standard errors are large beside the coefficients: noise is kept finer.
+const FEW_ROWS: u64 = 1 << 16;
 /// Bits by which lengths of steps have more room where the fit is not checked in the clear.
 const HIDDEN_ROOM: u32 = 10;
 /// How fine residuals are where the last steps are made in the clear.
@@ -231,6 +233,9 @@ impl Scales {
 
     fn phasing(&mut self, plan: &GlmPlan, headroom: u32) -> Result<(), Error> {
         let aim = match plan.finish {
+            Finish::Hidden if plan.total_rows() <= FEW_ROWS => {
+                plan.settings.tolerance.max(HIDDEN) / 64.0
+            }
             Finish::Hidden => plan.settings.tolerance.max(HIDDEN) / 8.0,
             _ => OPEN_NOISE,
         };
@@ -373,7 +378,7 @@ const ABOVE_SLACK: f64 = 8.0;
 /// before them, where they fit as well; and the slack of the first matrix.
 fn inverses(plan: &GlmPlan, least: f64) -> Result<(InversePlan, Vec<Warm>, i128), Error> {
     let wanted = (-libm::log2(least)).max(1.0);
-    let mut refused = None;
+    let (mut found, mut refused) = (None, None);
     // From the finest that fits, in steps of one bit.
     for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < wanted + 1.0) {
         let least =
@@ -400,13 +405,20 @@ fn inverses(plan: &GlmPlan, least: f64) -> Result<(InversePlan, Vec<Warm>, i128)
             ABOVE_SLACK * slack <= least
         };
         let (warm, slack) = warm_starts(plan, &inverse);
-        if holds(slack) {
+        if !warm.is_empty() && holds(slack) {
             return Ok((inverse, warm, slack));
         }
         let own = rounding(plan);
-        if holds(own) {
-            return Ok((inverse, Vec::new(), own));
+        if found.is_none() && holds(own) {
+            found = Some((inverse, Vec::new(), own));
         }
+        // Warm starts are worth two bits of what can be told.
+        if found.is_some() && f64::from(bits) < wanted - 2.0 {
+            break;
+        }
+    }
+    if let Some(found) = found {
+        return Ok(found);
     }
     Err(refused.map_or_else(
         || {
