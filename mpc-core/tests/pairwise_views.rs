@@ -69,10 +69,17 @@ fn every_mask_is_missed() {
 /// are uniform.
 #[test]
 fn lattice_masks_are_missed() {
-    use pairwise::rlwe::views::{Look, input, key, output};
+    use pairwise::rlwe::views::{Look, input, input_error, key, output, output_error};
     type Attack = fn(Option<MaskSite>) -> Look;
-    let attacks: [(MaskSite, Attack); 3] =
-        [(MaskSite::RlweKey, key), (MaskSite::RlweInput, input), (MaskSite::RlweOutput, output)];
+    // Of an input and of an output both terms of the mask: a s and u p alone would leave every byte
+    // uniform.
+    let attacks: [(MaskSite, Attack); 5] = [
+        (MaskSite::RlweKey, key),
+        (MaskSite::RlweInput, input),
+        (MaskSite::RlweInput, input_error),
+        (MaskSite::RlweOutput, output),
+        (MaskSite::RlweOutput, output_error),
+    ];
     for (site, attack) in attacks {
         let with = attack(None);
         assert!(!with.found, "{site:?}: the attack succeeds against the mask");

@@ -99,7 +99,7 @@ impl Looks {
     pub fn push(&mut self, what: What, bits: u32, elements: Vec<u128>) {
         let runs = self.all.entry(what).or_default();
         runs.resize_with(runs.len().max(self.run + 1), Vec::new);
-        runs[self.run].push((bits, elements.iter().map(|v| v & ring(bits)).collect()));
+        runs[self.run].push((bits, elements.into_iter().map(|v| v & ring(bits)).collect()));
     }
 
     /// The verdicts: with all comparisons of messages with each other, or those of the quickest look

@@ -109,36 +109,70 @@ pub fn input(without: Option<MaskSite>) -> Look {
     Look { bytes, found }
 }
 
-/// An output divided by a, which is what it would be without its mask: X a / a.
+/// An input of zeros divided by a: without its error that is the secret.
 #[must_use]
-pub fn output(without: Option<MaskSite>) -> Look {
-    let switch = switch(without);
+pub fn input_error(without: Option<MaskSite>) -> Look {
     let plan = plan();
-    let entries: Vec<i32> = (0..20).map(|i| i - 9).collect();
-    let (mut sender, key) = senders(&plan, switch);
-    let owner = Owner::under(plan.params(), SESSION, LABEL, switch);
-    let mut owner = owner.expect("there is randomness");
-    owner.add_key(&key).expect("a key");
-    let mut inputs = owner.begin(&plan, 0).expect("the same parameters");
-    inputs.add(&sender.encrypt(&plan, 0, &[0; 15]).expect("a new index")).expect("an input");
-    let rows = Rows::new(&plan, 0, Entries::Small(&entries)).expect("it fits");
-    let (mut bytes, mut share) = (Vec::new(), [0; 12]);
-    owner.multiply(&inputs, &rows, &mut bytes, &mut share).expect("everything is there");
+    let (mut sender, _) = senders(&plan, switch(without));
+    let bytes = sender.encrypt(&plan, 0, &[0; 15]).expect("a new index").to_vec();
     let rns = plan.params().rns();
-    let mut a = rns.poly();
-    let common = Common::new(plan.params(), SESSION, LABEL);
-    common.ciphertext(0, 0, |limb, residues| {
+    let mut secret = quotient(rns, &read(&plan, &bytes), &first(&plan));
+    rns.inverse(&mut secret);
+    Look { found: is_small(rns, &secret, 1), bytes }
+}
+
+/// The a of the first input.
+fn first(plan: &Plan) -> Words {
+    let mut a = plan.params().rns().poly();
+    Common::new(plan.params(), SESSION, LABEL).ciphertext(0, 0, |limb, residues| {
         let at = limb * residues.len();
         a[at..at + residues.len()].copy_from_slice(residues);
     });
-    let mut c1 = read(&plan, &bytes);
-    rns.forward(&mut c1);
-    let mut x = quotient(rns, &c1, &a);
+    a
+}
+
+/// The output of a matrix, and its c1 in the domain of the transform.
+fn multiplied(plan: &Plan, entries: &[i32], without: Option<MaskSite>) -> (Vec<u8>, Words) {
+    let switch = switch(without);
+    let (mut sender, key) = senders(plan, switch);
+    let owner = Owner::under(plan.params(), SESSION, LABEL, switch);
+    let mut owner = owner.expect("there is randomness");
+    owner.add_key(&key).expect("a key");
+    let mut inputs = owner.begin(plan, 0).expect("the same parameters");
+    inputs.add(&sender.encrypt(plan, 0, &[0; 15]).expect("a new index")).expect("an input");
+    let rows = Rows::new(plan, 0, Entries::Small(entries)).expect("it fits");
+    let (mut bytes, mut share) = (Vec::new(), [0; 12]);
+    owner.multiply(&inputs, &rows, &mut bytes, &mut share).expect("everything is there");
+    let mut c1 = read(plan, &bytes);
+    plan.params().rns().forward(&mut c1);
+    (bytes, c1)
+}
+
+/// An output divided by a, which is what it would be without its mask: X a / a.
+#[must_use]
+pub fn output(without: Option<MaskSite>) -> Look {
+    let plan = plan();
+    let entries: Vec<i32> = (0..20).map(|i| i - 9).collect();
+    let (bytes, c1) = multiplied(&plan, &entries, without);
+    let rns = plan.params().rns();
+    let mut x = quotient(rns, &c1, &first(&plan));
     rns.inverse(&mut x);
     let found = plan
         .entry_places(0, 0)
         .all(|(at, i, j)| x[at] == rns.modulus(0).signed(entries[5 * i + j].into()));
     Look { bytes, found }
+}
+
+/// An output of zeros divided by p: without its error that is u, which is known by being ternary. With
+/// u the matrix of any output follows.
+#[must_use]
+pub fn output_error(without: Option<MaskSite>) -> Look {
+    let plan = plan();
+    let (bytes, c1) = multiplied(&plan, &[0; 20], without);
+    let rns = plan.params().rns();
+    let mut u = quotient(rns, &c1, &Common::new(plan.params(), SESSION, LABEL).key());
+    rns.inverse(&mut u);
+    Look { found: is_small(rns, &u, 1), bytes }
 }
 
 /// `bytes`, but the first, as a key, an input or an output; repeated up to the length that is due
