@@ -1,5 +1,5 @@
 //! Joint fits to the optimum against the same optimum in the clear.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "support/joint.rs"]
 mod joint;
@@ -142,17 +142,12 @@ fn weights_and_robust_standard_errors() {
             Family::Poisson => counts(900, 3, 2.0),
         };
         let mut joint = Joint::new(settings, data);
-        let each = |of: &dyn Fn(usize) -> f64| -> Vec<Vec<f64>> {
-            joint.data.iter().map(|rows| (0..rows.len()).map(of).collect()).collect()
-        };
-        joint.weights = each(&|row| (1 + row % 3) as f64);
         if kind == Robust::Cluster {
-            joint.weights.clear();
-            joint.groups = joint
-                .data
-                .iter()
-                .map(|rows| (0..rows.len()).map(|i| i as u64 / 7).collect())
-                .collect();
+            let groups = |rows: &Rows| (0..rows.len()).map(|i| i as u64 / 7).collect();
+            joint.groups = joint.data.iter().map(groups).collect();
+        } else {
+            let weights = |rows: &Rows| (0..rows.len()).map(|i| (1 + i % 3) as f64).collect();
+            joint.weights = joint.data.iter().map(weights).collect();
         }
         let exact = reference(&joint);
         let clusters: Vec<usize> = joint

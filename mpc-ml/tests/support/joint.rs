@@ -1,5 +1,5 @@
 //! A joint fit in one process, and the same in the clear.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, dead_code)]
 
 use std::time::Duration;
 

@@ -372,7 +372,7 @@ pub(super) fn exponent(trace: f64) -> u32 {
 
 /// How often the least eigenvalue that is reached holds the slack: what rounding adds to a matrix must
 /// not pass for information where columns determine each other.
-const ABOVE_SLACK: f64 = 8.0;
+const ABOVE_SLACK: f64 = 16.0;
 
 /// The inverse that reaches as small eigenvalues as are wanted, or as fit; those that begin at the one
 /// before them, where they fit as well; and the slack of the first matrix.
