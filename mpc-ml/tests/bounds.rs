@@ -42,22 +42,39 @@ fn hard(parties: usize, family: Family) -> Vec<(&'static str, Vec<Rows>)> {
     vec![
         ("usual", made(&|_, _, _, y| *y *= large)),
         ("singular", made(&|_, _, x, _| (x[1], x[2]) = (x[0], -2.0 * x[0]))),
-        ("all but zero", made(&|_, row, x, _| x.iter_mut().for_each(|x| *x *= f64::from(row == 0)))),
+        (
+            "all but zero",
+            made(&|_, row, x, _| x.iter_mut().for_each(|x| *x *= f64::from(row == 0))),
+        ),
         ("zero", made(&|_, _, x, _| x.fill(0.0))),
         ("one class", made(&|party, _, _, y| *y = if party == 0 { large } else { *y })),
         ("one class a party", made(&|party, _, _, y| *y = if party == 0 { large } else { 0.0 })),
         ("separated", made(&|_, _, x, y| *y = if x[0] > 0.0 { large } else { 0.0 })),
-        ("as large as may be", made(&|_, row, x, y| {
-            x.iter_mut().enumerate().for_each(|(j, x)| *x = if row >> j & 1 == 0 { 1023.0 } else { -1023.0 });
-            *y = if row % 3 == 0 { large } else { 0.0 };
-        })),
-        ("one large cell", made(&|party, row, x, _| x[0] = if (party, row) == (0, 0) { 1000.0 } else { x[0] / 100.0 })),
+        (
+            "as large as may be",
+            made(&|_, row, x, y| {
+                x.iter_mut()
+                    .enumerate()
+                    .for_each(|(j, x)| *x = if row >> j & 1 == 0 { 1023.0 } else { -1023.0 });
+                *y = if row % 3 == 0 { large } else { 0.0 };
+            }),
+        ),
+        (
+            "one large cell",
+            made(&|party, row, x, _| {
+                x[0] = if (party, row) == (0, 0) { 1000.0 } else { x[0] / 100.0 }
+            }),
+        ),
         ("a single row", tiny),
     ]
 }
 
 /// Fits, and gives for each step how many bits below its bound the largest value was.
-fn margins(settings: &GlmSettings, data: &[Rows], origin: Origin) -> Option<(BTreeMap<&'static str, f64>, String)> {
+fn margins(
+    settings: &GlmSettings,
+    data: &[Rows],
+    origin: Origin,
+) -> Option<(BTreeMap<&'static str, f64>, String)> {
     let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
     let (columns, total) = (data[0].columns(), rows.iter().sum::<u64>() as f64);
     let square = |j: usize| -> f64 {
@@ -67,9 +84,8 @@ fn margins(settings: &GlmSettings, data: &[Rows], origin: Origin) -> Option<(BTr
     let facts = Facts::horizontal(&rows, (0..columns).map(square).collect(), origin);
     // What is refused before anything is sent opens nothing.
     let plan = GlmPlan::new(settings, &facts).ok()?;
-    let world = World::new(data.len())
-        .outputs(ledger(&plan.outputs()))
-        .deadline(Duration::from_secs(300));
+    let world =
+        World::new(data.len()).outputs(ledger(&plan.outputs())).deadline(Duration::from_secs(300));
     let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     record_openings();
     let ends = world.run(async |mut session| {
@@ -146,7 +162,8 @@ fn openings_of_rates_are_within_their_bounds() {
 
 #[test]
 fn openings_without_a_dealer_are_within_their_bounds() {
-    for (family, l2) in [(Family::Logistic, 0.0), (Family::Logistic, 1e-3), (Family::Poisson, 0.1)] {
+    for (family, l2) in [(Family::Logistic, 0.0), (Family::Logistic, 1e-3), (Family::Poisson, 0.1)]
+    {
         check(&settings(family, l2), 3, Origin::Pairwise);
     }
 }
@@ -154,7 +171,11 @@ fn openings_without_a_dealer_are_within_their_bounds() {
 #[test]
 fn hidden_fits_open_nothing_beyond_its_bound() {
     for l2 in [0.0, 0.01] {
-        let hidden = GlmSettings { finish: Finish::Hidden, inference: false, ..settings(Family::Logistic, l2) };
+        let hidden = GlmSettings {
+            finish: Finish::Hidden,
+            inference: false,
+            ..settings(Family::Logistic, l2)
+        };
         check(&hidden, 3, Origin::Dealer);
     }
 }

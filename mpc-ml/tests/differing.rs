@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mpc_core::Tag;
+use mpc_core::correlations::CorrelationSource;
 use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::CorrelationSource;
 use mpc_core::testing::World;
-use mpc_core::Tag;
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Family, Glm, GlmFit, GlmPlan, GlmSettings};
@@ -65,7 +65,12 @@ fn a_party_that_differs_is_named() {
             println!("-- reveal {nth}, byte {place}");
             for end in ends {
                 match end {
-                    Ok(fit) => println!("{:?} {:e} {}", fit.coefficients, fit.distance, fit.inference.is_some()),
+                    Ok(fit) => println!(
+                        "{:?} {:e} {}",
+                        fit.coefficients,
+                        fit.distance,
+                        fit.inference.is_some()
+                    ),
                     Err(error) => println!("{error}"),
                 }
             }

@@ -129,7 +129,10 @@ pub fn corrections(run: &Run, looks: &mut Looks) {
         let all = sum([words(&bytes, bits), known].iter());
         looks.push(what, bits, minus(&all, &exact, bits));
     }
-    assert!(run.refused.is_some() || corrections.next().is_none(), "every correction was looked at");
+    assert!(
+        run.refused.is_some() || corrections.next().is_none(),
+        "every correction was looked at"
+    );
 }
 
 /// X^T mu.

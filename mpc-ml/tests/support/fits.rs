@@ -183,8 +183,7 @@ impl Fit {
     }
 
     fn once(&self) -> Run {
-        let world =
-            World::new(PARTIES).outputs(self.outputs()).deadline(Duration::from_secs(600));
+        let world = World::new(PARTIES).outputs(self.outputs()).deadline(Duration::from_secs(600));
         let world = if self.origin == Origin::Dealer { world.with_dealer() } else { world };
         let mesh = world.mesh();
         let views = mesh.iter().map(MemoryTransport::record).collect();

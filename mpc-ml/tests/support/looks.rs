@@ -29,13 +29,28 @@ const MOST_PARTS: usize = 1 << 13;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// The messages of a party in a step; less the zero shares that it has in common with another one.
-    Message { step: &'static str, kind: u8, from: usize, less: bool },
+    Message {
+        step: &'static str,
+        kind: u8,
+        from: usize,
+        less: bool,
+    },
     /// The highest bits of all parties' messages of bounded openings, where no bounded mask reaches.
-    Head { step: &'static str, less: bool },
+    Head {
+        step: &'static str,
+        less: bool,
+    },
     /// What is opened in a step; less the masks of all but one party.
-    Sum { step: &'static str, kind: u8, honest: Option<usize> },
+    Sum {
+        step: &'static str,
+        kind: u8,
+        honest: Option<usize>,
+    },
     /// All parties' messages of one result, or of all results.
-    Result { nth: Option<usize>, less: bool },
+    Result {
+        nth: Option<usize>,
+        less: bool,
+    },
     /// What an owner shows of its matrix to the others and a dealer, by its bits.
     Matrix(u32),
     /// A dealer's corrections of products, of owned products, of phasors, by their rings.
