@@ -120,6 +120,9 @@ pub trait Model: 'static {
     /// Which predictions the model can make.
     const KINDS: &'static [ModelKind];
 
+    /// Settings that the model once had and finds out by itself now, so that a study of then is told.
+    const RETIRED: &'static [&'static str] = &[];
+
     /// Whether the columns of a study and the parties that receive the result suit the model, as
     /// far as that is known before there are rows. By itself: there are features and no offset, and
     /// no indicator would be cut.

@@ -55,6 +55,9 @@ impl Model for Glm {
     const NAME: &'static str = "optimum";
     const KINDS: &'static [ModelKind] = &[ModelKind::Logistic, ModelKind::Poisson];
 
+    const RETIRED: &'static [&'static str] =
+        &["condition", "prevalence", "sigmoid", "rate", "largest_eigenvalue"];
+
     fn suits(settings: &GlmSettings, schema: &Schema, _: Recipients) -> Result<(), Error> {
         has_features(schema)?;
         passes_indicators(schema, settings.clip())?;
