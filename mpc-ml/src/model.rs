@@ -84,6 +84,10 @@ pub struct Figures {
     /// Steps of the fit.
     #[serde(rename = "iterations")]
     pub steps: u64,
+    /// Whether they are passes over all rows, of which there are at most so many: how many is found
+    /// from what is revealed on the way.
+    #[serde(rename = "iterations_are_at_most")]
+    pub passes: bool,
     /// Rows of all parties that take no part.
     pub rows_dropped: u64,
     /// Bits of statistical masking of each opening.

@@ -252,10 +252,10 @@ impl Covariance {
             .collect();
         let mut values: Vec<Vec<f64>> =
             (0..order).map(|i| (0..order).map(|j| takes(&|k| half[i][k], j)).collect()).collect();
-        for i in 0..order {
-            for j in 0..i {
-                values[i][j] = values[j][i];
-            }
+        // Exactly symmetric, as rounding leaves it.
+        for i in 1..order {
+            let (above, below) = values.split_at_mut(i);
+            below[0].iter_mut().zip(above.iter()).for_each(|(entry, row)| *entry = row[i]);
         }
         Self { names: self.names.clone(), values }
     }
