@@ -84,6 +84,10 @@ pub struct Figures {
     /// Steps of the fit.
     #[serde(rename = "iterations")]
     pub steps: u64,
+    /// Whether they are passes over all rows, of which there are at most so many: how many is found
+    /// from what is revealed on the way.
+    #[serde(rename = "iterations_are_at_most")]
+    pub passes: bool,
     /// Rows of all parties that take no part.
     pub rows_dropped: u64,
     /// Bits of statistical masking of each opening.
@@ -119,6 +123,9 @@ pub trait Model: 'static {
     const NAME: &'static str;
     /// Which predictions the model can make.
     const KINDS: &'static [ModelKind];
+
+    /// Settings that the model once had and finds out by itself now, so that a study of then is told.
+    const RETIRED: &'static [&'static str] = &[];
 
     /// Whether the columns of a study and the parties that receive the result suit the model, as
     /// far as that is known before there are rows. By itself: there are features and no offset, and

@@ -13,7 +13,7 @@ use crate::data::{Feature, Offset, Standardisation, Target};
 pub(super) const FORMAT: &str = "mpc-model";
 
 /// The version of the format that this program writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The file, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,11 @@ impl ModelFile {
         }
         match header.version {
             1 => serde_json::from_slice::<Version1>(bytes)?.current(),
-            VERSION => Ok(serde_json::from_slice(bytes)?),
+            // Version 2 has nothing that version 3 has not, and lacks only what may be absent there.
+            2 | VERSION => {
+                let file = serde_json::from_slice::<Self>(bytes)?;
+                Ok(Self { version: VERSION, ..file })
+            }
             got => Err(ModelError::OtherVersion { got }),
         }
     }

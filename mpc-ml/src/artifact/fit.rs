@@ -55,6 +55,14 @@ pub struct Likelihood {
     pub null_deviance: f64,
     /// The test of all features together: how much of the deviance they take away.
     pub likelihood_ratio_test: Option<JointTest>,
+    /// The logarithm of the likelihood. This and what follows since version 3 of the file.
+    pub log_likelihood: Option<f64>,
+    /// Akaike's criterion: twice the coefficients less twice the log-likelihood.
+    pub aic: Option<f64>,
+    /// Schwarz's criterion: the coefficients times the logarithm of the rows, less the same.
+    pub bic: Option<f64>,
+    /// Rows whose expected value is all but certain: 0, or 1 in a logistic model.
+    pub certain_rows: Option<u64>,
 }
 
 /// A test that all coefficients but the intercept are 0.
@@ -127,7 +135,26 @@ impl Likelihood {
                 degrees_of_freedom: features,
                 p_value: laws::chi_squared_beyond(ratio, features),
             }),
+            log_likelihood: None,
+            aic: None,
+            bic: None,
+            certain_rows: None,
         })
+    }
+
+    /// With the logarithm of the likelihood and what follows from it, and how many rows are all but
+    /// certain.
+    #[must_use]
+    pub fn with_likelihood(self, log_likelihood: f64, certain_rows: u64) -> Self {
+        let coefficients = (self.rows - self.degrees_of_freedom) as f64;
+        let criterion = |each: f64| Some(each * coefficients - 2.0 * log_likelihood);
+        Self {
+            log_likelihood: Some(log_likelihood),
+            aic: criterion(2.0),
+            bic: criterion((self.rows as f64).ln()),
+            certain_rows: Some(certain_rows),
+            ..self
+        }
     }
 }
 
@@ -164,6 +191,7 @@ impl FitStatistics {
             Self::Likelihood(fit) => {
                 let mut values = vec![fit.dispersion, fit.deviance, fit.null_deviance];
                 values.extend(test(&fit.likelihood_ratio_test));
+                values.extend(fit.log_likelihood.iter().chain(&fit.aic).chain(&fit.bic));
                 values
             }
         }
@@ -208,6 +236,13 @@ mod tests {
         assert_eq!((fit.degrees_of_freedom, test.degrees_of_freedom), (975, 24));
         close(test.statistic, 600.0);
         close(test.p_value, 2.371_374_453_455_898e-111);
+        assert_eq!(fit.aic, None);
+        // As R's logLik, AIC and BIC have them for these figures.
+        let fit = Likelihood::new(1000, 24, true, 800.0, 1400.0).unwrap();
+        let fit = fit.with_likelihood(-400.0, 7);
+        assert_eq!((fit.log_likelihood, fit.aic), (Some(-400.0), Some(850.0)));
+        close(fit.bic.unwrap(), 972.693_881_974_553_3);
+        assert_eq!(fit.certain_rows, Some(7));
         // Rounding can leave a useless model a little worse than nothing.
         let none = Likelihood::new(1000, 24, true, 800.0, 799.999).unwrap();
         assert_eq!(none.likelihood_ratio_test, None);

@@ -19,18 +19,21 @@ mod inference;
 mod laws;
 mod named;
 mod record;
+mod scales;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{
-    Encoded, EncodingError, FeatureKind, Schema, Standardisation, Table, encode, scale,
-};
+use crate::data::{Encoded, Schema, Standardisation, Table, encode};
 pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
-pub use inference::{CoefficientTest, Inference, InferenceParts, StandardErrors};
+pub use inference::{
+    CoefficientTest, Covariance, ErrorKind, Inference, InferenceParts, RobustErrors, RobustParts,
+    StandardErrors,
+};
 pub use named::NamedValues;
 pub use record::{CheckRecord, SecurityRecord, SolverRecord, TrainingRecord};
+use scales::{both_scales, original_scale};
 
 /// The kind of a model: how a score becomes a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,25 +191,27 @@ impl Model {
     }
 
     /// The table of coefficients with tests and intervals of this confidence (for example 0.95), on
-    /// the scale of the data files; `None` for a model without inference.
+    /// the scale of the data files; `None` for a model without inference. They are made from the
+    /// robust standard errors where the model has those: [`Inference::tested`] says which.
     ///
     /// Where the standard error of the intercept is known on the standardised scale alone, its row
     /// is of that scale and called `(intercept, standardised)`.
     #[must_use]
     pub fn tests(&self, confidence: f64) -> Option<Vec<CoefficientTest>> {
-        let Inference { std_errors, standardised_std_errors, fit } = self.inference()?;
+        let inference = self.inference()?;
+        let (_, errors, common) = inference.tested();
         let test = |name: &str, estimate, error| {
-            CoefficientTest::new(name, estimate, error, fit, confidence)
+            CoefficientTest::new(name, estimate, error, &inference.fit, confidence)
         };
         let standardised = &self.file.standardised;
-        let intercept = match (std_errors.intercept, standardised_std_errors.intercept) {
+        let intercept = match (errors.intercept, common.intercept) {
             (Some(error), _) => Some(test("(intercept)", self.file.intercept, error)),
             (None, Some(error)) => {
                 Some(test("(intercept, standardised)", standardised.intercept, error))
             }
             (None, None) => None,
         };
-        let slopes = self.file.coefficients.iter().zip(std_errors.coefficients.values());
+        let slopes = self.file.coefficients.iter().zip(errors.coefficients.values());
         let slopes = slopes.map(|((name, estimate), error)| test(name, estimate, error));
         Some(intercept.into_iter().chain(slopes).collect())
     }
@@ -290,20 +295,7 @@ impl Model {
         list("coefficients", &file.coefficients)?;
         list("standardised coefficients", &file.standardised.coefficients)?;
         if let Some(inference) = &file.inference {
-            list("standard errors", &inference.std_errors.coefficients)?;
-            let standardised = &inference.standardised_std_errors;
-            list("standardised standard errors", &standardised.coefficients)?;
-            let intercepts = standardised.intercept.iter().chain(&inference.std_errors.intercept);
-            let mut errors = intercepts
-                .map(|&error| ("(intercept)", error))
-                .chain(standardised.coefficients.iter())
-                .chain(inference.std_errors.coefficients.iter());
-            if let Some((name, _)) = errors.find(|(_, e)| !(e.is_finite() && *e > 0.0)) {
-                return Err(ModelError::StandardError { name: name.to_owned() });
-            }
-            if !inference.fit.values().into_iter().all(f64::is_finite) {
-                return Err(ModelError::NotFinite { what: "statistics of the fit" });
-            }
+            inference.check(&columns)?;
         }
         if !(file.intercept.is_finite() && file.standardised.intercept.is_finite()) {
             return Err(ModelError::NotFinite { what: "intercepts" });
@@ -323,86 +315,13 @@ impl Model {
             return Err(ModelError::Inconsistent);
         }
         if let Some(inference) = &file.inference {
-            let standardised = &inference.standardised_std_errors;
-            let parts = InferenceParts {
-                coefficients: standardised.coefficients.values().collect(),
-                intercept: standardised.intercept,
-                fit: inference.fit.clone(),
-            };
-            let expected = both_scales(&schema, &file.standardisation, parts)?.std_errors;
-            let own = &inference.std_errors;
-            let mut pairs = expected.coefficients.values().zip(own.coefficients.values());
-            let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * a.abs();
-            if !pairs.all(near) || expected.intercept != own.intercept {
+            let parts = inference.parts();
+            if !both_scales(&schema, &file.standardisation, parts)?.agrees(inference) {
                 return Err(ModelError::Inconsistent);
             }
         }
         Ok(Self { schema, file })
     }
-}
-
-/// The mean and the standard deviation that each encoded column was scaled by, in order.
-fn column_scales(
-    schema: &Schema,
-    standardisation: &[Standardisation],
-) -> Result<Vec<(f64, f64)>, EncodingError> {
-    let mut scales = Vec::new();
-    for feature in schema.features() {
-        for index in 0..feature.columns().len() {
-            scales.push(match &feature.kind {
-                // The column after the first is the indicator, which is not scaled.
-                FeatureKind::Numeric(numeric) if index == 0 => {
-                    scale(&feature.name, numeric.scale, standardisation)?
-                }
-                _ => (0.0, 1.0),
-            });
-        }
-    }
-    Ok(scales)
-}
-
-/// Undoes the standardisation: `w (x - mean) / std = (w / std) x - w mean / std`.
-fn original_scale(
-    schema: &Schema,
-    standardisation: &[Standardisation],
-    standardised: &Coefficients,
-) -> Result<Coefficients, EncodingError> {
-    let scales = column_scales(schema, standardisation)?;
-    let weights = standardised.coefficients.values().zip(&scales);
-    let mut intercept = standardised.intercept;
-    let mut coefficients = Vec::with_capacity(scales.len());
-    for (column, (weight, (mean, std))) in schema.columns().into_iter().zip(weights) {
-        intercept -= weight * mean / std;
-        coefficients.push((column, weight / std));
-    }
-    Ok(Coefficients { intercept, coefficients: coefficients.into_iter().collect() })
-}
-
-/// Standard errors on both scales; see [`Inference`] for the intercept.
-fn both_scales(
-    schema: &Schema,
-    standardisation: &[Standardisation],
-    parts: InferenceParts,
-) -> Result<Inference, ModelError> {
-    let columns = schema.columns();
-    if columns.len() != parts.coefficients.len() {
-        return Err(ModelError::Columns { what: "standard errors" });
-    }
-    let scales = column_scales(schema, standardisation)?;
-    let centred = scales.iter().all(|(mean, _)| *mean == 0.0);
-    let named = |values: Vec<f64>| columns.iter().cloned().zip(values).collect();
-    let original = parts.coefficients.iter().zip(&scales).map(|(error, (_, std))| error / std);
-    Ok(Inference {
-        std_errors: StandardErrors {
-            intercept: parts.intercept.filter(|_| centred),
-            coefficients: named(original.collect()),
-        },
-        standardised_std_errors: StandardErrors {
-            intercept: parts.intercept,
-            coefficients: named(parts.coefficients),
-        },
-        fit: parts.fit,
-    })
 }
 
 fn logistic(score: f64) -> f64 {

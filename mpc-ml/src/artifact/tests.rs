@@ -56,6 +56,8 @@ fn inference() -> InferenceParts {
     InferenceParts {
         coefficients: vec![0.2, 0.1, 0.4],
         intercept: Some(0.25),
+        robust: None,
+        covariance: None,
         fit: FitStatistics::Likelihood(Likelihood::new(1280, 3, true, 800.0, 900.0).unwrap()),
     }
 }
@@ -69,7 +71,7 @@ fn a_model_survives_its_file() {
     let model = model();
     let text = model.to_json().unwrap();
     assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
-    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 2,"));
+    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 3,"));
 }
 
 #[test]
@@ -80,11 +82,116 @@ fn a_file_of_the_first_version_is_read() {
     assert_eq!(model, self::model());
     // It is written again in the present version.
     let again = model.to_json().unwrap();
-    assert!(again.contains("\"version\": 2") && again.contains("\"sgd\": {"), "{again}");
+    assert!(again.contains("\"version\": 3") && again.contains("\"sgd\": {"), "{again}");
     assert_eq!(Model::from_json(again.as_bytes()).unwrap(), model);
     let other = text.replace("\"solver\": \"sgd\"", "\"solver\": \"adam\"");
     let error = Model::from_json(other.as_bytes()).unwrap_err();
     assert!(matches!(error, ModelError::UnknownSolver { .. }), "{error}");
+}
+
+/// A file that the program wrote when its version was 2.
+#[test]
+fn a_file_of_the_second_version_is_read() {
+    let text = include_str!("version2.json");
+    let model = Model::from_json(text.as_bytes()).unwrap();
+    let expected = Model::new(ModelParts { inference: Some(inference()), ..parts() }).unwrap();
+    assert_eq!(model, expected);
+    let Some(FitStatistics::Likelihood(fit)) = model.inference().map(|all| &all.fit) else {
+        panic!("{:?}", model.inference());
+    };
+    assert_eq!((fit.deviance, fit.log_likelihood, fit.certain_rows), (800.0, None, None));
+    let again = model.to_json().unwrap();
+    assert!(again.contains("\"version\": 3"), "{again}");
+    assert_eq!(Model::from_json(again.as_bytes()).unwrap(), model);
+}
+
+#[test]
+fn tests_rest_on_robust_errors_where_there_are_some() {
+    let robust = RobustParts {
+        kind: ErrorKind::Hc1,
+        coefficients: vec![0.3, 0.2, 0.5],
+        intercept: Some(0.5),
+    };
+    let parts = |robust| ModelParts {
+        inference: Some(InferenceParts { robust: Some(robust), ..inference() }),
+        ..parts()
+    };
+    let model = Model::new(parts(robust.clone())).unwrap();
+    let text = model.to_json().unwrap();
+    assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
+    let tests = model.tests(0.95).unwrap();
+    assert_eq!((tests[0].std_error, tests[0].statistic), (0.5, -2.5));
+    assert_eq!((tests[1].std_error, tests[3].std_error), (0.3 / 10.9, 0.5));
+    // The usual ones stand beside them.
+    let all = model.inference().unwrap();
+    assert_eq!(all.tested().0, ErrorKind::Hc1);
+    assert_eq!(all.std_errors.coefficients.value("Home=rent"), Some(0.4));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["inference"]["robust"]["kind"], "hc1");
+    assert_eq!(json["inference"]["robust"]["std_errors"]["coefficients"]["Home=rent"], 0.5);
+
+    let changed = text.replacen("\"Home=rent\": 0.5", "\"Home=rent\": 0.6", 1);
+    assert!(matches!(Model::from_json(changed.as_bytes()), Err(ModelError::Inconsistent)));
+    let wrong = RobustParts { coefficients: vec![0.3, 0.0, 0.5], ..robust.clone() };
+    let error = Model::new(parts(wrong)).unwrap_err();
+    assert!(matches!(&error, ModelError::StandardError { name } if name == "Debt"), "{error}");
+    let wrong = RobustParts { coefficients: vec![0.3], ..robust };
+    assert!(matches!(Model::new(parts(wrong)), Err(ModelError::Columns { .. })));
+}
+
+/// With covariances the standard error of the intercept is known on the scale of the files.
+#[test]
+fn covariances_stand_in_the_file_with_their_names() {
+    // Columns Age, Debt, Home=rent, intercept; the halves differ by rounding.
+    #[rustfmt::skip]
+    let covariance = vec![
+         0.04,  0.004,       0.01,  -0.02,
+         0.004, 0.010000001, 0.0,    0.002,
+         0.01,  0.0,         0.16,  -0.03,
+        -0.02,  0.002000002, -0.03,  0.0625,
+    ];
+    let with = |covariance| ModelParts {
+        inference: Some(InferenceParts { covariance: Some(covariance), ..inference() }),
+        ..parts()
+    };
+    let model = Model::new(with(covariance.clone())).unwrap();
+    let text = model.to_json().unwrap();
+    assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
+    let all = model.inference().unwrap();
+    let common = all.standardised_covariance.as_ref().unwrap();
+    assert_eq!(common.names, ["Age", "Debt", "Home=rent", "(intercept)"]);
+    assert_eq!(common.values[1][1], 0.1 * 0.1);
+    assert_eq!((common.values[1][3], common.values[3][1]), (0.002000001, 0.002000001));
+
+    // b = (w_age / 10.9, w_debt / 0.1, w_rent, w_0 - w_age 37.1 / 10.9 - w_debt 3 / 0.1)
+    let original = all.covariance.as_ref().unwrap();
+    let close = |got: f64, expected: f64| {
+        assert!((got - expected).abs() < 1e-12 * expected.abs(), "{got} instead of {expected}");
+    };
+    close(original.values[0][0], 0.04 / (10.9 * 10.9));
+    close(original.values[0][1], 0.004 / 1.09);
+    close(original.values[2][2], 0.16);
+    let (a, b) = (37.1 / 10.9, 30.0);
+    close(original.values[0][3], (-0.02 - a * 0.04 - b * 0.004) / 10.9);
+    let variance = 0.0625 + a * a * 0.04 + b * b * 0.01 + 2.0 * a * b * 0.004
+        - 2.0 * (a * -0.02 + b * 0.002000001);
+    close(original.values[3][3], variance);
+    close(all.std_errors.intercept.unwrap(), variance.sqrt());
+    let tests = model.tests(0.95).unwrap();
+    assert_eq!(
+        (tests[0].name.as_str(), tests[0].estimate),
+        ("(intercept)", model.original().intercept)
+    );
+
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let inference = &json["inference"];
+    assert_eq!(inference["covariance"]["names"][3], "(intercept)");
+    for (from, to) in [("0.004", "0.005"), ("\"Debt\",", "\"debt\",")] {
+        assert!(text.contains(from), "{from}");
+        assert!(Model::from_json(text.replace(from, to).as_bytes()).is_err(), "{from}");
+    }
+    let error = Model::new(with(covariance[..9].to_vec())).unwrap_err();
+    assert!(matches!(error, ModelError::Columns { what: "covariances" }), "{error}");
 }
 
 #[test]
@@ -202,8 +309,8 @@ fn files_that_do_not_fit_are_refused_by_name() {
         Model::from_json(text.replacen(from, to, 1).as_bytes())
     };
     assert!(matches!(
-        changed("\"version\": 2", "\"version\": 3"),
-        Err(ModelError::OtherVersion { got: 3 })
+        changed("\"version\": 3", "\"version\": 4"),
+        Err(ModelError::OtherVersion { got: 4 })
     ));
     assert!(matches!(changed("mpc-model", "mpc-receipt"), Err(ModelError::OtherFormat { .. })));
     assert!(matches!(changed("\"title\"", "\"titel\""), Err(ModelError::Malformed(_))));

@@ -14,7 +14,8 @@ pub enum Progress {
     Step {
         /// Steps done.
         done: u64,
-        /// Steps of the fit, as far as is known.
+        /// Steps of the fit, as far as is known: where they end when a check is passed, at most so
+        /// many.
         total: u64,
         /// How far the production of correlations is.
         production: Production,

@@ -152,12 +152,18 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
         if plan.rows_given { "" } else { " (as many as here at each; --rows gives others)" };
     line(format_args!("The computation, planned for {} rows{assumed}", rows.join(" + ")));
     let account = &plan.account;
-    line(format_args!(
-        "  {} steps, {} rounds; this node sends {:.2} MB beside the making of correlations",
-        account.figures.steps,
-        account.rounds,
-        account.bytes_sent as f64 / 1e6
-    ));
+    let sent = account.bytes_sent as f64 / 1e6;
+    let (steps, rounds) = (account.figures.steps, account.rounds);
+    if account.figures.passes {
+        line(format_args!(
+            "  Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds;"
+        ));
+        line(format_args!("  this node sends {sent:.2} MB beside the making of correlations"));
+    } else {
+        line(format_args!(
+            "  {steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the making of correlations"
+        ));
+    }
     line(format_args!("  Openings are masked by {} bits", account.figures.sigma));
     account.figures.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
     line(format_args!(""));

@@ -40,6 +40,10 @@ impl<M: Model> Registered for Entry<M> {
         names
     }
 
+    fn retired(&self) -> &'static [&'static str] {
+        M::RETIRED
+    }
+
     fn read(
         &self,
         settings: ValueDeserializer<'_>,

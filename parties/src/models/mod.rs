@@ -50,6 +50,9 @@ pub trait Registered: Sync {
     /// The names of its settings.
     fn settings(&self) -> &'static [&'static str];
 
+    /// Settings that it once had.
+    fn retired(&self) -> &'static [&'static str];
+
     /// Reads its settings, and checks each by itself.
     ///
     /// # Errors

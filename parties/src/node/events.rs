@@ -36,7 +36,7 @@ pub enum Event {
         /// How far the production of correlations is.
         production: Production,
     },
-    /// The fit has ended.
+    /// The fit has ended, and its release.
     Fitted,
     /// Something that the operator should know, in a sentence.
     Note(String),

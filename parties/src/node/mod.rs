@@ -17,6 +17,7 @@ mod state;
 mod stop;
 mod strangers;
 mod study_run;
+mod table;
 
 pub use events::{Event, Events};
 pub use finished::Finished;

@@ -29,7 +29,7 @@ pub fn terminal() -> Events {
             Event::Join(event) => observer(event),
             Event::Step { done, total, production } => {
                 let bars = progress.get_or_insert_with(|| Bars::new(total, "training"));
-                bars.at(done, production);
+                bars.at(done, total, production);
             }
             Event::Fitted => {
                 if let Some(bars) = progress.take() {
@@ -124,7 +124,13 @@ impl Bars {
     }
 
     /// How far the training is, and the preparation of what it needs.
-    fn at(&mut self, done: u64, production: Production) {
+    fn at(&mut self, done: u64, total: u64, production: Production) {
+        if total != self.total {
+            // Passes ended before there were as many as there may be.
+            self.total = total;
+            self.steps.set_length(total);
+            self.next_line = self.next_line.min(total);
+        }
         self.steps.set_position(done);
         self.made.set_length(production.ordered);
         self.made.set_position(production.made);

@@ -53,6 +53,8 @@ struct Outcome {
     standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     summary: Option<Summary>,
+    /// Steps that the fit took.
+    steps: u64,
     /// How many runs there were on these rows.
     runs: u32,
     own_warnings: Vec<String>,
@@ -212,27 +214,43 @@ impl Node {
         let data = Dataset::encoded(encoded)?;
         // The source has channels of its own, which stay in the phase that they began in.
         session.meter().enter("training");
+        let mut passes = 0;
         let mut heard = |progress| match progress {
             Progress::Prepared => phases.turn("training"),
             Progress::Step { done, total, production } => {
+                passes = done;
                 events(Event::Step { done, total, production });
             }
             _ => {}
         };
         let mut run = Run { session, source: &mut *source, progress: &mut heard };
-        let shares = agreed.fit(&data, &mut run).await;
-        events(Event::Fitted);
-        let shares = shares?;
+        let shares = match agreed.fit(&data, &mut run).await {
+            Ok(shares) => shares,
+            Err(error) => {
+                events(Event::Fitted);
+                return Err(study.failure(error));
+            }
+        };
+        let steps = if account.figures.passes { passes } else { account.figures.steps };
 
         phases.enter("release", session);
         session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
-        let mut run = Run { session, source: &mut *source, progress: &mut |_| {} };
-        let summary = shares.release(&data, &mut run).await?;
+        let mut heard = |progress| {
+            if let Progress::Step { done, total, production } = progress {
+                events(Event::Step { done, total, production });
+            }
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let summary = shares.release(&data, &mut run).await;
+        events(Event::Fitted);
+        let summary = summary.map_err(|error| study.failure(error))?;
         // The result is known; who is lost from now on takes nothing away.
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));
         }
-        Ok(Outcome { rows, account, outputs, standardisation, summary, runs, own_warnings })
+        let told =
+            Outcome { rows, account, outputs, standardisation, summary, steps, runs, own_warnings };
+        Ok(told)
     }
 
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -244,6 +262,7 @@ impl Node {
         phases: &Phases,
     ) -> Result<Finished, Failure> {
         let receipt = self.receipt(&outcome, session, started, phases);
+        let passes = outcome.account.figures.passes;
         let mut own_warnings = outcome.own_warnings.clone();
         let mut warnings = Vec::new();
         if let Some(summary) = &outcome.summary {
@@ -266,13 +285,13 @@ impl Node {
             _ => Ok(()),
         };
         let folder = self.folder.clone();
-        Ok(Finished { model, receipt, folder, copy, warnings, own_warnings })
+        Ok(Finished { model, receipt, passes, folder, copy, warnings, own_warnings })
     }
 
     /// The model, for those who receive it.
     fn model(&self, outcome: Outcome) -> Result<Option<Model>, Failure> {
         let study = &self.study;
-        let Outcome { rows, account, standardisation, summary, .. } = outcome;
+        let Outcome { rows, account, standardisation, summary, steps, .. } = outcome;
         let Some(summary) = summary else { return Ok(None) };
         let rows_dropped = account.figures.rows_dropped;
         Ok(Some(Model::new(ModelParts {
@@ -287,7 +306,7 @@ impl Node {
             inference: summary.inference,
             training: TrainingRecord {
                 solver: study.model().record(),
-                iterations: account.figures.steps,
+                iterations: steps,
                 rows_used: rows.iter().sum::<u64>() - rows_dropped,
                 rows_dropped,
                 clip: study.model().clip(),
@@ -326,7 +345,7 @@ impl Node {
             correlations: study.security().correlations.to_string(),
             rows: outcome.rows.clone(),
             rows_dropped: outcome.account.figures.rows_dropped,
-            iterations: outcome.account.figures.steps,
+            iterations: outcome.steps,
             statistical_security_bits: outcome.account.figures.sigma,
             sigmoid_error: outcome.account.figures.sigmoid_error,
             revealed: outputs::revealed(study, &outcome.outputs, &self.folder),

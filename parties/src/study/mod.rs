@@ -28,6 +28,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::exit::Failure;
 use crate::input;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
@@ -225,6 +226,20 @@ impl Study {
             .map_err(|error| self.lines.refusal(error).located(self.lines.text()))
     }
 
+    /// What a fit or its release failed by, with the names of the columns that it is about.
+    #[must_use]
+    pub fn failure(&self, error: mpc_ml::Error) -> Failure {
+        let named = match &error {
+            mpc_ml::Error::Determined { columns } => Some(determined(&self.schema, columns)),
+            _ => None,
+        };
+        let failure = Failure::from(error);
+        match named {
+            Some(what) => Failure { what, ..failure },
+            None => failure,
+        }
+    }
+
     /// Everything that a plan of the study reveals, the joint statistics first: the one list for the
     /// ledger of the session, the receipt and the words for people.
     #[must_use]
@@ -236,6 +251,36 @@ impl Study {
     #[must_use]
     pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
         disclosure::of(self, plan)
+    }
+}
+
+/// How many names a sentence holds.
+const MOST_NAMES: usize = 12;
+
+/// Columns of the design matrix by their names; the intercept is the one after the last.
+fn determined(schema: &Schema, places: &[usize]) -> String {
+    let columns = schema.columns();
+    let name = |&place: &usize| {
+        let name = columns.get(place).map_or("(intercept)", String::as_str);
+        format!("`{name}`")
+    };
+    let names: Vec<String> = places.iter().take(MOST_NAMES).map(name).collect();
+    let advice = "leave one of them out, merge levels that are rare, or set l2";
+    match &names[..] {
+        [] => format!("some columns nearly determine each other: {advice}"),
+        [only] => format!(
+            "{only} is nearly determined by other columns, or decides the target by itself: leave it \
+             out, merge levels that are rare, or set l2"
+        ),
+        [first @ .., last] => {
+            let list = match places.len() - names.len() {
+                0 => format!("{} and {last}", first.join(", ")),
+                more => format!("{}, {last} and {more} more", first.join(", ")),
+            };
+            format!(
+                "{list} nearly determine each other, or decide the target by themselves: {advice}"
+            )
+        }
     }
 }
 

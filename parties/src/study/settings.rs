@@ -77,7 +77,12 @@ pub(super) fn read(
                 .filter(|other| other.settings().contains(&setting.as_str()))
                 .map(|other| format!("{:?}", other.name()))
                 .collect();
-            let rule = if others.is_empty() {
+            let rule = if model.retired().contains(&setting.as_str()) {
+                format!(
+                    "is not needed any more: the solver {solver:?} finds out by itself what it was \
+                     given for; remove it"
+                )
+            } else if others.is_empty() {
                 let own = model.settings().iter().filter(|own| **own != "kind");
                 format!(
                     "is unknown: unknown field `{setting}`; the solver {solver:?} has {}",

@@ -236,7 +236,6 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
         (CLASSES, &OPTIMUM.replace("0.001", "0"), "", "training.tolerance is 0"),
         (CLASSES, &plus(OPTIMUM, "passes = 0"), "", "training.passes is 0"),
         (CLASSES, &plus(OPTIMUM, "finish = \"now\""), "", "unknown variant `now`"),
-        (CLASSES, &plus(OPTIMUM, "prevalence = 0.1"), "", "training.prevalence is unknown"),
         (CLASSES, &plus(OPTIMUM, "batch = 64"), "", "training.batch belongs to the solver \"sgd\""),
         (&NUMBERS.replace("kind", "kinds"), EXACT, "", "missing field `kind`"),
         (NUMBERS, EXACT, "inference = \"yes\"", "invalid type"),
@@ -246,6 +245,32 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
     }
     let error = message("release_bits = 16", "inference = true\nrelease_bits = 16");
     assert!(error.contains("output.inference belongs to the solver"), "{error}");
+}
+
+/// Settings that a study of before needed are told from those that never were.
+#[test]
+fn settings_that_are_no_longer_needed_are_named_as_such() {
+    let with_line = |model: &str, line: &str| {
+        let training = format!("{OPTIMUM}\n{line}");
+        with(model, &training, "").expect_err(line).to_string()
+    };
+    for (model, setting, value) in [
+        (CLASSES, "condition", "50"),
+        (CLASSES, "prevalence", "0.1"),
+        (CLASSES, "sigmoid", "{ window = 64, terms = 16 }"),
+        (CLASSES, "largest_eigenvalue", "3.0"),
+        (COUNTS, "rate", "{ mean = 2.0, halfwidth = 3.0 }"),
+    ] {
+        let error = with_line(model, &format!("{setting} = {value}"));
+        let reason = format!("training.{setting} is not needed any more");
+        assert!(error.starts_with("line ") && error.contains(&reason), "{error}");
+        assert!(error.ends_with("remove it"), "{error}");
+    }
+    let error = with_line(CLASSES, "prevalance = 0.1");
+    assert!(error.contains("training.prevalance is unknown"), "{error}");
+    // A table of its own is named at its head.
+    let error = with_line(COUNTS, "[training.rate]\nmean = 2.0");
+    assert!(error.contains("training.rate is not needed any more"), "{error}");
 }
 
 #[test]

@@ -79,7 +79,8 @@ pub(super) async fn release(
         }));
     }
     let known = inverse.map(|x| (x, scales.exponent));
-    let mut finish = Finishing { plan, own, totals, scales: &scales, orders, known, slopes, run };
+    let mut finish =
+        Finishing { plan, own, totals, scales: &scales, orders, known, slopes, passes, run };
     let (coefficients, distance, revealed, information) = finish.run(&w).await?;
     let inference = match information {
         Some(information) if plan.settings.inference => {
@@ -111,6 +112,8 @@ struct Finishing<'a, 'r> {
     /// The last inverse and its power of two, and what each own row weighs in its matrix.
     known: Option<(Fixed, u32)>,
     slopes: Zeroizing<Vec<f64>>,
+    /// Passes that were made on shares, for who hears of the progress.
+    passes: u32,
     run: &'a mut Run<'r>,
 }
 
@@ -359,7 +362,9 @@ impl Finishing<'_, '_> {
             square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
-        let (done, all) = (self.plan.settings.passes, self.plan.settings.passes);
+        // A model in the clear counts as a step; with one that is not at the optimum there is a next.
+        let done = self.passes + at + 1;
+        let all = if distance <= tolerance { done } else { done + 1 };
         self.run.step(u64::from(done), u64::from(all));
         Ok(distance)
     }

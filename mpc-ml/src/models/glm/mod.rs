@@ -34,7 +34,9 @@ pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates, Robust};
 
-use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, Likelihood, ModelKind};
+use crate::artifact::{
+    CheckRecord, ErrorKind, FitStatistics, InferenceParts, Likelihood, ModelKind, RobustParts,
+};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
 use crate::model::Agreed;
@@ -52,6 +54,9 @@ impl Model for Glm {
 
     const NAME: &'static str = "optimum";
     const KINDS: &'static [ModelKind] = &[ModelKind::Logistic, ModelKind::Poisson];
+
+    const RETIRED: &'static [&'static str] =
+        &["condition", "prevalence", "sigmoid", "rate", "largest_eigenvalue"];
 
     fn suits(settings: &GlmSettings, schema: &Schema, _: Recipients) -> Result<(), Error> {
         has_features(schema)?;
@@ -91,19 +96,42 @@ impl Model for Glm {
         let GlmResult { fit, rows } = result;
         let settings = plan.settings();
         let inference = fit.inference.as_ref().and_then(|found| {
-            let mut coefficients = found.std_errors.clone();
-            let intercept = if settings.intercept { coefficients.pop() } else { None };
+            let split = |errors: &[f64]| {
+                let mut coefficients = errors.to_vec();
+                let intercept = if settings.intercept { coefficients.pop() } else { None };
+                (coefficients, intercept)
+            };
+            let (coefficients, intercept) = split(&found.std_errors);
             let columns = coefficients.len() as u64;
             let (deviance, null) = (found.deviance, found.null_deviance);
             let fit = Likelihood::new(rows, columns, settings.intercept, deviance, null)?;
-            Some(InferenceParts { coefficients, intercept, fit: FitStatistics::Likelihood(fit) })
+            let fit = fit.with_likelihood(found.log_likelihood, found.certain);
+            let kind = match settings.robust {
+                Robust::None => ErrorKind::Usual,
+                Robust::Hc0 => ErrorKind::Hc0,
+                Robust::Hc1 => ErrorKind::Hc1,
+                Robust::Cluster => ErrorKind::Cluster,
+            };
+            let robust = found.robust.as_deref().filter(|errors| usable(errors)).map(|errors| {
+                let (coefficients, intercept) = split(errors);
+                RobustParts { kind, coefficients, intercept }
+            });
+            let covariance = found.covariance.clone();
+            let fit = FitStatistics::Likelihood(fit);
+            Some(InferenceParts { coefficients, intercept, robust, covariance, fit })
         });
-        let warnings = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
+        let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
             format!(
                 "{} fitted rows are all but certain (R warns of fitted values of 0 or 1): a level or a \
                  combination of columns may decide the target by itself",
                 found.certain
             )
+        });
+        let robust = fit.inference.iter().filter_map(|found| found.robust.as_deref());
+        let robust = robust.filter(|errors| !usable(errors)).map(|_| {
+            "a robust standard error is 0 (a column that its groups alone make up, or too few \
+             groups): the usual standard errors are given in their place"
+                .to_owned()
         });
         Summary {
             l2: settings.l2,
@@ -114,10 +142,15 @@ impl Model for Glm {
                 value: fit.distance,
                 bound: settings.tolerance,
             }],
-            warnings: warnings.collect(),
+            warnings: certain.chain(robust).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }
+}
+
+/// Whether tests can rest on these standard errors.
+fn usable(errors: &[f64]) -> bool {
+    errors.iter().all(|error| error.is_finite() && *error > 0.0)
 }
 
 /// A fit, and how many rows it rests on.

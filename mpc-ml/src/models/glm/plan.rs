@@ -331,6 +331,7 @@ impl Plan for GlmPlan {
         }
         Figures {
             steps: u64::from(self.settings.passes),
+            passes: true,
             sigma: self.sigma,
             precision,
             public: vec!["the number of passes over the data".to_owned()],

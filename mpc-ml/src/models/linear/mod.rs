@@ -81,7 +81,13 @@ impl Model for Linear {
         let settings = plan.settings();
         let inference = fit.statistics.zip(fit.std_errors).map(|(statistics, mut coefficients)| {
             let intercept = if settings.intercept { coefficients.pop() } else { None };
-            InferenceParts { coefficients, intercept, fit: FitStatistics::LeastSquares(statistics) }
+            InferenceParts {
+                coefficients,
+                intercept,
+                robust: None,
+                covariance: None,
+                fit: FitStatistics::LeastSquares(statistics),
+            }
         });
         let check = CheckRecord {
             what: "sum of the errors of the inverse's spectrum".to_owned(),

@@ -49,6 +49,7 @@ impl Plan for SgdPlan {
         let (sigmoid, settings) = (self.sigmoid(), self.settings());
         Figures {
             steps: self.iterations(),
+            passes: false,
             rows_dropped: self.schedule().dropped(),
             sigma: self.sigma(),
             sigmoid_error: Some((sigmoid.error_near, sigmoid.error_window)),

@@ -1,0 +1,203 @@
+//! The result as a person reads it: a table of at most 80 columns.
+
+use std::fmt::Write;
+
+use mpc_ml::artifact::{CoefficientTest, ErrorKind, FitStatistics, JointTest, Model};
+
+use super::finished::CONFIDENCE;
+
+/// Longer names stand on a line of their own.
+const LONGEST_NAME: usize = 20;
+
+/// The coefficients: with tests where there is inference, on both scales where not.
+pub(super) fn coefficients(model: &Model) -> String {
+    match (model.tests(CONFIDENCE), model.inference()) {
+        (Some(tests), Some(inference)) => {
+            let (kind, errors, _) = inference.tested();
+            let known = errors.intercept.is_some();
+            tested(model, &tests, &inference.fit, (kind, known)) + &fit(&inference.fit)
+        }
+        _ => plain(model),
+    }
+}
+
+/// The coefficients on the scale of the files and on the common one.
+fn plain(model: &Model) -> String {
+    let (original, standardised) = (model.original(), model.standardised());
+    let names = original.coefficients.names();
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0).max(11);
+    let mut text = format!("\n  {:width$}  {:>14}  {:>14}\n", "", "coefficient", "standardised");
+    let mut line = |name: &str, own: f64, common: f64| {
+        text += &format!("  {name:width$}  {own:>14.6}  {common:>14.6}\n");
+    };
+    if model.has_intercept() {
+        line("(intercept)", original.intercept, standardised.intercept);
+    }
+    for ((name, own), common) in
+        original.coefficients.iter().zip(standardised.coefficients.values())
+    {
+        line(name, own, common);
+    }
+    text.push('\n');
+    text
+}
+
+/// The table that every statistics program prints.
+fn tested(
+    model: &Model,
+    tests: &[CoefficientTest],
+    fit: &FitStatistics,
+    (kind, intercept_known): (ErrorKind, bool),
+) -> String {
+    let statistic = match fit {
+        FitStatistics::LeastSquares(_) => "t",
+        _ => "z",
+    };
+    let names = tests.iter().map(|test| name(test).chars().count());
+    let width = names.filter(|&length| length <= LONGEST_NAME).max().unwrap_or(0).max(14);
+    let mut text = format!(
+        "\n  {:width$} {:>9} {:>9} {statistic:>7} {:>6} {:3} {:>19}\n",
+        "", "estimate", "std. err.", "p", "", "95% interval"
+    );
+    let standardised = model.has_intercept() && !intercept_known;
+    if standardised {
+        let estimate = short(model.original().intercept);
+        text += &format!("  {:width$} {estimate:>9}\n", "(intercept)");
+    }
+    for test in tests {
+        let mut name = name(test);
+        if name.chars().count() > width {
+            let _ = writeln!(text, "  {name}");
+            name = "";
+        }
+        let _ = writeln!(
+            text,
+            "  {name:width$} {:>9} {:>9} {:>7} {:>6} {:3} {:>9} {:>9}",
+            short(test.estimate),
+            short(test.std_error),
+            score(test.statistic),
+            probability(test.p_value),
+            stars(test.p_value),
+            short(test.low),
+            short(test.high),
+        );
+    }
+    text += "  *** p < 0.001, ** p < 0.01, * p < 0.05\n";
+    let robust = match kind {
+        ErrorKind::Hc0 => Some("from squared residuals (HC0)"),
+        ErrorKind::Hc1 => Some("from squared residuals (HC1)"),
+        ErrorKind::Cluster => Some("from residuals summed over groups of rows"),
+        _ => None,
+    };
+    if let Some(how) = robust {
+        let _ = writeln!(
+            text,
+            "  Standard errors are robust: {how}.\n  {statistic}, p and intervals rest on them; the \
+             usual ones are in model.json."
+        );
+    }
+    if standardised {
+        text += "  The standard error of the intercept is known where all columns are at their\n  \
+                 means (standardised); elsewhere it needs covariances, which are not known.\n";
+    }
+    text.push('\n');
+    text
+}
+
+/// What a row of the table is called: the standardised intercept stands below the other one.
+fn name(test: &CoefficientTest) -> &str {
+    if test.name == "(intercept, standardised)" { "  standardised" } else { &test.name }
+}
+
+/// How well the model fits, in a line or two.
+fn fit(fit: &FitStatistics) -> String {
+    let test = |name: &str, test: &Option<JointTest>, beyond: String| match test {
+        Some(test) => format!(
+            "  {name} = {} on {}{beyond} degrees of freedom, p {}\n",
+            figure(test.statistic),
+            test.degrees_of_freedom,
+            if test.p_value < 1e-4 { "< 0.0001".to_owned() } else { probability(test.p_value) }
+        ),
+        None => String::new(),
+    };
+    let share = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.4}"));
+    match fit {
+        FitStatistics::LeastSquares(fit) => format!(
+            "  Residual standard error {} on {} degrees of freedom\n  R2 {}, adjusted {}\n{}\n",
+            figure(fit.residual_variance.max(0.0).sqrt()),
+            fit.degrees_of_freedom,
+            share(fit.r2),
+            share(fit.adjusted_r2),
+            test("F", &fit.f_test, format!(" and {}", fit.degrees_of_freedom)),
+        ),
+        FitStatistics::Likelihood(fit) => {
+            let mut text = format!(
+                "  Deviance {} on {} degrees of freedom, without features {}\n{}",
+                figure(fit.deviance),
+                fit.degrees_of_freedom,
+                figure(fit.null_deviance),
+                test("Likelihood ratio: chi2", &fit.likelihood_ratio_test, String::new()),
+            );
+            if let (Some(likelihood), Some(aic), Some(bic)) = (fit.log_likelihood, fit.aic, fit.bic)
+            {
+                let all = [likelihood, aic, bic].map(figure);
+                let _ =
+                    writeln!(text, "  Log-likelihood {}, AIC {}, BIC {}", all[0], all[1], all[2]);
+            }
+            if let Some(rows) = fit.certain_rows {
+                let _ = writeln!(text, "  Rows that are all but certain: {rows} of {}", fit.rows);
+            }
+            text + "\n"
+        }
+        _ => String::new(),
+    }
+}
+
+/// Seven digits, in the form that is shorter.
+fn figure(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || (1e-4..1e7).contains(&size) {
+        let before = if size >= 1.0 { size.log10().floor() as usize + 1 } else { 1 };
+        format!("{value:.*}", 7_usize.saturating_sub(before).min(6))
+    } else {
+        format!("{value:.4e}")
+    }
+}
+
+/// Five digits in at most nine characters.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || (1e-3..999_999.5).contains(&size) {
+        let before = if size >= 1.0 { size.log10().floor() as usize + 1 } else { 0 };
+        format!("{value:.*}", 6_usize.saturating_sub(before).min(6))
+    } else if (1e-9..1e10).contains(&size) {
+        format!("{value:.3e}")
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
+/// A statistic of a test in at most seven characters.
+fn score(value: f64) -> String {
+    match value.abs() {
+        size if size < 99.9995 => format!("{value:.3}"),
+        size if size < 9_999.95 => format!("{value:.1}"),
+        _ => format!("{value:.0e}"),
+    }
+}
+
+fn probability(p: f64) -> String {
+    if p < 1e-4 { "< 1e-4".to_owned() } else { format!("{p:.4}") }
+}
+
+fn stars(p: f64) -> &'static str {
+    match p {
+        p if p < 0.001 => "***",
+        p if p < 0.01 => "**",
+        p if p < 0.05 => "*",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests;

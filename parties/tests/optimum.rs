@@ -1,0 +1,222 @@
+//! What a fit to the optimum tells its analyst: all that was revealed, by the names of the columns.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod support;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mpc_ml::artifact::{ErrorKind, FitStatistics, Model};
+use mpc_ml::data::encode;
+use mpc_ml::plaintext::glm::{Data, Family, Robust, fit};
+use parties::data_file::{ReadOptions, read};
+use parties::exit::Failure;
+use parties::name::PartyName;
+use parties::node::{Event, Events, Finished, Participant, StopSignal};
+use parties::settings::Overrides;
+use parties::study::Study;
+use serde_json::Value;
+use support::{Nodes, Running, party};
+
+/// The nodes of a study in this process: how each ended, and what each told.
+fn in_process(nodes: &Nodes) -> Vec<(Finished, Vec<Event>)> {
+    let heard: Vec<Arc<Mutex<Vec<Event>>>> =
+        nodes.parties().iter().map(|_| Arc::default()).collect();
+    let runs = nodes.parties().iter().zip(&heard).map(|(name, heard)| {
+        let path = |file: &str| nodes.dir(name).join(file);
+        let overrides = Overrides { data: Some(path("rows.csv")), ..Overrides::default() };
+        let (study, config) = (path("study.toml"), path("party.toml"));
+        let party = Participant::prepare(&study, &config, &overrides, None, false).unwrap();
+        let heard = Arc::clone(heard);
+        let events: Events = Arc::new(move |event| heard.lock().unwrap().push(event));
+        async move {
+            let mut stop = StopSignal::install()?;
+            let (finished, closing) = party.run(&events, &mut stop).await?;
+            closing.wait(&mut stop).await?;
+            Ok::<_, Failure>(finished)
+        }
+    });
+    let mut runs: Vec<_> = runs.map(Box::pin).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let [c, b, a] = [runs.pop(), runs.pop(), runs.pop()].map(Option::unwrap);
+    let (a, b, c) = runtime.block_on(async { tokio::join!(a, b, c) });
+    let ended = [a, b, c].map(|ended| ended.unwrap_or_else(|failure| panic!("{failure}")));
+    let heard = heard.iter().map(|heard| heard.lock().unwrap().clone());
+    ended.into_iter().zip(heard).collect()
+}
+
+fn data(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/hospital_pancreatitis").join(file)
+}
+
+/// The trial of docs/study-logistic.md with robust errors and the covariance matrix.
+fn trial() -> (String, Nodes) {
+    let study = fs::read_to_string(data("small.toml")).unwrap();
+    assert!(study.contains("inference = true"));
+    let study =
+        study.replace("inference = true", "robust = \"hc1\"\ncovariance = true\ninference = true");
+    let rows: Vec<String> =
+        (1..=3).map(|i| fs::read_to_string(data(&format!("party{i}.csv"))).unwrap()).collect();
+    let names = Study::from_bytes(study.as_bytes()).unwrap();
+    let names: Vec<&str> = names.parties().iter().map(PartyName::as_str).collect();
+    let nodes = Nodes::new(&names, &study, &rows);
+    (study, nodes)
+}
+
+/// The joint rows on the scale of the fit, with their target.
+fn joint_rows(study: &str, model: &Model) -> (Vec<f64>, Vec<f64>) {
+    let study = Study::from_bytes(study.as_bytes()).unwrap();
+    let options = ReadOptions { id_column: None, with_target: true, show_values: false };
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for i in 1..=3 {
+        let file = read(&data(&format!("party{i}.csv")), study.schema(), &options).unwrap();
+        let encoded = encode(&file.table, model.standardisation(), 1024.0).unwrap();
+        x.extend(encoded.x.iter());
+        y.extend(encoded.y);
+    }
+    (x, y)
+}
+
+#[track_caller]
+fn close(got: f64, expected: f64, tolerance: f64) {
+    assert!((got / expected - 1.0).abs() < tolerance, "{got} instead of {expected}");
+}
+
+#[test]
+fn everything_that_a_study_asks_for_reaches_its_analyst() {
+    let (study, nodes) = trial();
+    let check = |json: &[&str]| {
+        let name = &nodes.names[0];
+        let path = |file: &str| nodes.dir(name).join(file).to_str().unwrap().to_owned();
+        let (config, study, rows) = (nodes.config(name), path("study.toml"), path("rows.csv"));
+        let common = ["--config", &config, "study", "check", &study, "--data", &rows];
+        party(&[json, &common[..]].concat()).stdout
+    };
+    let told = String::from_utf8(check(&[])).unwrap();
+    assert!(told.contains("Up to 20 passes over the rows") && !told.contains(" steps,"), "{told}");
+    let told: Value = serde_json::from_slice(&check(&["--json"])).unwrap();
+    assert_eq!(told["plan"]["iterations"], 20);
+    assert_eq!(told["plan"]["iterations_are_at_most"], true);
+
+    let ended = in_process(&nodes);
+    let model = ended[0].0.model.as_ref().unwrap();
+    let inference = model.inference().unwrap();
+    let (x, y) = joint_rows(&study, model);
+    let joint = Data {
+        family: Family::Logistic,
+        x: &x,
+        columns: 9,
+        intercept: true,
+        target: &y,
+        offsets: &[],
+        weights: &[],
+        l2: 0.0,
+    };
+    let expected = fit(&joint).unwrap();
+    let robust = expected.robust(&joint, Robust::Hc1);
+    let FitStatistics::Likelihood(told) = &inference.fit else { panic!("{inference:?}") };
+    close(told.log_likelihood.unwrap(), expected.log_likelihood, 1e-6);
+    close(told.aic.unwrap(), expected.aic, 1e-6);
+    close(told.bic.unwrap(), 10.0 * (y.len() as f64).ln() - 2.0 * expected.log_likelihood, 1e-6);
+    assert_eq!(told.certain_rows, Some(0));
+
+    let (kind, _, common) = inference.tested();
+    assert_eq!(kind, ErrorKind::Hc1);
+    let usual = &inference.standardised_std_errors;
+    let of = |errors: &mpc_ml::artifact::StandardErrors| -> Vec<f64> {
+        errors.coefficients.values().chain(errors.intercept).collect()
+    };
+    let covariance = inference.standardised_covariance.as_ref().unwrap();
+    for (j, (robust_error, error)) in of(common).into_iter().zip(of(usual)).enumerate() {
+        close(robust_error, robust[j * 11].sqrt(), 1e-3);
+        close(error, expected.std_errors[j], 1e-3);
+        for k in 0..10 {
+            let off = (covariance.values[j][k] - expected.covariance[j * 10 + k]).abs();
+            assert!(off < 1e-3 * error * expected.std_errors[k], "{j}, {k}: {off}");
+        }
+    }
+    // With covariances the intercept of the files has a standard error.
+    assert!(inference.std_errors.intercept.is_some());
+
+    for (finished, heard) in &ended {
+        assert_eq!(finished.model.as_ref(), Some(model));
+        let steps: Vec<(u64, u64)> = heard
+            .iter()
+            .filter_map(|event| match event {
+                Event::Step { done, total, .. } => Some((*done, *total)),
+                _ => None,
+            })
+            .collect();
+        // The models in the clear go on where the passes ended, each one step.
+        assert!(steps.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{steps:?}");
+        assert!(steps.last().is_some_and(|(done, total)| done == total && *done < 20), "{steps:?}");
+        assert!(steps.iter().all(|(done, total)| done <= total), "{steps:?}");
+        let ends = heard.iter().rposition(|event| matches!(event, Event::Step { .. })).unwrap();
+        let fitted = |event: &&Event| matches!(event, Event::Fitted);
+        assert_eq!(heard.iter().filter(fitted).count(), 1);
+        assert!(heard.iter().position(|event| fitted(&event)).unwrap() > ends);
+
+        // Passes that were made, and not as many as may be.
+        let passes = steps.iter().filter(|(_, total)| *total == 20).count() as u64;
+        let told = &finished.receipt.iterations;
+        assert!(*told == passes && passes > 0 && passes < 20, "{told} {steps:?}");
+        assert_eq!(model.training().iterations, passes);
+        let report = finished.report();
+        assert_eq!(report.json["std_errors"], "hc1");
+        let words = format!("482 rows of 3 parties, {passes} pass");
+        for word in [&words, "robust: from squared residuals (HC1)", "Log-likelihood -17", "AIC "] {
+            assert!(report.text.contains(word), "{word}: {}", report.text);
+        }
+        let table = report.text.split("Model:").next().unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    }
+}
+
+/// Between two parties, a column that follows from another one: both operators read their names.
+#[test]
+fn columns_that_determine_each_other_are_named_to_the_operators() {
+    let feature = |name: &str| {
+        format!(
+            "[[features]]\nname = \"{name}\"\ntype = \"numeric\"\nmissing = \"refuse\"\n\
+             indicator = false\nscale = \"joint\"\nrange = [-1000, 1000]\n"
+        )
+    };
+    let features: String = ["Amount", "Age", "Price"].map(feature).concat();
+    let study = format!(
+        "version = 1\ntitle = \"Price and amount\"\nparties = [\"shop-a\", \"shop-b\"]\n\
+         partition = \"horizontal\"\n[model]\nkind = \"logistic\"\n\
+         target = {{ column = \"bought\", positive = \"yes\", negative = \"no\" }}\n\
+         intercept = true\nl2 = 0.0\n{features}[training]\nsolver = \"optimum\"\n\
+         [security]\ncorrelations = \"pairwise\"\n[output]\nmodel = \"all\"\n\
+         release_bits = 20\ninference = true\n"
+    );
+    let mut state = 1_u64;
+    let mut draw = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / 16_777_216.0
+    };
+    let mut rows = |rows: usize| {
+        let mut text = "Amount,Age,Price,bought\n".to_owned();
+        for _ in 0..rows {
+            let (amount, age, luck) = (draw() * 100.0, draw() * 60.0, draw());
+            let bought = if amount / 100.0 + luck > 1.0 { "yes" } else { "no" };
+            // The price is the amount in another currency.
+            let _ = writeln!(text, "{amount:.4},{age:.2},{:.4},{bought}", 3.0 * amount + 7.0);
+        }
+        text
+    };
+    let rows = [rows(150), rows(120)];
+    let nodes = Nodes::new(&["shop-a", "shop-b"], &study, &rows);
+    let running: Vec<Running> = nodes.parties().iter().map(|name| nodes.start(name)).collect();
+    for ended in running.into_iter().map(Running::end) {
+        ended.expect(4, &["configuration", "`Amount` and `Price` nearly determine each other"]);
+        let all = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!all.contains("Age") && !all.contains("counted from 0"), "{all}");
+        assert!(!nodes.results(&ended.name).join("model.json").exists());
+    }
+}
