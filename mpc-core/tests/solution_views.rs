@@ -188,7 +188,8 @@ async fn party(
         let pending = FixedLeft::push(&g, left, &mut batch).unwrap();
         let opened = session.open(batch).await.unwrap();
         let matrix = FixedLeft::opened(pending, &opened);
-        let inverse = Inverse { x, residual: Shared::zero(1, 1), matrix };
+        let coarse = Shared::zero(x.rows(), x.columns());
+        let inverse = Inverse { x, coarse, residual: Shared::zero(1, 1), matrix };
         let right = Shared::column(right);
         let w = solution(plan, &inverse, &right, &mut source, &mut session).await.unwrap();
         solved.push(w.as_slice().to_vec());

@@ -37,6 +37,9 @@ pub struct Inverse {
     /// This party's share of X, exactly symmetric, at scale [`InversePlan::inverse_fraction`],
     /// mod 2^128.
     pub x: Shared<Z128>,
+    /// The same, rounded to [`InversePlan::COARSE_FRACTION`] bits, mod 2^128: for products whose scale
+    /// has no room for more.
+    pub coarse: Shared<Z128>,
     /// This party's share of trace(I - G X) one step before the end, at scale
     /// [`InversePlan::residual_fraction`], mod 2^128. The last step squares the errors that are
     /// summed here. To be revealed, and X used only if [`InversePlan::converged`] says so.
@@ -106,6 +109,7 @@ pub async fn invert(
     let mut pending = Some(correlations.take(due.matrix).await?);
     let mut matrix = None;
     let mut residual = Shared::zero(1, 1);
+    let mut coarse = Shared::zero(d, d);
     for (&step, due) in plan.product_steps().iter().zip(due.steps) {
         // G X, and X on its way to X (G X).
         let right = correlations.take(due.gx).await?;
@@ -132,10 +136,10 @@ pub async fn invert(
         let f = FixedLeft::push_right(&limbs, right, &mut batch)?;
         let opened = session.open(batch).await?;
         let product = x_left.finish(f, &opened, session);
-        x = round(plan, step, &x, &product, &mut masks, session).await?;
+        (x, coarse) = round(plan, step, &x, &product, &mut masks, session).await?;
     }
     let matrix = matrix.ok_or_else(|| Error::internal("an inverse has products"))?;
-    Ok(Inverse { x, residual, matrix })
+    Ok(Inverse { x, coarse, residual, matrix })
 }
 
 /// The first step from X = I: linear - quadratic G, before it is rounded.
@@ -181,7 +185,8 @@ fn residual_of(matrix: &[Z128], d: usize, fraction: u32, me: usize) -> Shared<Z1
     Shared::column(vec![residual])
 }
 
-/// The end of a step: (linear X - quadratic X G X) / 2^shift, made symmetric and rounded.
+/// The end of a step: (linear X - quadratic X G X) / 2^shift, made symmetric and rounded; and rounded
+/// coarsely, from the same openings.
 async fn round(
     plan: &InversePlan,
     step: Step,
@@ -189,7 +194,7 @@ async fn round(
     product: &Shared<Z128>,
     masks: &mut Prg,
     session: &mut Session,
-) -> Result<Shared<Z128>, Error> {
+) -> Result<(Shared<Z128>, Shared<Z128>), Error> {
     let (d, limbs) = (plan.settings().order, plan.limbs());
     let linear = Z128::from_i128(i128::from(2 * step.linear)).shl(limbs[0]);
     let quadratic = Z128::from_i128(i128::from(step.quadratic));
@@ -210,11 +215,18 @@ async fn round(
     let specs: Vec<_> = plan.x(step).collect();
     let items: Vec<_> = specs.iter().copied().zip(&parts).collect();
     let opened = open_bounded("inverse/truncate-x", &items, masks, session).await?;
-    let mut sum = Shared::zero(d * (d + 1) / 2, 1);
+    let more = plan.inverse_fraction() - InversePlan::COARSE_FRACTION;
+    let mut sums = [0, 1].map(|_| Shared::zero(d * (d + 1) / 2, 1));
     for (opened, spec) in opened.iter().zip(&specs) {
-        sum += &Shared::column(opened.part(spec.drop, session.me()).to_vec());
+        for (sum, drop) in sums.iter_mut().zip([spec.drop, spec.drop + more]) {
+            // What is smaller than a unit is left out.
+            if drop <= spec.magnitude {
+                *sum += &Shared::column(opened.part(drop, session.me()).to_vec());
+            }
+        }
     }
-    Ok(symmetric(sum.as_slice(), d))
+    let [fine, coarse] = sums.map(|sum| symmetric(sum.as_slice(), d));
+    Ok((fine, coarse))
 }
 
 /// The upper triangle, row by row.

@@ -40,6 +40,10 @@ pub struct InversePlan {
 }
 
 impl InversePlan {
+    /// Fractional bits of an inverse that is rounded coarsely ([`Inverse::coarse`](super::Inverse::coarse)):
+    /// an entry is off by at most (parties + 1) / 2 units for each of at most three summands, and by one
+    /// for each that is left out.
+    pub const COARSE_FRACTION: u32 = 12;
     /// The largest residual of an iteration that has converged.
     pub const RESIDUAL_LIMIT: f64 = RESIDUAL_LIMIT;
 

@@ -270,10 +270,11 @@ impl Finishing<'_, '_> {
             start: Start::Warm(x.parts().0),
         };
         let label = labels::check(at);
-        let (next, reached) = inversion.run(plan, &curvature, &label, self.run).await?;
-        if !reached {
+        let found = inversion.run(plan, &curvature, &label, self.run).await?;
+        if !found.reached {
             return Ok(None);
         }
+        let next = found.x;
         self.known = Some((next.clone(), exponent));
         Ok(Some(Inverted { x: next, exponent, slack: inversion.slack(), whole: cut == 0.0 }))
     }
@@ -300,10 +301,11 @@ impl Finishing<'_, '_> {
             start: Start::Identity,
         };
         let label = labels::whole_check(at);
-        let (x, reached) = inversion.run(plan, &curvature, &label, self.run).await?;
-        if !reached {
-            return Err(determined(plan, inverse, &x, self.run).await?);
+        let found = inversion.run(plan, &curvature, &label, self.run).await?;
+        if !found.reached {
+            return Err(determined(plan, inverse, &found.x, self.run).await?);
         }
+        let x = found.x;
         Ok(Inverted { x, exponent, slack: inversion.slack(), whole: true })
     }
 

@@ -259,12 +259,12 @@ impl Fitting<'_, '_> {
             start: Start::Identity,
         };
         let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
-        let (whole, reached) = inversion.run(plan, own, label, self.run).await?;
-        if !reached {
-            return Err(determined(plan, inverse, &whole, self.run).await?);
+        let found = inversion.run(plan, own, label, self.run).await?;
+        if !found.reached {
+            return Err(determined(plan, inverse, &found.x, self.run).await?);
         }
-        let x = whole.clone().truncate(scales.step_fraction, self.run.session)?;
-        self.whole = Some(whole);
+        let x = found.coarse.truncate(scales.step_fraction, self.run.session)?;
+        self.whole = Some(found.x);
         Ok(Steps::Inverse { x, left, factor: None })
     }
 
@@ -547,6 +547,15 @@ pub(super) struct Inversion<'a> {
     pub(super) start: Start<'a>,
 }
 
+/// An inverse.
+pub(super) struct Inverted {
+    pub(super) x: Fixed,
+    /// The same with few fractional bits, for steps.
+    pub(super) coarse: Fixed,
+    /// Whether it was reached.
+    pub(super) reached: bool,
+}
+
 impl Inversion<'_> {
     /// What is added to the diagonal of the curvature to outweigh its rounding.
     pub(super) fn slack(&self) -> f64 {
@@ -578,7 +587,7 @@ impl Inversion<'_> {
         own: &Triangle,
         label: &str,
         run: &mut Run<'_>,
-    ) -> Result<(Fixed, bool), Error> {
+    ) -> Result<Inverted, Error> {
         let matrix = self.matrix(plan, own, run.session.me());
         let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
         let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
@@ -587,7 +596,9 @@ impl Inversion<'_> {
         let residual =
             residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
         let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
-        Ok((x, self.plan.converged(residual)))
+        let coarse = InversePlan::COARSE_FRACTION + self.exponent;
+        let coarse = Fixed::new(result.coarse, 128, coarse)?;
+        Ok(Inverted { x, coarse, reached: self.plan.converged(residual) })
     }
 }
 

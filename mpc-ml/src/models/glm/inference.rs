@@ -80,7 +80,7 @@ pub(super) struct Found<'a> {
     pub(super) information: &'a Information,
 }
 
-/// Reveals what the study asks for. Two rounds, one for the covariance, five for robust variances.
+/// Reveals what the study asks for. Four rounds, one for the covariance, five for robust variances.
 pub(super) async fn reveal(
     found: &Found<'_>,
     inverse: &InversePlan,
@@ -119,7 +119,7 @@ pub(super) async fn reveal(
 }
 
 /// The inverse of the curvature without what was added to its diagonal: with X = (H + s)^-1 it is
-/// X + s X X, but for the square of s X. One round.
+/// X + s X (X + s X X), but for the cube of s X. Two rounds.
 async fn corrected(
     information: &Information,
     order: usize,
@@ -127,15 +127,20 @@ async fn corrected(
 ) -> Result<Fixed, Error> {
     let Information { x, exponent, slack, factor, left, .. } = information;
     let mut requests = Vec::new();
+    Orders::right(*left, order, false, &mut requests);
     Orders::right(*left, order, true, &mut requests);
     run.source.demand(requests)?;
-    let right = run.source.take().await?.right128()?;
-    let short = x.clone().truncate(exponent + CORRECTION_FRACTION, run.session)?;
-    let square = factor.times(&short, right, run.session).await?;
-    let square = square.truncate(exponent + CORRECTION_FRACTION, run.session)?;
-    let part = square.times_real(*slack, CORRECTION_FRACTION)?;
-    let fraction = part.fraction().max(x.fraction());
-    Ok(x.clone().raise(fraction)?.plus(&part.raise(fraction)?)?)
+    let mut better = x.clone();
+    for _ in 0..2 {
+        let right = run.source.take().await?.right128()?;
+        let short = better.truncate(exponent + CORRECTION_FRACTION, run.session)?;
+        let product = factor.times(&short, right, run.session).await?;
+        let product = product.truncate(exponent + CORRECTION_FRACTION, run.session)?;
+        let part = product.times_real(*slack, CORRECTION_FRACTION)?;
+        let fraction = part.fraction().max(x.fraction());
+        better = x.clone().raise(fraction)?.plus(&part.raise(fraction)?)?;
+    }
+    Ok(better)
 }
 
 fn missing(label: &str) -> Error {

@@ -98,7 +98,7 @@ fn clip() -> f64 {
 }
 
 fn tolerance() -> f64 {
-    0.002
+    0.001
 }
 
 fn passes() -> u32 {
