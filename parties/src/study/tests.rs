@@ -161,7 +161,7 @@ fn each_model_has_its_solver() {
 
     let poisson = with(COUNTS, RATE, "inference = true").unwrap();
     let optimum = poisson.settings_of::<Glm>().unwrap();
-    assert_eq!((optimum.family, optimum.tolerance), (Family::Poisson, 0.002));
+    assert_eq!((optimum.family, optimum.tolerance), (Family::Poisson, 0.001));
     assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
     // The offset is no feature.
     assert_eq!(poisson.schema().columns().len(), 24);
