@@ -222,8 +222,6 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             "",
             "model.weights have no place in a model by the solver",
         ),
-        (&plus(CLASSES, WEIGHTS), sgd, "", "model.weights have no place"),
-        (&plus(CLASSES, "groups = \"g\""), sgd, "", "model.groups have no place"),
         (
             &plus(CLASSES, "groups = \"g\""),
             OPTIMUM,
@@ -278,6 +276,11 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
     }
     let error = message("release_bits = 16", "inference = true\nrelease_bits = 16");
     assert!(error.contains("output.inference belongs to the solver"), "{error}");
+    for (line, reason) in [(WEIGHTS, "model.weights have"), ("groups = \"g\"", "model.groups have")]
+    {
+        let error = message("clip = 32.0", &format!("clip = 32.0\n{line}"));
+        assert!(error.starts_with("line ") && error.contains(reason), "{error}");
+    }
 }
 
 /// Settings that a study of before needed are told from those that never were.
