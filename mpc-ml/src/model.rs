@@ -127,6 +127,9 @@ pub trait Model: 'static {
     /// Settings that the model once had and finds out by itself now, so that a study of then is told.
     const RETIRED: &'static [&'static str] = &[];
 
+    /// Whether it looks at case weights and groups of rows; a study that names them is refused else.
+    const WEIGHS_ROWS: bool = false;
+
     /// Whether the columns of a study and the parties that receive the result suit the model, as
     /// far as that is known before there are rows. By itself: there are features and no offset, and
     /// no indicator would be cut.
@@ -196,6 +199,21 @@ pub fn has_features(schema: &Schema) -> Result<(), Error> {
         return Err(Error::field("features", "are missing: this model has at least one"));
     }
     Ok(())
+}
+
+/// Refuses case weights and groups of rows for a model that does not look at them.
+///
+/// # Errors
+/// [`Error::Field`] of `weights` or `groups`.
+pub fn weighs_rows<M: Model>(schema: &Schema) -> Result<(), Error> {
+    let given = [("weights", schema.weights().is_some()), ("groups", schema.groups().is_some())];
+    match given.into_iter().find(|(_, given)| *given && !M::WEIGHS_ROWS) {
+        Some((field, _)) => {
+            let rule = format!("have no place in a model by the solver {:?}: remove them", M::NAME);
+            Err(Error::field(field, rule))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a bound that would cut levels and indicators, which are 0 or 1.

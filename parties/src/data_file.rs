@@ -117,14 +117,23 @@ pub fn read_csv(
     }
     let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
     wanted.extend(schema.offset().map(|offset| offset.column.as_str()));
-    wanted.extend(options.with_target.then(|| schema.target().column()));
+    if options.with_target {
+        // Rows that are predicted have neither.
+        wanted.extend(schema.weights().map(|weights| weights.column.as_str()));
+        wanted.extend(schema.groups());
+        wanted.push(schema.target().column());
+    }
     let header = Header::new(path, &header, &wanted, options.show_values);
     let at = wanted
         .iter()
         .map(|column| header.locate(column))
         .collect::<Result<Vec<usize>, DataError>>()?;
     let id = options.id_column.as_deref();
-    if let Some(column) = id.filter(|id| wanted.contains(id) || *id == schema.target().column()) {
+    // What tells rows apart may well group them.
+    let taken = |id: &&str| {
+        wanted.contains(id) && schema.groups() != Some(*id) || *id == schema.target().column()
+    };
+    if let Some(column) = id.filter(taken) {
         return Err(DataError::IdIsUsed { column: column.to_owned() });
     }
     let id_at = id.map(|id| header.locate(id)).transpose()?;

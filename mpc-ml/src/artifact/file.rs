@@ -7,7 +7,7 @@ use super::{
     CheckRecord, Coefficients, Inference, ModelError, ModelKind, NamedValues, SecurityRecord,
     SolverRecord, TrainingRecord,
 };
-use crate::data::{Feature, Offset, Standardisation, Target};
+use crate::data::{CaseWeights, Feature, Offset, Standardisation, Target};
 
 /// What stands in the file's `format`.
 pub(super) const FORMAT: &str = "mpc-model";
@@ -26,6 +26,10 @@ pub(super) struct ModelFile {
     pub study: String,
     pub target: Target,
     pub offset: Option<Offset>,
+    /// What the rows of the fit were weighted by. This and the groups since version 3.
+    pub weights: Option<CaseWeights>,
+    /// What grouped the rows of the fit.
+    pub groups: Option<String>,
     pub features: Vec<Feature>,
     pub standardisation: Vec<Standardisation>,
     pub fit_intercept: bool,
@@ -120,6 +124,8 @@ impl Version1 {
             study: self.study,
             target: self.target,
             offset: None,
+            weights: None,
+            groups: None,
             features: self.features,
             standardisation: self.standardisation,
             fit_intercept: self.fit_intercept,

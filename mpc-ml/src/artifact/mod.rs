@@ -118,6 +118,8 @@ impl Model {
             study: parts.study,
             target: parts.schema.target().clone(),
             offset: parts.schema.offset().cloned(),
+            weights: parts.schema.weights().cloned(),
+            groups: parts.schema.groups().map(str::to_owned),
             features: parts.schema.features().to_vec(),
             standardisation: parts.standardisation,
             fit_intercept: parts.intercept.is_some(),

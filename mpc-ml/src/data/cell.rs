@@ -19,6 +19,19 @@ pub enum CellError {
         "the cell is empty, and the offset may not be missing; fill the cell or leave the row out"
     )]
     MissingOffset,
+    /// An empty case weight.
+    #[error(
+        "the cell is empty, and the case weight may not be missing; fill the cell or leave the row out"
+    )]
+    MissingWeight,
+    /// A row that would count as none.
+    #[error("the case weight is 0, and a row counts as more than none; leave the row out")]
+    NoWeight,
+    /// An empty group.
+    #[error(
+        "the cell is empty, and every row belongs to a group; fill the cell or leave the row out"
+    )]
+    MissingGroup,
     /// A count with a fraction.
     #[error(
         "the number is not whole, and the target counts how often something happened; correct the cell or leave the row out"

@@ -37,12 +37,14 @@ impl Dataset {
     /// Takes encoded rows, with their memory.
     ///
     /// # Errors
-    /// [`Error::Data`] when there is not one target (and offset, where there are any) for each row.
+    /// [`Error::Data`] when there is not one target (and offset, weight and group, where there are any) for each
+    /// row.
     pub fn encoded(encoded: Encoded) -> Result<Self, Error> {
-        let Encoded { x, y, offset, clipped, .. } = encoded;
+        let Encoded { x, y, offset, weights, groups, clipped, .. } = encoded;
         has_rows("target", y.len(), x.nrows())?;
-        if !offset.is_empty() {
-            has_rows("offset", offset.len(), x.nrows())?;
+        let others = [("offset", offset.len()), ("weight", weights.len()), ("group", groups.len())];
+        for (what, given) in others.into_iter().filter(|(_, given)| *given > 0) {
+            has_rows(what, given, x.nrows())?;
         }
         let columns = x.ncols();
         let x = if x.is_standard_layout() {
@@ -51,7 +53,13 @@ impl Dataset {
             x.iter().copied().collect()
         };
         let data = Self::from(Rows::new(x, y, columns));
-        Ok(Self { offset: Zeroizing::new(offset), clipped: clipped as u64, ..data })
+        Ok(Self {
+            offset: Zeroizing::new(offset),
+            weights: Zeroizing::new(weights),
+            ids: Zeroizing::new(groups),
+            clipped: clipped as u64,
+            ..data
+        })
     }
 
     /// With a number for each row that is added to its score.
@@ -225,11 +233,14 @@ mod tests {
             x: table.t().to_owned(),
             y: vec![0.0; 3],
             offset: vec![1.0; 3],
+            weights: vec![2.0; 3],
+            groups: vec![7, 7, 8],
             clipped: 0,
         };
         let encoded = Dataset::encoded(encoded).expect("fits");
         assert_eq!(encoded.design(), table.t());
         assert_eq!(encoded.offset(), [1.0; 3]);
+        assert_eq!((encoded.weights(), encoded.ids()), (&[2.0; 3][..], &[7, 7, 8][..]));
     }
 
     #[test]

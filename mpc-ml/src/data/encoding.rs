@@ -93,6 +93,10 @@ pub struct Encoded {
     pub y: Vec<f64>,
     /// What is added to the score of each row. Empty when the schema has no offset.
     pub offset: Vec<f64>,
+    /// How many rows each row counts as. Empty when the schema has no weights.
+    pub weights: Vec<f64>,
+    /// The group of each row. Empty when the schema has no groups.
+    pub groups: Vec<u64>,
     /// How many cells of `x` were cut to the bound. Private; it stays with the party.
     pub clipped: usize,
 }
@@ -204,7 +208,9 @@ pub fn encode(
     }
     let y = table.target().map(<[f64]>::to_vec).unwrap_or_default();
     let offset = table.offset().map(<[f64]>::to_vec).unwrap_or_default();
-    Ok(Encoded { columns, x, y, offset, clipped })
+    let weights = table.weights().map(<[f64]>::to_vec).unwrap_or_default();
+    let groups = table.groups().map(<[u64]>::to_vec).unwrap_or_default();
+    Ok(Encoded { columns, x, y, offset, weights, groups, clipped })
 }
 
 /// One feature, and where its encoded columns are.

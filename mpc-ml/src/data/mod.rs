@@ -30,8 +30,8 @@ pub use encoding::{
 };
 pub use partition::{Block, Cut, Partition};
 pub use schema::{
-    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
-    Scaling, Schema,
+    CaseWeights, Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing,
+    Offset, RowColumns, Scaling, Schema,
 };
 pub use table::{BadCell, Column, Numbers, Table, TableBuilder};
 pub use target::{BinaryTarget, CountTarget, NumericTarget, Target};

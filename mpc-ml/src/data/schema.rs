@@ -19,7 +19,29 @@ pub(super) const MISSING_LEVEL: &str = "__missing__";
 pub struct Schema {
     pub(super) features: Vec<Feature>,
     pub(super) target: Target,
-    pub(super) offset: Option<Offset>,
+    pub(super) extra: RowColumns,
+}
+
+/// Columns that a row may have beside its features and its target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowColumns {
+    /// What is added to its score.
+    pub offset: Option<Offset>,
+    /// How many rows it counts as.
+    pub weights: Option<CaseWeights>,
+    /// The column that says which group (person, ward) it belongs to: any text.
+    pub groups: Option<String>,
+}
+
+/// A column of case weights: a row with weight w counts as w rows. It has no missing cells, and every
+/// weight is above 0. Rows that are only predicted have none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseWeights {
+    /// The name of the column in the header of the data file.
+    pub column: String,
+    /// From 0 or more; both ends inclusive but for 0. A cell outside is refused.
+    pub range: (f64, f64),
 }
 
 /// A column of numbers that is added to the score of each row as it stands, with no coefficient:
@@ -138,7 +160,19 @@ impl Schema {
     /// The column that is added to the score, where there is one.
     #[must_use]
     pub fn offset(&self) -> Option<&Offset> {
-        self.offset.as_ref()
+        self.extra.offset.as_ref()
+    }
+
+    /// The column of case weights, where there is one.
+    #[must_use]
+    pub fn weights(&self) -> Option<&CaseWeights> {
+        self.extra.weights.as_ref()
+    }
+
+    /// The column that says which group a row belongs to, where there is one.
+    #[must_use]
+    pub fn groups(&self) -> Option<&str> {
+        self.extra.groups.as_deref()
     }
 
     /// The names of the encoded columns, in order.
@@ -204,6 +238,23 @@ impl Offset {
             return Err(CellError::MissingOffset);
         }
         parse_number(cell, Some(self.range))
+    }
+}
+
+impl CaseWeights {
+    /// Reads a cell.
+    ///
+    /// # Errors
+    /// The rule that the cell breaks. The error never holds the cell's value.
+    pub fn parse(&self, cell: &str) -> Result<f64, CellError> {
+        let cell = cell.trim();
+        if cell.is_empty() {
+            return Err(CellError::MissingWeight);
+        }
+        match parse_number(cell, Some(self.range))? {
+            weight if weight > 0.0 => Ok(weight),
+            _ => Err(CellError::NoWeight),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One party's rows, checked against a schema.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::{CellError, FeatureKind, Schema};
@@ -9,6 +10,8 @@ pub struct Table {
     schema: Schema,
     columns: Vec<Column>,
     offset: Option<Vec<f64>>,
+    weights: Option<Vec<f64>>,
+    groups: Option<Vec<u64>>,
     target: Option<Vec<f64>>,
     rows: usize,
 }
@@ -71,7 +74,7 @@ pub struct BadCell {
     /// The column's name.
     pub column: String,
     /// The position of the cell among those given to [`TableBuilder::push_row`]: an index into
-    /// the features, and after them the offset and the target.
+    /// the features, and after them the offset, the weight, the group and the target.
     pub position: usize,
     /// The rule.
     pub rule: CellError,
@@ -120,6 +123,19 @@ impl Table {
         self.offset.as_deref()
     }
 
+    /// The case weight of each row, where the schema has one and the rows have a target.
+    #[must_use]
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_deref()
+    }
+
+    /// The group of each row, where the schema has groups and the rows have a target: rows with the
+    /// same number have the same word in their cell. The numbers count this table's own groups.
+    #[must_use]
+    pub fn groups(&self) -> Option<&[u64]> {
+        self.groups.as_deref()
+    }
+
     /// How many cells of each feature are missing, in the order of the features. Private.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {
@@ -156,9 +172,16 @@ impl fmt::Debug for Column {
 }
 
 /// Reads rows, cell by cell, into a [`Table`].
-#[derive(Debug)]
 pub struct TableBuilder {
     table: Table,
+    /// The number of each group by its word. Private.
+    words: HashMap<String, u64>,
+}
+
+impl fmt::Debug for TableBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TableBuilder").field(&self.table).finish()
+    }
 }
 
 impl TableBuilder {
@@ -170,21 +193,27 @@ impl TableBuilder {
         let columns = schema.features().iter().map(|feature| empty(&feature.kind)).collect();
         let offset = schema.offset().map(|_| Vec::new());
         let target = with_target.then(Vec::new);
-        Self { table: Table { schema, columns, offset, target, rows: 0 } }
+        // A prediction needs neither.
+        let weights = schema.weights().filter(|_| with_target).map(|_| Vec::new());
+        let groups = schema.groups().filter(|_| with_target).map(|_| Vec::new());
+        let table = Table { schema, columns, offset, weights, groups, target, rows: 0 };
+        Self { table, words: HashMap::new() }
     }
 
-    /// How many cells a row has: one for each feature, then the offset and the target where they
-    /// are there.
+    /// How many cells a row has: one for each feature, then the offset, the weight, the group and the
+    /// target where they are there.
     #[must_use]
     pub fn width(&self) -> usize {
         let table = &self.table;
         table.columns.len()
             + usize::from(table.offset.is_some())
+            + usize::from(table.weights.is_some())
+            + usize::from(table.groups.is_some())
             + usize::from(table.target.is_some())
     }
 
-    /// Reads one row: the cells of the features in the schema's order, then that of the offset and
-    /// of the target.
+    /// Reads one row: the cells of the features in the schema's order, then those of the offset,
+    /// the weight, the group and the target.
     ///
     /// # Errors
     /// Every cell that breaks a rule; the table is then of no further use except to find more of
@@ -219,6 +248,27 @@ impl TableBuilder {
             }
             position += 1;
         }
+        if let (Some(values), Some(weights)) = (&mut table.weights, table.schema.weights()) {
+            match weights.parse(cells[position]) {
+                Ok(value) => values.push(value),
+                Err(rule) => bad.push(BadCell { column: weights.column.clone(), position, rule }),
+            }
+            position += 1;
+        }
+        if let (Some(values), Some(column)) = (&mut table.groups, table.schema.groups()) {
+            let word = cells[position].trim();
+            if word.is_empty() {
+                let rule = CellError::MissingGroup;
+                bad.push(BadCell { column: column.to_owned(), position, rule });
+            } else {
+                let next = self.words.len() as u64;
+                values.push(match self.words.get(word) {
+                    Some(&number) => number,
+                    None => *self.words.entry(word.to_owned()).or_insert(next),
+                });
+            }
+            position += 1;
+        }
         if let Some(values) = &mut table.target {
             let target = table.schema.target();
             match target.parse(cells[position]) {
@@ -243,73 +293,14 @@ impl TableBuilder {
             Column::Numeric(values) => values.len() == table.rows,
             Column::Categorical(values) => values.len() == table.rows,
         });
-        let mut others = table.target.iter().chain(&table.offset);
-        let whole = whole && others.all(|values| values.len() == table.rows);
+        let mut others = table.target.iter().chain(&table.offset).chain(&table.weights);
+        let whole = whole
+            && others.all(|values| values.len() == table.rows)
+            && table.groups.iter().all(|values| values.len() == table.rows);
         assert!(whole, "a table is finished only when no row was refused");
         table
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::testing::{categorical, numeric, schema};
-    use crate::data::{CountTarget, NumericMissing, Offset, Scaling, Target};
-
-    fn builder() -> TableBuilder {
-        let features = vec![
-            numeric("Age", NumericMissing::Mean, Scaling::Joint),
-            categorical("Home", &["own", "rent"], "own"),
-        ];
-        Table::builder(schema(features).unwrap())
-    }
-
-    #[test]
-    fn rows_become_columns() {
-        let mut builder = builder();
-        builder.push_row(&["31", "rent", "bad"]).unwrap();
-        builder.push_row(&["", "", "good"]).unwrap();
-        let table = builder.finish();
-        assert_eq!((table.rows(), table.missing()), (2, vec![1, 1]));
-        assert_eq!(table.target(), Some(&[1.0, 0.0][..]));
-        assert!(matches!(&table.columns()[1], Column::Categorical(v) if v == &[Some(1), None]));
-    }
-
-    #[test]
-    fn every_bad_cell_of_a_row_is_named() {
-        let bad = builder().push_row(&["old", "tent", ""]).unwrap_err();
-        let named: Vec<_> = bad.iter().map(|cell| (cell.column.as_str(), cell.position)).collect();
-        assert_eq!(named, [("Age", 0), ("Home", 1), ("Status", 2)]);
-        // The rule is told, the value is not.
-        let text = format!("{bad:?} {}", bad[1].rule);
-        assert!(text.contains("own, rent") && !text.contains("tent"));
-    }
-
-    #[test]
-    fn the_offset_stands_between_features_and_target() {
-        let age = numeric("Age", NumericMissing::Mean, Scaling::Joint);
-        let target = Target::Count(CountTarget { column: "visits".into(), range: (0.0, 9.0) });
-        let offset = Offset { column: "exposure".into(), range: (-5.0, 5.0) };
-        let schema = Schema::with_offset(vec![age], target, Some(offset)).unwrap();
-        let mut builder = Table::builder(schema.clone());
-        builder.push_row(&["31", "-0.5", "2"]).unwrap();
-        let bad = builder.push_row(&["31", "", "2.5"]).unwrap_err();
-        let rules: Vec<_> = bad.into_iter().map(|cell| (cell.position, cell.rule)).collect();
-        assert_eq!(rules, [(1, CellError::MissingOffset), (2, CellError::NotACount)]);
-
-        // Rows that are to be predicted have an offset and no target.
-        let mut builder = Table::builder_without_target(schema);
-        builder.push_row(&["31", "-0.5"]).unwrap();
-        let bad = builder.push_row(&["31", "6"]).unwrap_err();
-        assert_eq!((bad[0].column.as_str(), bad[0].position), ("exposure", 1));
-    }
-
-    #[test]
-    fn formatting_a_table_shows_no_value() {
-        let mut builder = builder();
-        builder.push_row(&["7777", "rent", "bad"]).unwrap();
-        let table = builder.finish();
-        let text = format!("{table:?} {:#?} {:?}", table, table.columns());
-        assert!(!text.contains('7') && !text.contains("rent"), "{text}");
-    }
-}
+mod tests;

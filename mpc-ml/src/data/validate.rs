@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::schema::{
     Categorical, CategoricalMissing, Feature, FeatureKind, MISSING_LEVEL, Numeric, NumericMissing,
-    Offset, Scaling, Schema,
+    Offset, RowColumns, Scaling, Schema,
 };
 use super::target::Target;
 
@@ -27,9 +27,9 @@ pub enum SchemaError {
         /// The name.
         name: String,
     },
-    /// Two of the features, the target and the offset are the same column.
+    /// Two of the features, the target, the offset, the weights and the groups are the same column.
     #[error(
-        "the column {column:?} is named twice; each column is a feature, the target or the offset once"
+        "the column {column:?} is named twice; each column is a feature, the target, the offset, the weights or the groups once"
     )]
     DuplicateColumn {
         /// The column.
@@ -104,6 +104,12 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
+    /// A weight cannot be negative.
+    #[error("the range of the case weights in the column {column:?} must not begin below 0")]
+    NegativeWeights {
+        /// The column.
+        column: String,
+    },
     /// A constant is not finite, or a standard deviation is not positive.
     #[error("{constant} of the feature {feature:?} must be a finite number{}", if *.positive { " above 0" } else { "" })]
     BadConstant {
@@ -156,7 +162,8 @@ impl SchemaError {
             Self::BadName { name } => Some(name),
             Self::DuplicateColumn { column }
             | Self::BadRange { column }
-            | Self::NegativeCounts { column } => Some(column),
+            | Self::NegativeCounts { column }
+            | Self::NegativeWeights { column } => Some(column),
             Self::DuplicateEncodedColumn { second: feature, .. }
             | Self::ReservedColumn { feature, .. }
             | Self::LevelCount { feature, .. }
@@ -190,7 +197,20 @@ impl Schema {
         target: Target,
         offset: Option<Offset>,
     ) -> Result<Self, SchemaError> {
-        let schema = Self { features, target, offset };
+        Self::with_columns(features, target, RowColumns { offset, ..RowColumns::default() })
+    }
+
+    /// The same with all that a row may have beside.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when one of these columns is also another one of the schema, or
+    /// weights may be negative.
+    pub fn with_columns(
+        features: Vec<Feature>,
+        target: Target,
+        extra: RowColumns,
+    ) -> Result<Self, SchemaError> {
+        let schema = Self { features, target, extra };
         self::schema(&schema)?;
         Ok(schema)
     }
@@ -199,12 +219,18 @@ impl Schema {
 fn schema(schema: &Schema) -> Result<(), SchemaError> {
     target(schema.target())?;
     let mut columns = HashSet::from([schema.target().column()]);
-    if let Some(offset) = schema.offset() {
-        name(&offset.column)?;
-        range(&offset.column, Some(offset.range))?;
-        if !columns.insert(&offset.column) {
-            return Err(SchemaError::DuplicateColumn { column: offset.column.clone() });
+    let offset = schema.offset().map(|offset| (offset.column.as_str(), Some(offset.range)));
+    let weights = schema.weights().map(|weights| (weights.column.as_str(), Some(weights.range)));
+    let groups = schema.groups().map(|groups| (groups, None));
+    for (column, ends) in offset.into_iter().chain(weights).chain(groups) {
+        name(column)?;
+        range(column, ends)?;
+        if !columns.insert(column) {
+            return Err(SchemaError::DuplicateColumn { column: column.to_owned() });
         }
+    }
+    if let Some(weights) = schema.weights().filter(|weights| weights.range.0 < 0.0) {
+        return Err(SchemaError::NegativeWeights { column: weights.column.clone() });
     }
     for each in schema.features() {
         feature(each)?;

@@ -79,6 +79,8 @@ impl Facts {
                 Target::Count(target) => Some(target.range),
             },
             offset: schema.offset().map(|offset| offset.range),
+            weights: schema.weights().map(|weights| weights.range.1),
+            groups: schema.groups().is_some(),
             recipients,
             ..Self::horizontal(rows, mean_squares(schema, clip), origin)
         }

@@ -82,9 +82,9 @@ pub enum DataError {
         /// The column.
         column: String,
     },
-    /// The id column is a feature, the offset or the target.
+    /// The id column is a feature, the offset, the weights or the target.
     #[error(
-        "the id column {column:?} is also a feature, the offset or the target of the study; choose another id column"
+        "the id column {column:?} is also a feature, the offset, the weights or the target of the study; choose another id column"
     )]
     IdIsUsed {
         /// The column.

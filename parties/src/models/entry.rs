@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Dataset, Schema};
-use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary};
+use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary, weighs_rows};
 use mpc_ml::{Agreed, Error, Model, Plan};
 use serde::Deserialize;
 use serde::de::value::Error as Found;
@@ -114,6 +114,7 @@ impl<M: Model> Chosen for Choice<M> {
     }
 
     fn suits(&self, schema: &Schema, recipients: Recipients) -> Result<(), Error> {
+        weighs_rows::<M>(schema)?;
         M::suits(&self.settings, schema, recipients)
     }
 

@@ -53,7 +53,7 @@ impl Record {
 pub struct BoundRows<'a>(&'a Table);
 
 impl<'a> BoundRows<'a> {
-    /// All cells of `table` that go into a study: features, target and offset.
+    /// All cells of `table` that go into a study: features, target, offset, weights and groups.
     #[must_use]
     pub fn new(table: &'a Table) -> Self {
         Self(table)
@@ -104,6 +104,12 @@ impl<'a> BoundRows<'a> {
         }
         if let (Some(offset), Some(cells)) = (table.schema().offset(), table.offset()) {
             column(&offset.column, &mut cells.iter().map(|cell| cell.to_bits()));
+        }
+        if let (Some(weights), Some(cells)) = (table.schema().weights(), table.weights()) {
+            column(&weights.column, &mut cells.iter().map(|cell| cell.to_bits()));
+        }
+        if let (Some(groups), Some(cells)) = (table.schema().groups(), table.groups()) {
+            column(groups, &mut cells.iter().copied());
         }
         if let Some(cells) = table.target() {
             column(table.schema().target().column(), &mut cells.iter().map(|cell| cell.to_bits()));

@@ -1,7 +1,7 @@
 //! `[[features]]`: the input columns.
 
 use mpc_ml::data::{
-    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, Offset,
+    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, RowColumns,
     Scaling, Schema, SchemaError, Target,
 };
 
@@ -12,28 +12,34 @@ use super::raw::{RawFeature, RawMissing, RawScale};
 pub(super) fn check(
     raw: Vec<RawFeature>,
     target: Target,
-    offset: Option<Offset>,
+    extra: RowColumns,
 ) -> Result<Schema, StudyError> {
-    let added = offset.as_ref().map(|offset| offset.column.clone());
+    let others = [
+        ("model.offset", extra.offset.as_ref().map(|offset| offset.column.clone())),
+        ("model.weights", extra.weights.as_ref().map(|weights| weights.column.clone())),
+        ("model.groups", extra.groups.clone()),
+    ];
     let features = raw
         .into_iter()
         .enumerate()
         .map(|(index, raw)| feature(&Field::from("features").item(index), raw))
         .collect::<Result<Vec<Feature>, StudyError>>()?;
     let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
-    Schema::with_offset(features, target, offset)
-        .map_err(|source| located(&names, added.as_deref(), source))
+    Schema::with_columns(features, target, extra).map_err(|source| located(&names, &others, source))
 }
 
 /// Puts the feature's field to an error of the schema; of two features of one name, the second.
-fn located(names: &[String], offset: Option<&str>, source: SchemaError) -> StudyError {
+fn located(names: &[String], others: &[(&str, Option<String>)], source: SchemaError) -> StudyError {
     let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
-    let field = match (&source, at) {
-        (_, Some(index)) => Field::from("features").item(index).key("name"),
-        (_, None) if source.column().is_some() && source.column() == offset => {
-            Field::from("model.offset")
+    let field = match at {
+        Some(index) => Field::from("features").item(index).key("name"),
+        None => {
+            let named =
+                |column: &Option<String>| column.is_some() && column.as_deref() == source.column();
+            // Of two columns of one name, the second.
+            let other = others.iter().rfind(|(_, column)| named(column));
+            Field::from(other.map_or("model.target", |(field, _)| *field))
         }
-        (_, None) => Field::from("model.target"),
     };
     StudyError::Schema { line: None, field, source }
 }

@@ -125,10 +125,9 @@ impl Study {
         let title = title(raw.title)?;
         let parties = parties(&raw.parties)?;
         raw.partition.supported().map_err(|error| lines.refusal(error))?;
-        let word = raw.model.kind;
-        let (kind, target, offset) =
-            model::check(word.get_ref(), raw.model.target, raw.model.offset)?;
-        let schema = features::check(raw.features, target, offset)?;
+        let word = raw.model.kind.clone();
+        let (kind, target, extra) = model::check(raw.model)?;
+        let schema = features::check(raw.features, target, extra)?;
         let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
         let security = security::check(&raw.security)?;
         let recipients = output::check(raw.output, &parties)?;

@@ -1,18 +1,17 @@
 //! `[model]`: what is fitted, as far as it is the same for all models.
 
 use mpc_ml::artifact::ModelKind;
-use mpc_ml::data::{BinaryTarget, CountTarget, NumericTarget, Offset, Target};
+use mpc_ml::data::{
+    BinaryTarget, CaseWeights, CountTarget, NumericTarget, Offset, RowColumns, Target,
+};
 
 use super::StudyError;
-use super::raw::{RawOffset, RawTarget};
+use super::raw::{RawModel, RawOffset, RawTarget, RawWeights};
 
 /// The kind of model, and the columns that it needs beside the features.
-pub(super) fn check(
-    kind: &str,
-    target: RawTarget,
-    offset: Option<RawOffset>,
-) -> Result<(ModelKind, Target, Option<Offset>), StudyError> {
-    let kind = match kind {
+pub(super) fn check(raw: RawModel) -> Result<(ModelKind, Target, RowColumns), StudyError> {
+    let RawModel { kind, target, offset, weights, groups } = raw;
+    let kind = match kind.get_ref().as_str() {
         "linear" => ModelKind::Linear,
         "logistic" => ModelKind::Logistic,
         "poisson" => ModelKind::Poisson,
@@ -22,7 +21,8 @@ pub(super) fn check(
         }
     };
     let offset = offset.map(self::offset).transpose()?;
-    Ok((kind, self::target(target, kind)?, offset))
+    let weights = weights.map(self::weights).transpose()?;
+    Ok((kind, self::target(target, kind)?, RowColumns { offset, weights, groups }))
 }
 
 fn target(raw: RawTarget, kind: ModelKind) -> Result<Target, StudyError> {
@@ -75,6 +75,19 @@ fn offset(raw: RawOffset) -> Result<Offset, StudyError> {
                  offset = {{ column = {column:?}, range = [low, high] }}"
             );
             Err(StudyError::rule("model.offset", rule))
+        }
+    }
+}
+
+fn weights(raw: RawWeights) -> Result<CaseWeights, StudyError> {
+    match raw {
+        RawWeights::Ranged(raw) => Ok(CaseWeights { column: raw.column, range: raw.range }),
+        RawWeights::Column(column) => {
+            let rule = format!(
+                "need a range, since the sums over all rows must stay where they are computed: write \
+                 weights = {{ column = {column:?}, range = [0, high] }}"
+            );
+            Err(StudyError::rule("model.weights", rule))
         }
     }
 }

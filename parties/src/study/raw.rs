@@ -30,6 +30,8 @@ pub(super) struct RawModel {
     pub kind: Spanned<String>,
     pub target: RawTarget,
     pub offset: Option<RawOffset>,
+    pub weights: Option<RawWeights>,
+    pub groups: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +46,13 @@ pub(super) struct RawTarget {
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected { column = .., range = [.., ..] } for `offset`")]
 pub(super) enum RawOffset {
+    Column(String),
+    Ranged(RawRanged),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected { column = .., range = [.., ..] } for `weights`")]
+pub(super) enum RawWeights {
     Column(String),
     Ranged(RawRanged),
 }

@@ -14,8 +14,11 @@ use super::{Lines, StudyError};
 use crate::models::{Chosen, MODELS, find};
 
 /// The tables that hold settings of the model, with what is the study's own in them.
-const TABLES: [(&str, &[&str]); 3] =
-    [("model", &["kind", "target", "offset"]), ("training", &["solver"]), ("output", &["model"])];
+const TABLES: [(&str, &[&str]); 3] = [
+    ("model", &["kind", "target", "offset", "weights", "groups"]),
+    ("training", &["solver"]),
+    ("output", &["model"]),
+];
 /// Where a setting belongs that is not there.
 const MISSING: &str = "training";
 
@@ -150,7 +153,7 @@ impl Lines {
             "partition" | "parties" | "features" => return Some(Field::from(field)),
             "recipients" => return Some(Field::from("output.model")),
             "rows" | "mean_squares" => return None,
-            "kind" | "target" | "offset" => "model",
+            "kind" | "target" | "offset" | "weights" | "groups" => "model",
             _ => self.tables.get(first).copied().unwrap_or(MISSING),
         };
         let field = Field::from(table).key(first);

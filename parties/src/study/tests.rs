@@ -144,6 +144,7 @@ const CLASSES: &str =
 const NUMBERS: &str = "kind = \"linear\"\ntarget = { column = \"y\", range = [-10, 100] }";
 const COUNTS: &str = "kind = \"poisson\"\ntarget = { column = \"y\", range = [0, 100] }\n\
                       offset = { column = \"exposure\", range = [-5, 5] }";
+const WEIGHTS: &str = "weights = { column = \"w\", range = [0, 9] }";
 const EXACT: &str = "solver = \"exact\"\ncondition = 1000";
 const OPTIMUM: &str = "solver = \"optimum\"\ntolerance = 0.001";
 const RATE: &str = "solver = \"optimum\"";
@@ -165,6 +166,20 @@ fn each_model_has_its_solver() {
     assert_eq!(poisson.schema().offset().unwrap().column, "exposure");
     // The offset is no feature.
     assert_eq!(poisson.schema().columns().len(), 24);
+}
+
+#[test]
+fn weights_and_groups_are_facts_of_the_plan() {
+    let model = format!("{CLASSES}\n{WEIGHTS}\ngroups = \"ward\"");
+    let study = with(&model, OPTIMUM, "inference = true\nrobust = \"cluster\"").unwrap();
+    assert_eq!(study.schema().weights().unwrap().column, "w");
+    assert_eq!(study.schema().groups(), Some("ward"));
+    let facts = study.facts(&[1000, 1000, 1000]);
+    assert_eq!((facts.weights, facts.groups), (Some(9.0), true));
+    assert!(study.plan(&[1000, 1000, 1000]).is_ok());
+    let study = with(CLASSES, OPTIMUM, "inference = true\nrobust = \"cluster\"").unwrap();
+    let error = study.plan(&[1000, 1000, 1000]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("needs the groups of the rows"), "{error}");
 }
 
 #[test]
@@ -201,6 +216,22 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
         (&COUNTS.replace("exposure", "y"), RATE, "", "named twice"),
         (&COUNTS.replace("[-5, 5]", "[5, -5]"), RATE, "", "the range of the column \"exposure\""),
         (no_range, EXACT, "", "model.target.range is missing"),
+        (
+            &plus(NUMBERS, WEIGHTS),
+            EXACT,
+            "",
+            "model.weights have no place in a model by the solver",
+        ),
+        (
+            &plus(CLASSES, "groups = \"g\""),
+            OPTIMUM,
+            "",
+            "model.groups are for robust = \"cluster\"",
+        ),
+        (&plus(CLASSES, "groups = 3"), OPTIMUM, "", "invalid type"),
+        (&plus(CLASSES, "weights = \"w\""), OPTIMUM, "", "model.weights need a range"),
+        (&plus(CLASSES, &WEIGHTS.replace("\"w\"", "\"y\"")), OPTIMUM, "", "named twice"),
+        (&plus(CLASSES, &WEIGHTS.replace("[0,", "[-1,")), OPTIMUM, "", "must not begin below 0"),
         (negative, RATE, "", "must not begin below 0"),
         (&NUMBERS.replace("[-10, 100]", "[1, 1]"), EXACT, "", "two finite numbers"),
         (
@@ -245,6 +276,11 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
     }
     let error = message("release_bits = 16", "inference = true\nrelease_bits = 16");
     assert!(error.contains("output.inference belongs to the solver"), "{error}");
+    for (line, reason) in [(WEIGHTS, "model.weights have"), ("groups = \"g\"", "model.groups have")]
+    {
+        let error = message("clip = 32.0", &format!("clip = 32.0\n{line}"));
+        assert!(error.starts_with("line ") && error.contains(reason), "{error}");
+    }
 }
 
 /// Settings that a study of before needed are told from those that never were.

@@ -58,9 +58,16 @@ impl Model for Glm {
     const RETIRED: &'static [&'static str] =
         &["condition", "prevalence", "sigmoid", "rate", "largest_eigenvalue"];
 
+    const WEIGHS_ROWS: bool = true;
+
     fn suits(settings: &GlmSettings, schema: &Schema, _: Recipients) -> Result<(), Error> {
         has_features(schema)?;
         passes_indicators(schema, settings.clip())?;
+        if schema.groups().is_some() && settings.robust != Robust::Cluster {
+            let rule =
+                "are for robust = \"cluster\" alone, and would change nothing here: remove them";
+            return Err(Error::field("groups", rule));
+        }
         if settings.family == Family::Logistic && schema.offset().is_some() {
             let rule = "belongs to a Poisson model, where it is the logarithm of the exposure: \
                         remove it";
