@@ -14,7 +14,7 @@ use crate::error::Error;
 /// Fractional bits of the coefficients where they meet the data.
 pub(super) const W_FRACTION: u32 = 24;
 /// Fractional bits of the inverse, beside the scale of the curvature, in steps.
-const STEP_FRACTION: u32 = 12;
+const STEP_FRACTION: u32 = InversePlan::COARSE_FRACTION;
 /// The same for a step that is lifted, where more do not fit.
 const LEAST_STEP_FRACTION: u32 = 8;
 /// Steps of so many standard errors are to be lifted, if that can be.
@@ -175,14 +175,10 @@ impl Scales {
         // Where nothing is checked in the clear, no length may wrap: it is below the deviance.
         let room = if plan.finish == Finish::Hidden { HIDDEN_ROOM } else { 0 };
         let ring = (steps + REFINING_BITS + X_FRACTION + plan.link.period() + room).max(65);
-        let known = self
-            .inverse
-            .as_ref()
-            .map_or(128, |inverse| 128 - inverse.inverse_fraction().saturating_sub(STEP_FRACTION));
-        if ring > known {
+        if ring > 128 {
             return Err(Error::Settings(format!(
-                "steps of this fit would need a ring of {ring} bits where {known} are possible: leave \
-                 out rows or columns"
+                "steps of this fit would need a ring of {ring} bits; at most 128 are possible: leave out \
+                 rows or columns"
             )));
         }
         self.ring = ring;
@@ -247,7 +243,8 @@ impl Scales {
     fn finish(&mut self, plan: &GlmPlan, trace: f64, squares: f64) -> Result<(), Error> {
         self.noise = self.phasing.noise * libm::sqrt(squares / trace.max(1.0));
         let walk = 2.0 * libm::sqrt(plan.order() as f64) * self.noise;
-        let asked = plan.settings.tolerance.max(HIDDEN);
+        let few = plan.total_rows() <= FEW_ROWS;
+        let asked = plan.settings.tolerance.max(if few { 0.0 } else { HIDDEN });
         self.tolerance = match plan.finish {
             Finish::Hidden => asked.max(walk),
             _ => NEAR.max(walk),
