@@ -102,7 +102,7 @@ impl Costs<'_> {
         let settings = &plan.settings;
         let mut cost = self.to_all(0, 0);
         if settings.inference {
-            cost = cost + self.to_all(4, 16 * (2 * order * order + order + 4));
+            cost = cost + self.to_all(3, 16 * (order * order + order + 4));
         }
         if settings.robust != super::Robust::None {
             cost = cost + self.to_all(4, 16 * (4 * order * order + order + 2));

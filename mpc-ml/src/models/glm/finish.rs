@@ -9,7 +9,7 @@ use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::Start;
 use zeroize::Zeroizing;
 
-use super::fit::{GlmShares, Inversion, Orders, determined, no_inverse};
+use super::fit::{GlmShares, Inversion, Orders, Slack, determined, no_inverse};
 use super::inference::{self, Found, Inference};
 use super::labels;
 use super::own::Own;
@@ -52,7 +52,7 @@ pub(super) struct Information {
     pub(super) x: Fixed,
     pub(super) exponent: u32,
     /// What was added to the diagonal of the curvature to outweigh its rounding.
-    pub(super) slack: f64,
+    pub(super) slack: Slack,
     /// Whether it is the inverse of the whole curvature: no row was cut to what it weighed before.
     whole: bool,
     pub(super) factor: Factor,
@@ -99,7 +99,7 @@ pub(super) async fn release(
 struct Inverted {
     x: Fixed,
     exponent: u32,
-    slack: f64,
+    slack: Slack,
     whole: bool,
 }
 

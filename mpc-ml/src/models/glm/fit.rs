@@ -547,6 +547,13 @@ pub(super) struct Inversion<'a> {
     pub(super) start: Start<'a>,
 }
 
+/// What is added to the diagonal of a curvature, over its power of two: `units` 2^-`fraction`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slack {
+    pub(super) units: i128,
+    pub(super) fraction: u32,
+}
+
 /// An inverse.
 pub(super) struct Inverted {
     pub(super) x: Fixed,
@@ -558,8 +565,8 @@ pub(super) struct Inverted {
 
 impl Inversion<'_> {
     /// What is added to the diagonal of the curvature to outweigh its rounding.
-    pub(super) fn slack(&self) -> f64 {
-        libm::ldexp(self.slack as f64, self.exponent as i32 - self.plan.fraction() as i32)
+    pub(super) fn slack(&self) -> Slack {
+        Slack { units: self.slack, fraction: self.plan.fraction() }
     }
 
     /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that

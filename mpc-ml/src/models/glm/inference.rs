@@ -20,8 +20,6 @@ use crate::model::Run;
 const VARIANCE_BITS: u32 = 20;
 /// Bits of a revealed sum of one a row.
 const SUM_BITS: i32 = 34;
-/// Fractional bits of what corrects an inverse, beside the scale of the curvature, and of its factor.
-const CORRECTION_FRACTION: u32 = 14;
 /// Fractional bits of a scatter, in units of the curvature, with which robust variances are told.
 const LEAST_SCATTER_BITS: u32 = 16;
 /// A row is all but certain when its mean is within this of 0, or of 1.
@@ -80,7 +78,7 @@ pub(super) struct Found<'a> {
     pub(super) information: &'a Information,
 }
 
-/// Reveals what the study asks for. Four rounds, one for the covariance, five for robust variances.
+/// Reveals what the study asks for. Three rounds, one for the covariance, five for robust variances.
 pub(super) async fn reveal(
     found: &Found<'_>,
     inverse: &InversePlan,
@@ -119,7 +117,7 @@ pub(super) async fn reveal(
 }
 
 /// The inverse of the curvature without what was added to its diagonal: with X = (H + s)^-1 it is
-/// X + s X (X + s X X), but for the cube of s X. Two rounds.
+/// X + s X X, but for the square of s X. One round.
 async fn corrected(
     information: &Information,
     order: usize,
@@ -127,20 +125,18 @@ async fn corrected(
 ) -> Result<Fixed, Error> {
     let Information { x, exponent, slack, factor, left, .. } = information;
     let mut requests = Vec::new();
-    Orders::right(*left, order, false, &mut requests);
     Orders::right(*left, order, true, &mut requests);
     run.source.demand(requests)?;
-    let mut better = x.clone();
-    for _ in 0..2 {
-        let right = run.source.take().await?.right128()?;
-        let short = better.truncate(exponent + CORRECTION_FRACTION, run.session)?;
-        let product = factor.times(&short, right, run.session).await?;
-        let product = product.truncate(exponent + CORRECTION_FRACTION, run.session)?;
-        let part = product.times_real(*slack, CORRECTION_FRACTION)?;
-        let fraction = part.fraction().max(x.fraction());
-        better = x.clone().raise(fraction)?.plus(&part.raise(fraction)?)?;
-    }
-    Ok(better)
+    let right = run.source.take().await?.right128()?;
+    // In units of 2^-exponent, and s as the integer that it is: no part of the sum comes near the ring,
+    // because s is small beside the least information that is told.
+    let units = Fixed::new(x.parts().0.clone(), x.ring(), x.fraction() - exponent)?;
+    let short = units.truncate(InversePlan::COARSE_FRACTION, run.session)?;
+    let product = factor.times(&short, right, run.session).await?;
+    let (share, ring, fraction) = product.times(slack.units).into_parts();
+    let part = Fixed::new(share, ring, fraction + slack.fraction)?;
+    let fraction = part.fraction();
+    Ok(x.clone().raise(fraction)?.plus(&part)?)
 }
 
 fn missing(label: &str) -> Error {
