@@ -17,7 +17,7 @@ mod clinics;
 mod support;
 
 use clinics::{model, nodes};
-use support::{DEALER, Nodes, Running, party};
+use support::{DEALER, Nodes, Running, hang_up, party};
 
 #[test]
 fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
@@ -167,7 +167,7 @@ fn a_killed_node_is_named_by_the_others() {
 #[test]
 fn a_stopped_node_tells_the_others() {
     let nodes = nodes(2, 20_000);
-    for (run, signal) in [(1, "-TERM"), (2, "-HUP")] {
+    for (run, signal) in [(1, "-TERM"), (2, hang_up())] {
         let mut running = in_training(&nodes);
         let stopped = running.remove(0);
         stopped.signal(signal);
@@ -222,7 +222,7 @@ fn a_node_that_was_started_to_ignore_sighup_goes_on() {
 /// While the nodes meet, too: those that have joined need not wait for anybody then.
 #[test]
 fn a_node_that_is_stopped_while_others_join_is_named_by_them() {
-    for signal in ["-INT", "-HUP"] {
+    for signal in ["-INT", hang_up()] {
         let nodes = nodes(3, 4);
         let log = nodes.dir("clinic-1").join("log");
         let mut command = nodes.command("clinic-1");

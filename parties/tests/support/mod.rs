@@ -230,3 +230,12 @@ impl Ended {
         }
     }
 }
+
+/// SIGHUP, or SIGTERM in its place where whoever started the tests has it ignored, as `nohup` does: a
+/// node inherits that, and goes on.
+pub fn hang_up() -> &'static str {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    if ignored.unwrap_or_default() & 1 == 1 { "-TERM" } else { "-HUP" }
+}
