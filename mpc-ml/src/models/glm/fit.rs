@@ -35,7 +35,7 @@ const WRAPPED: i128 = 1 << 10;
 /// With more noise than this in standard errors, a pass on shares gains nothing.
 const DROWNED: f64 = 1.0;
 /// Passes after the one that would be the last, with hundreds of columns.
-const PASSES_MORE: u32 = 3;
+const PASSES_MORE: u32 = 6;
 /// A step that is longer, in standard errors, is not lifted.
 const LONGEST: f64 = 4096.0;
 

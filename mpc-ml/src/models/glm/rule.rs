@@ -104,7 +104,8 @@ impl Rule {
         let mut next = self.choose(q, c);
         self.ending |= next == Next::Stop;
         if self.ending {
-            next = if self.more > 0 { Next::Plain } else { Next::Stop };
+            let more = self.more > 0 && self.made + 1 < self.passes;
+            next = if more { Next::Plain } else { Next::Stop };
             self.more = self.more.saturating_sub(1);
         }
         self.made += 1;
@@ -184,6 +185,17 @@ mod tests {
     }
 
     /// flights_large: 2.3, then 0.12 of which the next would be a twentieth.
+    /// Some more passes, and never more than all.
+    #[test]
+    fn passes_after_the_last_are_passes() {
+        let ends = |passes| {
+            let mut rule = Rule::new(0.2, passes).with_more(3);
+            while rule.judge(1, 0) != Next::Stop {}
+            rule.made()
+        };
+        assert_eq!((ends(20), ends(2), ends(1)), (4, 2, 1));
+    }
+
     #[test]
     fn the_next_length_is_foreseen() {
         let mut rule = Rule::new(0.1, 20);
