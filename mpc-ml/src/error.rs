@@ -49,6 +49,11 @@ impl Error {
         Self::Field { field: field.into(), rule: rule.into() }
     }
 
+    /// This party is not told an output that is for everybody.
+    pub(crate) fn untold(label: &str) -> Self {
+        Self::Settings(format!("the output `{label}` is for everybody"))
+    }
+
     /// Whether all parties come to the same error at the same place, because it follows from what
     /// was revealed to all of them.
     #[must_use]

@@ -163,7 +163,7 @@ pub async fn joint(
 async fn reveal(label: &str, share: Vec<Z128>, session: &mut Session) -> Result<Vec<i128>, Error> {
     let share = Shared::column(share);
     let revealed = session.reveal(label, &share, 128, 0).await?;
-    revealed.ok_or_else(|| Error::Settings(format!("the output `{label}` is for everybody")))
+    revealed.ok_or_else(|| Error::untold(label))
 }
 
 #[cfg(test)]

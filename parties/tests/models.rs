@@ -7,15 +7,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use mpc_ml::artifact::{FitStatistics, Model};
-use parties::exit::Failure;
 use parties::name::PartyName;
-use parties::node::{Event, Events, Participant, StopSignal};
-use parties::settings::Overrides;
+use parties::node::Event;
 use serde_json::Value;
-use support::{DEALER, Ended, Nodes, Running, party};
+use support::{DEALER, Ended, Nodes, Running, in_process, party};
 
 fn data(set: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data").join(set).join(file)
@@ -321,30 +318,8 @@ fn nodes_say_what_happens_and_print_nothing_themselves() {
     let rows: Vec<String> = (1..=3).map(|i| file(i).unwrap()).collect();
     let names = ["laboratory-a", "laboratory-b", "laboratory-c"];
     let nodes = Nodes::new(&names, study, &rows);
-    let heard: Vec<Arc<Mutex<Vec<Event>>>> = names.iter().map(|_| Arc::default()).collect();
-    let runs = names.iter().zip(&heard).map(|(name, heard)| {
-        let path = |file: &str| nodes.dir(name).join(file);
-        let overrides = Overrides { data: Some(path("rows.csv")), ..Overrides::default() };
-        let (study, config) = (path("study.toml"), path("party.toml"));
-        let party = Participant::prepare(&study, &config, &overrides, None, false).unwrap();
-        let heard = Arc::clone(heard);
-        let events: Events = Arc::new(move |event| heard.lock().unwrap().push(event));
-        async move {
-            let mut stop = StopSignal::install()?;
-            let (finished, closing) = party.run(&events, &mut stop).await?;
-            closing.wait(&mut stop).await?;
-            Ok::<_, Failure>(finished)
-        }
-    });
-    let mut runs: Vec<_> = runs.map(Box::pin).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let [c, b, a] = [runs.pop(), runs.pop(), runs.pop()].map(Option::unwrap);
-    let (a, b, c) = runtime.block_on(async { tokio::join!(a, b, c) });
-    for ended in [a, b, c] {
-        assert!(ended.unwrap_or_else(|failure| panic!("{failure}")).model.is_some());
-    }
-    for heard in heard {
-        let heard = heard.lock().unwrap();
+    for (finished, heard) in in_process(&nodes) {
+        assert!(finished.model.is_some());
         let phases = heard.iter().filter_map(|event| match event {
             Event::Phase(name) => Some(*name),
             _ => None,

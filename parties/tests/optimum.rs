@@ -8,46 +8,16 @@ mod support;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use mpc_ml::artifact::{ErrorKind, FitStatistics, Model};
 use mpc_ml::data::encode;
 use mpc_ml::plaintext::glm::{Data, Family, Robust, fit};
 use parties::data_file::{ReadOptions, read};
-use parties::exit::Failure;
 use parties::name::PartyName;
-use parties::node::{Event, Events, Finished, Participant, StopSignal};
-use parties::settings::Overrides;
+use parties::node::Event;
 use parties::study::Study;
 use serde_json::Value;
-use support::{Nodes, Running, party};
-
-/// The nodes of a study in this process: how each ended, and what each told.
-fn in_process(nodes: &Nodes) -> Vec<(Finished, Vec<Event>)> {
-    let heard: Vec<Arc<Mutex<Vec<Event>>>> =
-        nodes.parties().iter().map(|_| Arc::default()).collect();
-    let runs = nodes.parties().iter().zip(&heard).map(|(name, heard)| {
-        let path = |file: &str| nodes.dir(name).join(file);
-        let overrides = Overrides { data: Some(path("rows.csv")), ..Overrides::default() };
-        let (study, config) = (path("study.toml"), path("party.toml"));
-        let party = Participant::prepare(&study, &config, &overrides, None, false).unwrap();
-        let heard = Arc::clone(heard);
-        let events: Events = Arc::new(move |event| heard.lock().unwrap().push(event));
-        async move {
-            let mut stop = StopSignal::install()?;
-            let (finished, closing) = party.run(&events, &mut stop).await?;
-            closing.wait(&mut stop).await?;
-            Ok::<_, Failure>(finished)
-        }
-    });
-    let mut runs: Vec<_> = runs.map(Box::pin).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let [c, b, a] = [runs.pop(), runs.pop(), runs.pop()].map(Option::unwrap);
-    let (a, b, c) = runtime.block_on(async { tokio::join!(a, b, c) });
-    let ended = [a, b, c].map(|ended| ended.unwrap_or_else(|failure| panic!("{failure}")));
-    let heard = heard.iter().map(|heard| heard.lock().unwrap().clone());
-    ended.into_iter().zip(heard).collect()
-}
+use support::{Nodes, Running, in_process, party};
 
 fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/hospital_pancreatitis").join(file)

@@ -12,5 +12,3 @@ pub use prg::Prg;
 pub use seed::Seed;
 pub use site::{MaskDomain, MaskSite};
 pub(crate) use switch::MaskSwitch;
-#[cfg(feature = "insecure-test-masks")]
-pub use switch::insecure_switch_off;

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::draw::{normal, poisson, uniform};
-use crate::plaintext::glm::Family;
+use crate::plaintext::glm::{self, Data, Family, Fit, NoFit};
 use crate::plaintext::sigmoid;
 use crate::rows::Rows;
 
@@ -79,6 +79,24 @@ impl Study {
         let x = self.parties.iter().flat_map(|rows| rows.x().iter().copied()).collect();
         let y = self.parties.iter().flat_map(|rows| rows.y().iter().copied()).collect();
         (x, y)
+    }
+
+    /// The float64 fit of all parties' rows.
+    ///
+    /// # Errors
+    /// When they have none.
+    pub fn reference(&self) -> Result<Fit, NoFit> {
+        let (x, target) = self.pooled();
+        glm::fit(&Data {
+            family: self.family,
+            x: &x,
+            columns: self.columns.len(),
+            intercept: true,
+            target: &target,
+            offsets: &[],
+            weights: &[],
+            l2: 0.0,
+        })
     }
 
     /// The number of rows of all parties.

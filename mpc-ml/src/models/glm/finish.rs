@@ -171,7 +171,7 @@ impl Finishing<'_, '_> {
     async fn reveal(&mut self, at: u32, w: &Fixed, bits: u32) -> Result<Vec<f64>, Error> {
         let label = labels::model(at);
         let model = self.run.session.reveal_fixed(&label, w, bits).await?;
-        model.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))
+        model.ok_or_else(|| Error::untold(&label))
     }
 
     /// The own sums are shares of the joint gradient; party 0 has the pull of the penalty.
@@ -360,8 +360,7 @@ impl Finishing<'_, '_> {
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
-        let square =
-            square.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let square = square.ok_or_else(|| Error::untold(&label))?;
         // A square is not negative but for rounding; one that has wrapped is.
         let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
         // A model in the clear counts as a step; with one that is not at the optimum there is a next.

@@ -456,8 +456,7 @@ impl Fitting<'_, '_> {
         let label = labels::step(self.rule.made());
         let unit = self.rule.unit();
         let revealed = session.reveal_integers(&label, &products, (-unit) as u32).await?;
-        let revealed =
-            revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let revealed = revealed.ok_or_else(|| Error::untold(&label))?;
         let square = revealed.first().copied().unwrap_or_default();
         // What rounding leaves of nothing is a few units; more below zero has wrapped.
         if square < -WRAPPED {
@@ -600,8 +599,7 @@ impl Inversion<'_> {
         let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
         let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
         let residual = residual.and_then(|values| values.first().copied());
-        let residual =
-            residual.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+        let residual = residual.ok_or_else(|| Error::untold(label))?;
         let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
         let coarse = InversePlan::COARSE_FRACTION + self.exponent;
         let coarse = Fixed::new(result.coarse, 128, coarse)?;
@@ -617,17 +615,21 @@ pub(super) async fn determined(
     x: &Fixed,
     run: &mut Run<'_>,
 ) -> Result<Error, Error> {
-    let order = plan.order();
-    let diagonal: Vec<usize> = (0..order).map(|j| j * (order + 1)).collect();
     // In units of 1/64 of the largest that can be.
     let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
     let fraction =
         x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
-    let sizes = x.select(&diagonal)?;
-    let sizes = run.session.reveal_integers(labels::DETERMINED, &sizes, fraction).await?;
+    let sizes = run.session.reveal_integers(labels::DETERMINED, &diagonal(x)?, fraction).await?;
     let sizes = sizes.unwrap_or_default();
     let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns =
-        (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
+    let columns = (0..plan.order())
+        .filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most))
+        .collect();
     Ok(Error::Determined { columns })
+}
+
+/// The diagonal of a square matrix.
+pub(super) fn diagonal(x: &Fixed) -> Result<Fixed, Error> {
+    let places: Vec<usize> = (0..x.rows()).map(|j| j * (x.columns() + 1)).collect();
+    Ok(x.select(&places)?)
 }

@@ -7,7 +7,7 @@ use mpc_core::protocols::solve::InversePlan;
 use mpc_core::{Fixed, Shared, offload};
 
 use super::finish::Information;
-use super::fit::Orders;
+use super::fit::{Orders, diagonal};
 use super::labels;
 use super::own::Own;
 use super::plan::GlmPlan;
@@ -91,7 +91,7 @@ pub(super) async fn reveal(
     // The smallest variance is above 2^-exponent.
     let bits = x.fraction().min(information.exponent + VARIANCE_BITS);
     let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, bits).await?;
-    let variances = variances.ok_or_else(|| missing(labels::VARIANCES))?;
+    let variances = variances.ok_or_else(|| Error::untold(labels::VARIANCES))?;
     let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
     let robust = match plan.settings.robust {
         Robust::None => None,
@@ -139,16 +139,6 @@ async fn corrected(
     Ok(x.clone().raise(fraction)?.plus(&part)?)
 }
 
-fn missing(label: &str) -> Error {
-    Error::Settings(format!("`{label}` is for everybody"))
-}
-
-/// The diagonal of a square matrix.
-fn diagonal(x: &Fixed) -> Result<Fixed, Error> {
-    let places: Vec<usize> = (0..x.rows()).map(|j| j * (x.columns() + 1)).collect();
-    Ok(x.select(&places)?)
-}
-
 /// Reveals the sums that describe the fit. One round.
 async fn describe(found: &Found<'_>, run: &mut Run<'_>) -> Result<[f64; 4], Error> {
     let centre = if found.plan.settings.intercept { found.totals.centre } else { 0.0 };
@@ -159,7 +149,7 @@ async fn describe(found: &Found<'_>, run: &mut Run<'_>) -> Result<[f64; 4], Erro
     let parts = [own.deviance, own.null, own.likelihood, own.certain];
     let parts = Fixed::own_part(&parts, parts.len(), 1, fraction)?;
     let all = run.session.reveal_fixed(labels::SUMS, &parts, fraction).await?;
-    all.and_then(|all| all.try_into().ok()).ok_or_else(|| missing(labels::SUMS))
+    all.and_then(|all| all.try_into().ok()).ok_or_else(|| Error::untold(labels::SUMS))
 }
 
 /// Reveals the diagonal of X M X, M the scatter of the rows' parts of the gradient: its owners know
@@ -212,7 +202,7 @@ async fn robust(
         product = multiply_fixed(&product, factor, left, right, run.session).await?;
     }
     let revealed = run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, 30).await?;
-    let revealed = revealed.ok_or_else(|| missing(labels::ROBUST))?;
+    let revealed = revealed.ok_or_else(|| Error::untold(labels::ROBUST))?;
     let free = totals.weight / (totals.weight - order as f64);
     let factor = match kind {
         Robust::Cluster => {

@@ -101,7 +101,7 @@ pub(super) async fn totals(
     let sums = Fixed::own_part(&sums, 4, 1, TOTALS_FRACTION)?;
     let sums = session.reveal_fixed(TOTALS, &sums, TOTALS_FRACTION).await?;
     let [targets, exposure, weight, beyond] = sums.unwrap_or_default()[..] else {
-        return Err(Error::Settings("the totals are for everybody".to_owned()));
+        return Err(Error::untold(TOTALS));
     };
     if beyond > plan.settings.most_cut as f64 {
         return Err(Error::Unusable(format!(
@@ -170,8 +170,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
     }
     let scores = own.scores(&coefficients);
     let slopes = own.slopes(&scores);
-    let mut curvature = own.curvature(&slopes);
-    curvature.fold();
+    let curvature = own.curvature(&slopes);
     let residuals = own.residuals(&scores);
     let pulled: Vec<f64> = (0..own.rows())
         .map(|row| slopes[row] * (scores[row] - own.offset(row)) + residuals[row])
@@ -188,7 +187,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
     let fraction = weighed_fraction(plan, totals.variance);
     let largest = libm::ldexp(1.0, plan.weighed_bits() as i32 - fraction as i32) * 0.999;
     // A rate that does not fit the matrix is cut: its row is then seen from another one.
-    let expected = |row: usize| {
+    let rate = |row: usize| {
         if family == Family::Logistic {
             return 1.0;
         }
@@ -197,16 +196,17 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             .mean(scores[row])
             .clamp(f64::MIN_POSITIVE, largest / (entry * own.weight(row).max(1.0)))
     };
+    let rates: Zeroizing<Vec<f64>> = Zeroizing::new((0..own.rows()).map(rate).collect());
     let shift = |row: usize| match family {
         Family::Logistic => own.offset(row),
-        Family::Poisson => own.offset(row) - libm::log(expected(row)),
+        Family::Poisson => own.offset(row) - libm::log(rates[row]),
     };
     let shifts = Zeroizing::new((0..own.rows()).map(shift).collect());
     let mut squares = 0.0;
     let mut sums = Zeroizing::new(vec![0i64; order]);
     let mut weighed = plan.weighs_rows().then(|| Vec::with_capacity(design.len()));
     for row in 0..own.rows() {
-        let factor = own.weight(row) * expected(row);
+        let factor = own.weight(row) * rates[row];
         for (j, x) in own.entries(row).enumerate() {
             squares += factor * factor * x * x;
             let entry = match &mut weighed {
@@ -278,8 +278,7 @@ pub(super) async fn sizes(
     let rounded: Vec<f64> = rounded.collect();
     let share = Fixed::own_part(&rounded, rounded.len(), 1, 0)?;
     let revealed = session.reveal_fixed(label, &share, 0).await?;
-    let revealed =
-        revealed.ok_or_else(|| Error::Settings(format!("`{label}` is for everybody")))?;
+    let revealed = revealed.ok_or_else(|| Error::untold(label))?;
     if revealed.iter().any(|size| *size < 0.0) {
         return Err(Error::Unusable(format!("the output `{label}` is no size")));
     }

@@ -102,9 +102,8 @@ async fn reveal_check(
     let residual = plan.inverse().residual_fraction();
     let residual = Fixed::new(inverted.residual.clone(), 128, residual)?;
     let check = session.reveal_fixed(CHECK, &residual, CHECK_FRACTION).await?;
-    let check = check
-        .and_then(|values| values.first().copied())
-        .ok_or_else(|| Error::Settings(format!("the output `{CHECK}` is for everybody")))?;
+    let check =
+        check.and_then(|values| values.first().copied()).ok_or_else(|| Error::untold(CHECK))?;
     if plan.inverse().converged(check) {
         return Ok(check);
     }

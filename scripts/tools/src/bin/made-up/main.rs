@@ -120,7 +120,7 @@ fn main() -> Outcome<ExitCode> {
 
 fn one((family, number, origin): (Family, usize, Origin), seed: u64) -> Ended {
     let study = study(family, number, seed);
-    let reference = verdict::reference(&study);
+    let reference = study.reference();
     let began = Instant::now();
     let joint = joint::fit(&study, origin);
     verdict::judge(&study, origin, &reference, &joint, began.elapsed().as_secs_f64())

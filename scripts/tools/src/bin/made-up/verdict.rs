@@ -1,7 +1,7 @@
 //! A joint fit beside the float64 fit of the same rows.
 
 use mpc_core::correlations::Origin;
-use mpc_ml::plaintext::glm::{self, Data, Fit, NoFit};
+use mpc_ml::plaintext::glm::{Fit, NoFit};
 use mpc_ml::synthetic::studies::Study;
 use serde_json::{Value, json};
 
@@ -51,21 +51,6 @@ pub struct Ended {
     pub record: Value,
     /// A line for the terminal.
     pub line: String,
-}
-
-/// The float64 fit of all rows.
-pub fn reference(study: &Study) -> Result<Fit, NoFit> {
-    let (x, target) = study.pooled();
-    glm::fit(&Data {
-        family: study.family,
-        x: &x,
-        columns: study.columns.len(),
-        intercept: true,
-        target: &target,
-        offsets: &[],
-        weights: &[],
-        l2: 0.0,
-    })
 }
 
 impl Apart {
