@@ -9,13 +9,16 @@ use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::Start;
 use zeroize::Zeroizing;
 
-use super::fit::{GlmShares, Inversion, Orders, Slack, determined, no_inverse};
+use super::fit::GlmShares;
 use super::inference::{self, Found, Inference};
+use super::inverses;
+use super::inversion::{Inversion, Slack, determined, no_inverse};
 use super::labels;
+use super::orders::Orders;
 use super::own::Own;
 use super::plan::GlmPlan;
 use super::products::Factor;
-use super::scales::{self, Scales};
+use super::scales::Scales;
 use super::settings::Finish;
 use super::start::{self, Totals};
 use super::sums::Triangle;
@@ -288,7 +291,7 @@ impl Finishing<'_, '_> {
         let label = labels::whole_size(at);
         let sizes = start::sizes(&label, &[curvature.trace()], &[unit], self.run.session).await?;
         let pulls = scales.penalty.map_or(0.0, |penalty| penalty.pulls.0 * order as f64);
-        let exponent = scales::exponent(sizes[0] + pulls);
+        let exponent = inverses::exponent(sizes[0] + pulls);
         let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
         let mut requests = Vec::new();
         self.orders.inverse(inverse, &mut requests);

@@ -2,38 +2,35 @@
 
 use std::sync::Arc;
 
-use mpc_core::correlations::{OwnRows, OwnedMatrix, Request, RightRequest};
+use mpc_core::Fixed;
+use mpc_core::correlations::{OwnedMatrix, Request};
 use mpc_core::protocols::product::multiply_fixed;
-use mpc_core::protocols::solve::{InversePlan, Start, inverse};
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::Prg;
 use mpc_core::ring::Z128;
-use mpc_core::{Fixed, Shared, offload};
 use zeroize::Zeroizing;
 
-use super::cholesky;
+use super::inversion::no_inverse;
 use super::labels;
+use super::link::E_FRACTION;
+use super::orders::Orders;
 use super::own::Own;
 use super::pass::Gradient;
-use super::plan::{GlmPlan, Preconditioner};
-use super::products::{Factor, Matrix, Opening};
+use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
+use super::products::{Matrix, Opening};
 use super::rule::{Next, Rule};
 use super::scales::{Scales, W_FRACTION};
-use super::settings::{Finish, Iterates};
+use super::settings::Finish;
 use super::start::{self, Expected, LARGEST_OWN, Totals};
-use super::sums::Triangle;
+use super::steps::Steps;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Progress, Run};
 
 /// Fractional bits of gradient and step in the length of a step.
 const LENGTH_FRACTION: u32 = 8;
-/// Fractional bits of a revealed residual of an inverse.
-const RESIDUAL_FRACTION: u32 = 12;
 /// A squared length that is further below zero, in its units, has wrapped.
 const WRAPPED: i128 = 1 << 10;
-/// With more noise than this in standard errors, a pass on shares gains nothing.
-const DROWNED: f64 = 1.0;
 /// Passes after the one that would be the last, with hundreds of columns.
 const PASSES_MORE: u32 = 6;
 /// A step that is longer, in standard errors, is not lifted.
@@ -60,30 +57,6 @@ pub struct GlmShares {
 impl std::fmt::Debug for GlmShares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GlmShares").field("w", &self.w).finish_non_exhaustive()
-    }
-}
-
-/// Counts the left factors that were ordered.
-#[derive(Debug, Default)]
-pub(super) struct Orders(u32);
-
-impl Orders {
-    /// A left factor of m x k, and its number.
-    pub(super) fn left(&mut self, m: usize, k: usize, to: &mut Vec<Request>) -> u32 {
-        to.push(Request::Left { m: m as u32, k: k as u32, ring: 128 });
-        self.0 += 1;
-        self.0 - 1
-    }
-
-    /// A right factor of n columns.
-    pub(super) fn right(left: u32, n: usize, last: bool, to: &mut Vec<Request>) {
-        to.push(Request::Right(RightRequest { left, n: n as u32, last }));
-    }
-
-    /// An inverse.
-    pub(super) fn inverse(&mut self, plan: &InversePlan, to: &mut Vec<Request>) {
-        to.extend(plan.requests(self.0));
-        self.0 += plan.lefts();
     }
 }
 
@@ -126,28 +99,20 @@ struct End {
 }
 
 /// A fit in progress.
-struct Fitting<'a, 'r> {
-    plan: &'a GlmPlan,
-    scales: &'a Scales,
+pub(super) struct Fitting<'a, 'r> {
+    pub(super) plan: &'a GlmPlan,
+    pub(super) scales: &'a Scales,
     totals: Totals,
     /// A bound of the sum of the squared weighed entries of all rows.
     squares: f64,
     /// No coefficient is larger, with a penalty: proven from revealed lengths.
     largest: f64,
     /// The inverse that steps are made with, to all its bits.
-    whole: Option<Fixed>,
+    pub(super) whole: Option<Fixed>,
     rule: Rule,
     masks: Prg,
-    orders: Orders,
-    run: &'a mut Run<'r>,
-}
-
-/// What turns a gradient into a step.
-enum Steps {
-    /// A shared inverse, before it meets its first vector and after.
-    Inverse { x: Fixed, left: Option<u32>, factor: Option<Factor> },
-    /// The mean of the owners' inverses, stacked.
-    Owners(Matrix),
+    pub(super) orders: Orders,
+    pub(super) run: &'a mut Run<'r>,
 }
 
 /// A pass: where it was made, and its step.
@@ -210,19 +175,6 @@ impl Fitting<'_, '_> {
         }
     }
 
-    /// Whether no pass is made on shares: the iterates are revealed, or the noise of a pass is larger
-    /// than what it could gain.
-    fn skips(&self) -> bool {
-        let drowned = self.plan.finish == Finish::Open && self.scales.tolerance > DROWNED;
-        drowned || self.plan.settings.iterates == Iterates::Revealed
-    }
-
-    /// Whether the passes begin at P b. Else they begin at the mean of the owners' own fits, which
-    /// needs no lift, and must never be seen: it would tell all parties but one the remaining one's.
-    fn begins_jointly(&self) -> bool {
-        self.scales.penalty.is_none() || self.skips()
-    }
-
     fn refused(&self) -> Error {
         Error::NotConverged(format!(
             "the fit did not come to its optimum in {} passes; the last step was {:.3} standard errors, \
@@ -232,99 +184,6 @@ impl Fitting<'_, '_> {
             self.rule.length(),
             self.scales.tolerance
         ))
-    }
-
-    /// Makes what turns gradients into steps.
-    async fn preconditioner(&mut self, own: &Own, expected: &Expected) -> Result<Steps, Error> {
-        let (plan, scales) = (self.plan, self.scales);
-        let order = plan.order();
-        if plan.preconditioner == Preconditioner::Owners {
-            return Ok(Steps::Owners(self.owners(own, expected).await?));
-        }
-        let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
-        let mut requests = Vec::new();
-        self.orders.inverse(inverse, &mut requests);
-        let mut left = None;
-        if self.begins_jointly() {
-            let number = self.orders.left(order, order, &mut requests);
-            Orders::right(number, 1, false, &mut requests);
-            left = Some(number);
-        }
-        self.run.source.demand(requests)?;
-        let inversion = Inversion {
-            plan: inverse,
-            exponent: scales.exponent,
-            slack: scales.slack,
-            pulls: scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls),
-            start: Start::Identity,
-        };
-        let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
-        let found = inversion.run(plan, own, label, self.run).await?;
-        if !found.reached {
-            return Err(determined(plan, inverse, &found.x, self.run).await?);
-        }
-        let x = found.coarse.truncate(scales.step_fraction, self.run.session)?;
-        self.whole = Some(found.x);
-        Ok(Steps::Inverse { x, left, factor: None })
-    }
-
-    /// The owners' own inverses: (n_i / n) (n / n_i H_i + pulls)^-1 each.
-    async fn owners(&mut self, own: &Own, expected: &Expected) -> Result<Matrix, Error> {
-        let (plan, order) = (self.plan, self.plan.order());
-        let penalty = self.scales.penalty.ok_or_else(no_inverse)?;
-        let columns = plan.facts.columns();
-        let part = (own.rows() as f64 / plan.total_rows() as f64).max(f64::MIN_POSITIVE);
-        let mut matrix = expected.curvature.square();
-        matrix.iter_mut().for_each(|entry| *entry /= part);
-        for j in 0..order {
-            let pull = if j < columns { penalty.pulls.0 } else { penalty.pulls.1 };
-            matrix[j * (order + 1)] += pull;
-        }
-        let fraction = self.scales.step_fraction;
-        let unit = libm::ldexp(part, fraction as i32);
-        let entries = offload(move || {
-            let inverse = cholesky::inverse(&matrix, order);
-            // Exactly symmetric, as rounding leaves it.
-            let entry = |at: usize| {
-                let (i, j) = (at / order, at % order);
-                // Half a unit an entry moves the spectrum by less than this.
-                let slack = if i == j { (order / 2 + 1) as i32 } else { 0 };
-                libm::rint(unit * inverse[i.min(j) * order + i.max(j)]) as i32 + slack
-            };
-            (0..order * order).map(entry).collect::<Vec<i32>>()
-        })
-        .await?;
-        let rows = vec![order as u64; plan.parties()];
-        let mut shape = plan.shape(22);
-        shape.rows = rows;
-        let own = Arc::new(OwnRows::new(entries));
-        let number = self.run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
-        let places = (0..plan.parties()).map(|i| i * order..(i + 1) * order).collect();
-        Ok(Matrix { number, own, fraction, places })
-    }
-
-    /// Where the passes begin.
-    async fn begin(&mut self, expected: &Expected, steps: &mut Steps) -> Result<Fixed, Error> {
-        let (plan, scales) = (self.plan, self.scales);
-        let order = plan.order();
-        let jointly = self.begins_jointly();
-        match steps {
-            Steps::Inverse { x, factor, .. } if jointly => {
-                let b = Fixed::own_part(&expected.right, order, 1, scales.gradient_fraction)?;
-                let left = self.run.source.take().await?.left128()?;
-                let right = self.run.source.take().await?.right128()?;
-                let (opened, w) = Factor::open(x, &b, (left, right), self.run.session).await?;
-                *factor = Some(opened);
-                Ok(w.clone().narrow(scales.ring.min(w.ring()))?)
-            }
-            _ => {
-                // The owners' own fits, by their numbers of rows.
-                let part = plan.rows[self.run.session.me()] as f64 / plan.total_rows() as f64;
-                let own: Vec<f64> = expected.coefficients.iter().map(|w| part * w).collect();
-                let own = Zeroizing::new(own);
-                Ok(Fixed::own_part(&own, order, 1, W_FRACTION)?)
-            }
-        }
     }
 
     /// Makes the own matrices known to the source.
@@ -342,8 +201,7 @@ impl Fitting<'_, '_> {
         let shape = plan.shape(plan.entry_bits());
         let own = expected.design;
         let number = self.run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
-        let fraction = super::plan::X_FRACTION;
-        let design = Matrix { number, own, fraction, places: places.clone() };
+        let design = Matrix { number, own, fraction: X_FRACTION, places: places.clone() };
         let weighed = match expected.weighed {
             None => design.clone(),
             Some(own) => {
@@ -353,7 +211,7 @@ impl Fitting<'_, '_> {
                 Matrix { number, own, fraction: scales.weighed_fraction, places }
             }
         };
-        let fraction = scales.weighed_fraction + super::link::E_FRACTION;
+        let fraction = scales.weighed_fraction + E_FRACTION;
         let linear = Fixed::own_part(&expected.linear, plan.order(), 1, fraction)?;
         let opening = match scales.residuals {
             Some(spec) => Opening::Bounded(spec),
@@ -396,33 +254,6 @@ impl Fitting<'_, '_> {
         }
         let fraction = (W_FRACTION as i32 - penalty.exponent) as u32;
         Ok(g.minus(&Fixed::new(pull, ring, fraction)?.raise(self.scales.gradient_fraction)?)?)
-    }
-
-    /// The step of a gradient. One round.
-    async fn step(&mut self, g: &Fixed, steps: &mut Steps) -> Result<Fixed, Error> {
-        match steps {
-            Steps::Inverse { factor: Some(factor), .. } => {
-                let right = self.run.source.take().await?.right128()?;
-                factor.times(g, right, self.run.session).await
-            }
-            Steps::Inverse { x, factor, .. } => {
-                let left = self.run.source.take().await?.left128()?;
-                let right = self.run.source.take().await?.right128()?;
-                let (opened, s) = Factor::open(x, g, (left, right), self.run.session).await?;
-                *factor = Some(opened);
-                Ok(s)
-            }
-            Steps::Owners(matrix) => {
-                // Every owner multiplies the same vector by its own matrix.
-                let copies: Vec<&Fixed> = vec![g; self.plan.parties()];
-                let product = self.run.source.take().await?.transposed()?;
-                let opening = Opening::Uniform(128);
-                let all = Fixed::stack(&copies)?;
-                let all = Fixed::new(all.parts().0.clone(), 128, all.fraction())?;
-                let s = matrix.transposed(&all, opening, product, self.run.session).await?;
-                Ok(s.clone().narrow(g.ring().min(s.ring()))?)
-            }
-        }
     }
 
     /// Reveals how long a step is, and what follows; gives the step as coefficients take it. Two
@@ -530,106 +361,4 @@ fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error>
     let part = quarters as f64 / 4.0;
     let now = ahead(now)?.times_real(1.0 - part, 2)?;
     Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
-}
-
-pub(super) fn no_inverse() -> Error {
-    Error::Settings("this fit has no joint inverse".to_owned())
-}
-
-/// A joint curvature that is to be inverted: how, over which power of two, and from where.
-pub(super) struct Inversion<'a> {
-    pub(super) plan: &'a InversePlan,
-    pub(super) exponent: u32,
-    pub(super) slack: i128,
-    /// What the penalty adds to the coefficients and to the intercept.
-    pub(super) pulls: (f64, f64),
-    pub(super) start: Start<'a>,
-}
-
-/// What is added to the diagonal of a curvature, over its power of two: `units` 2^-`fraction`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slack {
-    pub(super) units: i128,
-    pub(super) fraction: u32,
-}
-
-/// An inverse.
-pub(super) struct Inverted {
-    pub(super) x: Fixed,
-    /// The same with few fractional bits, for steps.
-    pub(super) coarse: Fixed,
-    /// Whether it was reached.
-    pub(super) reached: bool,
-}
-
-impl Inversion<'_> {
-    /// What is added to the diagonal of the curvature to outweigh its rounding.
-    pub(super) fn slack(&self) -> Slack {
-        Slack { units: self.slack, fraction: self.plan.fraction() }
-    }
-
-    /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
-    /// outweighs all rounding.
-    fn matrix(&self, plan: &GlmPlan, own: &Triangle, me: usize) -> Shared<Z128> {
-        let order = plan.order();
-        let scale = self.plan.fraction() as i32 - self.exponent as i32;
-        let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
-        if me == 0 {
-            for j in 0..order {
-                let pulled = j < plan.facts.columns();
-                let pull = if pulled { self.pulls.0 } else { self.pulls.1 };
-                let pull = libm::floor(libm::ldexp(pull, scale)) as i128;
-                matrix.as_mut_slice()[j * (order + 1)] += Z128((self.slack + pull) as u128);
-            }
-        }
-        matrix
-    }
-
-    /// The inverse of the joint curvature, and whether it was reached. The rounds of the inverse, and
-    /// one.
-    pub(super) async fn run(
-        &self,
-        plan: &GlmPlan,
-        own: &Triangle,
-        label: &str,
-        run: &mut Run<'_>,
-    ) -> Result<Inverted, Error> {
-        let matrix = self.matrix(plan, own, run.session.me());
-        let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
-        let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
-        let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
-        let residual = residual.and_then(|values| values.first().copied());
-        let residual = residual.ok_or_else(|| Error::untold(label))?;
-        let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
-        let coarse = InversePlan::COARSE_FRACTION + self.exponent;
-        let coarse = Fixed::new(result.coarse, 128, coarse)?;
-        Ok(Inverted { x, coarse, reached: self.plan.converged(residual) })
-    }
-}
-
-/// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
-/// One round.
-pub(super) async fn determined(
-    plan: &GlmPlan,
-    inverse_plan: &InversePlan,
-    x: &Fixed,
-    run: &mut Run<'_>,
-) -> Result<Error, Error> {
-    // In units of 1/64 of the largest that can be.
-    let bound = libm::ceil(libm::log2(inverse_plan.bound())) as u32;
-    let fraction =
-        x.fraction().saturating_sub(inverse_plan.inverse_fraction() + bound.saturating_sub(6));
-    let sizes = run.session.reveal_integers(labels::DETERMINED, &diagonal(x)?, fraction).await?;
-    let sizes = sizes.unwrap_or_default();
-    let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns = (0..plan.order())
-        .filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most))
-        .collect();
-    Ok(Error::Determined { columns })
-}
-
-/// The diagonal of a square matrix.
-pub(super) fn diagonal(x: &Fixed) -> Result<Fixed, Error> {
-    let places: Vec<usize> = (0..x.rows()).map(|j| j * (x.columns() + 1)).collect();
-    Ok(x.select(&places)?)
 }

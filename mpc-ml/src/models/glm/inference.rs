@@ -7,8 +7,9 @@ use mpc_core::protocols::solve::InversePlan;
 use mpc_core::{Fixed, Shared, offload};
 
 use super::finish::Information;
-use super::fit::{Orders, diagonal};
+use super::inversion::diagonal;
 use super::labels;
+use super::orders::Orders;
 use super::own::Own;
 use super::plan::GlmPlan;
 use super::settings::Robust;
