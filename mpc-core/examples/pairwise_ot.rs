@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
 use mpc_core::correlations::{PhasorMethod, RightRequest};
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::testing::World;
 use serde_json::{Value, json};
 

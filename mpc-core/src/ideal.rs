@@ -1,7 +1,7 @@
 //! Plaintext twins of the protocols: what each computes, on values that nobody hides. Tests
 //! compare the protocols with these.
 
-use crate::protocols::series::Series;
+use crate::approx::Series;
 use crate::protocols::solve::InversePlan;
 use crate::ring::{Ring, kernels};
 

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{
     CorrelationSource, MatrixShape, Origin, OwnRows, OwnedMatrix, OwnedProductRequest, PhasorForm,
     Request, RightRequest,
 };
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::testing::{World, record_drawn, take_drawn};
 use mpc_core::{Error, Session};
 use rand_chacha::ChaCha20Rng;

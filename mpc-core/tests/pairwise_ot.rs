@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseOt, PhasorPlan, ProductShape};
 use mpc_core::correlations::{PhasorMethod, RightRequest};
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::protocols::product::FixedLeft;
 use mpc_core::rand::{MaskSite, Prg, Seed};
 use mpc_core::ring::{Ring, Z64, Z128};

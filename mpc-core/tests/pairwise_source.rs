@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{
     Correlation, CorrelationSource, MatrixShape, Origin, OwnRows, OwnedMatrix, OwnedProductRequest,
     PhasorForm, Production, Request, RightRequest,
 };
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::World;
 use mpc_core::{Error, ideal};

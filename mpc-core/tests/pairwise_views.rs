@@ -3,9 +3,9 @@
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 
 use mpc_core::Tag;
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::PhasorMethod;
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
 use mpc_core::rand::MaskSite;
 use mpc_core::testing::World;
 

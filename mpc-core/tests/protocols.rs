@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use mpc_core::approx::Series;
+use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{
     CorrelationSource, Correlations, LeftFactor, Material, MatrixShape, Orders, OwnRows,
     OwnedMatrix, OwnedProductRequest, Request, RightFactor,
 };
-use mpc_core::protocols::fit::{Symmetry, Weighting, fit};
+use mpc_core::protocols::owned;
 use mpc_core::protocols::product::{self, FixedLeft};
 use mpc_core::protocols::truncate::BoundedOpening;
-use mpc_core::protocols::{owned, series::Series};
 use mpc_core::rand::{MaskSite, Prg, Seed};
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::World;

@@ -15,13 +15,13 @@ mod law;
 use std::sync::Arc;
 
 use law::{Runs, fixed, ring, uniform, words};
+use mpc_core::approx::{Series, Term};
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{
     CorrelationSource, Correlations, MatrixShape, Orders, OwnRows, OwnedMatrix,
     OwnedProductRequest, PhasorRequest, Request, RightRequest,
 };
 use mpc_core::protocols::product::{self, FixedLeft};
-use mpc_core::protocols::series::{Series, Term};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z64, Z128};

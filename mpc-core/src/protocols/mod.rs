@@ -5,5 +5,3 @@ pub mod product;
 pub mod series;
 pub mod solve;
 pub mod truncate;
-
-pub use crate::approx::{fit, periodic};

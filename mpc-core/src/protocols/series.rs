@@ -13,7 +13,7 @@ use crate::session::{Batch, Cost, Recipients, Session};
 use crate::share::Shared;
 use crate::trig;
 
-pub use crate::approx::{Series, Term};
+use crate::approx::{Series, Term};
 
 use super::truncate::truncate_reduce;
 

@@ -179,6 +179,15 @@ impl Fixed {
         Ok(self)
     }
 
+    /// The sum at the larger of the two scales. Exact: what is raised gets as much more ring.
+    ///
+    /// # Errors
+    /// When shapes differ.
+    pub fn plus_raised(self, other: &Self) -> Result<Self, Error> {
+        let fraction = self.fraction.max(other.fraction);
+        self.raise(fraction)?.plus(&other.clone().raise(fraction)?)
+    }
+
     /// The difference, in the smaller ring of the two.
     ///
     /// # Errors
@@ -319,6 +328,9 @@ mod tests {
         assert_eq!(of(112, 45).plus(&of(128, 45)).unwrap().ring(), 112);
         assert_eq!(of(128, 45).minus(&of(100, 45)).unwrap().ring(), 100);
         assert!(of(112, 45).plus(&of(112, 44)).is_err());
+        let raised = of(100, 45).plus_raised(&of(112, 44)).unwrap();
+        assert_eq!((raised.ring(), raised.fraction()), (100, 45));
+        assert_eq!(of(112, 44).plus_raised(&of(120, 45)).unwrap().ring(), 113);
         assert!(of(112, 45).plus(&of(112, 45).reshape(4, 1).unwrap()).is_err());
         assert_eq!(Fixed::stack(&[&of(128, 9), &of(77, 9)]).unwrap().ring(), 77);
         assert!(Fixed::beside(&[&of(128, 9), &of(77, 8)]).is_err());

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mpc_core::approx::{Series, Term};
 use mpc_core::correlations::dealer::{self, DealerSource};
 use mpc_core::correlations::{
     CorrelationSource, MatrixShape, OwnRows, OwnedMatrix, OwnedProductRequest, PhasorRequest,
     Request, RightRequest,
 };
 use mpc_core::protocols::product;
-use mpc_core::protocols::series::{Series, Term};
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Z64, Z128};

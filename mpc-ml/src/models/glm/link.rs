@@ -1,11 +1,10 @@
 //! The mean as a series on shares, and the phasors it takes (docs/protocols.md 8.3).
 
+use mpc_core::approx::Series;
+use mpc_core::approx::fit::{self, Symmetry, Weighting};
+use mpc_core::approx::periodic::PeriodicFit;
 use mpc_core::correlations::pairwise::PhasorPlan;
 use mpc_core::correlations::{Origin, PhasorForm, PhasorMethod};
-use mpc_core::protocols::fit::{self, Symmetry, Weighting};
-use mpc_core::protocols::periodic::PeriodicFit;
-use mpc_core::protocols::series::Series;
-use serde::Serialize;
 
 use super::family::Family;
 use crate::error::Error;
@@ -34,16 +33,11 @@ pub(super) struct Link {
 }
 
 /// How phasors come, and what that does to a value.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Phasing {
-    pub(super) fraction: u32,
-    pub(super) angle_bits: u32,
-    /// The bits of each harmonic and the method; none from a dealer.
-    pub(super) rounding: Option<mpc_core::correlations::PhasorRounding>,
+    pub(super) form: PhasorForm,
     /// The standard deviation of a value of the series: phasors, the rounding of its argument, the fit.
     pub(super) noise: f64,
-    /// A bound on what the rounding of the phasors moves a value by.
-    pub(super) error: f64,
 }
 
 impl Link {
@@ -96,7 +90,7 @@ impl Link {
     pub(super) fn largest(&self, phasing: &Phasing, parties: usize) -> f64 {
         let rounding = libm::ldexp(parties as f64 + 1.0, -(E_FRACTION as i32));
         let factors = libm::ldexp(2.0 * self.series.terms.len() as f64, -(E_FRACTION as i32));
-        self.sizes().sum::<f64>() + phasing.error + rounding + factors
+        self.sizes().sum::<f64>() + phasing.form.error + rounding + factors
     }
 
     /// How phasors come whose shares need `headroom` bits beside their scale. With the fewest bytes
@@ -110,10 +104,9 @@ impl Link {
     ) -> Result<Phasing, Error> {
         if origin == Origin::Dealer {
             let form = PhasorForm::new(origin, &self.series, parties, headroom, 0)?;
-            let PhasorForm { fraction, angle_bits, rounding, error } = form;
-            let noise = libm::hypot(self.error / 2.0, error / 2.0);
+            let noise = libm::hypot(self.error / 2.0, form.error / 2.0);
             let noise = libm::hypot(noise, self.rounding(parties));
-            return Ok(Phasing { fraction, angle_bits, rounding, noise, error });
+            return Ok(Phasing { form, noise });
         }
         let room = 128u32.saturating_sub(headroom);
         let period = self.period();
@@ -180,25 +173,16 @@ impl Link {
         let rounding = self.rounding(parties);
         let noise = libm::sqrt(phasors + angle * angle / 12.0 + fit * fit + rounding * rounding);
         let error = self.sizes().enumerate().map(|(k, size)| size * plan.error(k)).sum();
-        let fraction = request.fraction;
-        Ok(Phasing { fraction, angle_bits, rounding: request.rounding, noise, error })
+        let (fraction, rounding) = (request.fraction, request.rounding);
+        Ok(Phasing { form: PhasorForm { fraction, angle_bits, rounding, error }, noise })
     }
 }
 
 impl Phasing {
     /// Before it is chosen.
     pub(super) fn none() -> Self {
-        Self { fraction: 0, angle_bits: 0, rounding: None, noise: 0.0, error: 0.0 }
-    }
-
-    /// As the source takes it.
-    pub(super) fn form(&self) -> PhasorForm {
-        PhasorForm {
-            fraction: self.fraction,
-            angle_bits: self.angle_bits,
-            rounding: self.rounding.clone(),
-            error: self.error,
-        }
+        let form = PhasorForm { fraction: 0, angle_bits: 0, rounding: None, error: 0.0 };
+        Self { form, noise: 0.0 }
     }
 }
 

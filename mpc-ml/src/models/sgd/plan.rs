@@ -2,8 +2,8 @@
 //! is sent, and refused with the numbers where something could wrap.
 
 use mpc_core::Cost;
+use mpc_core::approx::fit::{Fit, Symmetry, fit};
 use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, PhasorForm, Request};
-use mpc_core::protocols::fit::{Fit, Symmetry, fit};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::wire::element_bytes;
 

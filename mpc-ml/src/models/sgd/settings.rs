@@ -1,6 +1,6 @@
 //! What a study says about a logistic training by mini-batch gradient descent.
 
-use mpc_core::protocols::fit::Weighting;
+use mpc_core::approx::fit::Weighting;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
