@@ -1,8 +1,13 @@
 //! What a fit runs on.
 
 use mpc_core::Session;
-use mpc_core::correlations::{Correlation, CorrelationSource, OwnedMatrix, Production, Request};
+use mpc_core::correlations::{
+    Correlation, CorrelationSource, LeftFactor, OwnedMatrix, Production, Request, RightFactor,
+};
+use mpc_core::ring::Z128;
 use mpc_net::BoxFuture;
+
+use crate::error::Error;
 
 /// How far a fit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,15 @@ impl Run<'_> {
     pub fn step(&mut self, done: u64, total: u64) {
         let production = self.source.production();
         (self.progress)(Progress::Step { done, total, production });
+    }
+
+    /// The factors of one product mod 2^128: the next two correlations, which were ordered so.
+    ///
+    /// # Errors
+    /// What the source says, or that something else was ordered.
+    pub async fn factors(&mut self) -> Result<(LeftFactor<Z128>, RightFactor<Z128>), Error> {
+        let left = self.source.take().await?.left128()?;
+        Ok((left, self.source.take().await?.right128()?))
     }
 }
 

@@ -10,6 +10,8 @@ mod tests;
 use factor::Factor;
 pub use robust::Robust;
 
+pub use crate::models::glm::Family;
+
 /// Newton steps before a fit is given up. Fits that exist take some ten; coefficients that grow
 /// without end show within sixty.
 const MOST_STEPS: usize = 100;
@@ -21,15 +23,6 @@ const ROUNDING: f64 = 1e-14;
 const STILL_MOVING: f64 = 1e-3;
 /// A fitted probability this near to 0 or 1, or a rate this near to 0, is a row that is separated.
 const EXTREME: f64 = 1e-8;
-
-/// What is fitted, with the canonical link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Targets 0 or 1 (or a share between), log odds x w.
-    Logistic,
-    /// Counts, logarithm of the rate x w.
-    Poisson,
-}
 
 /// Pooled rows and what to make of them.
 #[derive(Clone, Copy)]
@@ -140,7 +133,7 @@ impl Data<'_> {
     fn objective(&self, scores: &[f64], w: &[f64]) -> f64 {
         let losses: f64 = (0..scores.len())
             .filter(|&row| self.weight(row) > 0.0)
-            .map(|row| self.weight(row) * self.family.loss(scores[row], self.target[row]))
+            .map(|row| self.weight(row) * self.family.loss(self.target[row], scores[row]))
             .sum();
         let squares: f64 = w[..self.columns].iter().map(|w| w * w).sum();
         losses + self.cases() * self.l2 / 2.0 * squares
@@ -154,8 +147,8 @@ impl Data<'_> {
         let mut x = vec![0.0; d];
         for (row, &score) in scores.iter().enumerate().filter(|&(row, _)| self.weight(row) > 0.0) {
             x.iter_mut().zip(self.row(row)).for_each(|(x, entry)| *x = entry);
-            let residual = self.weight(row) * self.family.residual(score, self.target[row]);
-            let variance = self.weight(row) * self.family.moments(score).1;
+            let residual = self.weight(row) * residual(self.family, score, self.target[row]);
+            let variance = self.weight(row) * moments(self.family, score).1;
             for i in 0..d {
                 gradient[i] += residual * x[i];
                 let scaled = variance * x[i];
@@ -304,7 +297,7 @@ fn describe(data: &Data<'_>, w: Vec<f64>, scores: &[f64], steps: usize) -> Resul
     let factor = Factor::new(&information, d, 0.0).expect("the information is positive definite");
     let covariance = factor.inverse();
     let std_errors = (0..d).map(|j| libm::sqrt(covariance[j * d + j])).collect();
-    let fitted: Vec<f64> = scores.iter().map(|&z| data.family.moments(z).0).collect();
+    let fitted: Vec<f64> = scores.iter().map(|&z| moments(data.family, z).0).collect();
     let deviance = deviance(data, scores);
     let null = Data { x: &[], columns: 0, l2: 0.0, ..*data };
     let offsets: Vec<f64> = (0..scores.len()).map(|row| data.offset(row)).collect();
@@ -315,12 +308,12 @@ fn describe(data: &Data<'_>, w: Vec<f64>, scores: &[f64], steps: usize) -> Resul
     };
     let (mut log_likelihood, mut pearson) = (0.0, 0.0);
     for row in (0..scores.len()).filter(|&row| data.weight(row) > 0.0) {
-        let (y, (mean, variance)) = (data.target[row], data.family.moments(scores[row]));
+        let (y, (mean, variance)) = (data.target[row], moments(data.family, scores[row]));
         let constant = match data.family {
             Family::Logistic => 0.0,
             Family::Poisson => libm::lgamma(y + 1.0),
         };
-        log_likelihood -= data.weight(row) * (data.family.loss(scores[row], y) + constant);
+        log_likelihood -= data.weight(row) * (data.family.loss(y, scores[row]) + constant);
         pearson += data.weight(row) * (y - mean) * (y - mean) / variance;
     }
     Ok(Fit {
@@ -341,46 +334,36 @@ fn describe(data: &Data<'_>, w: Vec<f64>, scores: &[f64], steps: usize) -> Resul
 fn deviance(data: &Data<'_>, scores: &[f64]) -> f64 {
     let lacking = |row: usize| {
         let y = data.target[row];
-        2.0 * data.weight(row) * (data.family.loss(scores[row], y) - data.family.perfect(y))
+        2.0 * data.weight(row) * (data.family.loss(y, scores[row]) - perfect(data.family, y))
     };
     (0..scores.len()).filter(|&row| data.weight(row) > 0.0).map(lacking).sum()
 }
 
-impl Family {
-    /// Minus the log-likelihood of a row, without what depends on its target alone.
-    fn loss(self, score: f64, y: f64) -> f64 {
-        match self {
-            Self::Logistic => libm::log1p(libm::exp(-score.abs())) + score.max(0.0) - y * score,
-            Self::Poisson => libm::exp(score) - y * score,
-        }
+/// The smallest loss there is for a target.
+fn perfect(family: Family, y: f64) -> f64 {
+    let entropy = |p: f64| if p > 0.0 { p * libm::log(p) } else { 0.0 };
+    match family {
+        Family::Logistic => -entropy(y) - entropy(1.0 - y),
+        Family::Poisson => y - entropy(y),
     }
+}
 
-    /// The smallest loss there is for a target.
-    fn perfect(self, y: f64) -> f64 {
-        let entropy = |p: f64| if p > 0.0 { p * libm::log(p) } else { 0.0 };
-        match self {
-            Self::Logistic => -entropy(y) - entropy(1.0 - y),
-            Self::Poisson => y - entropy(y),
-        }
+/// The mean less the target, to full precision where the mean is near it: coefficients that grow
+/// without end must not come to rest by rounding.
+fn residual(family: Family, score: f64, y: f64) -> f64 {
+    match family {
+        Family::Logistic => (1.0 - y) * super::sigmoid(score) - y * super::sigmoid(-score),
+        Family::Poisson => libm::exp(score) - y,
     }
+}
 
-    /// The mean less the target, to full precision where the mean is near it: coefficients that
-    /// grow without end must not come to rest by rounding.
-    fn residual(self, score: f64, y: f64) -> f64 {
-        match self {
-            Self::Logistic => (1.0 - y) * super::sigmoid(score) - y * super::sigmoid(-score),
-            Self::Poisson => libm::exp(score) - y,
+/// Mean and variance of the target.
+fn moments(family: Family, score: f64) -> (f64, f64) {
+    match family {
+        Family::Logistic => {
+            let (there, not) = (super::sigmoid(score), super::sigmoid(-score));
+            (there, there * not)
         }
-    }
-
-    /// Mean and variance of the target.
-    fn moments(self, score: f64) -> (f64, f64) {
-        match self {
-            Self::Logistic => {
-                let (there, not) = (super::sigmoid(score), super::sigmoid(-score));
-                (there, there * not)
-            }
-            Self::Poisson => (libm::exp(score), libm::exp(score)),
-        }
+        Family::Poisson => (libm::exp(score), libm::exp(score)),
     }
 }

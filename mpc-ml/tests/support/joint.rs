@@ -9,7 +9,7 @@ use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
-use mpc_ml::models::glm::{Family, Glm, GlmFit, GlmPlan, GlmSettings};
+use mpc_ml::models::glm::{Glm, GlmFit, GlmPlan, GlmSettings};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Agreed, Error, Model, Rows};
 
@@ -128,10 +128,7 @@ fn with_pooled<T>(joint: &Joint, then: impl FnOnce(&clear::Data<'_>) -> T) -> T 
     let offsets = joint.offsets.concat();
     let weights = joint.weights.concat();
     then(&clear::Data {
-        family: match joint.settings.family {
-            Family::Logistic => clear::Family::Logistic,
-            Family::Poisson => clear::Family::Poisson,
-        },
+        family: joint.settings.family,
         x: &x,
         columns: joint.data[0].columns(),
         intercept: joint.settings.intercept,

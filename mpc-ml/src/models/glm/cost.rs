@@ -48,8 +48,8 @@ impl Costs<'_> {
     fn start(&self) -> Cost {
         let order = self.plan.order();
         let mut cost = self.to_all(2, 6 * 16);
-        if let Some(inverse) = &self.scales.inverse {
-            cost = cost + inverse.cost(self.me) + self.to_all(1, 16);
+        if let Some(inverses) = &self.scales.inverses {
+            cost = cost + inverses.first.cost(self.me) + self.to_all(1, 16);
         }
         if self.plan.preconditioner == Preconditioner::Inverse {
             let rounds = u64::from(self.scales.penalty.is_none());
@@ -62,7 +62,7 @@ impl Costs<'_> {
         let (plan, scales) = (self.plan, self.scales);
         let (order, rows) = (plan.order(), plan.total_rows() as usize);
         let weights = element_bytes(W_FRACTION + X_FRACTION + plan.link.period()) * order;
-        let angles = element_bytes(scales.phasing.angle_bits) * rows;
+        let angles = element_bytes(scales.phasing.form.angle_bits) * rows;
         let sent = scales.residuals.map_or(scales.ring, |spec| spec.ring);
         let columns = 1 + usize::from(pass > 0);
         // Weights, angles, gradient and step, length and what follows.
@@ -86,12 +86,9 @@ impl Costs<'_> {
         if again {
             return cost;
         }
-        let inverse = match scales.warm.get(at as usize) {
-            Some(warm) => Some(&warm.plan),
-            None => scales.inverse.as_ref(),
-        };
-        if let Some(inverse) = inverse {
-            cost = cost + inverse.cost(self.me);
+        if let Some(inverses) = &scales.inverses {
+            let warm = inverses.warm.get(at as usize).map(|warm| &warm.plan);
+            cost = cost + warm.unwrap_or(&inverses.first).cost(self.me);
         }
         cost + self
             .to_all(1 + u64::from(plan.settings.inference && at > 0), 16 * (order * order + 2))

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::fit::GlmShares;
 use super::inference::{self, Found, Inference};
 use super::inverses;
-use super::inversion::{Inversion, Slack, determined, no_inverse};
+use super::inversion::{Inversion, Inverted, determined, no_inverse};
 use super::labels;
 use super::orders::Orders;
 use super::own::Own;
@@ -50,13 +50,10 @@ pub struct GlmFit {
     pub inference: Option<Inference>,
 }
 
-/// The inverse of the curvature at the model `at`.
+/// The inverse of the curvature at a model.
 pub(super) struct Information {
-    pub(super) x: Fixed,
-    pub(super) exponent: u32,
-    /// What was added to the diagonal of the curvature to outweigh its rounding.
-    pub(super) slack: Slack,
-    /// Whether it is the inverse of the whole curvature: no row was cut to what it weighed before.
+    pub(super) inverse: Inverted,
+    /// Whether it is that of the whole curvature: no row was cut to what it weighed before.
     whole: bool,
     pub(super) factor: Factor,
     pub(super) left: u32,
@@ -70,8 +67,8 @@ pub(super) async fn release(
 ) -> Result<Option<GlmFit>, Error> {
     let bits = plan.settings.release_bits;
     let GlmShares { own, totals, scales, w, passes, length, orders, inverse, slopes } = shares;
-    let w = if w.fraction() < bits { w.raise(bits)? } else { w };
     if plan.finish == Finish::Hidden {
+        let w = w.clone().raise(bits.max(w.fraction()))?;
         let revealed = run.session.reveal_fixed(labels::COEFFICIENTS, &w, bits).await?;
         return Ok(revealed.map(|coefficients| GlmFit {
             coefficients,
@@ -88,22 +85,14 @@ pub(super) async fn release(
     let inference = match information {
         Some(information) if plan.settings.inference => {
             let Finishing { own, totals, mut orders, run, .. } = finish;
-            let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
             let found =
                 Found { plan, own: &own, totals, w: &coefficients, information: &information };
-            Some(inference::reveal(&found, inverse, &mut orders, run).await?)
+            let inverses = scales.inverses.as_ref().ok_or_else(no_inverse)?;
+            Some(inference::reveal(&found, &inverses.first, &mut orders, run).await?)
         }
         _ => None,
     };
     Ok(Some(GlmFit { coefficients, distance, passes, revealed, inference }))
-}
-
-/// An inverse of a curvature.
-struct Inverted {
-    x: Fixed,
-    exponent: u32,
-    slack: Slack,
-    whole: bool,
 }
 
 struct Finishing<'a, 'r> {
@@ -128,8 +117,8 @@ impl Finishing<'_, '_> {
         // Rounding must not keep the model from its optimum where standard errors are tiny.
         let bits = plan.settings.release_bits.max(self.scales.exponent / 2 + ROUNDING_BITS);
         let tolerance = plan.settings.tolerance;
-        let w = &if w.fraction() < bits { w.clone().raise(bits)? } else { w.clone() };
-        let mut model = self.reveal(0, w, bits).await?;
+        let w = w.clone().raise(bits.max(w.fraction()))?;
+        let mut model = self.reveal(0, &w, bits).await?;
         let mut information: Option<Information> = None;
         let mut before = f64::INFINITY;
         let mut at = 0;
@@ -139,7 +128,7 @@ impl Finishing<'_, '_> {
             // Without inference the curvature of the model before is good enough to tell the distance.
             if let Some(known) = information.as_ref().filter(|_| !plan.settings.inference) {
                 let step = self.again(known, &gradient).await?;
-                let distance = self.distance(at, &gradient, &step, known.exponent).await?;
+                let distance = self.distance(at, &gradient, &step, known.inverse.exponent).await?;
                 if distance <= tolerance {
                     return Ok((model, distance, at + 1, information));
                 }
@@ -148,7 +137,7 @@ impl Finishing<'_, '_> {
             let (new, step) = self.invert(at, &model, &gradient, seen.is_none()).await?;
             let distance = match seen {
                 Some(distance) => distance,
-                None => self.distance(at, &gradient, &step, new.exponent).await?,
+                None => self.distance(at, &gradient, &step, new.inverse.exponent).await?,
             };
             if distance <= tolerance {
                 // Standard errors are those of the whole curvature.
@@ -205,11 +194,11 @@ impl Finishing<'_, '_> {
         gradient: &Fixed,
         measure: bool,
     ) -> Result<(Information, Fixed), Error> {
-        let inverse = match self.warm(at, model).await? {
-            Some(inverse) => inverse,
-            None => self.cold(at, model).await?,
+        let (inverse, whole) = match self.warm(at, model).await? {
+            Some(found) => found,
+            None => (self.cold(at, model).await?, true),
         };
-        self.opened(inverse, gradient, measure).await
+        self.opened(inverse, whole, gradient, measure).await
     }
 
     /// The inverse of the whole curvature at the model `at`, where rows were cut in the one that it
@@ -221,18 +210,18 @@ impl Finishing<'_, '_> {
         gradient: &Fixed,
     ) -> Result<Information, Error> {
         let inverse = self.cold(at, model).await?;
-        Ok(self.opened(inverse, gradient, false).await?.0)
+        Ok(self.opened(inverse, true, gradient, false).await?.0)
     }
 
     /// Opens an inverse as a factor, and multiplies a gradient by it.
     async fn opened(
         &mut self,
         inverse: Inverted,
+        whole: bool,
         gradient: &Fixed,
         measure: bool,
     ) -> Result<(Information, Fixed), Error> {
         let order = self.plan.order();
-        let Inverted { x, exponent, slack, whole } = inverse;
         let mut requests = Vec::new();
         let left = self.orders.left(order, order, &mut requests);
         Orders::right(left, 1, false, &mut requests);
@@ -241,17 +230,17 @@ impl Finishing<'_, '_> {
             Orders::right(inner, 1, true, &mut requests);
         }
         self.run.source.demand(requests)?;
-        let factors =
-            (self.run.source.take().await?.left128()?, self.run.source.take().await?.right128()?);
-        let (factor, step) = Factor::open(&x, gradient, factors, self.run.session).await?;
-        Ok((Information { x, exponent, slack, whole, factor, left }, step))
+        let factors = self.run.factors().await?;
+        let (factor, step) = Factor::open(&inverse.x, gradient, factors, self.run.session).await?;
+        Ok((Information { inverse, whole, factor, left }, step))
     }
 
     /// The inverse from the one before, where there is one, rows weigh not much more than in it and it
-    /// is reached.
-    async fn warm(&mut self, at: u32, model: &[f64]) -> Result<Option<Inverted>, Error> {
+    /// is reached; and whether it is that of the whole curvature.
+    async fn warm(&mut self, at: u32, model: &[f64]) -> Result<Option<(Inverted, bool)>, Error> {
         let (plan, scales) = (self.plan, self.scales);
-        let Some(warm) = scales.warm.get(at as usize) else { return Ok(None) };
+        let warm = scales.inverses.as_ref().and_then(|inverses| inverses.warm.get(at as usize));
+        let Some(warm) = warm else { return Ok(None) };
         let Some((x, exponent)) = self.known.take() else { return Ok(None) };
         let before = Some((std::mem::take(&mut self.slopes), warm.rise));
         let (curvature, slopes, cut) = self.curvature(model, before).await?;
@@ -277,9 +266,8 @@ impl Finishing<'_, '_> {
         if !found.reached {
             return Ok(None);
         }
-        let next = found.x;
-        self.known = Some((next.clone(), exponent));
-        Ok(Some(Inverted { x: next, exponent, slack: inversion.slack(), whole: cut == 0.0 }))
+        self.known = Some((found.x.clone(), exponent));
+        Ok(Some((found, cut == 0.0)))
     }
 
     /// The inverse of a curvature of which nothing is known but its size.
@@ -292,24 +280,23 @@ impl Finishing<'_, '_> {
         let sizes = start::sizes(&label, &[curvature.trace()], &[unit], self.run.session).await?;
         let pulls = scales.penalty.map_or(0.0, |penalty| penalty.pulls.0 * order as f64);
         let exponent = inverses::exponent(sizes[0] + pulls);
-        let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
+        let inverses = scales.inverses.as_ref().ok_or_else(no_inverse)?;
         let mut requests = Vec::new();
-        self.orders.inverse(inverse, &mut requests);
+        self.orders.inverse(&inverses.first, &mut requests);
         self.run.source.demand(requests)?;
         let inversion = Inversion {
-            plan: inverse,
+            plan: &inverses.first,
             exponent,
-            slack: scales.slack,
+            slack: inverses.slack,
             pulls: self.pulls(),
             start: Start::Identity,
         };
         let label = labels::whole_check(at);
         let found = inversion.run(plan, &curvature, &label, self.run).await?;
         if !found.reached {
-            return Err(determined(plan, inverse, &found.x, self.run).await?);
+            return Err(determined(plan, &inverses.first, &found.x, self.run).await?);
         }
-        let x = found.x;
-        Ok(Inverted { x, exponent, slack: inversion.slack(), whole: true })
+        Ok(found)
     }
 
     /// What the penalty adds to the curvature: nothing to the intercept, where the steps are exact.
@@ -352,11 +339,10 @@ impl Finishing<'_, '_> {
         step: &Fixed,
         exponent: u32,
     ) -> Result<f64, Error> {
+        let (left, right) = self.run.factors().await?;
         let session = &mut *self.run.session;
         let row = gradient.clone().truncate(LENGTH_FRACTION, session)?.transposed();
         let column = step.clone().truncate(exponent + STEP_FRACTION, session)?;
-        let left = self.run.source.take().await?.left128()?;
-        let right = self.run.source.take().await?.right128()?;
         let square = multiply_fixed(&row, &column, left, right, session).await?;
         let tolerance = self.plan.settings.tolerance;
         let bits = libm::ceil(libm::log2(256.0 / (tolerance * tolerance))) as u32;

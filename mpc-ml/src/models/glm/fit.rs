@@ -122,6 +122,13 @@ struct Pass {
     s: Fixed,
 }
 
+impl Pass {
+    /// Where the step leads.
+    fn ahead(&self) -> Result<Fixed, Error> {
+        Ok(self.w.clone().plus_raised(&self.s)?)
+    }
+}
+
 impl Fitting<'_, '_> {
     async fn run(&mut self, own: &Own, expected: Expected) -> Result<End, Error> {
         let mut steps = self.preconditioner(own, &expected).await?;
@@ -143,15 +150,12 @@ impl Fitting<'_, '_> {
                 best = Some(pass.clone());
             }
             w = match next {
-                Next::Stop | Next::Plain => {
-                    pass.w.clone().plus(&pass.s.clone().raise(pass.w.fraction())?)?
-                }
+                Next::Stop | Next::Plain => pass.ahead()?,
                 Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
                 Next::Back(h) => {
                     let best = best.as_ref().unwrap_or(&pass);
                     let s = best.s.clone().times_real(libm::ldexp(1.0, -(h as i32) - 1), h + 1)?;
-                    let fraction = s.fraction().max(best.w.fraction());
-                    best.w.clone().raise(fraction)?.plus(&s.raise(fraction)?)?
+                    best.w.clone().plus_raised(&s)?
                 }
                 Next::Refuse => {
                     // In the clear the fit may get from there to its optimum all the same.
@@ -264,6 +268,7 @@ impl Fitting<'_, '_> {
         s: Fixed,
         last: Option<&Pass>,
     ) -> Result<(Next, Fixed), Error> {
+        let (left, right) = self.run.factors().await?;
         let session = &mut *self.run.session;
         let short = |v: &Fixed, fraction| v.clone().truncate(fraction, session);
         let fraction = self.scales.step_fraction + LENGTH_FRACTION;
@@ -277,8 +282,6 @@ impl Fitting<'_, '_> {
             });
         }
         let columns = Fixed::beside(&columns.iter().collect::<Vec<_>>())?;
-        let left = self.run.source.take().await?.left128()?;
-        let right = self.run.source.take().await?.right128()?;
         let products = multiply_fixed(&row, &columns, left, right, session).await?;
         if self.scales.penalty.is_some() {
             self.no_wrap(&products)?;
@@ -353,12 +356,7 @@ impl Fitting<'_, '_> {
 
 /// (1 - g)(w + s) + g (w' + s') for g in quarters.
 fn mixed(now: &Pass, last: Option<&Pass>, quarters: i64) -> Result<Fixed, Error> {
-    let last = last.unwrap_or(now);
-    let fraction = [&now.w, &now.s, &last.w, &last.s].iter().map(|v| v.fraction()).max();
-    let fraction = fraction.unwrap_or_default();
-    let ahead =
-        |pass: &Pass| pass.w.clone().raise(fraction)?.plus(&pass.s.clone().raise(fraction)?);
     let part = quarters as f64 / 4.0;
-    let now = ahead(now)?.times_real(1.0 - part, 2)?;
-    Ok(now.plus(&ahead(last)?.times_real(part, 2)?)?)
+    let last = last.unwrap_or(now).ahead()?.times_real(part, 2)?;
+    Ok(now.ahead()?.times_real(1.0 - part, 2)?.plus_raised(&last)?)
 }

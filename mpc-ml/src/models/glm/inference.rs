@@ -7,7 +7,7 @@ use mpc_core::protocols::solve::InversePlan;
 use mpc_core::{Fixed, Shared, offload};
 
 use super::finish::Information;
-use super::inversion::diagonal;
+use super::inversion::{Inverted, diagonal};
 use super::labels;
 use super::orders::Orders;
 use super::own::Own;
@@ -90,7 +90,7 @@ pub(super) async fn reveal(
     let order = plan.order();
     let x = &corrected(information, order, run).await?;
     // The smallest variance is above 2^-exponent.
-    let bits = x.fraction().min(information.exponent + VARIANCE_BITS);
+    let bits = x.fraction().min(information.inverse.exponent + VARIANCE_BITS);
     let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, bits).await?;
     let variances = variances.ok_or_else(|| Error::untold(labels::VARIANCES))?;
     let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
@@ -124,7 +124,8 @@ async fn corrected(
     order: usize,
     run: &mut Run<'_>,
 ) -> Result<Fixed, Error> {
-    let Information { x, exponent, slack, factor, left, .. } = information;
+    let Information { inverse: Inverted { x, exponent, slack, .. }, factor, left, .. } =
+        information;
     let mut requests = Vec::new();
     Orders::right(*left, order, true, &mut requests);
     run.source.demand(requests)?;
@@ -136,8 +137,7 @@ async fn corrected(
     let product = factor.times(&short, right, run.session).await?;
     let (share, ring, fraction) = product.times(slack.units).into_parts();
     let part = Fixed::new(share, ring, fraction + slack.fraction)?;
-    let fraction = part.fraction();
-    Ok(x.clone().raise(fraction)?.plus(&part)?)
+    Ok(x.clone().plus_raised(&part)?)
 }
 
 /// Reveals the sums that describe the fit. One round.
@@ -163,7 +163,7 @@ async fn robust(
     run: &mut Run<'_>,
 ) -> Result<Vec<f64>, Error> {
     let (plan, information, totals) = (found.plan, found.information, found.totals);
-    let (order, exponent) = (plan.order(), information.exponent);
+    let (order, exponent) = (plan.order(), information.inverse.exponent);
     let (own, w) = (Arc::clone(found.own), found.w.to_vec());
     let work = move || match kind {
         Robust::Cluster => own.group_scatter(&w),
@@ -189,7 +189,7 @@ async fn robust(
     let scatter =
         Shared::new(scatter.rounded(bits as i32 - exponent as i32).to_vec(), order, order);
     let scatter = Fixed::new(scatter, 128, bits)?;
-    let x = Fixed::new(information.x.parts().0.clone(), 128, x_bits)?;
+    let x = Fixed::new(information.inverse.x.parts().0.clone(), 128, x_bits)?;
     let mut requests = Vec::new();
     for _ in 0..2 {
         let left = orders.left(order, order, &mut requests);
@@ -198,8 +198,7 @@ async fn robust(
     run.source.demand(requests)?;
     let mut product = x.clone();
     for factor in [&scatter, &x] {
-        let left = run.source.take().await?.left128()?;
-        let right = run.source.take().await?.right128()?;
+        let (left, right) = run.factors().await?;
         product = multiply_fixed(&product, factor, left, right, run.session).await?;
     }
     let revealed = run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, 30).await?;

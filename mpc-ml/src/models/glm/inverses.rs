@@ -12,6 +12,17 @@ const FINEST: u32 = 44;
 /// one, and what sums of doubles lose.
 const ROUNDING: f64 = 0.58;
 
+/// The inverses of a fit.
+#[derive(Clone, Debug)]
+pub(super) struct Inverses {
+    /// That of a curvature of which nothing is known but its size.
+    pub(super) first: InversePlan,
+    /// Those that begin at the one before them; none where they do not fit.
+    pub(super) warm: Vec<Warm>,
+    /// Units that the matrix of the first has on its diagonal for rounding.
+    pub(super) slack: i128,
+}
+
 /// An inverse that begins at the one before it. Each row weighs at most 2^`rise` of what it weighed in
 /// that one's matrix, by its owner's doing; so this one's matrix over 2^`rise` is at most that one's,
 /// which is what a warm start asks for (7.2).
@@ -76,12 +87,9 @@ pub(super) fn exponent(trace: f64) -> u32 {
 /// not pass for information where columns determine each other.
 pub(super) const ABOVE_SLACK: f64 = 16.0;
 
-/// The inverse that reaches as small eigenvalues as are wanted, or as fit; those that begin at the one
-/// before them, where they fit as well; and the slack of the first matrix.
-pub(super) fn inverses(
-    plan: &GlmPlan,
-    least: f64,
-) -> Result<(InversePlan, Vec<Warm>, i128), Error> {
+/// The inverse that reaches as small eigenvalues as are wanted, or as fit, and those that begin at the
+/// one before them, where they fit as well.
+pub(super) fn inverses(plan: &GlmPlan, least: f64) -> Result<Inverses, Error> {
     let wanted = (-libm::log2(least)).max(1.0);
     let (mut found, mut refused) = (None, None);
     // From the finest that fits, in steps of one bit.
@@ -110,11 +118,11 @@ pub(super) fn inverses(
         };
         let (warm, slack) = warm_starts(plan, &inverse);
         if !warm.is_empty() && holds(slack) {
-            return Ok((inverse, warm, slack));
+            return Ok(Inverses { first: inverse, warm, slack });
         }
         let own = rounding(plan);
         if found.is_none() && holds(own) {
-            found = Some((inverse, Vec::new(), own));
+            found = Some(Inverses { first: inverse, warm: Vec::new(), slack: own });
         }
         // Warm starts are worth two bits of what can be told.
         if found.is_some() && f64::from(bits) < wanted - 2.0 {

@@ -21,7 +21,9 @@ pub(super) fn no_inverse() -> Error {
 /// A joint curvature that is to be inverted: how, over which power of two, and from where.
 pub(super) struct Inversion<'a> {
     pub(super) plan: &'a InversePlan,
+    /// The matrix is the curvature over 2^this.
     pub(super) exponent: u32,
+    /// Units on its diagonal for rounding.
     pub(super) slack: i128,
     /// What the penalty adds to the coefficients and to the intercept.
     pub(super) pulls: (f64, f64),
@@ -40,16 +42,15 @@ pub(super) struct Inverted {
     pub(super) x: Fixed,
     /// The same with few fractional bits, for steps.
     pub(super) coarse: Fixed,
+    /// The matrix was the curvature over 2^this.
+    pub(super) exponent: u32,
+    /// What was added to the diagonal of the curvature to outweigh its rounding.
+    pub(super) slack: Slack,
     /// Whether it was reached.
     pub(super) reached: bool,
 }
 
 impl Inversion<'_> {
-    /// What is added to the diagonal of the curvature to outweigh its rounding.
-    pub(super) fn slack(&self) -> Slack {
-        Slack { units: self.slack, fraction: self.plan.fraction() }
-    }
-
     /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
     /// outweighs all rounding.
     fn matrix(&self, plan: &GlmPlan, own: &Triangle, me: usize) -> Shared<Z128> {
@@ -85,7 +86,9 @@ impl Inversion<'_> {
         let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
         let coarse = InversePlan::COARSE_FRACTION + self.exponent;
         let coarse = Fixed::new(result.coarse, 128, coarse)?;
-        Ok(Inverted { x, coarse, reached: self.plan.converged(residual) })
+        let (exponent, reached) = (self.exponent, self.plan.converged(residual));
+        let slack = Slack { units: self.slack, fraction: self.plan.fraction() };
+        Ok(Inverted { x, coarse, exponent, slack, reached })
     }
 }
 

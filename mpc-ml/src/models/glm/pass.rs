@@ -37,7 +37,7 @@ impl Gradient {
     /// What one gradient takes, in order.
     pub(super) fn requests(&self, plan: &GlmPlan, scales: &Scales) -> Vec<Request> {
         let mut requests = vec![self.design.forward_request()];
-        let form = scales.phasing.form();
+        let form = &scales.phasing.form;
         let headroom = self.opening.sent();
         for block in 0..blocks(plan) {
             let count = parts(plan, block).iter().map(|part| part.end - part.start).sum::<u64>();

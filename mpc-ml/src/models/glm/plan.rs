@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::labels;
 use super::link::{E_FRACTION, Link};
+use super::scales::Scales;
 use super::settings::{Finish, GlmSettings, Iterates, Robust};
-use super::{Family, cost, scales};
+use super::{Family, cost};
 use crate::error::Error;
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
@@ -53,6 +54,10 @@ pub struct GlmPlan {
     pub(super) matrix_sigma: u32,
     /// No entry of the design matrix is larger.
     pub(super) largest: f64,
+    /// What the fit is expected to cost each party, and what noise is expected to move a coefficient
+    /// by, in standard errors.
+    costs: Vec<Cost>,
+    noise: f64,
 }
 
 impl GlmPlan {
@@ -108,7 +113,7 @@ impl GlmPlan {
         let matrix_sigma = (42 + bits(2 * total * d)).max(53);
         let public = facts.mean_squares.iter().fold(1.0f64, |most, &square| most.max(square));
         let largest = settings.clip.min(libm::sqrt(public * total as f64)).max(1.0);
-        let plan = Self {
+        let mut plan = Self {
             link: Link::new(settings.family, finish == Finish::Hidden),
             settings: settings.clone(),
             facts: facts.clone(),
@@ -118,6 +123,8 @@ impl GlmPlan {
             sigma,
             matrix_sigma,
             largest,
+            costs: Vec::new(),
+            noise: 0.0,
         };
         if plan.entry_bits() > 30 {
             return Err(Error::field(
@@ -125,7 +132,9 @@ impl GlmPlan {
                 format!("lets entries of {largest} pass; at most 2^16 fit: set a smaller one"),
             ));
         }
-        plan.expected()?;
+        let expected = plan.expected()?;
+        plan.noise = expected.noise();
+        plan.costs = (0..plan.parties()).map(|me| cost::expected(&plan, &expected, me)).collect();
         Ok(plan)
     }
 
@@ -207,17 +216,15 @@ impl GlmPlan {
 
     /// What the fit would be if every row weighed as the joint mean says it does: refuses what would
     /// not fit then, before anything is sent.
-    fn expected(&self) -> Result<scales::Scales, Error> {
+    fn expected(&self) -> Result<Scales, Error> {
         let weight = match self.settings.family {
             Family::Logistic => 0.25,
             Family::Poisson => 1.0,
         };
         let squares = self.facts.total_mean_square + 1.0;
         let trace = self.total_rows() as f64 * self.facts.weights.unwrap_or(1.0) * squares * weight;
-        {
-            let rows = self.total_rows() as f64 * self.facts.weights.unwrap_or(1.0);
-            scales::Scales::new(self, (rows, weight), trace, trace / weight)
-        }
+        let rows = self.total_rows() as f64 * self.facts.weights.unwrap_or(1.0);
+        Scales::new(self, (rows, weight), trace, trace / weight)
     }
 }
 
@@ -311,11 +318,7 @@ impl Plan for GlmPlan {
     }
 
     fn cost(&self, me: usize) -> Cost {
-        // Refused when the plan was made.
-        match self.expected() {
-            Ok(scales) => cost::expected(self, &scales, me),
-            Err(_) => Cost::default(),
-        }
+        self.costs[me].clone()
     }
 
     fn figures(&self) -> Figures {
@@ -323,10 +326,10 @@ impl Plan for GlmPlan {
             "at most {} standard errors from the optimum, checked at the end",
             self.settings.tolerance
         )];
-        if let (Finish::Hidden, Ok(scales)) = (self.finish, self.expected()) {
+        if self.finish == Finish::Hidden {
             precision = vec![format!(
                 "the noise of the randomness moves a coefficient by about {:.1e} standard errors",
-                scales.noise()
+                self.noise
             )];
         }
         Figures {

@@ -5,7 +5,7 @@ use mpc_core::protocols::solve::InversePlan;
 use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 
 use super::family::Family;
-use super::inverses::{SMALLEST_PART, Warm, exponent, inverses};
+use super::inverses::{Inverses, SMALLEST_PART, exponent, inverses};
 use super::link::{E_FRACTION, Phasing};
 use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
 use super::rule::REFINING_BITS;
@@ -40,12 +40,8 @@ const OPEN_NOISE: f64 = 0.03;
 pub(super) struct Scales {
     /// Curvature and penalty over 2^`exponent` have no eigenvalue above 15/16.
     pub(super) exponent: u32,
-    /// The inverse of a curvature of which nothing is known but its size.
-    pub(super) inverse: Option<InversePlan>,
-    /// Those that begin at an inverse before them; none where they do not fit.
-    pub(super) warm: Vec<Warm>,
-    /// Units that the matrix of the first inverse has on its diagonal for rounding.
-    pub(super) slack: i128,
+    /// None where no joint curvature is inverted.
+    pub(super) inverses: Option<Inverses>,
     /// Fractional bits of the preconditioner in steps.
     pub(super) step_fraction: u32,
     /// Fractional bits of the rows times what their owner expects.
@@ -106,8 +102,7 @@ impl Scales {
         let order = plan.order() as f64;
         let pulls = penalty.map_or(0.0, |penalty| penalty.pulls.0 * order);
         let exponent = exponent(trace + pulls);
-        let (mut warm, mut slack) = (Vec::new(), 0);
-        let inverse = match plan.preconditioner {
+        let inverses = match plan.preconditioner {
             Preconditioner::Inverse => {
                 let least = match penalty {
                     // No eigenvalue is smaller, whatever the rows are.
@@ -116,9 +111,7 @@ impl Scales {
                     // is nothing to tell.
                     None => libm::ldexp(0.25, -(exponent as i32)).max(SMALLEST_PART),
                 };
-                let (found, chain, own) = inverses(plan, least)?;
-                (warm, slack) = (chain, own);
-                Some(found)
+                Some(inverses(plan, least)?)
             }
             Preconditioner::Owners => None,
         };
@@ -127,9 +120,7 @@ impl Scales {
         let mut scales = Self {
             exponent,
             step_fraction: exponent + STEP_FRACTION,
-            inverse,
-            warm,
-            slack,
+            inverses,
             weighed_fraction,
             gradient_fraction: gradient,
             ring: 128,
@@ -264,7 +255,7 @@ impl Scales {
         let rounding = libm::ldexp(units, -(fraction as i32)) * libm::sqrt(inverse);
         // |E| <= r P for the rounding E of P, which is at least 1 in its units: so P is at least
         // 1 - r of what is revealed, and a step at most 1 + r of what that says.
-        let r = match self.inverse {
+        let r = match self.inverses {
             Some(_) => libm::ldexp(units, self.exponent as i32 - self.step_fraction as i32),
             None => 0.0,
         };
@@ -349,15 +340,20 @@ mod tests {
             (vec![400; 7], 20, 3.0),
         ] {
             let found = scales(&rows, columns, trace);
-            let inverse = found.inverse.as_ref().expect("is inverted");
-            let slack = libm::ldexp(found.slack as f64, -(inverse.fraction() as i32));
-            let least = inverse.settings().least;
+            let inverses = found.inverses.as_ref().expect("is inverted");
+            let first = &inverses.first;
+            let slack = libm::ldexp(inverses.slack as f64, -(first.fraction() as i32));
+            let least = first.settings().least;
             println!(
                 "{rows:?} x {columns}: J {} f {} steps {} warm {:?} least {:.2} slack {:.4} k {}",
                 found.exponent,
-                inverse.fraction(),
-                inverse.steps(),
-                found.warm.iter().map(|w| (w.plan.steps(), w.plan.fraction())).collect::<Vec<_>>(),
+                first.fraction(),
+                first.steps(),
+                inverses
+                    .warm
+                    .iter()
+                    .map(|w| (w.plan.steps(), w.plan.fraction()))
+                    .collect::<Vec<_>>(),
                 libm::ldexp(least, found.exponent as i32),
                 libm::ldexp(slack, found.exponent as i32),
                 found.ring

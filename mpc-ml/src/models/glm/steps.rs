@@ -57,9 +57,9 @@ impl Fitting<'_, '_> {
         if plan.preconditioner == Preconditioner::Owners {
             return Ok(Steps::Owners(self.owners(own, expected).await?));
         }
-        let inverse = scales.inverse.as_ref().ok_or_else(no_inverse)?;
+        let inverses = scales.inverses.as_ref().ok_or_else(no_inverse)?;
         let mut requests = Vec::new();
-        self.orders.inverse(inverse, &mut requests);
+        self.orders.inverse(&inverses.first, &mut requests);
         let mut left = None;
         if self.begins_jointly() {
             let number = self.orders.left(order, order, &mut requests);
@@ -68,16 +68,16 @@ impl Fitting<'_, '_> {
         }
         self.run.source.demand(requests)?;
         let inversion = Inversion {
-            plan: inverse,
+            plan: &inverses.first,
             exponent: scales.exponent,
-            slack: scales.slack,
+            slack: inverses.slack,
             pulls: scales.penalty.map_or((0.0, 0.0), |penalty| penalty.pulls),
             start: Start::Identity,
         };
         let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
         let found = inversion.run(plan, own, label, self.run).await?;
         if !found.reached {
-            return Err(determined(plan, inverse, &found.x, self.run).await?);
+            return Err(determined(plan, &inverses.first, &found.x, self.run).await?);
         }
         let x = found.coarse.truncate(scales.step_fraction, self.run.session)?;
         self.whole = Some(found.x);
@@ -131,9 +131,8 @@ impl Fitting<'_, '_> {
         match steps {
             Steps::Inverse { x, factor, .. } if jointly => {
                 let b = Fixed::own_part(&expected.right, order, 1, scales.gradient_fraction)?;
-                let left = self.run.source.take().await?.left128()?;
-                let right = self.run.source.take().await?.right128()?;
-                let (opened, w) = Factor::open(x, &b, (left, right), self.run.session).await?;
+                let factors = self.run.factors().await?;
+                let (opened, w) = Factor::open(x, &b, factors, self.run.session).await?;
                 *factor = Some(opened);
                 Ok(w.clone().narrow(scales.ring.min(w.ring()))?)
             }
@@ -155,9 +154,8 @@ impl Fitting<'_, '_> {
                 factor.times(g, right, self.run.session).await
             }
             Steps::Inverse { x, factor, .. } => {
-                let left = self.run.source.take().await?.left128()?;
-                let right = self.run.source.take().await?.right128()?;
-                let (opened, s) = Factor::open(x, g, (left, right), self.run.session).await?;
+                let factors = self.run.factors().await?;
+                let (opened, s) = Factor::open(x, g, factors, self.run.session).await?;
                 *factor = Some(opened);
                 Ok(s)
             }

@@ -9,8 +9,7 @@ use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
-use mpc_ml::models::glm::{Family, Glm, GlmPlan, GlmSettings};
-use mpc_ml::plaintext::glm;
+use mpc_ml::models::glm::{Glm, GlmPlan, GlmSettings};
 use mpc_ml::synthetic::studies::Study;
 use mpc_ml::{Agreed, Error, Model};
 
@@ -102,10 +101,7 @@ fn run(study: &Study, origin: Origin) -> Result<Vec<Result<Joint, Error>>, Error
 
 /// Nothing is declared but the family.
 fn settings(study: &Study) -> GlmSettings {
-    GlmSettings::new(match study.family {
-        glm::Family::Logistic => Family::Logistic,
-        glm::Family::Poisson => Family::Poisson,
-    })
+    GlmSettings::new(study.family)
 }
 
 /// What is public: rows, and columns that are standardised jointly or 0 and 1.
