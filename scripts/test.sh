@@ -192,11 +192,15 @@ release_without_test_features() {
   echo "parties: $(wc -l <"$scratch/release") lines of features, none of them test-only"
 }
 
-# The processes of the end-to-end run: those that carry its mark in their
-# environment (Linux), elsewhere those in its process group.
+# The processes of the end-to-end run: those in its process group, and on Linux those that carry its
+# mark in their environment. (A `party` shows its environment to nobody but root.)
 run_processes() {
   if [[ -r /proc/self/environ ]]; then
-    grep -lsazxF "MPC_GATE_RUN=$run_mark" /proc/[0-9]*/environ | cut -d/ -f3 || true
+    {
+      grep -lsazxF "MPC_GATE_RUN=$run_mark" /proc/[0-9]*/environ | cut -d/ -f3 || true
+      sed -sn "s/^\([0-9]*\) (.*) [^Z] [0-9]* $run_group .*/\1/p" /proc/[0-9]*/stat 2>/dev/null ||
+        true
+    } | sort -u
   else
     ps -A -o pid= -o pgid= -o stat= |
       awk -v group="$run_group" '$2 == group && $3 !~ /^Z/ { print $1 }'

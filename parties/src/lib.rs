@@ -6,7 +6,8 @@
 //!   opened.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`models`] are the models that a study can name.
-//! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends.
+//! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
+//!   what the system may keep of it.
 //!
 //! The models and their file format are in `mpc-ml`, which knows no files or terminals.
 
@@ -21,5 +22,6 @@ pub mod name;
 pub mod node;
 pub mod observe;
 pub mod output;
+pub mod process;
 pub mod settings;
 pub mod study;

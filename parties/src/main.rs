@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use parties::cli::Cli;
-use parties::{commands, observe};
+use parties::{commands, observe, process};
 
 fn main() -> ExitCode {
+    process::keep_private();
     let cli = Cli::parse();
     observe::start(cli.global.log_format);
     commands::run(&cli).into()

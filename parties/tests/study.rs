@@ -137,6 +137,32 @@ fn a_wrong_key_is_named_within_five_seconds() {
     drop(peer);
 }
 
+/// As the system tells it of real processes: whoever holds rows, a key or masks leaves no core dump.
+#[cfg(target_os = "linux")]
+#[test]
+fn nodes_leave_no_core_dump() {
+    let nodes = nodes(2, 4);
+    let mut recover = nodes.recover("clinic-1");
+    let running = [
+        (nodes.start("clinic-0"), "train"),
+        (nodes.start(DEALER), "dealer"),
+        (nodes.spawn("clinic-1", &mut recover), "recover"),
+    ];
+    for (node, what) in running {
+        let limit = || {
+            let limits = fs::read_to_string(node.proc("limits")).unwrap();
+            let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            core.split_whitespace().skip(4).take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        // It is the first thing that a process does, but it has to begin.
+        let begin = Instant::now();
+        while limit() != ["0", "0"] {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{what}: {:?}", limit());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// Starts a long study and waits until it trains.
 fn in_training(nodes: &Nodes) -> Vec<Running> {
     let running = nodes.start_all();

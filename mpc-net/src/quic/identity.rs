@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject;
@@ -16,6 +17,9 @@ const PREFIX: &str = "ed25519:";
 /// PKCS#8 version 1 (RFC 5958, RFC 8410) up to the 32 bytes of the seed.
 const PKCS8_HEAD: [u8; 16] =
     [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// What stands before the seed in both versions of PKCS#8: an octet string in an octet string.
+const SEED_HEAD: [u8; 4] = [4, 0x22, 4, 0x20];
 
 /// SubjectPublicKeyInfo (RFC 8410) up to the 32 bytes of the key.
 const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
@@ -209,6 +213,32 @@ impl Identity {
         signature.copy_from_slice(made.as_ref());
         signature
     }
+
+    /// A symmetric key that follows from the private key, for a purpose that `domain` names, for
+    /// example `"sealed files/1"`: HKDF-SHA256 (RFC 5869) of the seed. Another domain gives a key
+    /// that has nothing to do with it, and neither says anything about the private key.
+    #[must_use]
+    pub fn derive(&self, domain: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let secret = Salt::new(HKDF_SHA256, b"mpc-net keys of an identity 1").extract(self.seed());
+        let purpose = [domain.as_bytes()];
+        // As many bytes as the hash has are always given.
+        secret
+            .expand(&purpose, HKDF_SHA256)
+            .and_then(|derived| derived.fill(key.as_mut_slice()))
+            .unwrap_or_else(|_| unreachable!("32 bytes are less than 255 hashes"));
+        key
+    }
+
+    /// The 32 bytes that the key is made from, however the document around them is written.
+    fn seed(&self) -> &[u8] {
+        let at = self.pkcs8.windows(SEED_HEAD.len()).position(|head| head == SEED_HEAD);
+        let start = at.map(|at| at + SEED_HEAD.len());
+        // The document was read when the identity was made, so the seed is there.
+        start
+            .and_then(|start| self.pkcs8.get(start..start + 32))
+            .unwrap_or_else(|| unreachable!("a key that was read has a seed"))
+    }
 }
 
 impl fmt::Debug for Identity {
@@ -289,6 +319,24 @@ mod tests {
         assert!(key.verify("approval/1", b"other", &signature).is_err());
         assert!(key.verify("approval/1", b"digest", &signature[..63]).is_err());
         assert!(b.public_key().verify("approval/1", b"digest", &signature).is_err());
+    }
+
+    #[test]
+    fn derived_keys_belong_to_key_and_domain() {
+        let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let again = Identity::from_pkcs8_pem(&a.to_pkcs8_pem()).unwrap();
+        assert_eq!(a.derive("files/1"), again.derive("files/1"));
+        assert_ne!(a.derive("files/1"), a.derive("files/2"));
+        assert_ne!(a.derive("files/1"), b.derive("files/1"));
+        assert_ne!(a.derive("files/1").as_slice(), a.seed());
+
+        // Version 2 of the document has the public key behind the same seed.
+        let seed = &a.to_pkcs8_der()[16..];
+        let head = [&[0x30, 0x51, 2, 1, 1], &PKCS8_HEAD[5..]].concat();
+        let tail = [&[0x81, 0x21, 0], a.public_key().as_bytes().as_slice()].concat();
+        let second = Identity::from_pkcs8_der(&[&head, seed, &tail].concat()).unwrap();
+        assert_eq!(second.public_key(), a.public_key());
+        assert_eq!(second.derive("files/1"), a.derive("files/1"));
     }
 
     #[test]

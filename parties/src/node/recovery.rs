@@ -111,7 +111,7 @@ impl Recovery {
             if failure.place.is_none() { failure.in_file(path) } else { failure }
         })?;
         let state = State::lock(&settings.state)?;
-        let folder = StudyFolder::of(&settings.state, study.digest());
+        let folder = StudyFolder::of(&settings.state, study.digest(), &identity);
         let model = if folder.model().exists() {
             Some(own_model(&folder.model(), &study)?)
         } else {

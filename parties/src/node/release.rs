@@ -8,8 +8,10 @@ use mpc_core::ReleaseLog;
 use mpc_ml::model::Output;
 
 use super::rows_digest::{BoundRows, Record};
+use super::seal::Sealer;
 use super::state::make_private;
 use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
 use crate::output::{check_writable, create, remove_leftovers, replace};
 use crate::study::StudyDigest;
 
@@ -19,16 +21,23 @@ const RELEASED: &str = "released-";
 /// be revealed again of the same rows.
 const INTERIM: &str = "interim-";
 
-/// The folder of one study in the state directory.
+/// The file with the digest of the rows.
+const ROWS: &str = "rows.bin";
+
+/// The folder of one study in the state directory. What the node remembers there for itself is
+/// sealed: shares of results, and the digest of its rows, by which a guess could be tried.
 #[derive(Clone, Debug)]
-pub struct StudyFolder(PathBuf);
+pub struct StudyFolder {
+    path: PathBuf,
+    sealer: Sealer,
+}
 
 impl StudyFolder {
-    /// The folder of the study with this digest; it need not exist.
+    /// The folder of the study with this digest at the node with this identity; it need not exist.
     #[must_use]
-    pub fn of(state: &Path, digest: StudyDigest) -> Self {
+    pub fn of(state: &Path, digest: StudyDigest, identity: &Identity) -> Self {
         let name: String = digest.as_bytes()[..8].iter().map(|b| format!("{b:02x}")).collect();
-        Self(state.join(name))
+        Self { path: state.join(name), sealer: Sealer::new(identity, "records of a study/1") }
     }
 
     /// Makes the folder, and sees to it that nothing of the study's result was released before, and
@@ -41,7 +50,7 @@ impl StudyFolder {
         let released = self.records(RELEASED).map_err(|error| self.unusable(&error))?;
         if !released.is_empty() {
             let refused = |what, advice| {
-                Err(Failure::new(Exit::Exists, what).in_file(&self.0).advise(advice))
+                Err(Failure::new(Exit::Exists, what).in_file(&self.path).advise(advice))
             };
             if self.receipt().exists() || self.model().exists() {
                 return refused(
@@ -65,14 +74,14 @@ impl StudyFolder {
 
     /// Makes the folder, and removes what a killed run left.
     pub(super) fn make(&self) -> Result<(), Failure> {
-        make_private(&self.0)
-            .and_then(|()| remove_leftovers(&self.0))
+        make_private(&self.path)
+            .and_then(|()| remove_leftovers(&self.path))
             .map_err(|error| self.unusable(&error))
     }
 
     fn unusable(&self, error: &io::Error) -> Failure {
         let what = format!("the folder of the study cannot be used: {error}");
-        Failure::new(Exit::Configuration, what).in_file(&self.0)
+        Failure::new(Exit::Configuration, what).in_file(&self.path)
     }
 
     /// Binds this study to the rows it is run on (docs/protocols.md 0, Restart). A run that ended
@@ -83,7 +92,7 @@ impl StudyFolder {
     /// # Errors
     /// [`Exit::Exists`] when something was revealed about other rows before.
     pub fn bind_rows(&self, rows: &BoundRows<'_>) -> Result<u32, Failure> {
-        let path = self.0.join("rows.bin");
+        let path = self.path.join(ROWS);
         let failed = |error: &io::Error| {
             let what = format!("the record of earlier runs cannot be used: {error}");
             Failure::new(Exit::Configuration, what).in_file(&path)
@@ -92,17 +101,18 @@ impl StudyFolder {
         let revealed = !interim.is_empty();
         let record = match fs::read(&path) {
             Ok(bytes) => {
-                let record = match Record::parse(&bytes) {
+                let before = self.sealer.open(&self.what(&path), &bytes);
+                let record = match before.and_then(|bytes| Record::parse(&bytes)) {
                     Some(before) if rows.fit(&before) => before.once_more(revealed),
                     Some(before) if !before.revealed && !revealed => rows.record()?,
                     _ => return Err(other_rows(&path)),
                 };
-                replace(&path, &record.to_bytes())?;
+                replace(&path, &self.sealer.seal(&self.what(&path), &record.to_bytes())?)?;
                 record
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let record = rows.record()?;
-                create(&path, &record.to_bytes())?;
+                create(&path, &self.sealer.seal(&self.what(&path), &record.to_bytes())?)?;
                 record
             }
             Err(error) => return Err(failed(&error)),
@@ -131,24 +141,30 @@ impl StudyFolder {
     /// Where `model.json` goes.
     #[must_use]
     pub fn model(&self) -> PathBuf {
-        self.0.join("model.json")
+        self.path.join("model.json")
     }
 
     /// Where `receipt.json` goes.
     #[must_use]
     pub fn receipt(&self) -> PathBuf {
-        self.0.join("receipt.json")
+        self.path.join("receipt.json")
+    }
+
+    /// What a sealed file is: a file of this name in a folder of this name.
+    fn what(&self, file: &Path) -> Vec<u8> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+        [name(&self.path), name(file)].join(&b'/')
     }
 
     /// Where the message that reveals an output is kept.
     fn message(&self, kind: &str, label: &str) -> PathBuf {
-        self.0.join(format!("{kind}{}.bin", label.replace(' ', "-")))
+        self.path.join(format!("{kind}{}.bin", label.replace(' ', "-")))
     }
 
     /// The messages of a kind.
     fn records(&self, kind: &str) -> io::Result<Vec<PathBuf>> {
         let mut records = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if entry.file_name().as_encoded_bytes().starts_with(kind.as_bytes()) {
                 records.push(entry.path());
@@ -161,7 +177,7 @@ impl StudyFolder {
     pub(super) fn holds(&self, path: &Path) -> bool {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let real = |path: &Path| fs::canonicalize(path).ok();
-        let here = real(&self.0);
+        let here = real(&self.path);
         here.is_some() && here == real(parent.unwrap_or(Path::new(".")))
     }
 }
@@ -186,7 +202,9 @@ impl ReleaseLog for FolderLog {
     fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String> {
         let repeatable = self.repeatable.iter().any(|each| each == label);
         let kind = if repeatable { INTERIM } else { RELEASED };
-        create(&self.folder.message(kind, label), message).map_err(|failure| failure.what)
+        let path = self.folder.message(kind, label);
+        let sealed = self.folder.sealer.seal(&self.folder.what(&path), message);
+        sealed.and_then(|sealed| create(&path, &sealed)).map_err(|failure| failure.what)
     }
 }
 
@@ -195,6 +213,7 @@ mod tests {
     use mpc_core::Recipients;
 
     use super::super::rows_digest::testing::table;
+    use super::super::seal::testing::identity;
     use super::*;
 
     const CHECK: &str = "convergence check";
@@ -209,9 +228,40 @@ mod tests {
     }
 
     fn folder(state: &Path) -> StudyFolder {
-        let folder = StudyFolder(state.join("study"));
+        let sealer = Sealer::new(&identity(), "records of a study/1");
+        let folder = StudyFolder { path: state.join("study"), sealer };
         folder.open().unwrap();
         folder
+    }
+
+    /// The disk of the state directory shows no share, and nothing by which rows could be guessed.
+    #[test]
+    fn what_is_kept_is_sealed() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        let rows = table(&[["31", "f", "y"]]);
+        folder.bind_rows(&BoundRows::new(&rows)).unwrap();
+        let share = [0x5a; 48];
+        let mut log = folder.log(&outputs());
+        for label in [CHECK, COEFFICIENTS] {
+            log.record(label, &share).unwrap();
+        }
+        let read = |path: &Path| fs::read(path).unwrap();
+        for (kind, label) in [(INTERIM, CHECK), (RELEASED, COEFFICIENTS)] {
+            let path = folder.message(kind, label);
+            let kept = read(&path);
+            assert!(!kept.windows(4).any(|window| window == &share[..4]), "{label}");
+            assert_eq!(folder.sealer.open(&folder.what(&path), &kept).unwrap().as_slice(), share);
+        }
+        let kept = read(&state.path().join("study").join(ROWS));
+        assert!((0..=kept.len() - 69).all(|at| {
+            let record = Record::parse(&kept[at..at + 69]).unwrap();
+            !BoundRows::new(&rows).fit(&record)
+        }));
+        // Nor does another identity take it for its own.
+        let other = StudyFolder { sealer: Sealer::new(&identity(), "x"), ..folder.clone() };
+        assert!(other.bind_rows(&BoundRows::new(&rows)).is_err());
+        assert_eq!(folder.bind_rows(&BoundRows::new(&rows)).unwrap(), 2);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Participant {
         let identity = Identity::read(&side.settings.identity.key)?;
         let roster = super::mesh::roster(&side, &identity, config)?;
         let state = State::lock(&side.settings.state)?;
-        let folder = StudyFolder::of(&side.settings.state, side.study.digest());
+        let folder = StudyFolder::of(&side.settings.state, side.study.digest(), &identity);
         folder.open()?;
         if let Some(out) = out {
             check_writable(out)?;

@@ -211,6 +211,12 @@ impl Running {
         }
     }
 
+    /// What Linux tells about the process.
+    pub fn proc(&self, file: &str) -> PathBuf {
+        let id = self.child.as_ref().unwrap().id();
+        PathBuf::from(format!("/proc/{id}/{file}"))
+    }
+
     pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());

@@ -21,6 +21,7 @@ use mpc_ml::models::linear::{Linear, LinearFit, solve, sums};
 use mpc_ml::{Agreed, LinearPlan, LinearSettings, Model, Plan, standardise};
 use mpc_net::{BoxFuture, Transport};
 use parties::data_file::{ReadOptions, read};
+use parties::identity::Identity;
 use parties::node::{BoundRows, StudyFolder};
 use parties::study::StudyDigest;
 use serde::{Deserialize, Serialize};
@@ -241,7 +242,8 @@ impl Node<'_> {
         let since = Since::now(session.meter())?;
         let columns = table.joint_columns();
         let digest = StudyDigest::of(self.path.to_string_lossy().as_bytes());
-        let own = StudyFolder::of(folder, digest);
+        let key = Identity::create(&self.path.with_extension("key"))?;
+        let own = StudyFolder::of(folder, digest, &key);
         own.open().map_err(|failure| failure.what)?;
         own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
         let statistics = standardise::joint(&columns, plan.total_rows(), &mut session).await?;
