@@ -2,15 +2,19 @@
 //! real one, with its own session on the in-memory mesh, and nobody sees everything.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
 use futures_util::future::join_all;
 use mpc_net::memory::{MemoryTransport, MeshOptions};
 
 use crate::correlations::dealer;
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg};
-use crate::session::{Outputs, Session, SessionOptions};
+use crate::rand::{MaskSite, Master, Prg, hash};
+use crate::session::{Outputs, Session, SessionOptions, Signatory};
 
 /// What a world of parties is made of.
 #[derive(Clone, Debug)]
@@ -19,6 +23,7 @@ pub struct World {
     dealer: bool,
     outputs: Outputs,
     deadline: Duration,
+    masters: Vec<Arc<Master>>,
     #[cfg(feature = "insecure-test-masks")]
     without: Option<MaskSite>,
 }
@@ -33,6 +38,7 @@ impl World {
             dealer: false,
             outputs: Outputs::none(),
             deadline,
+            masters: Vec::new(),
             #[cfg(feature = "insecure-test-masks")]
             without: None,
         }
@@ -61,6 +67,14 @@ impl World {
         self
     }
 
+    /// Takes the coins of node number i from the master number i, where there is one: for runs that are
+    /// compared with each other.
+    #[must_use]
+    pub fn masters(mut self, masters: Vec<Arc<Master>>) -> Self {
+        self.masters = masters;
+        self
+    }
+
     /// Gives up after this time, so that a protocol that hangs fails fast.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -71,7 +85,11 @@ impl World {
     /// The mesh of this world, for a test that wants to look into it before it runs.
     #[must_use]
     pub fn mesh(&self) -> Vec<MemoryTransport> {
-        MeshOptions::default().mesh(self.parties + usize::from(self.dealer))
+        MeshOptions::default().mesh(self.nodes())
+    }
+
+    fn nodes(&self) -> usize {
+        self.parties + usize::from(self.dealer)
     }
 
     /// Runs `party` at every party and gives what each returned, in order.
@@ -98,11 +116,11 @@ impl World {
         let nodes = join_all(mesh.into_iter().enumerate().map(|(node, transport)| {
             let party = &party;
             async move {
-                let options = SessionOptions {
-                    parties: self.parties,
-                    context: [7; 32],
-                    outputs: self.outputs.clone(),
-                };
+                let signatory = TestSignatory::new(node, self.nodes());
+                let mut options = SessionOptions::new(self.parties, [7; 32])
+                    .outputs(self.outputs.clone())
+                    .signatory(Arc::new(signatory));
+                options.master = self.masters.get(node).cloned();
                 let mut session = Session::establish(Box::new(transport), options)
                     .await
                     .expect("the session is established");
@@ -123,6 +141,61 @@ impl World {
             .block_on(async { tokio::time::timeout(self.deadline, nodes).await })
             .expect("the protocol ended before its deadline");
         all.into_iter().flatten().collect()
+    }
+}
+
+/// A signatory of a world: Schnorr signatures under keys that are no secret, because each follows from
+/// the number of its node. For tests.
+#[derive(Clone, Debug)]
+pub struct TestSignatory {
+    secret: Scalar,
+    keys: Vec<[u8; 32]>,
+}
+
+impl TestSignatory {
+    /// The signatory of `node` in a world of `nodes` nodes, a dealer included.
+    #[must_use]
+    pub fn new(node: usize, nodes: usize) -> Self {
+        let key = |node| (&test_key(node) * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
+        Self { secret: test_key(node), keys: (0..nodes).map(key).collect() }
+    }
+
+    fn challenge(commitment: &[u8], key: &[u8], domain: &str, message: &[u8]) -> Scalar {
+        let parts = [commitment, key, domain.as_bytes(), message];
+        Scalar::from_bytes_mod_order(hash("test signature", &parts))
+    }
+}
+
+fn test_key(node: usize) -> Scalar {
+    Scalar::from_bytes_mod_order(hash("test key", &[&(node as u64).to_le_bytes()]))
+}
+
+impl Signatory for TestSignatory {
+    fn sign(&self, domain: &str, message: &[u8]) -> [u8; 64] {
+        let key = (&self.secret * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
+        let parts = [self.secret.as_bytes().as_slice(), domain.as_bytes(), message];
+        let once = Scalar::from_bytes_mod_order(hash("test signature, once", &parts));
+        let commitment = (&once * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
+        let answer = once + Self::challenge(&commitment, &key, domain, message) * self.secret;
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&commitment);
+        signature[32..].copy_from_slice(answer.as_bytes());
+        signature
+    }
+
+    fn verify(&self, node: usize, domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {
+        let Some(key) = self.keys.get(node) else { return false };
+        let (commitment, answer) = signature.split_at(32);
+        let answer: [u8; 32] = answer.try_into().expect("half of 64 bytes");
+        let point = |bytes: &[u8]| -> Option<RistrettoPoint> {
+            CompressedRistretto::from_slice(bytes).ok()?.decompress()
+        };
+        let (Some(at), Some(public)) = (point(commitment), point(key)) else { return false };
+        let Some(answer) = Option::<Scalar>::from(Scalar::from_canonical_bytes(answer)) else {
+            return false;
+        };
+        let challenge = Self::challenge(commitment, key, domain, message);
+        &answer * RISTRETTO_BASEPOINT_TABLE == at + public * challenge
     }
 }
 

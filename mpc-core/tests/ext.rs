@@ -53,7 +53,8 @@ fn pairs_draw_alike_and_go_on() {
                 all.push(((me.min(peer), me.max(peer)), stream.elements::<Z64>(1, 64)[0].0));
             }
         }
-        let own = [(); 2].map(|()| ext::own_stream(&session, MINE).unwrap().elements::<Z64>(1, 64));
+        let own =
+            [(); 2].map(|()| ext::own_stream(&mut session, MINE).unwrap().elements::<Z64>(1, 64));
         assert_ne!(own[0][0], own[1][0]);
         all
     });

@@ -165,7 +165,7 @@ fn bounded_openings_lift_reals_into_the_whole_ring() {
         for parties in PARTIES {
             let got = run(&World::new(parties), fraction.min(20), &async |session| {
                 let x = share(session, &x, (2, 2), 20)?.narrow(ring)?;
-                let mut masks = own_masks()?;
+                let mut masks = own_masks(session)?;
                 session.meter().enter("open");
                 let opened =
                     open_bounded_fixed("test", &[(&x, 7)], SIGMA, &mut masks, session).await?;
@@ -187,7 +187,7 @@ fn bounded_openings_lift_reals_into_the_whole_ring() {
 #[test]
 fn openings_that_would_wrap_are_refused_before_they_are_sent() {
     let results = World::new(2).run(async |mut session| {
-        let mut masks = own_masks()?;
+        let mut masks = own_masks(&mut session)?;
         session.meter().enter("open");
         let x = Fixed::zero(1, 1, 20)?.narrow(78)?;
         let mut open = async |x: &Fixed, bound| {

@@ -4,58 +4,23 @@
 //! A thousand sessions, or as many as `MPC_SESSIONS` says.
 #![cfg(feature = "test-util")]
 
+#[path = "support/production.rs"]
+mod production;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use mpc_core::approx::fit::{Symmetry, Weighting, fit};
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{
-    CorrelationSource, MatrixShape, Origin, OwnRows, OwnedMatrix, OwnedProductRequest, PhasorForm,
-    Request, RightRequest,
-};
 use mpc_core::testing::{World, record_drawn, take_drawn};
-use mpc_core::{Error, Session};
+use production::{phasors, work};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 const PARTIES: usize = 2;
 
-/// A little of everything that a study orders.
-async fn work(session: &mut Session, series_requests: &[Request]) -> Result<(), Error> {
-    let mut source = PairwiseSource::start(session, Expansion::Fast)?;
-    let shape = MatrixShape { rows: vec![3; PARTIES], columns: 2, entry_bits: 16, sigma: 60 };
-    let own = Arc::new(OwnRows::new(vec![7; 6]));
-    let matrix = source.register(OwnedMatrix { shape, own }).await?;
-    let owned = |transposed| {
-        Request::OwnedProduct(OwnedProductRequest {
-            matrix,
-            rows: vec![(0, 3); PARTIES],
-            transposed,
-            ring: if transposed { 110 } else { 64 },
-            mask_bits: 80,
-            drop: 0,
-            public_columns: 0,
-        })
-    };
-    let mut requests = vec![owned(false), owned(true), owned(false)];
-    requests.extend_from_slice(series_requests);
-    requests.push(Request::Left { m: 1, k: 2, ring: 128 });
-    requests.push(Request::Right(RightRequest { left: 0, n: 1, last: true }));
-    let count = requests.len();
-    source.demand(requests)?;
-    for _ in 0..count {
-        source.take().await?;
-    }
-    source.finish().await
-}
-
 #[test]
 fn nothing_comes_twice_over_sessions_that_are_broken_off_anywhere() {
     let sessions = std::env::var("MPC_SESSIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
-    let series = fit(|z| z, Symmetry::Odd, 5, 2, Weighting::Plain, 16).series;
-    let form = PhasorForm::new(Origin::Pairwise, &series, PARTIES, 80, 8).expect("fits");
-    let phasors = [Request::Phasors(form.request(&series, 5, 80))];
+    let phasors = phasors(PARTIES);
     let mut random = ChaCha20Rng::from_seed([5; 32]);
     let mut seen = HashMap::new();
     let (mut complete, mut broken_off) = (0, 0);

@@ -44,19 +44,26 @@ impl Seen {
                 continue;
             }
             messages += 1;
-            // The same message goes to several peers; a confirmation is the same from all.
-            let from = if seen.step == "session/confirm" { 0 } else { seen.from.0 };
-            let digest = &hash("message", &[&seen.bytes])[..8];
-            let name = format!("session {session}, {} of {from}: {digest:?}", seen.step);
-            self.once(seen.bytes.clone(), &name);
-            for (at, chunk) in seen.bytes.chunks_exact(16).enumerate() {
-                self.once(chunk.to_vec(), &format!("{name}, chunk {at}"));
+            // The same message goes to several peers; the first half of a confirmation is the same
+            // from all.
+            let confirm = seen.step == "session/confirm";
+            let common = if confirm { 32 } else { 0 };
+            for (part, from) in [(&seen.bytes[..common], 0), (&seen.bytes[common..], seen.from.0)] {
+                let digest = &hash("message", &[part])[..8];
+                let name = format!("session {session}, {} of {from}: {digest:?}", seen.step);
+                self.once(part.to_vec(), &name);
+                for (at, chunk) in part.chunks_exact(16).enumerate() {
+                    self.once(chunk.to_vec(), &format!("{name}, chunk {at}"));
+                }
             }
         }
         messages
     }
 
     fn once(&mut self, bytes: Vec<u8>, name: &str) {
+        if bytes.is_empty() {
+            return;
+        }
         let first = self.0.entry(bytes).or_insert_with(|| name.to_owned());
         assert!(
             first == name || first.starts_with(name) || name.starts_with(&**first),
@@ -160,7 +167,7 @@ impl ReleaseLog for Log {
 
 async fn establish(transport: MemoryTransport) -> Session {
     let outputs = Outputs::none().allow("result", Recipients::All);
-    let options = SessionOptions { parties: 2, context: [0; 32], outputs };
+    let options = SessionOptions::new(2, [0; 32]).outputs(outputs);
     Session::establish(Box::new(transport), options).await.unwrap()
 }
 
@@ -260,7 +267,7 @@ fn nothing_secret_is_printed() {
         print(format!("{fixed:?} {fixed:#?}"), &secrets);
         let wrong = fixed.clone().narrow(65).expect_err("larger");
         print(format!("{wrong} {wrong:?}"), &secrets);
-        let mut masks = own_masks().unwrap();
+        let mut masks = own_masks(&mut session).unwrap();
         let items = [(&fixed, 24)];
         let lifted = open_bounded_fixed("test/lifted", &items, 15, &mut masks, &mut session);
         let lifted = lifted.await.unwrap();
@@ -366,7 +373,7 @@ fn a_node_that_establishes_no_session_tells_the_others_why() {
     // The offer of b to a alone is cut short; c hears nothing but what a says.
     b.inject(FaultPlan::new(Fault::Short { bytes: 1 }).at_message(0));
     let establish = |transport: MemoryTransport| {
-        let options = SessionOptions { parties: 3, context: [0; 32], outputs: Outputs::none() };
+        let options = SessionOptions::new(3, [0; 32]);
         Session::establish(Box::new(transport), options)
     };
     let ends = runtime.block_on(async {

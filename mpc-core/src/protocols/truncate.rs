@@ -8,7 +8,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg, Seed};
+use crate::rand::{MaskSite, Prg};
 use crate::ring::{Ring, Z128, wire};
 #[cfg(any(test, feature = "test-util"))]
 use crate::session::opened::Hidden;
@@ -157,12 +157,14 @@ impl fmt::Debug for Bounded {
     }
 }
 
-/// A stream of bounded masks of this party alone.
+/// A stream of bounded masks of this party alone, a new one each time.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
-pub fn own_masks() -> Result<Prg, Error> {
-    Ok(Prg::new(&Seed::fresh()?, MaskSite::BoundedMask))
+/// When a round was interrupted.
+pub fn own_masks(session: &mut Session) -> Result<Prg, Error> {
+    session.usable()?;
+    let seed = session.coins().seed("own masks");
+    Ok(Prg::under(&seed, MaskSite::BoundedMask, session.switch()))
 }
 
 /// Opens all `items` to all parties, each under a fresh mask of every party from `masks`

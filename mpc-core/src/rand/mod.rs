@@ -1,5 +1,6 @@
 //! Randomness: every mask has a name, every stream a domain.
 
+mod coins;
 mod digest;
 pub(crate) mod drawn;
 mod prg;
@@ -7,6 +8,7 @@ mod seed;
 mod site;
 mod switch;
 
+pub use coins::{Coins, Master};
 pub use digest::hash;
 pub use prg::Prg;
 pub use seed::Seed;

@@ -23,6 +23,11 @@ impl Seed {
         Ok(Self(bytes))
     }
 
+    /// The seed with these bytes.
+    pub(super) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
     /// The seed made of secret bytes and a domain.
     #[must_use]
     pub fn from_secret(domain: &str, parts: &[&[u8]]) -> Self {

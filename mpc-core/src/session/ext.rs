@@ -38,7 +38,7 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use crate::error::Error;
-use crate::rand::{MaskDomain, MaskSite, Prg, Seed};
+use crate::rand::{MaskDomain, MaskSite, Prg};
 use crate::ring::Ring;
 use crate::share::{Fixed, Shared};
 
@@ -94,12 +94,14 @@ pub fn pair_stream(
     session.stream(peer, domain.into())
 }
 
-/// A stream of this party alone, from a fresh seed.
+/// A stream of this party alone, a new one each time.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
-pub fn own_stream(session: &Session, domain: MaskDomain) -> Result<Prg, Error> {
-    Ok(Prg::under(&Seed::fresh()?, MaskSite::from(domain), session.switch()))
+/// When a round was interrupted.
+pub fn own_stream(session: &mut Session, domain: MaskDomain) -> Result<Prg, Error> {
+    session.usable()?;
+    let seed = session.coins().seed("own stream");
+    Ok(Prg::under(&seed, MaskSite::from(domain), session.switch()))
 }
 
 /// Sends `outgoing[j]` to each party j while it receives `incoming[j]` bytes from it, exactly; where

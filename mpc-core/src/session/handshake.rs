@@ -1,4 +1,5 @@
-//! Agreement on a session: nonces, pairwise seeds, and a name that binds them.
+//! Agreement on a session: nonces, pairwise seeds, a name that binds them, and coins that no node
+//! chooses for itself.
 
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use curve25519_dalek::ristretto::CompressedRistretto;
@@ -10,7 +11,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::rand::{Seed, drawn, hash};
+use crate::rand::{Coins, Master, Seed, drawn, hash};
 
 const OFFER: Tag = Tag::new("session/offer");
 const CONFIRM: Tag = Tag::new("session/confirm");
@@ -18,35 +19,58 @@ const CONFIRM: Tag = Tag::new("session/confirm");
 pub(super) struct Agreed {
     pub(super) session: [u8; 32],
     pub(super) seeds: Vec<Option<Seed>>,
+    /// What this node draws for itself.
+    pub(super) coins: Coins,
 }
 
+/// The parts of an offer: a nonce, which commits to the node's contribution to the others' coins; a
+/// public point; the commitment to its own.
+const NONCE: std::ops::Range<usize> = 0..32;
+const POINT: std::ops::Range<usize> = 32..64;
+
 /// Two rounds among all nodes of the mesh, a dealer included.
-pub(super) async fn agree(transport: &dyn Transport, context: &[u8; 32]) -> Result<Agreed, Error> {
+pub(super) async fn agree(
+    transport: &dyn Transport,
+    context: &[u8; 32],
+    master: &Master,
+) -> Result<Agreed, Error> {
     let me = transport.id().index();
-    let secret = fresh_scalar()?;
+    let mut own = master.before();
+    let secret = scalar(&mut own);
     let point = (&*secret * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce)
-        .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
+    let contribution = own.bytes::<32>("contribution to the others' coins");
+    let nonce = nonce_of(&*contribution);
 
     drawn::note("nonce", &nonce);
     drawn::note("secret scalar", secret.as_bytes());
 
-    // Round 1: nonce and public point of everybody to everybody.
-    let offers = all_to_all(transport, OFFER, &[nonce, point].concat()).await?;
+    // Round 1: nonce, public point and commitment of everybody to everybody.
+    let offer = [nonce, point, master.commitment()].concat();
+    let offers = all_to_all(transport, OFFER, &offer).await?;
 
     // The name of the session binds the context and every offer, in the order of the nodes.
     let mut parts: Vec<&[u8]> = vec![context];
     parts.extend(offers.iter().map(Vec::as_slice));
     let session = hash("session", &parts);
 
-    // Round 2: everybody saw the same offers.
+    // Round 2: everybody saw the same offers. Now that all are bound to their seeds, each opens its
+    // nonce, and the coins of a node are made of its seed and what all others contribute.
     let confirmation = hash("session confirmed", &[&session]);
-    for (node, theirs) in all_to_all(transport, CONFIRM, &confirmation).await?.iter().enumerate() {
-        if !bool::from(theirs.as_slice().ct_eq(&confirmation)) {
+    let confirmed = all_to_all(transport, CONFIRM, &[confirmation, *contribution].concat()).await?;
+    for (node, theirs) in confirmed.iter().enumerate() {
+        let (theirs, contributed) = theirs.split_at(confirmation.len());
+        if !bool::from(theirs.ct_eq(&confirmation)) {
             return Err(misbehaved(transport, node, "it takes part in another session"));
         }
+        if nonce_of(contributed) != offers[node][NONCE] {
+            let detail = "its contribution to the coins is not the one that it committed to";
+            return Err(misbehaved(transport, node, detail));
+        }
     }
+    let mut tossed: Vec<&[u8]> = vec![&session];
+    let others = confirmed.iter().enumerate().filter(|&(node, _)| node != me);
+    tossed.extend(others.map(|(_, theirs)| &theirs[confirmation.len()..]));
+    let coins = master.toss(&tossed);
     transport.bind_session(session[..8].try_into().expect("a hash has 32 bytes"));
 
     let mut seeds = Vec::with_capacity(offers.len());
@@ -55,7 +79,7 @@ pub(super) async fn agree(transport: &dyn Transport, context: &[u8; 32]) -> Resu
             seeds.push(None);
             continue;
         }
-        let theirs: [u8; 32] = offer[32..].try_into().expect("an offer has 64 bytes");
+        let theirs: [u8; 32] = offer[POINT].try_into().expect("a point has 32 bytes");
         let theirs = CompressedRistretto(theirs)
             .decompress()
             .filter(|point| !point.is_identity())
@@ -74,14 +98,17 @@ pub(super) async fn agree(transport: &dyn Transport, context: &[u8; 32]) -> Resu
             ],
         )));
     }
-    Ok(Agreed { session, seeds })
+    Ok(Agreed { session, seeds, coins })
 }
 
-fn fresh_scalar() -> Result<Zeroizing<Scalar>, Error> {
-    let mut wide = Zeroizing::new([0; 64]);
-    getrandom::fill(&mut *wide)
-        .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
-    Ok(Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide)))
+/// The nonce that commits to a contribution.
+fn nonce_of(contribution: &[u8]) -> [u8; 32] {
+    hash("nonce", &[contribution])
+}
+
+fn scalar(coins: &mut Coins) -> Zeroizing<Scalar> {
+    let wide = coins.bytes::<64>("secret scalar");
+    Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
 }
 
 /// Sends `message` to every node and gives everybody's message, the own one included.

@@ -10,9 +10,11 @@ mod masks;
 pub(crate) mod opened;
 mod reveal;
 mod rounds;
+mod signatory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mpc_net::{Abort, Meter, PartyId, Tag, Transport};
@@ -21,13 +23,15 @@ pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
 pub use cost::Cost;
 pub use reveal::{Outputs, ReleaseLog};
+pub use signatory::Signatory;
 
 use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch, Prg, Seed};
+use crate::rand::{Coins, MaskSite, MaskSwitch, Master, Prg, Seed};
 
 /// What a session is started with. Parties and context are the same at every node; a dealer
 /// reveals nothing and has no outputs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
+#[non_exhaustive]
 pub struct SessionOptions {
     /// The number of computing parties: the first nodes of the mesh. A dealer comes after them.
     pub parties: usize,
@@ -35,6 +39,48 @@ pub struct SessionOptions {
     pub context: [u8; 32],
     /// What may be revealed.
     pub outputs: Outputs,
+    /// Where this node's coins come from: fresh ones for every session, unless somebody keeps them.
+    pub master: Option<Arc<Master>>,
+    /// Who signs for this node, and checks what the others signed.
+    pub signatory: Option<Arc<dyn Signatory>>,
+}
+
+impl SessionOptions {
+    /// A session of `parties` parties that reveals nothing.
+    #[must_use]
+    pub fn new(parties: usize, context: [u8; 32]) -> Self {
+        Self { parties, context, outputs: Outputs::none(), master: None, signatory: None }
+    }
+
+    /// Allows outputs to be revealed.
+    #[must_use]
+    pub fn outputs(mut self, outputs: Outputs) -> Self {
+        self.outputs = outputs;
+        self
+    }
+
+    /// Takes this node's coins from `master`, which belongs to this session alone.
+    #[must_use]
+    pub fn master(mut self, master: Arc<Master>) -> Self {
+        self.master = Some(master);
+        self
+    }
+
+    /// Signs with `signatory`.
+    #[must_use]
+    pub fn signatory(mut self, signatory: Arc<dyn Signatory>) -> Self {
+        self.signatory = Some(signatory);
+        self
+    }
+}
+
+impl fmt::Debug for SessionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionOptions")
+            .field("parties", &self.parties)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A session: the transport, the seeds shared with each other node, and the ledger of what was
@@ -53,6 +99,9 @@ pub struct Session {
     /// The seed shared with each node; none with itself.
     seeds: Vec<Option<Seed>>,
     streams: BTreeMap<(usize, MaskSite), Prg>,
+    /// What this node draws for itself.
+    coins: Coins,
+    signatory: Option<Arc<dyn Signatory>>,
     forks: BTreeSet<String>,
     outputs: Outputs,
     release_log: Option<Box<dyn ReleaseLog>>,
@@ -62,8 +111,8 @@ pub struct Session {
 
 impl Session {
     /// Agrees on a session with all nodes of the mesh: fresh nonces, a seed for every pair by
-    /// ephemeral Diffie-Hellman on Ristretto, and a session id that binds all of it and the
-    /// context (docs/protocols.md 1). Two rounds.
+    /// ephemeral Diffie-Hellman on Ristretto, coins that no node chooses for itself, and a session
+    /// id that binds all of it and the context (docs/protocols.md 1). Two rounds.
     ///
     /// # Errors
     /// When a node cannot be reached, or sees another session than the rest. The others are then
@@ -79,7 +128,11 @@ impl Session {
                 options.parties
             )));
         }
-        let agreed = match handshake::agree(&*transport, &options.context).await {
+        let master = match options.master {
+            Some(master) => master,
+            None => Arc::new(Master::fresh()?),
+        };
+        let agreed = match handshake::agree(&*transport, &options.context, &master).await {
             Ok(agreed) => agreed,
             Err(error) => {
                 // The transport ends here, and without a word the others would wait for this node.
@@ -94,6 +147,8 @@ impl Session {
             id: agreed.session,
             seeds: agreed.seeds,
             streams: BTreeMap::new(),
+            coins: agreed.coins,
+            signatory: options.signatory,
             forks: BTreeSet::new(),
             outputs: options.outputs,
             release_log: None,
@@ -120,6 +175,8 @@ impl Session {
             id: self.id,
             seeds: self.seeds.iter().map(|s| s.as_ref().map(|s| s.derive(&domain))).collect(),
             streams: BTreeMap::new(),
+            coins: self.coins.fork(label),
+            signatory: self.signatory.clone(),
             forks: BTreeSet::new(),
             outputs: Outputs::none(),
             release_log: None,
@@ -196,6 +253,17 @@ impl Session {
         self.transport.name(PartyId::from_index(node))
     }
 
+    /// Who signs for this node and checks the others' signatures, if anybody does.
+    #[must_use]
+    pub fn signatory(&self) -> Option<&Arc<dyn Signatory>> {
+        self.signatory.as_ref()
+    }
+
+    /// What this node draws for itself from here on.
+    pub(crate) fn coins(&mut self) -> &mut Coins {
+        &mut self.coins
+    }
+
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
     }
@@ -220,7 +288,7 @@ impl Session {
         Ok(())
     }
 
-    fn usable(&self) -> Result<(), Error> {
+    pub(crate) fn usable(&self) -> Result<(), Error> {
         if self.broken {
             return Err(Error::internal("the session was interrupted in an earlier round"));
         }

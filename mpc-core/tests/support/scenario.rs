@@ -46,11 +46,8 @@ pub fn run(mesh: Vec<MemoryTransport>, deadline: Duration) -> Vec<Result<(), Err
 
 /// One node from the handshake to the end.
 pub async fn node(transport: MemoryTransport) -> Result<(), Error> {
-    let options = SessionOptions {
-        parties: PARTIES,
-        context: [7; 32],
-        outputs: Outputs::none().allow("result", Recipients::All),
-    };
+    let options = SessionOptions::new(PARTIES, [7; 32])
+        .outputs(Outputs::none().allow("result", Recipients::All));
     let mut session = Session::establish(Box::new(transport), options).await?;
     if session.me() == PARTIES {
         dealer::serve(&mut session).await?;

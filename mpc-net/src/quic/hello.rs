@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The versions of the protocol between nodes that this build speaks.
-pub(crate) const VERSIONS: (u16, u16) = (1, 1);
+pub(crate) const VERSIONS: (u16, u16) = (2, 2);
 
 const MAGIC: [u8; 8] = *b"mpc-join";
 const HEAD: usize = 12;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mpc_core::SessionOptions;
 use mpc_core::correlations::dealer::serve;
-use mpc_core::{Outputs, SessionOptions};
 use mpc_net::Transport;
 use mpc_net::quic::{self, DealerOptions, Observer, QuicTransport};
 use serde_json::json;
@@ -81,7 +81,7 @@ async fn deal(
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
     let parties = transport.nodes() - 1;
-    let options = SessionOptions { parties, context, outputs: Outputs::none() };
+    let options = SessionOptions::new(parties, context);
     let (mut session, linger) = establish(transport, options, stop).await?;
     let served = match stop.until(serve(&mut session)).await {
         Ok(served) => served.map_err(Failure::from),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mpc_core::{Outputs, Session, SessionOptions, Tag};
+use mpc_core::{Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
 use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
@@ -128,8 +128,7 @@ impl Node {
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
-        let session_options =
-            SessionOptions { parties: study.parties().len(), context, outputs: Outputs::none() };
+        let session_options = SessionOptions::new(study.parties().len(), context);
         let started = now();
         let mut phases = Phases::begin(events);
 

@@ -27,8 +27,7 @@ use subtle::{Choice, ConditionallySelectable};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::block::Block;
-use crate::error::Error;
-use crate::rand::{drawn, hash};
+use crate::rand::{Coins, drawn, hash};
 
 const POINT: usize = 32;
 
@@ -80,16 +79,14 @@ impl Binding {
     }
 }
 
-fn random_wide() -> Result<Zeroizing<[u8; 64]>, Error> {
-    let mut wide = Zeroizing::new([0; 64]);
-    getrandom::fill(&mut *wide)
-        .map_err(|error| Error::internal(format!("no randomness: {error}")))?;
+fn random_wide(coins: &mut Coins) -> Zeroizing<[u8; 64]> {
+    let wide = coins.bytes::<64>("base OT");
     drawn::note("base OT", &*wide);
-    Ok(wide)
+    wide
 }
 
-fn random_scalar() -> Result<Zeroizing<Scalar>, Error> {
-    Ok(Zeroizing::new(Scalar::from_bytes_mod_order_wide(&*random_wide()?)))
+fn random_scalar(coins: &mut Coins) -> Zeroizing<Scalar> {
+    Zeroizing::new(Scalar::from_bytes_mod_order_wide(&random_wide(coins)))
 }
 
 /// `None` unless the bytes are the canonical form of a point other than the identity.
@@ -104,17 +101,17 @@ pub(super) struct BaseSender {
 }
 
 impl BaseSender {
-    pub(super) fn new(count: usize) -> Result<Self, Error> {
+    pub(super) fn new(count: usize, coins: &mut Coins) -> Self {
         let mut it = Self {
             scalars: Vec::with_capacity(count),
             message: Vec::with_capacity(count * FROM_SENDER),
         };
         for _ in 0..count {
-            let a = random_scalar()?;
+            let a = random_scalar(coins);
             it.message.extend_from_slice((&*a * RISTRETTO_BASEPOINT_TABLE).compress().as_bytes());
             it.scalars.push(a);
         }
-        Ok(it)
+        it
     }
 
     pub(super) fn message(&self) -> &[u8] {
@@ -157,15 +154,15 @@ pub(super) struct BaseReceiver {
 
 impl BaseReceiver {
     /// Step 2, for choices that are 0 or 1; in constant time.
-    pub(super) fn new(binding: &Binding, choices: &[u8]) -> Result<Self, Error> {
+    pub(super) fn new(binding: &Binding, choices: &[u8], coins: &mut Coins) -> Self {
         let mut it = Self {
             scalars: Vec::with_capacity(choices.len()),
             choices: Zeroizing::new(choices.iter().map(|c| c & 1).collect()),
             message: Vec::with_capacity(choices.len() * FROM_RECEIVER),
         };
         for (index, &choice) in it.choices.iter().enumerate() {
-            let b = random_scalar()?;
-            let other = RistrettoPoint::from_uniform_bytes(&*random_wide()?).compress();
+            let b = random_scalar(coins);
+            let other = RistrettoPoint::from_uniform_bytes(&random_wide(coins)).compress();
             let chosen =
                 &*b * RISTRETTO_BASEPOINT_TABLE - binding.point(index, choice, other.as_bytes());
             let (mut r0, mut r1) = (chosen.compress().to_bytes(), other.to_bytes());
@@ -176,7 +173,7 @@ impl BaseReceiver {
             it.message.extend_from_slice(&r1);
             it.scalars.push(b);
         }
-        Ok(it)
+        it
     }
 
     pub(super) fn message(&self) -> &[u8] {
@@ -210,6 +207,10 @@ mod tests {
         keys.iter().zip(choices).map(|(keys, &c)| keys[usize::from(c)]).collect()
     }
 
+    fn coins() -> Coins {
+        Coins::fresh().expect("randomness")
+    }
+
     fn choices(count: usize) -> Vec<u8> {
         (0..count).map(|i| (i * i % 7 % 2) as u8).collect()
     }
@@ -217,8 +218,8 @@ mod tests {
     #[test]
     fn the_receiver_holds_the_chosen_keys_and_no_other() {
         let choices = choices(20);
-        let sender = BaseSender::new(20).expect("randomness");
-        let receiver = BaseReceiver::new(&BINDING, &choices).expect("randomness");
+        let sender = BaseSender::new(20, &mut coins());
+        let receiver = BaseReceiver::new(&BINDING, &choices, &mut coins());
         let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
         assert_eq!((a.len(), r.len()), (20 * FROM_SENDER, 20 * FROM_RECEIVER));
         let keys = sender.finish(&BINDING, &r).expect("valid");
@@ -238,13 +239,13 @@ mod tests {
             bytes
         }];
         for bad in bad {
-            let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
-            let mut a = BaseSender::new(2).expect("randomness").message().to_vec();
+            let receiver = BaseReceiver::new(&BINDING, &[0, 1], &mut coins());
+            let mut a = BaseSender::new(2, &mut coins()).message().to_vec();
             a[32..].copy_from_slice(&bad);
             assert!(receiver.finish(&BINDING, &a).is_none());
             for place in 0..4 {
-                let sender = BaseSender::new(2).expect("randomness");
-                let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
+                let sender = BaseSender::new(2, &mut coins());
+                let receiver = BaseReceiver::new(&BINDING, &[0, 1], &mut coins());
                 let mut r = receiver.message().to_vec();
                 r[32 * place..32 * (place + 1)].copy_from_slice(&bad);
                 assert!(sender.finish(&BINDING, &r).is_none());
@@ -254,8 +255,8 @@ mod tests {
 
     #[test]
     fn messages_of_another_length_are_refused() {
-        let sender = BaseSender::new(2).expect("randomness");
-        let receiver = BaseReceiver::new(&BINDING, &[0, 1]).expect("randomness");
+        let sender = BaseSender::new(2, &mut coins());
+        let receiver = BaseReceiver::new(&BINDING, &[0, 1], &mut coins());
         let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
         assert!(sender.finish(&BINDING, &r[..r.len() - 1]).is_none());
         assert!(receiver.finish(&BINDING, &a[..32]).is_none());
@@ -268,8 +269,8 @@ mod tests {
             Binding { sender: 1, receiver: 0, ..BINDING },
             Binding { receiver: 2, ..BINDING },
         ] {
-            let sender = BaseSender::new(4).expect("randomness");
-            let receiver = BaseReceiver::new(&BINDING, &[0, 1, 0, 1]).expect("randomness");
+            let sender = BaseSender::new(4, &mut coins());
+            let receiver = BaseReceiver::new(&BINDING, &[0, 1, 0, 1], &mut coins());
             let (a, r) = (sender.message().to_vec(), receiver.message().to_vec());
             let keys = sender.finish(&other, &r).expect("valid points");
             let chosen = receiver.finish(&BINDING, &a).expect("valid points");

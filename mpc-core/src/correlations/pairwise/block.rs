@@ -4,6 +4,8 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
+use crate::rand::Coins;
+
 #[cfg(target_arch = "x86_64")]
 use crate::ring::kernels::aes::VectorAes;
 
@@ -168,13 +170,12 @@ impl Bits {
     }
 }
 
-/// 128 fresh bits for each of `count` blocks, from the operating system.
-pub(super) fn fresh(count: usize) -> Result<Zeroizing<Vec<Block>>, crate::error::Error> {
+/// 128 fresh bits for each of `count` blocks.
+pub(super) fn fresh(count: usize, coins: &mut Coins) -> Zeroizing<Vec<Block>> {
     let mut blocks = Zeroizing::new(vec![[0; 16]; count]);
-    getrandom::fill(blocks.as_flattened_mut())
-        .map_err(|error| crate::error::Error::internal(format!("no randomness: {error}")))?;
+    coins.fill("blocks", blocks.as_flattened_mut());
     blocks.iter().for_each(|block| crate::rand::drawn::note("block", block));
-    Ok(blocks)
+    blocks
 }
 
 #[cfg(test)]

@@ -19,8 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::block::{Bits, Block, Cipher, CrHash, fresh, xor, xor_into};
 use super::ggm;
-use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch, drawn, hash};
+use crate::rand::{Coins, MaskSite, MaskSwitch, drawn, hash};
 
 /// Base OTs for each direction of a pair.
 pub(super) const BASE: usize = 128;
@@ -156,9 +155,10 @@ impl Receiver {
         keys: &Keys,
         base: &[[Block; 2]],
         switch: MaskSwitch,
-    ) -> Result<(Self, Vec<u8>), Error> {
+        coins: &mut Coins,
+    ) -> (Self, Vec<u8>) {
         let depth = expansion.depth();
-        let roots = fresh(expansion.trees())?;
+        let roots = fresh(expansion.trees(), coins);
         let mut seeds = Vec::with_capacity(expansion.trees() << depth);
         let mut message = Vec::with_capacity(SETUP_BYTES);
         let mut leaves = Zeroizing::new(Vec::new());
@@ -173,7 +173,7 @@ impl Receiver {
             seeds.extend(leaves.iter().map(Cipher::new));
         }
         let (hash, trees) = (CrHash::new(&keys.hash), Cipher::new(&keys.trees));
-        Ok((Self { expansion, seeds, row: 0, index: 0, hash, trees, switch }, message))
+        (Self { expansion, seeds, row: 0, index: 0, hash, trees, switch }, message)
     }
 
     /// Makes OTs with the given choices; appends to the message for the sender.
@@ -438,14 +438,15 @@ pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Dura
 pub(super) fn ideal_pair(expansion: Expansion, switch: MaskSwitch) -> (Sender, Receiver) {
     let binding = super::base_ot::Binding { session: [5; 32], sender: 0, receiver: 1 };
     let keys = Keys::new(&binding, b"a", b"b");
-    let delta = fresh(1).expect("randomness")[0];
-    let base: Vec<[Block; 2]> = fresh(2 * BASE).expect("randomness").as_chunks::<2>().0.to_vec();
+    let mut coins = Coins::fresh().expect("randomness");
+    let delta = fresh(1, &mut coins)[0];
+    let base: Vec<[Block; 2]> = fresh(2 * BASE, &mut coins).as_chunks::<2>().0.to_vec();
     let chosen: Vec<Block> = base_choices(&delta, expansion)
         .iter()
         .zip(&base)
         .map(|(&c, keys)| keys[usize::from(c)])
         .collect();
-    let (receiver, message) = Receiver::new(expansion, &keys, &base, switch).expect("randomness");
+    let (receiver, message) = Receiver::new(expansion, &keys, &base, switch, &mut coins);
     let sender = Sender::new(expansion, &keys, delta, &chosen, &message, switch).expect("fits");
     (sender, receiver)
 }
@@ -455,8 +456,8 @@ mod tests {
     use super::*;
 
     fn bits(count: usize) -> (Bits, Vec<u32>) {
-        let plain: Vec<u32> = fresh(count.div_ceil(16)).expect("randomness").as_flattened()
-            [..count]
+        let mut coins = Coins::fresh().expect("randomness");
+        let plain: Vec<u32> = fresh(count.div_ceil(16), &mut coins).as_flattened()[..count]
             .iter()
             .map(|byte| u32::from(byte & 1))
             .collect();
@@ -501,7 +502,7 @@ mod tests {
 
     #[test]
     fn transposition_moves_every_bit() {
-        let rows = fresh(128 * 3).expect("randomness");
+        let rows = fresh(128 * 3, &mut Coins::fresh().expect("randomness"));
         let mut out = Vec::new();
         transpose(&rows, 3, &mut out);
         let bit = |block: &Block, at: usize| block[at / 8] >> (at % 8) & 1;

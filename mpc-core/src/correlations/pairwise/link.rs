@@ -45,6 +45,9 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
     let switch = session.switch();
     let binding = move |sender, receiver| Binding { session: id, sender, receiver };
 
+    let (mut base_coins, mut tree_coins) =
+        (session.coins().part("base OT"), session.coins().part("trees"));
+
     // Round 1: base OTs. The sender of the extension is the receiver of the base OTs.
     let (states, outgoing) = offload(move || {
         let mut states = Vec::new();
@@ -54,16 +57,18 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
                 states.push(None);
                 continue;
             }
-            let delta = fresh(1)?[0];
-            let sender = BaseSender::new(BASE)?;
-            let receiver = BaseReceiver::new(&binding(peer, me), &base_choices(&delta, expansion))?;
+            let coins = &mut base_coins;
+            let delta = fresh(1, coins)[0];
+            let sender = BaseSender::new(BASE, coins);
+            let choices = base_choices(&delta, expansion);
+            let receiver = BaseReceiver::new(&binding(peer, me), &choices, coins);
             outgoing.extend_from_slice(sender.message());
             outgoing.extend_from_slice(receiver.message());
             states.push(Some((delta, sender, receiver)));
         }
-        Ok::<_, Error>((states, outgoing))
+        (states, outgoing)
     })
-    .await??;
+    .await?;
     let due = |bytes: usize| (0..parties).map(|p| if p == me { 0 } else { bytes }).collect();
     let base = session.exchange(BASE_OT, outgoing.clone(), due(BASE_BYTES)).await?;
 
@@ -82,18 +87,19 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             let own = Keys::new(&binding(me, peer), our_a, their_r);
             let other = Keys::new(&binding(peer, me), their_a, our_r);
             let Some(pairs) = sender.finish(&binding(me, peer), their_r) else {
-                return Ok(Err(peer));
+                return Err(peer);
             };
             let Some(chosen) = receiver.finish(&binding(peer, me), their_a) else {
-                return Ok(Err(peer));
+                return Err(peer);
             };
-            let (receive, message) = Receiver::new(expansion, &own, &pairs, switch)?;
+            let (receive, message) =
+                Receiver::new(expansion, &own, &pairs, switch, &mut tree_coins);
             trees[peer] = Zeroizing::new(message);
             halves.push(Some((receive, other, delta, chosen)));
         }
-        Ok::<_, Error>(Ok((halves, trees)))
+        Ok((halves, trees))
     })
-    .await??;
+    .await?;
     let (halves, trees) =
         finished.map_err(|peer| session.misbehaved(peer, BASE_OT, "a point is not valid"))?;
     let theirs = session.exchange(TREES, trees, due(SETUP_BYTES)).await?;

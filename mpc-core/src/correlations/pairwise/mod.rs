@@ -67,7 +67,7 @@ mod source;
 mod triples;
 
 use crate::error::Error;
-use crate::rand::{MaskSite, Prg, Seed};
+use crate::rand::{MaskSite, Prg};
 use crate::session::{Cost, Session};
 
 pub use extension::Expansion;
@@ -114,7 +114,7 @@ impl PairwiseOt {
     /// [`establish`](Self::establish) on a session that is this one's alone.
     async fn on(mut session: Session, expansion: Expansion) -> Result<Self, Error> {
         let links = link::establish(&mut session, expansion).await?;
-        let seed = Seed::fresh()?;
+        let seed = session.coins().seed("own part of transfers");
         let switch = session.switch();
         let stream = |site| Prg::under(&seed, site, switch);
         let own = Own {

@@ -90,7 +90,7 @@ pub async fn invert(
     if !fits || session.parties() != plan.settings().parties as usize {
         return Err(Error::internal("the plan of an inverse is for another matrix or session"));
     }
-    let mut masks = own_masks()?;
+    let mut masks = own_masks(session)?;
     let first = match (start, plan.settings().start) {
         (Start::Identity, StartBound::Identity) => from_identity(plan, g, session.me()),
         (Start::Warm(x), StartBound::Warm { fraction, .. }) if x.len() == d * d => {

@@ -268,7 +268,7 @@ pub async fn solve(
     if c.len() != d || inverse.x.rows() != d || due.turns.len() != turns {
         return Err(Error::internal("the plan of a solution is for another matrix"));
     }
-    let mut masks = own_masks()?;
+    let mut masks = own_masks(session)?;
     let mut pending = Some(correlations.take(due.inverse).await?);
     let mut x_left = None;
     let mut w = Shared::zero(d, 1);

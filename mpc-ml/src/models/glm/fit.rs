@@ -82,7 +82,7 @@ pub(super) async fn fit(
         largest: LARGEST_OWN,
         whole: None,
         rule: Rule::new(scales.tolerance, plan.settings.passes).with_more(more),
-        masks: own_masks()?,
+        masks: own_masks(run.session)?,
         orders: Orders::default(),
         run,
     };

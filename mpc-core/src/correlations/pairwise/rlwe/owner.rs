@@ -11,7 +11,7 @@ use super::sender::{low, put_output};
 use super::wire::{add_limb, add_poly};
 use super::words::Words;
 use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch};
+use crate::rand::{Coins, MaskSite, MaskSwitch};
 use crate::ring::kernels::ntt::{PANEL, panels_mut};
 
 /// An owner for one session, label and parameter set: the keys of all others, and fresh
@@ -31,7 +31,7 @@ impl Owner {
     /// # Errors
     /// When the operating system has no randomness.
     pub fn new(params: Params, session: &[u8], label: &str) -> Result<Self, Error> {
-        Self::under(params, session, label, MaskSwitch::default())
+        Ok(Self::under(params, session, label, MaskSwitch::default(), &mut Coins::fresh()?))
     }
 
     pub(in crate::correlations::pairwise) fn under(
@@ -39,10 +39,12 @@ impl Owner {
         session: &[u8],
         label: &str,
         switch: MaskSwitch,
-    ) -> Result<Self, Error> {
+        coins: &mut Coins,
+    ) -> Self {
         let common = Common::new(params, session, label);
         let (p, p0) = (common.key(), params.rns().poly());
-        Ok(Self { common, p, p0, keys: 0, masks: Stream::fresh(MaskSite::RlweOutput, switch)? })
+        let masks = Stream::fresh(MaskSite::RlweOutput, switch, coins);
+        Self { common, p, p0, keys: 0, masks }
     }
 
     /// Takes the public key of one of the other parties.

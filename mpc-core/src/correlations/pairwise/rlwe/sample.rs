@@ -5,15 +5,13 @@ use zeroize::Zeroizing;
 use super::params::Params;
 use super::words::Words;
 use crate::correlations::pairwise::block::{Block, Cipher};
-use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch, Prg, Seed, drawn, hash};
+use crate::rand::{Coins, MaskSite, MaskSwitch, Prg, drawn, hash};
 use crate::ring::Z128;
 
 /// Blocks that are made at a time.
 const CHUNK: usize = 128;
 
-/// A secret stream of words: AES-128 in counter mode under a key of its own, from a seed of the
-/// operating system. The counter never goes back.
+/// A secret stream of words: AES-128 in counter mode under a key of its own. The counter never goes back.
 pub(super) struct Stream {
     cipher: Cipher,
     next: u64,
@@ -22,10 +20,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn fresh(site: MaskSite, switch: MaskSwitch) -> Result<Self, Error> {
-        let key = Prg::new(&Seed::fresh()?, site).elements::<Z128>(1, 128);
+    pub(super) fn fresh(site: MaskSite, switch: MaskSwitch, coins: &mut Coins) -> Self {
+        let key = Prg::new(&coins.seed("rlwe"), site).elements::<Z128>(1, 128);
         let cipher = Cipher::new(&key[0].0.to_le_bytes());
-        Ok(Self { cipher, next: 0, off: switch.is_off(site) })
+        Self { cipher, next: 0, off: switch.is_off(site) }
     }
 
     /// Whether a test has switched what this stream is for off.
@@ -137,8 +135,8 @@ mod tests {
 
     #[test]
     fn secrets_are_ternary_and_errors_binomial() {
-        let mut stream =
-            Stream::fresh(MaskSite::RlweInput, MaskSwitch::default()).expect("randomness");
+        let mut coins = Coins::fresh().expect("randomness");
+        let mut stream = Stream::fresh(MaskSite::RlweInput, MaskSwitch::default(), &mut coins);
         let count = 1 << 16;
         let ternary = stream.ternary(count);
         for value in -1..=1 {

@@ -10,7 +10,7 @@ use super::sample::{Common, Stream};
 use super::wire::{BitReader, BitWriter, add_poly, put_poly};
 use super::words::Words;
 use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch};
+use crate::rand::{Coins, MaskSite, MaskSwitch};
 use crate::ring::wire::mask;
 
 /// A party with its secret key for one session, label and parameter set.
@@ -32,7 +32,7 @@ impl Sender {
     /// # Errors
     /// When the operating system has no randomness.
     pub fn generate(params: Params, session: &[u8], label: &str) -> Result<(Self, Vec<u8>), Error> {
-        Self::under(params, session, label, MaskSwitch::default())
+        Ok(Self::under(params, session, label, MaskSwitch::default(), &mut Coins::fresh()?))
     }
 
     pub(in crate::correlations::pairwise) fn under(
@@ -40,10 +40,11 @@ impl Sender {
         session: &[u8],
         label: &str,
         switch: MaskSwitch,
-    ) -> Result<(Self, Vec<u8>), Error> {
+        coins: &mut Coins,
+    ) -> (Self, Vec<u8>) {
         let rns = params.rns();
         let common = Common::new(params, session, label);
-        let mut stream = Stream::fresh(MaskSite::RlweKey, switch)?;
+        let mut stream = Stream::fresh(MaskSite::RlweKey, switch, coins);
         let mut secret = rns.poly();
         rns.add_signed(&stream.secret(params.degree()), &mut secret);
         rns.forward(&mut secret);
@@ -53,8 +54,8 @@ impl Sender {
         rns.add_products(&common.key(), &secret, &mut key);
         let mut bytes = Vec::with_capacity(params.poly_bytes());
         put_poly(&key, &mut bytes);
-        let errors = Stream::fresh(MaskSite::RlweInput, switch)?;
-        Ok((Self { common, secret, errors, next: 0 }, bytes))
+        let errors = Stream::fresh(MaskSite::RlweInput, switch, coins);
+        (Self { common, secret, errors, next: 0 }, bytes)
     }
 
     /// The parameter set.

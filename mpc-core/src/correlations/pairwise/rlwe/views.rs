@@ -11,7 +11,7 @@ use super::sender::low;
 use super::wire::add_poly;
 use super::words::Words;
 use super::{Entries, Owner, Plan, Rows, Sender, Shape};
-use crate::rand::{MaskSite, MaskSwitch};
+use crate::rand::{Coins, MaskSite, MaskSwitch};
 
 const SESSION: &[u8] = b"views";
 const LABEL: &str = "views";
@@ -51,7 +51,8 @@ fn plan() -> Plan {
 }
 
 fn senders(plan: &Plan, switch: MaskSwitch) -> (Sender, Vec<u8>) {
-    Sender::under(plan.params(), SESSION, LABEL, switch).expect("there is randomness")
+    let mut coins = Coins::fresh().expect("there is randomness");
+    Sender::under(plan.params(), SESSION, LABEL, switch, &mut coins)
 }
 
 fn read(plan: &Plan, bytes: &[u8]) -> Words {
@@ -135,8 +136,8 @@ fn first(plan: &Plan) -> Words {
 fn multiplied(plan: &Plan, entries: &[i32], without: Option<MaskSite>) -> (Vec<u8>, Words) {
     let switch = switch(without);
     let (mut sender, key) = senders(plan, switch);
-    let owner = Owner::under(plan.params(), SESSION, LABEL, switch);
-    let mut owner = owner.expect("there is randomness");
+    let mut coins = Coins::fresh().expect("there is randomness");
+    let mut owner = Owner::under(plan.params(), SESSION, LABEL, switch, &mut coins);
     owner.add_key(&key).expect("a key");
     let mut inputs = owner.begin(plan, 0).expect("the same parameters");
     inputs.add(&sender.encrypt(plan, 0, &[0; 15]).expect("a new index")).expect("an input");

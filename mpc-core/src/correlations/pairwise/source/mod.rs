@@ -27,7 +27,6 @@ use crate::correlations::{
     Correlation, CorrelationSource, OwnedMatrix, Production, Request, RightRequest,
 };
 use crate::error::Error;
-use crate::rand::Seed;
 use crate::session::Session;
 use jobs::{Group, Job, group};
 use line::{Ready, deliver};
@@ -71,8 +70,7 @@ impl PairwiseSource {
     /// Starts production. To be called in a tokio runtime. No rounds.
     ///
     /// # Errors
-    /// When a source of this kind was started before in this session, or the operating system has
-    /// no randomness.
+    /// When a source of this kind was started before in this session.
     pub fn start(session: &mut Session, expansion: Expansion) -> Result<Self, Error> {
         let (tell, failed) = watch::channel(None);
         let tell = Arc::new(tell);
@@ -118,7 +116,7 @@ impl PairwiseSource {
             failed,
             counts,
             matrices: Vec::new(),
-            lefts: Lefts::new(&Seed::fresh()?, session.switch()),
+            lefts: Lefts::new(&session.coins().seed("left factors"), session.switch()),
             left_shapes: Vec::new(),
         })
     }

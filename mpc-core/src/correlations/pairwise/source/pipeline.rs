@@ -23,7 +23,7 @@ use crate::correlations::production::Counts;
 use crate::correlations::{OwnedMatrix, OwnedProductRequest};
 use crate::error::Error;
 use crate::offload::offload;
-use crate::rand::{MaskSite, Prg, Seed};
+use crate::rand::{MaskSite, Prg};
 use crate::session::Session;
 
 use super::super::triples::{OwnLeft, ProductShape};
@@ -219,10 +219,10 @@ impl Line {
         let (received, to_multiply) = mpsc::channel(BETWEEN);
         let (multiplied, to_exchange) = mpsc::channel(BETWEEN);
         let (exchanged, to_finish) = mpsc::channel(BETWEEN);
-        let Self { direction, keys, inputs, outputs, counts } = self;
+        let Self { direction, mut keys, inputs, outputs, counts } = self;
         let (me, parties) = (inputs.me(), inputs.parties());
         let names: Vec<String> = (0..parties).map(|party| inputs.name(party)).collect();
-        let (seed, switch) = (Seed::fresh()?, keys.switch());
+        let (seed, switch) = (keys.coins().seed("own masks"), keys.switch());
         let first = First {
             direction,
             session: keys,
@@ -338,11 +338,12 @@ impl First {
         let (me, parties, id) = (self.session.me(), self.session.parties(), self.session.id());
         let [label, ..] = self.direction.names();
         let switch = self.session.switch();
+        let mut coins = self.session.coins().part("keys");
         let (sender, public, mut owner) = offload(move || {
-            let (sender, public) = Sender::under(params, &id, label, switch)?;
-            Ok::<_, Error>((sender, public, Owner::under(params, &id, label, switch)?))
+            let (sender, public) = Sender::under(params, &id, label, switch, &mut coins);
+            (sender, public, Owner::under(params, &id, label, switch, &mut coins))
         })
-        .await??;
+        .await?;
         let outgoing = vec![Zeroizing::new(public.clone()); parties];
         let received = self.session.exchange(KEYS, outgoing, vec![public.len(); parties]).await?;
         for peer in (0..parties).filter(|&peer| peer != me) {

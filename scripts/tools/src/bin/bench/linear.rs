@@ -236,7 +236,7 @@ impl Node<'_> {
         let mut outputs = standardise::outputs(&names, parties);
         outputs.extend(plan.outputs());
         let outputs = ledger(&outputs);
-        let options = SessionOptions { parties, context: [1; 32], outputs };
+        let options = SessionOptions::new(parties, [1; 32]).outputs(outputs);
         let mut session = Session::establish(channel, options).await?;
         let plan = Agreed::among(plan, &mut session).await?;
         let since = Since::now(session.meter())?;

@@ -101,7 +101,7 @@ impl Node<'_> {
         };
         let mut since = Since::now(channel.meter())?;
         let outputs = ledger(&self.plan.outputs());
-        let options = SessionOptions { parties: self.shape.parties, context: [1; 32], outputs };
+        let options = SessionOptions::new(self.shape.parties, [1; 32]).outputs(outputs);
         let mut session = Session::establish(channel, options).await?;
         let Some(own) = self.own.take() else {
             serve(&mut session).await?;
