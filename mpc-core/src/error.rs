@@ -19,6 +19,27 @@ pub enum Error {
         /// What is wrong, without the bytes.
         detail: String,
     },
+    /// Two parties heard different things from a third one where all hear the same.
+    #[error(
+        "{witness} heard other openings from {sender} than this node: {sender} sent different shares, \
+         or {witness} says so falsely"
+    )]
+    Contradiction {
+        /// Whose openings differ.
+        sender: String,
+        /// Who heard others.
+        witness: String,
+    },
+    /// What was opened cannot be the sum of what is proven to be bounded.
+    #[error(
+        "what was opened in {step} is beyond its bound: {suspects} did not keep to the protocol"
+    )]
+    BeyondBound {
+        /// The step.
+        step: String,
+        /// The other parties' names, one of which at least deviates.
+        suspects: String,
+    },
     /// The parties hold different public facts where they must hold the same.
     #[error("{peer} has another {what} than this node")]
     Disagreement {
@@ -52,7 +73,9 @@ impl Error {
     pub fn code(&self) -> AbortCode {
         match self {
             Self::Net(error) => error.code(),
-            Self::Misbehaved { .. } => AbortCode::PeerMisbehaved,
+            Self::Misbehaved { .. } | Self::Contradiction { .. } | Self::BeyondBound { .. } => {
+                AbortCode::PeerMisbehaved
+            }
             Self::Range(_) | Self::Record(_) => AbortCode::LocalInput,
             Self::Reveal { .. } | Self::Disagreement { .. } => AbortCode::Configuration,
             Self::Internal(_) => AbortCode::Internal,

@@ -53,7 +53,7 @@ pub use error::Error;
 pub use mpc_net::Tag;
 pub use offload::offload;
 pub use session::{
-    Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
+    Against, Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
 };
 pub use share::{Fixed, Shared};
 

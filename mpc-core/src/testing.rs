@@ -14,7 +14,7 @@ use mpc_net::memory::{MemoryTransport, MeshOptions};
 use crate::correlations::dealer;
 use crate::error::Error;
 use crate::rand::{MaskSite, Master, Prg, hash};
-use crate::session::{Outputs, Session, SessionOptions, Signatory};
+use crate::session::{Against, Outputs, Session, SessionOptions, Signatory};
 
 /// What a world of parties is made of.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct World {
     parties: usize,
     dealer: bool,
     outputs: Outputs,
+    against: Against,
     deadline: Duration,
     masters: Vec<Arc<Master>>,
     #[cfg(feature = "insecure-test-masks")]
@@ -37,6 +38,7 @@ impl World {
             parties,
             dealer: false,
             outputs: Outputs::none(),
+            against: Against::default(),
             deadline,
             masters: Vec::new(),
             #[cfg(feature = "insecure-test-masks")]
@@ -55,6 +57,13 @@ impl World {
     #[must_use]
     pub fn outputs(mut self, outputs: Outputs) -> Self {
         self.outputs = outputs;
+        self
+    }
+
+    /// Protects against others than parties that do not want to be caught.
+    #[must_use]
+    pub fn against(mut self, against: Against) -> Self {
+        self.against = against;
         self
     }
 
@@ -119,6 +128,7 @@ impl World {
                 let signatory = TestSignatory::new(node, self.nodes());
                 let mut options = SessionOptions::new(self.parties, [7; 32])
                     .outputs(self.outputs.clone())
+                    .against(self.against)
                     .signatory(Arc::new(signatory));
                 options.master = self.masters.get(node).cloned();
                 let mut session = Session::establish(Box::new(transport), options)

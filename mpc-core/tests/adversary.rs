@@ -1,9 +1,10 @@
 //! One node misbehaves in one message. Every honest node ends with an error that names a node and
 //! is of the right class, soon after its time-out at the latest; nothing hangs and nothing panics.
 //!
-//! Privacy here is semi-honest: a share, mask or correction that was changed to another possible
-//! value is not noticed and makes the result wrong. What cannot be the value of a ring element is
-//! noticed, and the handshake and the commands are compared between the nodes.
+//! A share that was committed to cannot be changed, and one that not all received alike is noticed
+//! before the next result. A mask or correction that was changed to another possible value is not
+//! noticed here and makes the result wrong. What cannot be the value of a ring element is noticed, and
+//! the handshake and the commands are compared between the nodes.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/scenario.rs"]
@@ -200,7 +201,10 @@ fn values_beyond_the_ring() {
         let error = errors.swap_remove(message.to).unwrap();
         assert!(misbehaved(&error), "{message:?}: {error:?}");
         assert!(error.to_string().contains(NAMES[message.from]), "{message:?}: {error}");
-        assert!(error.to_string().contains("out of range"), "{message:?}: {error}");
+        // What was committed to is noticed before.
+        let committed = ["scenario/bounded", "reveal"].contains(&message.step);
+        let what = if committed { "had committed to" } else { "out of range" };
+        assert!(error.to_string().contains(what), "{message:?}: {error}");
     }
 }
 
@@ -230,12 +234,32 @@ fn changed_bytes_that_the_nodes_compare() {
     }
 }
 
-/// What semi-honest security does not notice, written down so that a change of it is seen: a changed
-/// byte in a share, a correction or a masked matrix that leaves a possible value. The run goes to
-/// its end, with a wrong result.
+/// A changed byte that leaves a possible value. What was committed to names its sender; what went to
+/// all without a commitment is compared at the next result, and then the sender is named with who
+/// heard something else.
+#[test]
+fn changed_shares() {
+    for message in MESSAGES[6..].iter().filter(|message| OPENINGS.contains(&message.step)) {
+        let errors = strike(*message, &Fault::FlipPayload { at: 0, mask: 1 });
+        let misbehaved = |error: &Error| matches!(error, Error::Misbehaved { .. });
+        // What follows from it may be beyond a bound before it is compared.
+        let differs = |error: &Error| {
+            matches!(error, Error::Contradiction { .. } | Error::BeyondBound { .. })
+        };
+        let masked = ["series/open-delta", "product", "inverse/open-x"].contains(&message.step);
+        for error in errors[..DEALER].iter().flatten() {
+            let seen = misbehaved(error) || masked && differs(error);
+            assert!(seen || told(error, AbortCode::PeerMisbehaved), "{message:?}: {error:?}");
+            assert!(error.to_string().contains(NAMES[message.from]), "{message:?}: {error}");
+        }
+    }
+}
+
+/// What nobody notices here, written down so that a change of it is seen: another masked matrix, or
+/// other corrections. The run goes to its end, with a wrong result.
 #[test]
 fn changed_bytes_that_nobody_can_compare() {
-    for message in &MESSAGES[6..] {
+    for message in MESSAGES[6..].iter().filter(|message| !OPENINGS.contains(&message.step)) {
         let mesh = mesh(TIMEOUT);
         let plan = FaultPlan::new(Fault::FlipPayload { at: 0, mask: 1 })
             .to(PartyId::from_index(message.to))

@@ -7,7 +7,7 @@ use mpc_core::protocols::product;
 use mpc_core::protocols::truncate::{fixed_opening, open_bounded_fixed, own_masks};
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::World;
-use mpc_core::{Error, Fixed, Outputs, Recipients, Session, Shared};
+use mpc_core::{Cost, Error, Fixed, Outputs, Recipients, Session, Shared};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -172,7 +172,10 @@ fn bounded_openings_lift_reals_into_the_whole_ring() {
                 let counted = session.meter().phase("open");
                 session.meter().enter("after");
                 let spec = fixed_opening(7, 20, SIGMA, session.parties())?;
-                assert_eq!(counted.sent(), spec.bytes(4) * (session.parties() as u64 - 1));
+                let (me, parties) = (session.me(), session.parties());
+                let cost = Cost::to_all(me, parties, 1, spec.bytes(4)).bounded(1);
+                let cost = cost.under(session.against(), me);
+                assert_eq!((counted.rounds, counted.sent()), (cost.rounds, cost.sent()));
                 assert_eq!(opened[0].at(20)?.ring(), 128);
                 let lifted = opened[0].at(fraction)?;
                 assert_eq!((lifted.rows(), lifted.columns(), lifted.fraction()), (2, 2, fraction));
@@ -199,7 +202,8 @@ fn openings_that_would_wrap_are_refused_before_they_are_sent() {
         assert!(matches!(open(&x, i32::MAX).await, Err(Error::Range(_))));
         let opened = open(&x, 6).await?;
         assert!(opened[0].at(128).is_err());
-        assert_eq!(session.meter().phase("open").rounds, 1);
+        // Commitments, and the opening.
+        assert_eq!(session.meter().phase("open").rounds, 2);
         Ok::<_, Error>(())
     });
     results.into_iter().for_each(|result| result.expect("runs"));

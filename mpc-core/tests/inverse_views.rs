@@ -7,13 +7,13 @@
 mod law;
 
 use law::{Runs, fixed, ring, uniform, words};
-use mpc_core::Shared;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Request};
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::{World, stream_with};
+use mpc_core::{Against, Shared};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -101,7 +101,8 @@ fn bounded_elements(plan: &InversePlan) -> usize {
 fn seen(parties: usize, off: Option<MaskSite>) -> Seen {
     let plan = plan(parties);
     let runs = (0..RUNS).map(|_| {
-        let world = World::new(parties).with_dealer().insecure_without(off);
+        let world =
+            World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off);
         let mesh = world.mesh();
         let mut views: Vec<_> = mesh.iter().map(MemoryTransport::record).collect();
         let known = world.run_on(mesh, async |mut session| {

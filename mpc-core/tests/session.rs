@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What is public and the same in every session.
-const FIXED: [&str; 2] = ["dealer/command", "session/agree"];
+const FIXED: [&str; 3] = ["dealer/command", "session/agree", "session/compare"];
 
 /// Everything that was sent in all sessions so far.
 #[derive(Default)]
@@ -48,7 +48,10 @@ impl Seen {
             // from all.
             let confirm = seen.step == "session/confirm";
             let common = if confirm { 32 } else { 0 };
-            for (part, from) in [(&seen.bytes[..common], 0), (&seen.bytes[common..], seen.from.0)] {
+            // What follows a commitment where a result is revealed is the same at all: what they heard.
+            let end = if seen.step == "session/commit" { 32 } else { seen.bytes.len() };
+            let all = seen.bytes.as_slice();
+            for (part, from) in [(&all[..common], 0), (&all[common..end], seen.from.0)] {
                 let digest = &hash("message", &[part])[..8];
                 let name = format!("session {session}, {} of {from}: {digest:?}", seen.step);
                 self.once(part.to_vec(), &name);

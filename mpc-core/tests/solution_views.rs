@@ -20,7 +20,7 @@ use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::{World, stream_with};
-use mpc_core::{Batch, Session, Shared};
+use mpc_core::{Against, Batch, Session, Shared};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -141,7 +141,8 @@ fn openings(plan: &SolutionPlan) -> Vec<BoundedOpening> {
 fn seen(parties: usize, off: Option<MaskSite>) -> Seen {
     let Plans { inverse, solution: plan } = plans(parties);
     let runs = (0..RUNS).map(|_| {
-        let world = World::new(parties).with_dealer().insecure_without(off);
+        let world =
+            World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off);
         let mesh = world.mesh();
         let views: Vec<_> = mesh.iter().map(MemoryTransport::record).collect();
         let all = world.run_on(mesh, |session| party(&inverse, &plan, session));

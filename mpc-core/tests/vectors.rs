@@ -8,7 +8,7 @@ use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::{MaskSite, Prg, Seed, hash};
 use mpc_core::ring::{Ring, Z128, wire};
 use mpc_core::testing::{World, stream_with};
-use mpc_core::{Batch, Recipients, Shared, trig};
+use mpc_core::{Against, Batch, Recipients, Shared, trig};
 use mpc_net::PartyId;
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn zero_shares() {
 #[test]
 fn a_session_adds_the_zero_share_of_the_vectors() {
     let spec = BoundedOpening::new(40, 56, 0, 3).unwrap();
-    let world = World::new(3);
+    let world = World::new(3).against(Against::SemiHonest);
     let mesh = world.mesh();
     let view = mesh[2].record();
     let shares = world.run_on(mesh, async |mut session| {

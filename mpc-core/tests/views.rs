@@ -26,7 +26,7 @@ use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::{World, stream_with};
-use mpc_core::{Batch, Fixed, Outputs, Recipients, Session, Shared, trig};
+use mpc_core::{Against, Batch, Fixed, Outputs, Recipients, Session, Shared, trig};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
 use mpc_net::memory::MemoryTransport;
@@ -42,13 +42,14 @@ fn every_mask_is_needed() {
     // `pairwise_views.rs` looks at the masks of oblivious transfer and of RLWE.
     let elsewhere = [
         MaskSite::OtChoice,
-        MaskSite::OtCheck,
         MaskSite::RingPad,
         MaskSite::LevelPad,
         MaskSite::OneHotLeaf,
         MaskSite::RlweKey,
         MaskSite::RlweInput,
         MaskSite::RlweOutput,
+        // `covert.rs` looks at commitments.
+        MaskSite::Commitment,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
         if let Err(seen) = look(site, None) {
@@ -157,7 +158,7 @@ fn sum_of<'a>(parts: impl IntoIterator<Item = &'a [u128]>, len: usize, bits: u32
 fn inputs(off: Off) -> Look {
     const LEN: usize = 64;
     let secret: Vec<Z128> = secrets("input", LEN, 100).into_iter().map(Z128::from_i128).collect();
-    let world = World::new(3).insecure_without(off);
+    let world = World::new(3).against(Against::SemiHonest).insecure_without(off);
     let runs = repeat(&world, async |mut session| {
         let me = session.me();
         let known = if me == 2 {
@@ -220,7 +221,8 @@ fn results(off: Off) -> Look {
     for drop in [0, 16] {
         let outputs =
             Outputs::none().allow("first", Recipients::All).allow("second", Recipients::All);
-        let world = World::new(3).insecure_without(off).outputs(outputs);
+        let world =
+            World::new(3).against(Against::SemiHonest).insecure_without(off).outputs(outputs);
         let runs = repeat(&world, async |mut session| {
             let me = session.me();
             let mut known = Vec::new();
@@ -284,26 +286,30 @@ fn bounded_single_messages(off: Off) -> Look {
         let values = fixed(&format!("rho {turn}"), party, LEN, spec.mask_bits());
         values.into_iter().map(Z128).collect::<Vec<_>>()
     };
-    let runs = repeat(&World::new(3).insecure_without(off), async |mut session| {
-        let me = session.me();
-        let mut known = Vec::new();
-        if me == 2 {
-            for party in 0..2 {
-                let mut stream = stream_with(&session, party, MaskSite::ZeroShareBounded).unwrap();
-                known.push([0, 1].map(|_| plain(&stream.elements::<Z128>(LEN, spec.ring))));
+    let runs = repeat(
+        &World::new(3).against(Against::SemiHonest).insecure_without(off),
+        async |mut session| {
+            let me = session.me();
+            let mut known = Vec::new();
+            if me == 2 {
+                for party in 0..2 {
+                    let mut stream =
+                        stream_with(&session, party, MaskSite::ZeroShareBounded).unwrap();
+                    known.push([0, 1].map(|_| plain(&stream.elements::<Z128>(LEN, spec.ring))));
+                }
             }
-        }
-        let share = Shared::column(fixed_share::<Z128>("bounded", me, 3, &secret));
-        let mut sums = Vec::new();
-        for turn in 0..2 {
-            let mut batch = Batch::new("views/bounded");
-            let slot = spec
-                .push(&share, &rho(me, turn), Recipients::All, &mut batch, &mut session)
-                .unwrap();
-            sums.push(plain(session.open(batch).await.unwrap().at(slot)));
-        }
-        (known, sums)
-    });
+            let share = Shared::column(fixed_share::<Z128>("bounded", me, 3, &secret));
+            let mut sums = Vec::new();
+            for turn in 0..2 {
+                let mut batch = Batch::new("views/bounded");
+                let slot = spec
+                    .push(&share, &rho(me, turn), Recipients::All, &mut batch, &mut session)
+                    .unwrap();
+                sums.push(plain(session.open(batch).await.unwrap().at(slot)));
+            }
+            (known, sums)
+        },
+    );
     for (_, parties) in &runs {
         for (turn, sum) in parties[2].1.iter().enumerate() {
             for (i, &c) in sum.iter().enumerate() {
@@ -348,8 +354,9 @@ struct Beaver {
 fn beaver(parties: usize, off: Off) -> Result<Beaver, String> {
     const LEN: usize = SIDE * SIDE;
     let (x, y) = (secrets("x", LEN, 63), secrets("y", LEN, 63));
-    let runs =
-        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+    let runs = repeat(
+        &World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off),
+        async |mut session| {
             let me = session.me();
             let share = |label, secret| {
                 Shared::new(fixed_share::<Z64>(label, me, parties, secret), SIDE, SIDE)
@@ -390,7 +397,8 @@ fn beaver(parties: usize, off: Off) -> Result<Beaver, String> {
             product::multiply(&x, &y, next_left, next_right(), &mut session).await.unwrap();
             source.finish().await.unwrap();
             material
-        });
+        },
+    );
     let runs = runs.into_iter().map(|(views, material)| BeaverRun { views, material }).collect();
     Ok(Beaver { parties, runs })
 }
@@ -400,7 +408,8 @@ fn beaver_narrow(parties: usize, off: Off, left: bool) -> Look {
     const LEN: usize = SIDE * SIDE;
     const RING: u32 = 96;
     let (x, y) = (secrets("x", LEN, 40), secrets("y", LEN, 40));
-    let world = World::new(parties).with_dealer().insecure_without(off);
+    let world =
+        World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off);
     let runs = repeat(&world, async |mut session| {
         let me = session.me();
         let share = |label, secret, ring| {
@@ -522,8 +531,9 @@ fn series(parties: usize, off: Off) -> Result<SeriesRuns, String> {
     let terms = HARMONICS.map(|k| Term { k, sine: 1000 - i64::from(k), cosine: 0 });
     let series = Series { period: 6, fraction: 18, terms: terms.to_vec() };
     let z = secrets("z", COUNT, 40);
-    let runs =
-        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+    let runs = repeat(
+        &World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off),
+        async |mut session| {
             let me = session.me();
             let z = Shared::column(fixed_share::<Z64>("z", me, parties, &z));
             let mut source = DealerSource::start(&mut session).unwrap();
@@ -548,7 +558,8 @@ fn series(parties: usize, off: Off) -> Result<SeriesRuns, String> {
             }
             source.finish().await.unwrap();
             material
-        });
+        },
+    );
     let runs = runs.into_iter().map(|(views, material)| SeriesRun { views, material }).collect();
     Ok(SeriesRuns { parties, runs })
 }
@@ -649,8 +660,9 @@ fn own_rows(party: usize) -> Vec<i32> {
 fn owned(parties: usize, off: Off) -> Result<OwnedRuns, String> {
     let (forward, back) = (forward_spec(parties), back_spec(parties));
     let total = parties * ROWS;
-    let runs =
-        repeat(&World::new(parties).with_dealer().insecure_without(off), async |mut session| {
+    let runs = repeat(
+        &World::new(parties).with_dealer().against(Against::SemiHonest).insecure_without(off),
+        async |mut session| {
             let me = session.me();
             let mut source = DealerSource::start(&mut session).unwrap();
             for _ in 0..2 {
@@ -706,7 +718,8 @@ fn owned(parties: usize, off: Off) -> Result<OwnedRuns, String> {
             }
             source.finish().await.unwrap();
             outcome
-        });
+        },
+    );
     Ok(OwnedRuns { parties, runs })
 }
 

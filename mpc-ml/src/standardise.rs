@@ -60,7 +60,7 @@ pub fn cost(me: usize, parties: usize, columns: usize) -> Cost {
     if columns == 0 {
         return Cost::default();
     }
-    Cost::to_all(me, parties, 2, 3 * 16 * columns as u64)
+    Cost::to_all(me, parties, 2, 3 * 16 * columns as u64).results(2)
 }
 
 /// The scales at which a column is summed, from public facts.

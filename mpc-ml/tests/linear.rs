@@ -109,7 +109,8 @@ fn try_fit(plan: &LinearPlan, data: &[Rows], outputs: Outputs) -> Vec<Result<Lin
         let mut run = Run { session: &mut session, source, progress };
         let fitted = Linear::fit(&plan, &data, &mut run).await?;
         let fit = Linear::release(&plan, fitted, &data, &mut run).await?;
-        let (phase, cost) = (run.session.meter().phase("fit"), plan.cost(me));
+        let phase = run.session.meter().phase("fit");
+        let cost = plan.cost(me).under(run.session.against(), me);
         assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
         run.source.finish().await?;
         Ok::<_, Error>(fit.expect("everybody receives the model"))

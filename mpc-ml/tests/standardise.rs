@@ -27,6 +27,7 @@ fn joint(parties: &[Cells], range: Option<(f64, f64)>) -> Vec<Result<Vec<Standar
         if result.is_ok() {
             let phase = session.meter().phase("standardise");
             let cost = standardise::cost(me, parties.len(), columns.len());
+            let cost = cost.under(session.against(), me);
             assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
         }
         result

@@ -92,6 +92,37 @@ impl BoundedOpening {
         Ok(slot)
     }
 
+    /// Whether `opened` can be what it should: values below 2^E, and masks below 2^(E + sigma) of
+    /// every masker but this party, whose mask is `own` (empty if it draws none). Free, and catches
+    /// what was added to a share above the masks (docs/protocols.md 3b).
+    ///
+    /// # Errors
+    /// [`Error::BeyondBound`] in `step` if not.
+    pub fn accept(
+        &self,
+        opened: &[Z128],
+        own: &[Z128],
+        step: &str,
+        session: &Session,
+    ) -> Result<(), Error> {
+        let others = u128::from(self.maskers) - u128::from(!own.is_empty());
+        // In units of 2^E: 2 for the value and 2^sigma for each mask. As many as the ring has for 128
+        // bits, where nothing is above them.
+        let units = others.checked_shl(self.sigma).filter(|&u| u >> self.sigma == others);
+        let limit = units.and_then(|units| (units + 2).checked_mul(1 << self.magnitude));
+        let mask = wire::mask(self.ring);
+        let rest = opened.iter().enumerate().map(|(i, &c)| {
+            let own = own.get(i).copied().unwrap_or(Z128::ZERO);
+            (c - own).0 & mask
+        });
+        // All of them are looked at, so that time says nothing of where one is.
+        let beyond = rest.fold(false, |beyond, c| beyond | limit.is_some_and(|limit| c >= limit));
+        if beyond {
+            return Err(session.beyond_bound(step));
+        }
+        Ok(())
+    }
+
     /// The public part of the result, for one party that saw `opened`.
     #[must_use]
     pub fn public_part(&self, opened: &[Z128]) -> Zeroizing<Vec<i128>> {
@@ -194,13 +225,13 @@ pub async fn open_bounded(
         pending.push((spec, slot, rho));
     }
     let opened = session.open(batch).await?;
-    Ok(pending
-        .into_iter()
-        .map(|(spec, slot, rho)| {
-            let opened = Zeroizing::new(opened.at(slot).to_vec());
-            Bounded { spec, opened, rho }
-        })
-        .collect())
+    let mut bounded = Vec::with_capacity(pending.len());
+    for (spec, slot, rho) in pending {
+        spec.accept(opened.at(slot), &rho, label, session)?;
+        let opened = Zeroizing::new(opened.at(slot).to_vec());
+        bounded.push(Bounded { spec, opened, rho });
+    }
+    Ok(bounded)
 }
 
 /// The opening of reals below 2^`bound` in magnitude at scale 2^`fraction`, by all parties.

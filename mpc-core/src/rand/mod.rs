@@ -9,6 +9,7 @@ mod site;
 mod switch;
 
 pub use coins::{Coins, Master};
+pub(crate) use digest::RunningHash;
 pub use digest::hash;
 pub use prg::Prg;
 pub use seed::Seed;

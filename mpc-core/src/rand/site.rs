@@ -35,8 +35,6 @@ pub enum MaskSite {
     Phasor,
     /// What hides the choices of an OT extension from the sender (6.2).
     OtChoice,
-    /// The choices that are thrown away, which hide the others in the check of an OT extension (6.2).
-    OtCheck,
     /// The pads of correlated OTs, which mask the ring corrections of a product (6.5).
     RingPad,
     /// The pads of correlated OTs, which mask the level sums of a punctured tree (6.3).
@@ -49,6 +47,8 @@ pub enum MaskSite {
     RlweInput,
     /// u p + e1, which hides the owner's matrix in an output of such a product (6.4).
     RlweOutput,
+    /// The nonce of a commitment, which hides a share until it is sent (0, Covert).
+    Commitment,
     /// A mask of a protocol outside this crate.
     Custom(MaskDomain),
 }
@@ -106,13 +106,13 @@ impl MaskSite {
         Self::OwnedProduct,
         Self::Phasor,
         Self::OtChoice,
-        Self::OtCheck,
         Self::RingPad,
         Self::LevelPad,
         Self::OneHotLeaf,
         Self::RlweKey,
         Self::RlweInput,
         Self::RlweOutput,
+        Self::Commitment,
     ];
 
     /// The seed of the site's streams under `seed`. The names of others have a domain around them,
@@ -140,13 +140,13 @@ impl MaskSite {
             Self::OwnedProduct => "owned product",
             Self::Phasor => "phasor",
             Self::OtChoice => "choices of an OT extension",
-            Self::OtCheck => "check of an OT extension",
             Self::RingPad => "ring pad",
             Self::LevelPad => "level pad",
             Self::OneHotLeaf => "one-hot leaf",
             Self::RlweKey => "rlwe key",
             Self::RlweInput => "rlwe input",
             Self::RlweOutput => "rlwe output",
+            Self::Commitment => "nonce of a commitment",
             Self::Custom(domain) => domain.name(),
         }
     }
@@ -176,13 +176,13 @@ mod tests {
                 | MaskSite::OwnedProduct
                 | MaskSite::Phasor
                 | MaskSite::OtChoice
-                | MaskSite::OtCheck
                 | MaskSite::RingPad
                 | MaskSite::LevelPad
                 | MaskSite::OneHotLeaf
                 | MaskSite::RlweKey
                 | MaskSite::RlweInput
-                | MaskSite::RlweOutput => {}
+                | MaskSite::RlweOutput
+                | MaskSite::Commitment => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use mpc_net::Tag;
 use zeroize::Zeroizing;
 
+use crate::error::Error;
 use crate::ring::wire::{element_bytes, encode, mask};
 use crate::ring::{Ring, Z128};
 use crate::share::Shared;
@@ -43,11 +44,19 @@ pub enum Kind {
     Result,
 }
 
+/// Who learns the shares of a committed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The same parties all of it.
+    Common,
+    /// Each entry one party.
+    Private,
+}
+
 pub(super) struct Entry {
     pub(super) values: Zeroizing<Vec<Z128>>,
     pub(super) bits: u32,
     pub(super) to: Recipients,
-    #[cfg(any(test, feature = "test-util"))]
     pub(super) kind: Kind,
     /// The ring in which a zero share was added.
     #[cfg(any(test, feature = "test-util"))]
@@ -99,7 +108,6 @@ impl Batch {
             values,
             bits,
             to,
-            #[cfg(any(test, feature = "test-util"))]
             kind,
             #[cfg(any(test, feature = "test-util"))]
             ring: bits,
@@ -119,6 +127,31 @@ impl Batch {
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn note_hidden(&mut self, slot: Slot, hidden: super::opened::Hidden) {
         self.entries[slot.0].hidden = Some(hidden);
+    }
+
+    /// Who learns the same of a batch whose shares are committed to first: none if all of it is masked
+    /// in its whole ring.
+    pub(super) fn scope(&self) -> Option<Result<Scope, Error>> {
+        self.entries.iter().find(|entry| entry.kind != Kind::Masked)?;
+        let one = |entry: &Entry| matches!(entry.to, Recipients::One(_));
+        let first = self.entries[0].to;
+        Some(if self.entries.iter().all(one) {
+            Ok(Scope::Private)
+        } else if self.entries.iter().all(|entry| entry.to == first) {
+            Ok(Scope::Common)
+        } else {
+            Err(Error::internal("what is committed to goes to the same parties, or to one each"))
+        })
+    }
+
+    /// Whether a result is among what is opened.
+    pub(super) fn reveals(&self) -> bool {
+        self.entries.iter().any(|entry| entry.kind == Kind::Result)
+    }
+
+    /// Whether all of it is opened to all parties.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.entries.iter().all(|entry| entry.to == Recipients::All)
     }
 
     /// The bytes of the message to `party`.

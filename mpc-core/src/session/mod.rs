@@ -1,6 +1,8 @@
 //! One run of a protocol: who takes part, what they share, what was revealed.
 
+mod against;
 mod batch;
+mod commitment;
 mod cost;
 pub mod ext;
 mod fixed;
@@ -10,6 +12,8 @@ mod masks;
 pub(crate) mod opened;
 mod reveal;
 mod rounds;
+#[cfg(test)]
+mod rushing;
 mod signatory;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +23,10 @@ use std::time::Duration;
 
 use mpc_net::{Abort, Meter, PartyId, Tag, Transport};
 
+pub use against::Against;
 pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
+pub use commitment::Statement;
 pub use cost::Cost;
 pub use reveal::{Outputs, ReleaseLog};
 pub use signatory::Signatory;
@@ -39,6 +45,9 @@ pub struct SessionOptions {
     pub context: [u8; 32],
     /// What may be revealed.
     pub outputs: Outputs,
+    /// Against whom it protects: the same at all parties, so `context` should say it too. A dealer
+    /// opens nothing, and need not know.
+    pub against: Against,
     /// Where this node's coins come from: fresh ones for every session, unless somebody keeps them.
     pub master: Option<Arc<Master>>,
     /// Who signs for this node, and checks what the others signed.
@@ -46,16 +55,30 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// A session of `parties` parties that reveals nothing.
+    /// A covert session of `parties` parties that reveals nothing.
     #[must_use]
     pub fn new(parties: usize, context: [u8; 32]) -> Self {
-        Self { parties, context, outputs: Outputs::none(), master: None, signatory: None }
+        Self {
+            parties,
+            context,
+            outputs: Outputs::none(),
+            against: Against::default(),
+            master: None,
+            signatory: None,
+        }
     }
 
     /// Allows outputs to be revealed.
     #[must_use]
     pub fn outputs(mut self, outputs: Outputs) -> Self {
         self.outputs = outputs;
+        self
+    }
+
+    /// Protects against others.
+    #[must_use]
+    pub fn against(mut self, against: Against) -> Self {
+        self.against = against;
         self
     }
 
@@ -106,6 +129,13 @@ pub struct Session {
     outputs: Outputs,
     release_log: Option<Box<dyn ReleaseLog>>,
     switch: MaskSwitch,
+    against: Against,
+    /// What was opened to all, in the first channel of a covert session.
+    heard: Option<commitment::Heard>,
+    /// Nonces of commitments, of this party alone.
+    nonces: Option<Prg>,
+    /// How many batches were committed to.
+    commitments: u64,
     broken: bool,
 }
 
@@ -144,6 +174,11 @@ impl Session {
             me: transport.id().index(),
             transport,
             parties: options.parties,
+            heard: (options.against == Against::Covert)
+                .then(|| commitment::Heard::new(&agreed.session, options.parties)),
+            nonces: None,
+            commitments: 0,
+            against: options.against,
             id: agreed.session,
             seeds: agreed.seeds,
             streams: BTreeMap::new(),
@@ -181,6 +216,10 @@ impl Session {
             outputs: Outputs::none(),
             release_log: None,
             switch: self.switch,
+            against: self.against,
+            heard: self.heard.as_ref().map(|_| commitment::Heard::new(&self.id, self.parties)),
+            nonces: None,
+            commitments: 0,
             broken: false,
         })
     }
@@ -203,6 +242,12 @@ impl Session {
     #[must_use]
     pub fn me(&self) -> usize {
         self.me
+    }
+
+    /// Against whom this session protects.
+    #[must_use]
+    pub fn against(&self) -> Against {
+        self.against
     }
 
     /// The number of computing parties.
@@ -274,6 +319,12 @@ impl Session {
             step: tag.label().to_owned(),
             detail: detail.to_owned(),
         }
+    }
+
+    /// What was opened in `step` is larger than can be.
+    pub(crate) fn beyond_bound(&self, step: &str) -> Error {
+        let suspects: Vec<_> = self.other_parties().map(|party| self.name(party)).collect();
+        Error::BeyondBound { step: step.to_owned(), suspects: suspects.join(" or ") }
     }
 
     fn other_parties(&self) -> impl Iterator<Item = usize> + use<> {

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use super::batch::{Batch, Kind, Opened};
+use super::commitment::NONCE;
 #[cfg(any(test, feature = "test-util"))]
 use super::opened;
 use crate::error::Error;
@@ -15,29 +16,51 @@ use crate::share::{Shared, truncate_reduce};
 
 impl Session {
     /// Opens a batch: each party sends its shares to those who learn the values, and adds what it
-    /// receives. One round.
+    /// receives. One round; in a covert session one more, of commitments, unless all of the batch is
+    /// masked (docs/protocols.md 0, Covert).
     ///
     /// # Errors
     /// When a peer is lost, or sends something that is not due.
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
         #[cfg(any(test, feature = "test-util"))]
         let seen = opened::begin(self.me, &batch);
-        let length = batch.length_to(self.me);
-        let outgoing = (0..self.parties)
-            .map(|to| if to == self.me { Zeroizing::default() } else { batch.message_to(to) })
+        let committed = self.commit(&batch).await?;
+        let mut length = batch.length_to(self.me);
+        let awaits = committed.as_ref().is_some_and(|committed| committed.awaits);
+        if awaits {
+            length += NONCE;
+        }
+        let message_to = |to: usize| {
+            let mut message = batch.message_to(to);
+            message.extend_from_slice(committed.as_ref().map_or(&[], |own| own.nonce_to(to)));
+            message
+        };
+        let outgoing: Vec<_> = (0..self.parties)
+            .map(|to| if to == self.me { Zeroizing::default() } else { message_to(to) })
             .collect();
+        if committed.is_none() && batch.is_for_all() {
+            self.note_heard(self.me, batch.tag, &batch.message_to(self.me));
+        }
         let incoming = vec![length; self.parties];
         let messages = self.exchange(batch.tag, outgoing, incoming).await?;
         // The round is not over before every share was accepted.
         self.broken = true;
+        let (me, uncommitted) = (self.me, committed.is_none() && batch.is_for_all());
 
         let mut values: Vec<_> = batch
             .entries
             .into_iter()
             .map(|entry| (entry.to.include(self.me).then_some(entry.values), entry.bits))
             .collect();
-        for (from, bytes) in messages.iter().enumerate().filter(|&(from, _)| from != self.me) {
+        for (from, bytes) in messages.iter().enumerate().filter(|&(from, _)| from != me) {
             let mut rest: &[u8] = bytes;
+            match &committed {
+                Some(committed) if awaits => {
+                    rest = self.opens(committed, batch.tag, from, rest)?;
+                }
+                None if uncommitted => self.note_heard(from, batch.tag, rest),
+                _ => {}
+            }
             for (values, bits) in &mut values {
                 let Some(values) = values else { continue };
                 let (mine, after) = rest.split_at(values.len() * wire::element_bytes(*bits));
@@ -115,6 +138,9 @@ impl Session {
             .map(|bytes| bytes.to_vec())
             .collect();
         all[self.me] = message.to_vec();
+        for (from, bytes) in all.iter().enumerate() {
+            self.note_heard(from, tag, bytes);
+        }
         Ok(all)
     }
 

@@ -19,6 +19,7 @@ use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Z64, Z128};
 use mpc_core::{Batch, Error, Outputs, Recipients, Session, SessionOptions};
 use mpc_net::memory::{MemoryTransport, MeshOptions};
+use mpc_net::{Abort, AbortCode};
 
 pub const NAMES: [&str; 4] = ["alice", "bob", "carol", "dealer"];
 pub const PARTIES: usize = 3;
@@ -49,12 +50,23 @@ pub async fn node(transport: MemoryTransport) -> Result<(), Error> {
     let options = SessionOptions::new(PARTIES, [7; 32])
         .outputs(Outputs::none().allow("result", Recipients::All));
     let mut session = Session::establish(Box::new(transport), options).await?;
-    if session.me() == PARTIES {
-        dealer::serve(&mut session).await?;
-    } else {
-        party(&mut session).await?;
+    let worked = work(&mut session).await;
+    if let Err(error) = &worked
+        && error.code() == AbortCode::PeerMisbehaved
+    {
+        // As a node does, so that the others learn who is meant.
+        session.abort(Abort::new(error.code(), error.to_string()));
     }
+    worked?;
     session.finish().await
+}
+
+async fn work(session: &mut Session) -> Result<(), Error> {
+    if session.me() == PARTIES {
+        return dealer::serve(session).await;
+    }
+    party(session).await?;
+    session.compare().await.map(|_| ())
 }
 
 /// Every party's input is the same in every run.

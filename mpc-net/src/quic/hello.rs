@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(decode::<Hello>(&bytes[4..]).unwrap(), hello());
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let golden = format!(
-            "55000000{}0100010003312e300000020103{}{}",
+            "55000000{}0200020003312e300000020103{}{}",
             "6d70632d6a6f696e",
             "ab".repeat(32),
             "01".repeat(32)

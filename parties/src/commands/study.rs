@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use mpc_core::Against;
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,6 +28,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
         text: text(&side, &plan, &disclosure, &to_do),
         json: json!({
             "study": study.digest().to_string(),
+            "against": study.security().against,
             "title": study.title(),
             "parties": study.parties(),
             "this_party": settings.identity.name,
@@ -86,7 +88,7 @@ impl Plan {
                  better, give --rows N,N,.. in the order of the study"
             ))
         })?;
-        let account = Account::of(&*planned, side.place);
+        let account = Account::of(&*planned, side.place, study.security().against);
         Ok((planned, Self { rows, rows_given, account }))
     }
 }
@@ -110,6 +112,20 @@ fn missing<'a>(study: &'a Study, file: &DataFile) -> Vec<(&'a str, usize)> {
     names.zip(file.table.missing()).filter(|(_, count)| *count > 0).collect()
 }
 
+/// Under which condition nothing but the list is revealed.
+fn nothing_else(against: Against) -> &'static str {
+    match against {
+        Against::Covert => {
+            "Nothing else is revealed to anyone. A node that changes its program in order to learn \
+             more is caught, as docs/threat-model.md says (security.against = \"covert\")."
+        }
+        Against::SemiHonest => {
+            "Nothing else is revealed to anyone, provided that every node runs the program as it is: \
+             one that changes it is not noticed (security.against = \"semi-honest\")."
+        }
+    }
+}
+
 fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
@@ -128,9 +144,7 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
         line(format_args!("     To whom: {}", each.to_whom));
         line(format_args!("     Why:     {}", each.why));
     }
-    line(format_args!(
-        "  Nothing else is revealed to anyone, provided that every node follows the protocol.\n"
-    ));
+    line(format_args!("  {}\n", nothing_else(study.security().against)));
 
     line(format_args!("My data (these lines stay on this machine)"));
     line(format_args!("  {}: {} rows", source.path.display(), file.table.rows()));

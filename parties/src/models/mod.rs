@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use mpc_core::{Cost, Recipients, Session};
+use mpc_core::{Against, Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Dataset, Schema};
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
@@ -142,10 +142,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// The figures for the party in this place.
+    /// The figures for the party in this place, in a session that protects `against` these.
     #[must_use]
-    pub fn of(plan: &dyn Planned, me: usize) -> Self {
-        let cost = plan.cost(me);
+    pub fn of(plan: &dyn Planned, me: usize, against: Against) -> Self {
+        let cost = plan.cost(me).under(against, me);
         Self { figures: plan.figures(), rounds: cost.rounds, bytes_sent: cost.sent() }
     }
 }

@@ -128,7 +128,8 @@ impl Node {
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
-        let session_options = SessionOptions::new(study.parties().len(), context);
+        let session_options =
+            SessionOptions::new(study.parties().len(), context).against(study.security().against);
         let started = now();
         let mut phases = Phases::begin(events);
 
@@ -182,7 +183,7 @@ impl Node {
         let plan = study
             .plan(&rows)
             .map_err(|error| Failure { seen_by_all: true, ..Failure::from(error) })?;
-        let account = Account::of(&*plan, session.me());
+        let account = Account::of(&*plan, session.me(), session.against());
         let outputs = study.outputs(&*plan);
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
@@ -246,6 +247,10 @@ impl Node {
         // The result is known; who is lost from now on takes nothing away.
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));
+        }
+        // Before anything is done with it, all who are there make sure that they hold the same.
+        for name in session.compare().await? {
+            events(Event::Note(format!("{name} left before it said what it had received")));
         }
         let told =
             Outcome { rows, account, outputs, standardisation, summary, steps, runs, own_warnings };

@@ -113,6 +113,7 @@ pub(super) struct RawTraining {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSecurity {
     pub correlations: String,
+    pub against: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mpc_core::Against;
 use mpc_core::correlations::Origin;
 
 use super::StudyError;
@@ -12,6 +13,8 @@ use super::raw::RawSecurity;
 pub struct Security {
     /// Where the correlated randomness comes from.
     pub correlations: Correlations,
+    /// Against whom the parties are protected.
+    pub against: Against,
 }
 
 /// Where the correlated randomness comes from that the parties use up while they compute.
@@ -45,10 +48,22 @@ impl fmt::Display for Correlations {
 }
 
 pub(super) fn check(raw: &RawSecurity) -> Result<Security, StudyError> {
-    let field = "security.correlations";
-    match raw.correlations.as_str() {
-        "dealer" => Ok(Security { correlations: Correlations::Dealer }),
-        "pairwise" => Ok(Security { correlations: Correlations::Pairwise }),
-        _ => Err(StudyError::rule(field, "must be \"pairwise\" or \"dealer\"")),
-    }
+    let correlations = match raw.correlations.as_str() {
+        "dealer" => Correlations::Dealer,
+        "pairwise" => Correlations::Pairwise,
+        _ => {
+            let rule = "must be \"pairwise\" or \"dealer\"";
+            return Err(StudyError::rule("security.correlations", rule));
+        }
+    };
+    let against = match raw.against.as_deref() {
+        None | Some("covert") => Against::Covert,
+        Some("semi-honest") => Against::SemiHonest,
+        Some(_) => {
+            let rule = "must be \"covert\" (parties that change their program are caught) or \
+                        \"semi-honest\" (all parties are trusted to run the program as it is)";
+            return Err(StudyError::rule("security.against", rule));
+        }
+    };
+    Ok(Security { correlations, against })
 }

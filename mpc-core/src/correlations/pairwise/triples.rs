@@ -128,9 +128,8 @@ impl ProductShape {
     }
 
     /// Bytes to each peer when it is made with transfers between all ordered pairs.
-    pub(super) fn transfer_bytes(&self, expansion: Expansion, checked: bool) -> u64 {
-        let bytes = |pass: Shape| expansion.bytes(pass.ots() as u64, checked) + pass.bytes() as u64;
-        self.passes().map(bytes).sum()
+    pub(super) fn transfer_bytes(&self, expansion: Expansion) -> u64 {
+        self.passes().map(|pass| expansion.bytes(pass.ots() as u64) + pass.bytes() as u64).sum()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -228,11 +227,11 @@ impl PairwiseOt {
     pub fn product_cost(&self, holders: (usize, usize), shape: ProductShape) -> Cost {
         let (me, parties) = (self.session.me(), self.session.parties());
         let (a, b) = if shape.left_chooses() { holders } else { (holders.1, holders.0) };
-        let mut cost = Cost { rounds: 0, bytes: vec![0; parties] };
+        let mut cost = Cost { bytes: vec![0; parties], ..Cost::default() };
         for pass in shape.passes() {
             cost.rounds += 2;
             if me == a {
-                cost.bytes[b] += self.expansion.bytes(pass.ots() as u64, self.checked);
+                cost.bytes[b] += self.expansion.bytes(pass.ots() as u64);
             } else if me == b {
                 cost.bytes[a] += pass.bytes() as u64;
             }
@@ -267,12 +266,7 @@ impl PairwiseOt {
     pub fn right_cost(&self, request: &RightRequest) -> Result<Cost, Error> {
         let (me, parties) = (self.session.me(), self.session.parties());
         let shape = self.lefts.shape(request)?;
-        Ok(Cost::to_all(
-            me,
-            parties,
-            shape.transfer_rounds(),
-            shape.transfer_bytes(self.expansion, self.checked),
-        ))
+        Ok(Cost::to_all(me, parties, shape.transfer_rounds(), shape.transfer_bytes(self.expansion)))
     }
 
     /// Shares of a fresh B and of A B mod 2^64 or 2^128, for the own share `a` of A.

@@ -265,7 +265,9 @@ impl InversePlan {
         let bytes = self.first.bytes(triangle)
             + (16 * square) as u64
             + step * self.product_steps().len() as u64;
-        Cost::to_all(me, self.settings.parties as usize, self.rounds(), bytes)
+        // The first round, and in each step the openings of G X and of what becomes X.
+        let bounded = 1 + 2 * self.product_steps().len() as u64;
+        Cost::to_all(me, self.settings.parties as usize, self.rounds(), bytes).bounded(bounded)
     }
 
     /// Elements that are opened under statistical masks: what the study's sigma counts. Does not

@@ -198,7 +198,9 @@ impl SolutionPlan {
             + self.correction.iter().map(|spec| spec.bytes(d)).sum::<u64>();
         let refinements = u64::from(self.refinements);
         let bytes = (16 * d * d) as u64 + turn * (refinements + 1) + (16 * d) as u64 * refinements;
-        Cost::to_all(me, self.parties as usize, self.rounds(), bytes)
+        // In each turn what is left over, and the correction.
+        let bounded = 2 * (refinements + 1);
+        Cost::to_all(me, self.parties as usize, self.rounds(), bytes).bounded(bounded)
     }
 
     /// Elements that are opened under statistical masks: what the study's sigma counts.

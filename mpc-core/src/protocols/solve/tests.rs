@@ -106,9 +106,9 @@ fn joint_inverse(plan: &InversePlan, g: &[i128], warm: Option<(&InversePlan, &[i
         let result = invert(plan, &g_share, start, due, &mut correlations, &mut session);
         let result = result.await?;
         let phase = session.meter().phase("inverse");
-        let cost = plan.cost(session.me());
-        assert_eq!((phase.rounds, phase.sent()), (plan.rounds(), cost.sent()));
-        assert_eq!(phase.rounds, cost.rounds);
+        assert_eq!(plan.cost(session.me()).rounds, plan.rounds());
+        let cost = plan.cost(session.me()).under(session.against(), session.me());
+        assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
         correlations.finish().await?;
         Ok::<_, Error>((result.x, result.residual))
     });
@@ -293,8 +293,10 @@ fn joint_solution(plan: &SolutionPlan, inverted: &InversePlan, g: &[i128], c: &[
         let inverse = result.await?;
         session.meter().enter("solution");
         let w = solve(plan, &inverse, &c, rest, &mut correlations, &mut session).await?;
-        let (phase, cost) = (session.meter().phase("solution"), plan.cost(session.me()));
-        assert_eq!((phase.rounds, phase.sent()), (plan.rounds(), cost.sent()));
+        assert_eq!(plan.cost(session.me()).rounds, plan.rounds());
+        let phase = session.meter().phase("solution");
+        let cost = plan.cost(session.me()).under(session.against(), session.me());
+        assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
         correlations.finish().await?;
         Ok::<_, Error>(w)
     });

@@ -25,7 +25,7 @@ pub(super) fn expected(plan: &GlmPlan, scales: &Scales, me: usize) -> Cost {
         cost = cost + all.pass(pass);
     }
     if plan.finish == Finish::Hidden {
-        return cost + all.to_all(1, 16 * plan.order());
+        return cost + all.to_all(1, 16 * plan.order()).results(1);
     }
     for at in 0..MODELS {
         cost = cost + all.model(at);
@@ -47,9 +47,9 @@ impl Costs<'_> {
     /// Totals, sizes, the inverse and where the passes begin.
     fn start(&self) -> Cost {
         let order = self.plan.order();
-        let mut cost = self.to_all(2, 6 * 16);
+        let mut cost = self.to_all(2, 6 * 16).results(2);
         if let Some(inverses) = &self.scales.inverses {
-            cost = cost + inverses.first.cost(self.me) + self.to_all(1, 16);
+            cost = cost + inverses.first.cost(self.me) + self.to_all(1, 16).results(1);
         }
         if self.plan.preconditioner == Preconditioner::Inverse {
             let rounds = u64::from(self.scales.penalty.is_none());
@@ -67,12 +67,13 @@ impl Costs<'_> {
         let columns = 1 + usize::from(pass > 0);
         // Weights, angles, gradient and step, length and what follows.
         let mut cost = self.to_all(4 + groups(plan), weights + angles + 16 * order)
-            + self.to_all(1, 16 * (order + columns * order + columns));
+            + self.to_all(1, 16 * (order + columns * order + columns)).results(1);
         for (peer, &own) in plan.rows.iter().enumerate().filter(|&(peer, _)| peer != self.me) {
             cost.bytes[peer] += own * element_bytes(sent) as u64;
         }
         if scales.penalty.is_some() {
-            cost = cost + self.to_all(1, 16 * order);
+            // The lift of the step; the values.
+            cost = cost + self.to_all(1, 16 * order).bounded(2);
         }
         cost
     }
@@ -82,7 +83,9 @@ impl Costs<'_> {
         let (plan, scales) = (self.plan, self.scales);
         let order = plan.order();
         let again = at > 0 && !plan.settings.inference;
-        let mut cost = self.to_all(1, 16 * order) + self.to_all(3, 16 * (2 * order + order + 1));
+        // The model; its check, which shares the round with the factors, and its distance.
+        let mut cost = self.to_all(1, 16 * order).results(1)
+            + self.to_all(3, 16 * (2 * order + order + 1)).results(1);
         if again {
             return cost;
         }
@@ -90,8 +93,9 @@ impl Costs<'_> {
             let warm = inverses.warm.get(at as usize).map(|warm| &warm.plan);
             cost = cost + warm.unwrap_or(&inverses.first).cost(self.me);
         }
-        cost + self
-            .to_all(1 + u64::from(plan.settings.inference && at > 0), 16 * (order * order + 2))
+        // The check of the inverse, and what is counted before it.
+        let checks = 1 + u64::from(plan.settings.inference && at > 0);
+        cost + self.to_all(checks, 16 * (order * order + 2)).results(checks)
     }
 
     fn inference(&self) -> Cost {
@@ -99,13 +103,13 @@ impl Costs<'_> {
         let settings = &plan.settings;
         let mut cost = self.to_all(0, 0);
         if settings.inference {
-            cost = cost + self.to_all(3, 16 * (order * order + order + 4));
+            cost = cost + self.to_all(3, 16 * (order * order + order + 4)).results(2);
         }
         if settings.robust != super::Robust::None {
-            cost = cost + self.to_all(4, 16 * (4 * order * order + order + 2));
+            cost = cost + self.to_all(4, 16 * (4 * order * order + order + 2)).results(2);
         }
         if settings.covariance {
-            cost = cost + self.to_all(1, 16 * order * order);
+            cost = cost + self.to_all(1, 16 * order * order).results(1);
         }
         cost
     }

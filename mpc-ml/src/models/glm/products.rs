@@ -157,7 +157,10 @@ impl Matrix {
             Opening::Uniform(_) => {
                 Zeroizing::new(opened.at(slot).iter().map(|c| c.0 as i128).collect())
             }
-            Opening::Bounded(spec) => spec.public_part(opened.at(slot)),
+            Opening::Bounded(spec) => {
+                spec.accept(opened.at(slot), &[], "glm/open-residuals", session)?;
+                spec.public_part(opened.at(slot))
+            }
         };
         let product = owned::transposed(self.own.entries(), &public, product.product);
         Ok(Fixed::new(product, opening.ring(), self.fraction + fraction)?)

@@ -236,7 +236,7 @@ impl LinearPlan {
         let weights = self.weights();
         let output = |elements: usize, dropped: u32| {
             let bytes = elements * element_bytes(128 - dropped);
-            Cost::to_all(me, self.parties(), 1, bytes as u64)
+            Cost::to_all(me, self.parties(), 1, bytes as u64).results(1)
         };
         let check = output(1, self.inverse.residual_fraction() - CHECK_FRACTION);
         let model = output(weights, self.solution.fraction() - self.settings.release_bits);

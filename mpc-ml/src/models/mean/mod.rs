@@ -79,7 +79,7 @@ impl Plan for MeanPlan {
 
     fn cost(&self, me: usize) -> Cost {
         let bits = 128 - (FRACTION - self.settings.release_bits);
-        Cost::to_all(me, self.rows.len(), 1, element_bytes(bits) as u64)
+        Cost::to_all(me, self.rows.len(), 1, element_bytes(bits) as u64).results(1)
     }
 
     fn figures(&self) -> Figures {
@@ -187,7 +187,8 @@ mod tests {
                 let mut run = Run { session: &mut session, source, progress };
                 let mean = Mean::fit(&plan, &data, &mut run).await?;
                 let mean = Mean::release(&plan, mean, &data, &mut run).await?;
-                let (phase, cost) = (run.session.meter().phase("mean"), plan.cost(me));
+                let phase = run.session.meter().phase("mean");
+                let cost = plan.cost(me).under(run.session.against(), me);
                 assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
                 run.source.finish().await?;
                 Ok::<_, Error>(mean)

@@ -149,6 +149,7 @@ impl<'a> Training<'a> {
         let mut batch = Batch::new("logistic/open-weights");
         let slot = spec.push(&self.weights, rho, Recipients::All, &mut batch, session)?;
         let opened = session.open(batch).await?;
+        spec.accept(opened.at(slot), rho, "logistic/open-weights", session)?;
         Ok(MaskedWeights { public: spec.public_part(opened.at(slot)), mask: spec.own_part(rho) })
     }
 

@@ -274,7 +274,7 @@ impl SgdPlan {
                     + self.residuals.bytes(own_rows)
             })
             .collect();
-        Cost { rounds: 3, bytes }
+        Cost { rounds: 3, bytes, ..Cost::default() }.bounded(2)
     }
 
     /// What the whole training costs `me`, the release not included.
@@ -291,7 +291,7 @@ impl SgdPlan {
     pub fn release_cost(&self, me: usize) -> Cost {
         let bits = self.weights.ring - self.release_drop();
         let bytes = self.weights() * element_bytes(bits);
-        Cost::to_all(me, self.parties(), 1, bytes as u64)
+        Cost::to_all(me, self.parties(), 1, bytes as u64).results(1)
     }
 
     /// How many bits of w~ the release drops.
