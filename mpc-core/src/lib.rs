@@ -28,9 +28,9 @@
 //! its security conditions are in `docs/protocols.md`, to whose sections the code refers.
 //!
 //! # Security
-//! Semi-honest: parties that keep to the protocol learn what is revealed and nothing else, up to
-//! all but one of them together. A party that deviates is not detected. See
-//! `docs/threat-model.md`.
+//! Parties that keep to the protocol learn what is revealed and nothing else, up to all but one of
+//! them together. One that deviates in order to learn more is noticed and named in a covert session,
+//! which is the default ([`Against`]). See `docs/threat-model.md`.
 
 pub mod approx;
 pub mod correlations;

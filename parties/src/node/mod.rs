@@ -1,6 +1,7 @@
 //! The node at work: it meets the other nodes of a study and runs it with them.
 
 mod events;
+mod evidence;
 mod finished;
 mod give_up;
 mod mesh;

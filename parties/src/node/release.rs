@@ -144,6 +144,12 @@ impl StudyFolder {
         self.path.join("model.json")
     }
 
+    /// What is kept of a run, by its session, in which a peer did not keep to the protocol.
+    #[must_use]
+    pub fn evidence(&self, session: &str) -> PathBuf {
+        self.path.join(format!("evidence-{session}.json"))
+    }
+
     /// Where `receipt.json` goes.
     #[must_use]
     pub fn receipt(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use mpc_net::quic::{JoinOptions, Roster, join_until};
 use mpc_net::{Abort, AbortCode};
 
 use super::events::join_observer;
+use super::evidence;
 use super::give_up::{leave, refuse_together};
 use super::phases::Phases;
 use super::receipt::now;
@@ -145,7 +146,7 @@ impl Node {
                     refuse_together(&mut session).await;
                 }
                 give_up(&session, linger, &failure).await;
-                return Err(failure);
+                return Err(self.with_evidence(failure, &session));
             }
         };
         phases.close();
@@ -159,6 +160,22 @@ impl Node {
                 leave(&session, linger, Abort::new(AbortCode::LocalInput, reason)).await;
                 Err(failure)
             }
+        }
+    }
+
+    /// The failure, with what it can be shown with.
+    fn with_evidence(&self, failure: Failure, session: &Session) -> Failure {
+        match evidence::keep(&self.folder, session, &self.roster, &failure) {
+            Ok(None) => failure,
+            Ok(Some(path)) => {
+                let known = failure.advice.clone().map(|advice| advice + "; ").unwrap_or_default();
+                failure.advise(format!(
+                    "{known}what the parties signed of their openings is in {}: keep it, and \
+                     compare it with the same file of the other parties",
+                    path.display()
+                ))
+            }
+            Err(unwritten) => failure.advise(unwritten.what),
         }
     }
 
