@@ -37,6 +37,10 @@ pub enum Error {
         /// Their places.
         columns: Vec<usize>,
     },
+    /// The result that was revealed is not that of the parties' rows: all of them see it. A number was
+    /// changed on the way.
+    #[error("{0}")]
+    Uncertified(String),
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
@@ -58,7 +62,13 @@ impl Error {
     /// was revealed to all of them.
     #[must_use]
     pub fn seen_by_all(&self) -> bool {
-        matches!(self, Self::NotConverged(_) | Self::Unusable(_) | Self::Determined { .. })
+        matches!(
+            self,
+            Self::NotConverged(_)
+                | Self::Unusable(_)
+                | Self::Determined { .. }
+                | Self::Uncertified(_)
+        )
     }
 
     /// The class of the error, as the peers would be told.
@@ -71,6 +81,7 @@ impl Error {
             | Self::NotConverged(_)
             | Self::Unusable(_)
             | Self::Determined { .. } => AbortCode::Configuration,
+            Self::Uncertified(_) => AbortCode::PeerMisbehaved,
             Self::Data(_) => AbortCode::LocalInput,
         }
     }

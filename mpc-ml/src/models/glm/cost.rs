@@ -30,7 +30,8 @@ pub(super) fn expected(plan: &GlmPlan, scales: &Scales, me: usize) -> Cost {
     for at in 0..MODELS {
         cost = cost + all.model(at);
     }
-    cost + all.inference()
+    // The gradient at the model, and what follows from it.
+    cost + all.to_all(1, 14 * plan.order()).results(1) + all.inference()
 }
 
 struct Costs<'a> {

@@ -9,6 +9,8 @@ use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::Start;
 use zeroize::Zeroizing;
 
+use super::certificate::Certificate;
+use super::distance;
 use super::fit::GlmShares;
 use super::inference::{self, Found, Inference};
 use super::inverses;
@@ -42,6 +44,9 @@ pub struct GlmFit {
     /// How far they are from the optimum, in standard errors: revealed, where the last steps were made
     /// in the clear; the length of the last step else.
     pub distance: f64,
+    /// The largest entry of the joint gradient there, as the parties computed it from their rows, in
+    /// units of what the tolerance allows: at most 1. None where not all parties know the model.
+    pub gradient: Option<f64>,
     /// Passes over the rows on shares.
     pub passes: u32,
     /// Models that were revealed, the result included.
@@ -73,6 +78,7 @@ pub(super) async fn release(
         return Ok(revealed.map(|coefficients| GlmFit {
             coefficients,
             distance: length,
+            gradient: None,
             passes,
             revealed: 1,
             inference: None,
@@ -81,7 +87,9 @@ pub(super) async fn release(
     let known = inverse.map(|x| (x, scales.exponent));
     let mut finish =
         Finishing { plan, own, totals, scales: &scales, orders, known, slopes, passes, run };
-    let (coefficients, distance, revealed, information) = finish.run(&w).await?;
+    let End { model: coefficients, distance, revealed, exponent, information } =
+        finish.run(&w).await?;
+    let gradient = Some(finish.certify(&coefficients, exponent).await?);
     let inference = match information {
         Some(information) if plan.settings.inference => {
             let Finishing { own, totals, mut orders, run, .. } = finish;
@@ -92,7 +100,19 @@ pub(super) async fn release(
         }
         _ => None,
     };
-    Ok(Some(GlmFit { coefficients, distance, passes, revealed, inference }))
+    Ok(Some(GlmFit { coefficients, distance, gradient, passes, revealed, inference }))
+}
+
+/// A model at the optimum.
+struct End {
+    model: Vec<f64>,
+    distance: f64,
+    /// Models that were revealed, it included.
+    revealed: u32,
+    /// The distance is that in a curvature below 2^this.
+    exponent: u32,
+    /// The inverse of the curvature there, with inference; of one nearby without.
+    information: Option<Information>,
 }
 
 struct Finishing<'a, 'r> {
@@ -110,9 +130,8 @@ struct Finishing<'a, 'r> {
 }
 
 impl Finishing<'_, '_> {
-    /// Reveals models until one is at the optimum: it, its distance, how many were revealed, and the
-    /// inverse of the curvature there.
-    async fn run(&mut self, w: &Fixed) -> Result<(Vec<f64>, f64, u32, Option<Information>), Error> {
+    /// Reveals models until one is at the optimum.
+    async fn run(&mut self, w: &Fixed) -> Result<End, Error> {
         let plan = self.plan;
         // Rounding must not keep the model from its optimum where standard errors are tiny.
         let bits = plan.settings.release_bits.max(self.scales.exponent / 2 + ROUNDING_BITS);
@@ -128,9 +147,11 @@ impl Finishing<'_, '_> {
             // Without inference the curvature of the model before is good enough to tell the distance.
             if let Some(known) = information.as_ref().filter(|_| !plan.settings.inference) {
                 let step = self.again(known, &gradient).await?;
-                let distance = self.distance(at, &gradient, &step, known.inverse.exponent).await?;
+                let exponent = known.inverse.exponent;
+                let distance = self.distance(at, &gradient, &step, exponent).await?;
                 if distance <= tolerance {
-                    return Ok((model, distance, at + 1, information));
+                    let revealed = at + 1;
+                    return Ok(End { model, distance, revealed, exponent, information });
                 }
                 seen = Some(distance);
             }
@@ -142,8 +163,10 @@ impl Finishing<'_, '_> {
             if distance <= tolerance {
                 // Standard errors are those of the whole curvature.
                 let anew = plan.settings.inference && !new.whole;
+                let (revealed, exponent) = (at + 1, new.inverse.exponent);
                 let new = if anew { self.anew(at, &model, &gradient).await? } else { new };
-                return Ok((model, distance, at + 1, Some(new)));
+                let information = Some(new);
+                return Ok(End { model, distance, revealed, exponent, information });
             }
             information = Some(new);
             at += 1;
@@ -166,10 +189,22 @@ impl Finishing<'_, '_> {
         model.ok_or_else(|| Error::untold(&label))
     }
 
+    /// Makes sure that a model is the optimum of the parties' rows. One round.
+    async fn certify(&mut self, model: &[f64], exponent: u32) -> Result<f64, Error> {
+        let own = self.own_gradient(model).await?;
+        let certificate = Certificate::new(self.plan, &self.totals, model, exponent);
+        certificate.check(&own, self.run.session).await
+    }
+
+    /// The gradient of the own rows. On another thread.
+    async fn own_gradient(&self, model: &[f64]) -> Result<Zeroizing<Vec<f64>>, Error> {
+        let (rows, w) = (Arc::clone(&self.own), model.to_vec());
+        Ok(offload(move || rows.gradient(&w)).await?)
+    }
+
     /// The own sums are shares of the joint gradient; party 0 has the pull of the penalty.
     async fn gradient(&self, model: &[f64]) -> Result<Fixed, Error> {
-        let (rows, w) = (Arc::clone(&self.own), model.to_vec());
-        let gradient = offload(move || rows.gradient(&w)).await?;
+        let gradient = self.own_gradient(model).await?;
         let pull = self.totals.weight * self.plan.settings.l2;
         let penalised = self.plan.facts.columns();
         let own = Zeroizing::new(
@@ -244,7 +279,8 @@ impl Finishing<'_, '_> {
         let Some((x, exponent)) = self.known.take() else { return Ok(None) };
         let before = Some((std::mem::take(&mut self.slopes), warm.rise));
         let (curvature, slopes, cut) = self.curvature(model, before).await?;
-        let cut = start::sizes(&labels::size(at), &[cut as f64], &[0], self.run.session).await?[0];
+        let any = f64::from(u8::from(cut > 0));
+        let cut = start::sizes(&labels::size(at), &[any], &[0], self.run.session).await?[0];
         // Near the end the curvature must be whole; before it only has to be good enough for a step.
         if plan.settings.inference && at > 0 && cut > 0.0 {
             return Ok(None);
@@ -345,13 +381,12 @@ impl Finishing<'_, '_> {
         let column = step.clone().truncate(exponent + STEP_FRACTION, session)?;
         let square = multiply_fixed(&row, &column, left, right, session).await?;
         let tolerance = self.plan.settings.tolerance;
-        let bits = libm::ceil(libm::log2(256.0 / (tolerance * tolerance))) as u32;
+        let bits = distance::bits(tolerance, at);
         let label = labels::distance(at);
         let square = session.reveal_fixed(&label, &square, bits).await?;
         let square = square.and_then(|values| values.first().copied());
         let square = square.ok_or_else(|| Error::untold(&label))?;
-        // A square is not negative but for rounding; one that has wrapped is.
-        let distance = if square < -1.0 { f64::INFINITY } else { libm::sqrt(square.max(0.0)) };
+        let distance = distance::told(square, tolerance, bits);
         // A model in the clear counts as a step; with one that is not at the optimum there is a next.
         let done = self.passes + at + 1;
         let all = if distance <= tolerance { done } else { done + 1 };

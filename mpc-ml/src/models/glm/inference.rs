@@ -18,9 +18,13 @@ use crate::error::Error;
 use crate::model::Run;
 
 /// Significant bits of the smallest variance that there can be.
-const VARIANCE_BITS: u32 = 20;
+const VARIANCE_BITS: u32 = 16;
+/// The same where the whole matrix is revealed, whose small entries count too.
+const COVARIANCE_BITS: u32 = 20;
+/// Bits of a robust variance beside the smallest usual one that there can be.
+const ROBUST_BITS: u32 = 24;
 /// Bits of a revealed sum of one a row.
-const SUM_BITS: i32 = 34;
+const SUM_BITS: i32 = 28;
 /// Fractional bits of a scatter, in units of the curvature, with which robust variances are told.
 const LEAST_SCATTER_BITS: u32 = 16;
 /// A row is all but certain when its mean is within this of 0, or of 1.
@@ -90,8 +94,9 @@ pub(super) async fn reveal(
     let order = plan.order();
     let x = &corrected(information, order, run).await?;
     // The smallest variance is above 2^-exponent.
-    let bits = x.fraction().min(information.inverse.exponent + VARIANCE_BITS);
-    let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, bits).await?;
+    let bits = |more: u32| x.fraction().min(information.inverse.exponent + more);
+    let few = bits(VARIANCE_BITS);
+    let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, few).await?;
     let variances = variances.ok_or_else(|| Error::untold(labels::VARIANCES))?;
     let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
     let robust = match plan.settings.robust {
@@ -99,7 +104,7 @@ pub(super) async fn reveal(
         kind => Some(robust(found, kind, inverse, orders, run).await?),
     };
     let covariance = match plan.settings.covariance {
-        true => run.session.reveal_fixed(labels::COVARIANCE, x, bits).await?,
+        true => run.session.reveal_fixed(labels::COVARIANCE, x, bits(COVARIANCE_BITS)).await?,
         false => None,
     };
     let roots = |variances: Vec<f64>| -> Vec<f64> {
@@ -201,7 +206,8 @@ async fn robust(
         let (left, right) = run.factors().await?;
         product = multiply_fixed(&product, factor, left, right, run.session).await?;
     }
-    let revealed = run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, 30).await?;
+    let revealed =
+        run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, ROBUST_BITS).await?;
     let revealed = revealed.ok_or_else(|| Error::untold(labels::ROBUST))?;
     let free = totals.weight / (totals.weight - order as f64);
     let factor = match kind {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::model::Run;
 
 /// Fractional bits of a revealed residual of an inverse.
-const RESIDUAL_FRACTION: u32 = 12;
+const RESIDUAL_FRACTION: u32 = 11;
 
 pub(super) fn no_inverse() -> Error {
     Error::Settings("this fit has no joint inverse".to_owned())

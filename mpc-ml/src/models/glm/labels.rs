@@ -13,6 +13,8 @@ pub(super) const SIZES: &str = "sizes";
 pub(super) const INVERSE_CHECK: &str = "inverse check";
 /// The coefficients, where nothing but them is revealed.
 pub const COEFFICIENTS: &str = "coefficients";
+/// The joint gradient at the model.
+pub(super) const CERTIFICATE: &str = "gradient at the model";
 /// The variances of the coefficients.
 pub(super) const VARIANCES: &str = "variances";
 /// Robust variances of the coefficients.
@@ -137,7 +139,8 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
         list.push(Output::result(model(at), to, what, why));
         list.push(Output::figure(
             size(at),
-            "how many rows weigh much more in the joint curvature at that model than in the one before",
+            "how many parties have rows that weigh much more in the joint curvature at that model than in \
+             the one before",
             "standard errors need the whole curvature: with any such row its inverse begins anew",
         ));
         list.push(Output::check(
@@ -159,6 +162,15 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "how far it is from the optimum, in standard errors",
         ));
     }
+    list.push(Output::result(
+        CERTIFICATE,
+        to,
+        "that the model is right: the gradient of the joint rows at it, a few bits for each coefficient, \
+         nearly zero",
+        "each party computes its own part at the revealed model, so the model is the optimum of the \
+         parties' rows and nothing else; if it is not, the study ends without a model. At the optimum \
+         the gradients of all other parties together are minus the own one",
+    ));
     if settings.inference {
         list.push(Output::result(
             VARIANCES,

@@ -6,8 +6,10 @@
 //! rounds), the passes on shares (`pass`, guarded by the `rule`), and `finish`, in which the last steps
 //! are made in the clear and checked.
 
+mod certificate;
 mod cholesky;
 mod cost;
+mod distance;
 mod family;
 mod finish;
 mod fit;
@@ -148,11 +150,21 @@ impl Model for Glm {
             l2: settings.l2,
             release_bits: settings.release_bits,
             inference,
-            checks: vec![CheckRecord {
+            checks: std::iter::once(CheckRecord {
                 what: "distance from the optimum in standard errors".to_owned(),
                 value: fit.distance,
                 bound: settings.tolerance,
-            }],
+            })
+            .chain(fit.gradient.map(|value| {
+                CheckRecord {
+                    what:
+                        "gradient of the joint rows at the model, beside what the tolerance allows"
+                            .to_owned(),
+                    value,
+                    bound: 1.0,
+                }
+            }))
+            .collect(),
             warnings: certain.chain(robust).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
