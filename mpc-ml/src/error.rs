@@ -41,6 +41,12 @@ pub enum Error {
     /// changed on the way.
     #[error("{0}")]
     Uncertified(String),
+    /// The result that was revealed fits the parties' rows worse than none: all of them see it.
+    #[error("{0}")]
+    Misfit(String),
+    /// What the others revealed cannot be, as this party alone can tell.
+    #[error("{0}")]
+    Contradicted(String),
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
@@ -68,6 +74,7 @@ impl Error {
                 | Self::Unusable(_)
                 | Self::Determined { .. }
                 | Self::Uncertified(_)
+                | Self::Misfit(_)
         )
     }
 
@@ -80,8 +87,9 @@ impl Error {
             | Self::Settings(_)
             | Self::NotConverged(_)
             | Self::Unusable(_)
+            | Self::Misfit(_)
             | Self::Determined { .. } => AbortCode::Configuration,
-            Self::Uncertified(_) => AbortCode::PeerMisbehaved,
+            Self::Uncertified(_) | Self::Contradicted(_) => AbortCode::PeerMisbehaved,
             Self::Data(_) => AbortCode::LocalInput,
         }
     }

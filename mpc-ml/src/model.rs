@@ -78,6 +78,10 @@ pub trait Plan {
     fn figures(&self) -> Figures;
 }
 
+/// What is said where a result cannot be checked against the rows that it was made of.
+pub(crate) const UNCHECKED: &str = "not all parties receive the model, so they cannot check together that it is the model of their \
+     rows: whoever receives it trusts that all kept to the protocol";
+
 /// The public figures of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
@@ -90,7 +94,7 @@ pub struct Figures {
     pub passes: bool,
     /// Rows of all parties that take no part.
     pub rows_dropped: u64,
-    /// Bits of statistical masking of each opening.
+    /// Bits of statistical masking of each opening that is not masked in its whole ring.
     pub sigma: u32,
     /// The largest error of the logistic function near zero and in its window, for models that
     /// compute it as a series.

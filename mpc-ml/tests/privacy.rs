@@ -12,9 +12,10 @@ use mpc_core::Against;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::rand::MaskSite;
+use mpc_core::testing::{World, record_openings, take_openings};
 use mpc_ml::model::{Facts, Run, ledger};
-use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
+use mpc_ml::models::sgd::{Opening, Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, Model, Plan, Rows, SgdPlan, SgdSettings, synthetic};
 use mpc_net::PartyId;
 use mpc_net::fault::{Seen, View};
@@ -25,7 +26,10 @@ const DEALER: usize = PARTIES;
 const ROWS: usize = 180;
 const COLUMNS: usize = 15;
 
-fn settings() -> SgdSettings {
+/// With momentum weights and residuals are lifted; without it they are opened under uniform masks.
+const MOMENTA: [f64; 2] = [0.5, 0.0];
+
+fn settings(momentum: f64) -> SgdSettings {
     SgdSettings {
         intercept: true,
         l2: 0.01,
@@ -34,16 +38,16 @@ fn settings() -> SgdSettings {
         batch: 60,
         learning_rate: 0.5,
         decay: 0.1,
-        momentum: 0.5,
+        momentum,
         seed: 1,
         sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
         release_bits: 16,
     }
 }
 
-fn plan(origin: Origin) -> SgdPlan {
+fn plan(origin: Origin, momentum: f64) -> SgdPlan {
     let rows = [(ROWS / PARTIES) as u64; PARTIES];
-    Sgd::plan(&settings(), &Facts::horizontal(&rows, vec![1.0; COLUMNS], origin)).unwrap()
+    Sgd::plan(&settings(momentum), &Facts::horizontal(&rows, vec![1.0; COLUMNS], origin)).unwrap()
 }
 
 /// Data that have nothing in common but their shape: usual ones; all zero with one label; all beyond
@@ -59,9 +63,13 @@ fn data_sets() -> Vec<Vec<Rows>> {
 
 /// Trains and releases, and gives the views of all nodes, a dealer last.
 fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
+    views_without(plan, data, None)
+}
+
+fn views_without(plan: &SgdPlan, data: &[Rows], off: Option<MaskSite>) -> Vec<View> {
     let origin = plan.facts().origin;
     // Without commitments, which are hashes: what they hide is opened alike.
-    let world = World::new(PARTIES).against(Against::SemiHonest);
+    let world = World::new(PARTIES).against(Against::SemiHonest).insecure_without(off);
     let world = world.outputs(ledger(&plan.outputs()));
     let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let mesh = world.mesh();
@@ -96,10 +104,15 @@ fn links(view: &View) -> BTreeMap<(PartyId, String), Vec<Seen>> {
 
 #[test]
 fn the_dealer_sees_shapes_and_nothing_else() {
-    let plan = plan(Origin::Dealer);
+    for momentum in MOMENTA {
+        sees_shapes(&plan(Origin::Dealer, momentum));
+    }
+}
+
+fn sees_shapes(plan: &SgdPlan) {
     let mut before: Option<Vec<Vec<u8>>> = None;
     for data in data_sets() {
-        let view = &views(&plan, &data)[DEALER];
+        let view = &views(plan, &data)[DEALER];
         let mut steps = BTreeSet::new();
         let mut commands: Vec<Vec<Vec<u8>>> = vec![Vec::new(); PARTIES];
         for seen in view.messages() {
@@ -132,7 +145,9 @@ fn the_dealer_sees_shapes_and_nothing_else() {
 #[test]
 fn tags_and_lengths_do_not_depend_on_the_data() {
     for origin in [Origin::Dealer, Origin::Pairwise] {
-        tags_and_lengths(&plan(origin));
+        for momentum in MOMENTA {
+            tags_and_lengths(&plan(origin, momentum));
+        }
     }
 }
 
@@ -149,14 +164,14 @@ fn tags_and_lengths(plan: &SgdPlan) {
             assert_eq!(a, b, "node {node}");
         }
     }
-    // Three openings an iteration from each peer, and the release.
+    // Three openings an iteration from each peer, the model, and its loss.
     let openings = shapes[0][0]
         .iter()
         .filter(|((from, channel), _)| *from == PartyId(1) && channel.is_empty())
         .flat_map(|(_, steps)| steps)
         .filter(|(step, _)| step.starts_with("logistic/") || *step == "reveal")
         .count();
-    assert_eq!(openings as u64, 3 * plan.iterations() + 1);
+    assert_eq!(openings as u64, 3 * plan.iterations() + 2);
 }
 
 /// What party 2 receives from party 0 in sixty trainings on the same data: every opening uniform,
@@ -164,7 +179,9 @@ fn tags_and_lengths(plan: &SgdPlan) {
 #[test]
 fn a_whole_training_looks_uniform_to_a_coalition() {
     for origin in [Origin::Dealer, Origin::Pairwise] {
-        looks_uniform(&plan(origin));
+        for momentum in MOMENTA {
+            looks_uniform(&plan(origin, momentum));
+        }
     }
 }
 
@@ -172,11 +189,11 @@ fn looks_uniform(plan: &SgdPlan) {
     let data = &data_sets()[2];
     let mut openings: BTreeMap<&str, Runs> = BTreeMap::new();
     let kinds = [
-        ("logistic/open-weights", plan.weights_opened().ring),
+        ("logistic/open-weights", plan.weights_opened().ring()),
         ("logistic/open-delta", plan.phasors().angle_bits),
-        ("logistic/open-residuals", plan.residuals_opened().ring),
-        ("reveal", plan.weights_opened().ring - plan.release_drop()),
+        ("logistic/open-residuals", plan.residuals_opened().ring()),
     ];
+    let model = plan.model_ring() - plan.release_drop();
     for _ in 0..60 {
         let view = &views(plan, data)[2];
         for (step, bits) in kinds {
@@ -188,9 +205,46 @@ fn looks_uniform(plan: &SgdPlan) {
                 .collect();
             openings.entry(step).or_default().push(messages);
         }
+        // The model; the loss is one number.
+        let revealed = |seen: &Seen| seen.from == PartyId(0) && seen.step == "reveal";
+        let first = view.messages().into_iter().find(revealed).unwrap();
+        openings.entry("reveal").or_default().push(vec![words(&first.bytes, model)]);
     }
-    for (step, bits) in kinds {
+    for (step, bits) in kinds.into_iter().chain([("reveal", model)]) {
         uniform(step, bits, &openings[step]).unwrap();
+    }
+}
+
+/// Uniform masks hide weights and residuals: without them what is opened are small numbers.
+#[test]
+fn without_their_masks_weights_and_residuals_are_seen() {
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        let plan = plan(origin, 0.0);
+        let steps = [
+            ("logistic/open-weights", *plan.weights_opened()),
+            ("logistic/open-residuals", *plan.residuals_opened()),
+        ];
+        let seen = |off| {
+            record_openings();
+            views_without(&plan, &data_sets()[0], off);
+            let openings = take_openings();
+            steps.map(|(step, opening)| {
+                assert!(matches!(opening, Opening::Uniform(_)), "{step}");
+                let bits = opening.ring();
+                let opened = openings.iter().filter(|it| it.step == step);
+                let sums = opened.filter_map(|it| it.sum.as_ref()).flatten();
+                // The four highest bits are all the sign.
+                let small = |v: &u128| matches!(v >> (bits - 4), 0 | 15);
+                let (small, large): (Vec<u128>, Vec<u128>) = sums.partition(|v| small(v));
+                (small.len(), large.len())
+            })
+        };
+        for (small, large) in seen(None) {
+            assert!(large > 3 * small, "{small} small and {large} large sums");
+        }
+        for (small, large) in seen(Some(MaskSite::BoundedMask)) {
+            assert!(small > 0 && large == 0, "{small} small and {large} large sums");
+        }
     }
 }
 
@@ -200,7 +254,7 @@ fn nothing_secret_is_printed() {
     assert_eq!(format!("{rows:?}"), "Rows(2 x 1)");
 
     // Rows that do not fit: the message says what is wrong with them and shows none.
-    let plan = plan(Origin::Dealer);
+    let plan = plan(Origin::Dealer, 0.0);
     let own = ROWS / PARTIES;
     let wrong = [
         Rows::new(vec![271.828; own * COLUMNS], vec![0.271828; own], COLUMNS),
@@ -228,7 +282,7 @@ fn nothing_secret_is_printed() {
 /// 64 bits, so a very small study passes the plan and is refused when it is registered.
 #[test]
 fn what_is_planned_can_be_registered() {
-    let small = SgdSettings { clip: 1.0, epochs: 1, batch: 10, ..settings() };
+    let small = SgdSettings { clip: 1.0, epochs: 1, batch: 10, ..settings(0.5) };
     let facts = Facts::horizontal(&[10; PARTIES], vec![1.0; 2], Origin::Dealer);
     let plan = Sgd::plan(&small, &facts).unwrap();
     let data = synthetic::logistic(30, 2, PARTIES, 1);

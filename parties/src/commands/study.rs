@@ -178,7 +178,7 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
             "  {steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the making of correlations"
         ));
     }
-    line(format_args!("  Openings are masked by {} bits", account.figures.sigma));
+    line(format_args!("  Openings are masked by {} bits and more", account.figures.sigma));
     account.figures.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
     line(format_args!(""));
 

@@ -51,6 +51,14 @@ impl Finished {
         };
         if let Some(model) = &self.model {
             text += &coefficients(model);
+            // A fit with inference has more to say of itself.
+            let checks = model.training().checks.iter().filter(|_| model.inference().is_none());
+            for check in checks {
+                text += &format!(
+                    "Checked: {} {:.3e}, at most {:.3e}\n",
+                    check.what, check.value, check.bound
+                );
+            }
             text += &format!("Model:   {}\n", self.folder.model().display());
         } else {
             text += "The study names other parties as recipients of the model.\n";
@@ -80,6 +88,7 @@ impl Finished {
             "confidence": CONFIDENCE,
             "coefficients": self.model.as_ref().and_then(|model| model.tests(CONFIDENCE)),
             "std_errors": inference.map(|inference| inference.tested().0),
+            "checks": self.model.as_ref().map(|model| &model.training().checks),
             "fit": inference.map(|inference| &inference.fit),
             "phases": self.receipt.phases,
             "warnings": self.warnings.iter().chain(&self.own_warnings).collect::<Vec<_>>(),

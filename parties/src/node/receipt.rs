@@ -33,8 +33,8 @@ pub struct Receipt {
     pub rows_dropped: u64,
     /// Steps of the training.
     pub iterations: u64,
-    /// sigma: bits of statistical masking of each opening, chosen so that all openings of the study
-    /// together are within 2^-40 of revealing nothing.
+    /// sigma: bits of statistical masking of each opening that is not masked in its whole ring, chosen so
+    /// that all openings of the study together are within 2^-40 of revealing nothing.
     pub statistical_security_bits: u32,
     /// The largest error of the sigmoid near zero and in its window, for methods that use one.
     pub sigmoid_error: Option<(f64, f64)>,

@@ -160,6 +160,24 @@ impl InversePlan {
         residual.abs() <= RESIDUAL_LIMIT
     }
 
+    /// |1 - M| at most, once [`converged`](Self::converged) is a public fact, for a matrix whose trace is
+    /// at most 1: the error before the last step, squared, and its rounding.
+    pub(super) fn error_once_converged(&self) -> f64 {
+        let InverseSettings { parties, order, .. } = self.settings;
+        let norm = f64::from(parties + 1) / 2.0 * order as f64;
+        let stages = self.steps.iter().zip(&self.bounds);
+        let enters = stages
+            .map(|(step, bound)| step.beta() * libm::sqrt((1.0 + bounds::ALLOWANCE) * bound))
+            .fold(1.0, f64::max);
+        let finest = self.limbs[self.limbs.len() - 1] as i32;
+        let gx = enters * libm::ldexp(norm, -finest);
+        let x = libm::ldexp(norm * self.limbs.len() as f64, -(self.x_fraction as i32));
+        // The residual is a sum of eigenvalues of 1 - M; those below zero come from rounding alone. It is
+        // revealed to some ten bits.
+        let before = RESIDUAL_LIMIT + 2.0 * (gx + x) + libm::ldexp(f64::from(parties), -10);
+        before * before + gx + x
+    }
+
     /// The number of steps.
     #[must_use]
     pub fn steps(&self) -> usize {

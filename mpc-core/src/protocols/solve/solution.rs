@@ -39,6 +39,8 @@ pub struct SolutionPlan {
     left_over: BoundedOpening,
     /// X times the summands.
     correction: [BoundedOpening; 2],
+    /// What is left of c - G w in the end.
+    rest: f64,
 }
 
 impl SolutionPlan {
@@ -118,6 +120,14 @@ impl SolutionPlan {
             })
             .ok_or_else(too_wide)?;
         let [first, second] = magnitudes(limbs);
+        // With w = G^(-1/2) z a turn takes |u - z| to |1 - M| of it, and what the units on the diagonal do
+        // and rounding leaves.
+        let turn = |rest: f64, _| {
+            rest * (inverse.error_once_converged() + shifted)
+                + libm::sqrt((1.0 + ALLOWANCE) * bound) * libm::ldexp(rounding, -(limbs[1] as i32))
+                + libm::ldexp(2.0 * rounding, -(fraction as i32))
+        };
+        let rest = (0..=refinements).fold(norm, turn);
         Ok(Self {
             order: settings.order,
             parties: settings.parties,
@@ -131,6 +141,7 @@ impl SolutionPlan {
                 opening(first, x + limbs[0] - fraction)?,
                 opening(second, x + limbs[1] - fraction)?,
             ],
+            rest,
         })
     }
 
@@ -150,6 +161,13 @@ impl SolutionPlan {
     #[must_use]
     pub fn left_over_opened(&self) -> BoundedOpening {
         self.left_over
+    }
+
+    /// How long c - G w is at most in the end (its Euclidean length), if the inverse has
+    /// [`converged`](InversePlan::converged) and the trace of G is at most 1.
+    #[must_use]
+    pub fn left_over(&self) -> f64 {
+        self.rest
     }
 
     /// How X times the two summands of it is opened, the coarse one first.

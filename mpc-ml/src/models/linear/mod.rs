@@ -3,6 +3,7 @@
 //! A party's own X^T X and X^T y are its additive shares of the joint ones, so the cost does not
 //! depend on the number of rows, and nothing of a row is ever opened.
 
+mod certificate;
 mod fit;
 mod moments;
 mod outputs;
@@ -15,7 +16,7 @@ use mpc_core::Recipients;
 use mpc_core::protocols::solve::InversePlan;
 
 pub use fit::{LinearShares, Sums, solve, sums};
-pub use outputs::{CHECK, COEFFICIENTS, DIAGONAL, SUMS};
+pub use outputs::{CERTIFICATE, CHECK, COEFFICIENTS, DIAGONAL, SUMS};
 pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 pub use release::LinearFit;
 pub use settings::LinearSettings;
@@ -98,7 +99,7 @@ impl Model for Linear {
             l2: settings.l2,
             release_bits: settings.release_bits,
             inference,
-            checks: vec![check],
+            checks: std::iter::once(check).chain(fit.certificate).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }

@@ -4,13 +4,16 @@ use mpc_core::Cost;
 
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::error::Error;
-use crate::model::{Canonical, Figures, Output, Plan};
+use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED};
 
 /// The output that says whether the inverse has converged: the sum of the errors of its spectrum.
 /// Always for everybody, and first.
 pub const CHECK: &str = "convergence check";
 /// The output that reveals the coefficients.
 pub const COEFFICIENTS: &str = "coefficients";
+/// The output that shows that the coefficients are the optimum of the parties' rows: the gradient
+/// there.
+pub const CERTIFICATE: &str = "gradient at the coefficients";
 /// The output that reveals the diagonal of the inverse of X^T X, for standard errors.
 pub const DIAGONAL: &str = "diagonal of the inverse";
 /// The output that reveals the sum of squared residuals, and the sum and the sum of squares of
@@ -18,7 +21,7 @@ pub const DIAGONAL: &str = "diagonal of the inverse";
 pub const SUMS: &str = "sums of squares";
 
 /// The version of the arithmetic: to be raised when a rounding or a scale changes.
-const ARITHMETIC: u32 = 3;
+const ARITHMETIC: u32 = 4;
 
 impl Plan for LinearPlan {
     fn outputs(&self) -> Vec<Output> {
@@ -34,6 +37,14 @@ impl Plan for LinearPlan {
             Output::check(CHECK, check),
             Output::coefficients(COEFFICIENTS, recipients, columns, intercept, &how),
         ];
+        if self.facts().for_all() {
+            let what = "that the model is right: the gradient of the joint rows at the coefficients, \
+                        which is zero but for some units of rounding";
+            let why = "each party computes its own part at the revealed model, so the model is the \
+                       optimum of the parties' rows and nothing else; if it is not, the study ends \
+                       without a model";
+            outputs.push(Output::result(CERTIFICATE, recipients, what, why));
+        }
         if settings.std_errors() {
             let what = format!(
                 "how sure each coefficient is: the diagonal of the inverse of the matrix of the \
@@ -69,6 +80,7 @@ impl Plan for LinearPlan {
             (X_FRACTION, Y_FRACTION, CHECK_FRACTION, self.sigma()),
             (self.scale().to_bits(), self.shift(), self.inverse().steps() as u64),
             (self.inverse().fraction(), self.solution().fraction(), self.diagonal_fraction()),
+            self.gradient_fraction(),
         );
         Canonical::new("linear", ARITHMETIC)
             .with(self.settings())?
@@ -84,16 +96,20 @@ impl Plan for LinearPlan {
         let condition = self.settings().condition;
         let (_, half) = self.encoding().target_scale();
         let unit = libm::ldexp(half, -(self.settings().release_bits as i32));
+        let mut precision = vec![
+            format!("standardised coefficients are released in steps of {unit:.1e}"),
+            format!(
+                "columns with a condition number up to {condition} are solved; beyond that the \
+                 study may end without a model"
+            ),
+        ];
+        if !self.facts().for_all() {
+            precision.push(UNCHECKED.to_owned());
+        }
         Figures {
             steps: self.inverse().steps() as u64,
             sigma: self.sigma(),
-            precision: vec![
-                format!("standardised coefficients are released in steps of {unit:.1e}"),
-                format!(
-                    "columns with a condition number up to {condition} are solved; beyond that the \
-                     study may end without a model"
-                ),
-            ],
+            precision,
             accuracy: vec![format!("the largest condition number {condition} of the columns")],
             ..Figures::default()
         }

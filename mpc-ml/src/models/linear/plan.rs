@@ -224,6 +224,35 @@ impl LinearPlan {
         DIAGONAL_FRACTION.min(self.inverse.inverse_fraction())
     }
 
+    /// What rounding leaves of a gradient, at most, but for a multiple of the coefficients.
+    fn rounded_gradient(&self) -> f64 {
+        let (d, parties) = (self.weights() as f64, self.parties() as f64);
+        let released = libm::ldexp(parties / 2.0 + 0.5, -(self.settings.release_bits as i32));
+        self.solution.left_over() + libm::sqrt(d) * released
+    }
+
+    /// Fractional bits of the revealed gradient: as few as show what is due. A party's part is rounded
+    /// once.
+    #[must_use]
+    pub fn gradient_fraction(&self) -> u32 {
+        let unit =
+            self.rounded_gradient() / (self.parties() as f64 * libm::sqrt(self.weights() as f64));
+        libm::ceil(-libm::log2(unit)).max(1.0) as u32 + 1
+    }
+
+    /// The largest gradient at coefficients of some length, in the revealed units
+    /// (docs/protocols.md 7.2, The certificate).
+    #[must_use]
+    pub fn largest_gradient(&self, length: f64) -> f64 {
+        let (d, parties) = (self.weights() as f64, self.parties() as f64);
+        // The rounding of the shared matrix, and double precision.
+        let matrix = libm::ldexp(0.51 * parties * d + 1.0, -(self.inverse.fraction() as i32))
+            + libm::ldexp(1.0, -32);
+        let revealed =
+            libm::ldexp(parties * libm::sqrt(d) / 2.0, -(self.gradient_fraction() as i32));
+        self.rounded_gradient() + matrix * (1.0 + length) + revealed
+    }
+
     /// What the regression costs `me`, without what is revealed: independent of the rows.
     #[must_use]
     pub fn training_cost(&self, me: usize) -> Cost {
@@ -241,6 +270,9 @@ impl LinearPlan {
         let check = output(1, self.inverse.residual_fraction() - CHECK_FRACTION);
         let model = output(weights, self.solution.fraction() - self.settings.release_bits);
         let mut cost = check + model;
+        if self.facts.for_all() {
+            cost = cost + output(weights, 0);
+        }
         if self.settings.inference {
             cost = cost + output(3, 0);
         }

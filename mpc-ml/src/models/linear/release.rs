@@ -4,10 +4,10 @@ use mpc_core::protocols::solve::Inverse;
 use mpc_core::{Fixed, Session};
 use zeroize::Zeroizing;
 
-use super::LinearShares;
 use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
 use super::plan::LinearPlan;
-use crate::artifact::LeastSquares;
+use super::{LinearShares, certificate};
+use crate::artifact::{CheckRecord, LeastSquares};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::Agreed;
@@ -25,13 +25,16 @@ pub struct LinearFit {
     pub statistics: Option<LeastSquares>,
     /// The convergence check: at most 1/64, or there is no fit.
     pub check: f64,
+    /// That the coefficients are the optimum of the parties' rows, where all parties receive them.
+    pub certificate: Option<CheckRecord>,
 }
 
-/// Reveals the coefficients, and [`DIAGONAL`] and [`SUMS`] as far as the plan says. One round an
-/// output.
+/// Reveals the coefficients, then, where all parties receive them, the gradient there, and
+/// [`DIAGONAL`] and [`SUMS`] as far as the plan says. One round an output.
 ///
 /// # Errors
-/// Network errors.
+/// [`Error::Uncertified`] when the coefficients are not the optimum of the parties' rows; network
+/// errors.
 pub(super) async fn release(
     plan: &Agreed<LinearPlan>,
     shares: LinearShares,
@@ -42,6 +45,12 @@ pub(super) async fn release(
     let (bits, own) = (settings.release_bits, shares.coefficients());
     let coefficients = session.reveal_fixed(COEFFICIENTS, own, bits).await?;
     let (middle, half) = encoding.target_scale();
+    let certificate = match &coefficients {
+        Some(values) if plan.facts().for_all() => {
+            Some(certificate::certify(plan, values, data, session).await?)
+        }
+        _ => None,
+    };
     let coefficients = coefficients.map(|values| {
         let mut all: Vec<f64> = values.iter().map(|value| half * value).collect();
         if settings.intercept {
@@ -67,7 +76,7 @@ pub(super) async fn release(
             let variance = statistics.residual_variance;
             diagonal.iter().map(|d| libm::sqrt(d * variance)).collect()
         });
-        LinearFit { coefficients, std_errors, statistics, check: shares.check }
+        LinearFit { coefficients, std_errors, statistics, check: shares.check, certificate }
     }))
 }
 

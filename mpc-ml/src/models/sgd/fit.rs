@@ -10,6 +10,7 @@ use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
+use super::arithmetic::Opening;
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::data::Dataset;
 use crate::error::Error;
@@ -53,7 +54,8 @@ pub struct Training<'a> {
     own: Arc<OwnRows>,
     /// The own labels, in the same order.
     labels: Zeroizing<Vec<f64>>,
-    /// This party's share of w~.
+    /// This party's share of w~; of penalised weights as the end will see them, where they are not
+    /// lifted.
     weights: Shared<Z128>,
     /// This party's share of the weights one step before, for momentum.
     before: Shared<Z128>,
@@ -110,14 +112,14 @@ impl<'a> Training<'a> {
             if epoch % stretch == 0 && epoch + stretch < epochs {
                 self.order(epoch + stretch..epochs.min(epoch + 2 * stretch), run)?;
             }
-            for batch in self.plan.schedule().order(epoch) {
-                self.iterate(epoch, batch, run).await?;
+            for (step, batch) in self.plan.schedule().order(epoch).into_iter().enumerate() {
+                self.iterate((epoch, step as u64), batch, run).await?;
                 done += 1;
                 run.step(done, self.plan.iterations());
             }
         }
-        let ring = self.plan.weights_opened().ring;
-        Ok(SgdShares { weights: Fixed::new(self.weights, ring, self.plan.wide_fraction())? })
+        let weights = Fixed::new(self.weights, self.plan.model_ring(), self.plan.wide_fraction())?;
+        Ok(SgdShares { weights })
     }
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
@@ -126,31 +128,71 @@ impl<'a> Training<'a> {
         Ok(run.source.demand(requests)?)
     }
 
-    async fn iterate(&mut self, epoch: u64, batch: usize, run: &mut Run<'_>) -> Result<(), Error> {
+    async fn iterate(
+        &mut self,
+        at: (u64, u64),
+        batch: usize,
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
         let forward = run.source.take().await?.forward()?;
         let phasors = run.source.take().await?.phasors()?;
         let transposed = run.source.take().await?.transposed()?;
         let session = &mut *run.session;
-        let weights = self.open_weights(&forward.rho, session).await?;
+        let weights = self.open_weights(at, &forward.rho, session).await?;
         let z = self.scores(batch, &weights, forward, session);
         let e = self.residuals(batch, &z, phasors, session).await?;
         let gradient = self.gradient(batch, &e, transposed, session).await?;
-        self.update(epoch, &weights, &gradient, session.me());
+        self.update(at, &weights, &gradient, session.me());
         Ok(())
     }
 
-    /// Step 1: opens Delta~ = w~ + lambda~, which truncates the last update as well.
+    /// Step 1: opens w under masks. Where weights are lifted this truncates the last update as well.
     async fn open_weights(
         &self,
+        at: (u64, u64),
         rho: &[Z128],
         session: &mut Session,
     ) -> Result<MaskedWeights, Error> {
-        let spec = self.plan.weights_opened();
         let mut batch = Batch::new("logistic/open-weights");
-        let slot = spec.push(&self.weights, rho, Recipients::All, &mut batch, session)?;
-        let opened = session.open(batch).await?;
-        spec.accept(opened.at(slot), rho, "logistic/open-weights", session)?;
-        Ok(MaskedWeights { public: spec.public_part(opened.at(slot)), mask: spec.own_part(rho) })
+        match self.plan.weights_opened() {
+            Opening::Bounded(spec) => {
+                let slot = spec.push(&self.weights, rho, Recipients::All, &mut batch, session)?;
+                let opened = session.open(batch).await?;
+                spec.accept(opened.at(slot), rho, "logistic/open-weights", session)?;
+                let public = spec.public_part(opened.at(slot));
+                Ok(MaskedWeights { public, mask: spec.own_part(rho) })
+            }
+            Opening::Uniform(bits) => {
+                let mut masked = self.weights_now(at, session);
+                let (_, drop) = self.plan.weights_opened().forward_masks();
+                let mask: Vec<i128> = rho.iter().map(|rho| (rho.0 >> drop) as i128).collect();
+                let mask = Zeroizing::new(mask);
+                for (value, &mask) in masked.as_mut_slice().iter_mut().zip(mask.iter()) {
+                    *value += Z128::from_i128(mask);
+                }
+                let slot = batch.masked(&masked, *bits, Recipients::All);
+                let opened = session.open(batch).await?;
+                let public = opened.at(slot).iter().map(|c| c.0 as i128).collect();
+                Ok(MaskedWeights { public: Zeroizing::new(public), mask })
+            }
+        }
+    }
+
+    /// The weights as this step meets them, at scale F: w~ times what the penalty has not taken yet,
+    /// truncate-reduced. Local.
+    fn weights_now(&self, (epoch, step): (u64, u64), session: &Session) -> Shared<Z128> {
+        let arithmetic = self.plan.arithmetic();
+        let mut weights = self.weights.clone();
+        if arithmetic.growth > 0 {
+            let growth = arithmetic.steps.growth(epoch, step, arithmetic.growth);
+            let (growth, one) = (Z128::from_i128(growth.into()), Z128::ONE.shl(arithmetic.growth));
+            for (j, weight) in weights.as_mut_slice().iter_mut().enumerate() {
+                *weight *= if j == self.plan.columns() { one } else { growth };
+            }
+        }
+        let drop = arithmetic.shift() + arithmetic.growth;
+        truncate_reduce(&mut weights, arithmetic.ring, drop, session.me(), session.parties());
+        weights
     }
 
     /// Step 2: z = X Delta - X lambda mod 2^64, at scale fx + F.
@@ -216,46 +258,80 @@ impl<'a> Training<'a> {
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
         let (me, settings) = (session.me(), self.plan.settings());
-        let spec = self.plan.residuals_opened();
+        let opening = self.plan.residuals_opened();
         let mut round = Batch::new("logistic/open-residuals");
         let mut mine = None;
         let mut at = 0;
         for (owner, &(from, to)) in self.plan.schedule().parts(batch).iter().enumerate() {
             let range = at..at + (to - from) as usize;
             at = range.end;
-            let part = Shared::column(e.as_slice()[range.clone()].to_vec());
+            let mut part = Shared::column(e.as_slice()[range.clone()].to_vec());
             // The owner alone sees this opening, so it adds no mask of its own.
             let rho = if owner == me { &[][..] } else { &product.rho[range] };
-            let slot = spec.push(&part, rho, Recipients::One(owner), &mut round, session)?;
+            let to = Recipients::One(owner);
+            let slot = match opening {
+                Opening::Bounded(spec) => spec.push(&part, rho, to, &mut round, session)?,
+                Opening::Uniform(bits) => {
+                    for (value, &rho) in part.as_mut_slice().iter_mut().zip(rho) {
+                        *value += rho;
+                    }
+                    round.masked(&part, *bits, to)
+                }
+            };
             if owner == me {
                 mine = Some(slot);
             }
         }
         let opened = session.open(round).await?;
-        let public = mine.map(|slot| spec.public_part(opened.at(slot))).unwrap_or_default();
+        if let (Opening::Bounded(spec), Some(slot)) = (opening, mine) {
+            spec.accept(opened.at(slot), &[], "logistic/open-residuals", session)?;
+        }
+        let public = mine.map(|slot| match opening {
+            Opening::Bounded(spec) => spec.public_part(opened.at(slot)),
+            Opening::Uniform(_) => {
+                Zeroizing::new(opened.at(slot).iter().map(|c| c.0 as i128).collect())
+            }
+        });
+        let public = public.unwrap_or_default();
         let (_, own) = self.own_part(batch, me);
         let mut gradient = owned::transposed(own, &public, product.product).as_slice().to_vec();
         if settings.intercept {
             let masks = product.rho.iter().fold(Z128::ZERO, |sum, &rho| sum + rho);
-            let sum = Z128::from_i128(public.iter().sum()) - masks;
+            let sum = public.iter().fold(-masks, |sum, &c| sum + Z128::from_i128(c));
             gradient.push(sum.shl(X_FRACTION));
         }
         Ok(Shared::column(gradient))
     }
 
-    /// w~ <- dec (Delta - lambda) - m g, and with momentum b times the last step. Local and exact.
-    fn update(&mut self, epoch: u64, weights: &MaskedWeights, gradient: &Shared<Z128>, me: usize) {
-        let steps = self.plan.steps();
-        let multiplier = Z128::from_i128(i128::from(steps.multiplier(epoch)));
-        let momentum = Z128::from_i128(i128::from(steps.momentum()));
-        let one = Z128::ONE.shl(self.plan.weights_opened().drop);
-        let decay = Z128::from_i128(i128::from(steps.decay(epoch)));
+    /// Where weights are lifted w~ <- dec (Delta - lambda) - m g, and with momentum b times the last
+    /// step; otherwise w~ <- w~ - m g. Local and exact.
+    fn update(
+        &mut self,
+        (epoch, step): (u64, u64),
+        weights: &MaskedWeights,
+        gradient: &Shared<Z128>,
+        me: usize,
+    ) {
+        let arithmetic = self.plan.arithmetic();
+        let (steps, intercept) = (&arithmetic.steps, self.plan.columns());
+        let whole = |factor: i64| Z128::from_i128(i128::from(factor));
+        let multiplier = whole(steps.multiplier(epoch));
+        if let Opening::Uniform(_) = arithmetic.weights {
+            let shrunk = whole(steps.shrunk_multiplier(epoch, step));
+            let gradient = gradient.as_slice().iter().enumerate();
+            for (weight, (j, &g)) in self.weights.as_mut_slice().iter_mut().zip(gradient) {
+                *weight -= if j == intercept { multiplier } else { shrunk } * g;
+            }
+            return;
+        }
+        let (momentum, decay) = (whole(steps.momentum()), whole(steps.decay(epoch)));
+        let one = Z128::ONE.shl(arithmetic.shift());
         for j in 0..self.weights.len() {
             let mut now = Z128::from_i128(-weights.mask[j]);
             if me == 0 {
                 now += Z128::from_i128(weights.public[j]);
             }
-            let keep = if j == self.plan.columns() { one } else { decay };
+            let keep = if j == intercept { one } else { decay };
             self.weights.as_mut_slice()[j] = (keep + momentum) * now
                 - momentum * self.before.as_slice()[j]
                 - multiplier * gradient.as_slice()[j];
@@ -275,7 +351,8 @@ impl<'a> Training<'a> {
     }
 }
 
-/// The weights as they were opened: w = public - sum of the masks, at scale F.
+/// The weights as they were opened: w = public - sum of the masks, at scale F, mod the ring of the
+/// opening or, where they were lifted, as integers.
 struct MaskedWeights {
     public: Zeroizing<Vec<i128>>,
     mask: Zeroizing<Vec<i128>>,

@@ -1,6 +1,8 @@
 //! Logistic regression by mini-batch gradient descent: three rounds an iteration
 //! (docs/protocols.md 5).
 
+mod arithmetic;
+mod certificate;
 mod fit;
 mod outputs;
 pub mod plaintext;
@@ -12,17 +14,22 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use arithmetic::Opening;
+pub use certificate::MOST_LOSS;
 pub use fit::{SgdShares, Training};
-pub use outputs::COEFFICIENTS;
+pub use outputs::{COEFFICIENTS, LOSS};
 pub use plan::{SgdPlan, X_FRACTION};
 pub use release::SgdFit;
 pub use settings::{SgdSettings, Sigmoid, SigmoidFit};
 pub use steps::Steps;
 
-use crate::artifact::ModelKind;
+use crate::artifact::{CheckRecord, ModelKind};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Agreed, Facts, Model, Run, Summary};
+
+/// What is checked of a training.
+const LOSS_IN_WORDS: &str = "mean log-loss of the training rows of all parties";
 
 /// Logistic regression by mini-batch gradient descent.
 #[derive(Debug)]
@@ -69,9 +76,15 @@ impl Model for Sgd {
                 plan.edge()
             )
         });
+        let check = fit.loss.map(|value| CheckRecord {
+            what: LOSS_IN_WORDS.to_owned(),
+            value,
+            bound: MOST_LOSS,
+        });
         Summary {
             l2: settings.l2,
             release_bits: settings.release_bits,
+            checks: check.into_iter().collect(),
             own_warnings: warning.into_iter().collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }

@@ -4,12 +4,13 @@
 use mpc_core::Cost;
 use mpc_core::approx::fit::{Fit, Symmetry, fit};
 use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, PhasorForm, Request};
-use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::wire::element_bytes;
 
 use super::SgdSettings;
+use super::arithmetic::{Arithmetic, Given, Opening, headroom};
+use super::certificate::LOSS_FRACTION;
 use super::schedule::Schedule;
-use super::steps::{self, Steps};
+use super::steps::Steps;
 use crate::error::Error;
 use crate::model::{Facts, LEAST_SIGMA, Settings};
 use crate::plaintext::centred_sigmoid;
@@ -22,10 +23,6 @@ pub const W_FRACTION: u32 = 24;
 pub const E_FRACTION: u32 = 16;
 /// Fractional bits of the public coefficients of the sigmoid.
 pub const COEFFICIENT_FRACTION: u32 = 18;
-/// Bits of the parties' own phasors at the most, where they make them.
-const PHASOR_BITS: u32 = 9;
-/// Residuals are below 2^this: more than 1 is needed where many parties' roundings add up.
-const MOST_RESIDUAL_BITS: u32 = 3;
 
 /// Owned products that may wait to be used, in bytes at each party.
 const ORDERED_BYTES: u64 = 128 << 20;
@@ -38,15 +35,9 @@ pub struct SgdPlan {
     facts: Facts,
     schedule: Schedule,
     sigmoid: Fit,
-    steps: Steps,
-    /// The statistical security of every mask of the study.
+    arithmetic: Arithmetic,
+    /// The statistical security of the masks that are longer than what they hide.
     sigma: u32,
-    /// How the weights are opened: E, k_w and s'.
-    weights: BoundedOpening,
-    /// How the residuals are opened: k_e.
-    residuals: BoundedOpening,
-    /// In which form the phasors come.
-    phasors: PhasorForm,
 }
 
 impl SgdPlan {
@@ -60,7 +51,6 @@ impl SgdPlan {
         let rows = facts.rows()?;
         check(facts)?;
         let weights = facts.columns() + usize::from(settings.intercept);
-        let parties = rows.len() as u32;
         let schedule = Schedule::new(&rows, settings.batch, settings.seed)?;
         // At most 2^16, so that scores fit the ring of 64 bits.
         let sigmoid = fit(
@@ -72,27 +62,32 @@ impl SgdPlan {
             COEFFICIENT_FRACTION,
         );
 
-        // One sigma for the study: the union over all elements that are opened under a
-        // statistical mask stays below 2^-40 (docs/protocols.md 0).
-        let iterations = settings.epochs * schedule.batches() as u64;
+        let batches = schedule.batches() as u64;
+        let iterations = settings.epochs * batches;
         if iterations > 10_000_000 {
             let rule = format!("give {iterations} iterations; at most ten million are possible");
             return Err(Error::field("epochs", rule));
         }
-        let masked = iterations as f64 * (weights as f64 + settings.batch as f64)
-            + facts.total_rows() as f64 * facts.columns() as f64;
-        let sigma = (41 + libm::ceil(libm::log2(masked)) as u32).max(LEAST_SIGMA);
-
-        let (residual_bound, residuals, phasors) =
-            residuals_opening(facts.origin, rows.len(), &sigmoid, sigma)?;
-        let batches = schedule.batches() as u64;
-        let bound = steps::weight_bound(settings, rows.len(), batches, residual_bound);
-        let opening = |h| weights_opening(bound, h, sigma, parties);
-        let steps = Steps::new(settings, |h| opening(h).ok())?;
-        let weights = opening(steps.exponent())?;
+        // One sigma for the study: the union over all elements that are opened under a
+        // statistical mask stays below 2^-40 (docs/protocols.md 0).
+        let entries = facts.total_rows() as f64 * facts.columns() as f64;
+        let sigma = |elements: f64| (41 + libm::ceil(libm::log2(elements)) as u32).max(LEAST_SIGMA);
+        let lifted = sigma(iterations as f64 * (weights as f64 + settings.batch as f64) + entries);
+        let given = Given {
+            settings,
+            origin: facts.origin,
+            parties: rows.len(),
+            batches,
+            sigmoid: &sigmoid,
+            sigma: lifted,
+        };
+        let arithmetic = Arithmetic::new(&given)?;
+        let sigma = match arithmetic.weights {
+            Opening::Uniform(_) => sigma(entries),
+            Opening::Bounded(_) => lifted,
+        };
         let (settings, facts) = (settings.clone(), facts.clone());
-        let plan =
-            Self { settings, facts, schedule, sigmoid, steps, sigma, weights, residuals, phasors };
+        let plan = Self { settings, facts, schedule, sigmoid, arithmetic, sigma };
         let wire = plan.matrix_shape().wire_bits();
         if plan.facts.origin == Origin::Dealer && wire > 96 {
             let rule = format!(
@@ -150,10 +145,11 @@ impl SgdPlan {
     /// The step sizes as integers.
     #[must_use]
     pub fn steps(&self) -> &Steps {
-        &self.steps
+        &self.arithmetic.steps
     }
 
-    /// Bits of statistical masking.
+    /// Bits of statistical masking: of a dealer's matrices, and of weights and residuals where they are
+    /// lifted.
     #[must_use]
     pub fn sigma(&self) -> u32 {
         self.sigma
@@ -161,14 +157,19 @@ impl SgdPlan {
 
     /// How the weights are opened under masks (step 1).
     #[must_use]
-    pub fn weights_opened(&self) -> &BoundedOpening {
-        &self.weights
+    pub fn weights_opened(&self) -> &Opening {
+        &self.arithmetic.weights
     }
 
     /// How the residuals are opened under masks (step 5).
     #[must_use]
-    pub fn residuals_opened(&self) -> &BoundedOpening {
-        &self.residuals
+    pub fn residuals_opened(&self) -> &Opening {
+        &self.arithmetic.residuals
+    }
+
+    /// All rings and scales.
+    pub(super) fn arithmetic(&self) -> &Arithmetic {
+        &self.arithmetic
     }
 
     /// The number of parties.
@@ -186,24 +187,30 @@ impl SgdPlan {
     /// Fractional bits of w~: the weights and s' more.
     #[must_use]
     pub fn wide_fraction(&self) -> u32 {
-        W_FRACTION + self.weights.drop
+        self.arithmetic.wide_fraction()
     }
 
     /// In which form the phasors come.
     #[must_use]
     pub fn phasors(&self) -> &PhasorForm {
-        &self.phasors
+        &self.arithmetic.phasors
     }
 
     /// The ring in which the sigmoid is evaluated.
     #[must_use]
     pub fn series_ring(&self) -> u32 {
-        self.headroom() + self.phasors.fraction
+        self.headroom() + self.phasors().fraction
     }
 
     /// Bits of that ring beside the fraction of the phasors.
     fn headroom(&self) -> u32 {
-        headroom(&self.residuals)
+        headroom(self.residuals_opened().ring())
+    }
+
+    /// The ring in which the model is kept when it is trained: no bit more than its range.
+    #[must_use]
+    pub fn model_ring(&self) -> u32 {
+        (self.arithmetic.range + 1 + self.wide_fraction()).min(self.arithmetic.ring)
     }
 
     /// The shape of the design matrix, for a source of correlations.
@@ -221,26 +228,27 @@ impl SgdPlan {
     #[must_use]
     pub fn requests(&self, matrix: u32, batch: usize) -> [Request; 3] {
         let rows = self.schedule.parts(batch).to_vec();
+        let (mask_bits, drop) = self.weights_opened().forward_masks();
         let forward = OwnedProductRequest {
             matrix,
             rows: rows.clone(),
             transposed: false,
             ring: 64,
-            mask_bits: self.weights.mask_bits(),
-            drop: self.weights.drop,
+            mask_bits,
+            drop,
             public_columns: u32::from(self.settings.intercept),
         };
         let transposed = OwnedProductRequest {
             matrix,
             rows,
             transposed: true,
-            ring: self.weights.ring,
-            mask_bits: self.residuals.mask_bits(),
+            ring: self.arithmetic.ring,
+            mask_bits: self.residuals_opened().transposed_masks(),
             drop: 0,
             public_columns: 0,
         };
         let count = u32::try_from(self.settings.batch).unwrap_or(u32::MAX);
-        let phasors = self.phasors.request(&self.sigmoid.series, count, self.headroom());
+        let phasors = self.phasors().request(&self.sigmoid.series, count, self.headroom());
         [
             Request::OwnedProduct(forward),
             Request::Phasors(phasors),
@@ -269,12 +277,14 @@ impl SgdPlan {
                     return 0;
                 }
                 let own_rows = (parts[to].1 - parts[to].0) as usize;
-                self.weights.bytes(self.weights())
-                    + element_bytes(self.phasors.angle_bits) as u64 * self.settings.batch
-                    + self.residuals.bytes(own_rows)
+                self.weights_opened().bytes(self.weights())
+                    + element_bytes(self.phasors().angle_bits) as u64 * self.settings.batch
+                    + self.residuals_opened().bytes(own_rows)
             })
             .collect();
-        Cost { rounds: 3, bytes, ..Cost::default() }.bounded(2)
+        let bounded = [self.weights_opened(), self.residuals_opened()];
+        let bounded = bounded.iter().filter(|it| matches!(it, Opening::Bounded(_))).count();
+        Cost { rounds: 3, bytes, ..Cost::default() }.bounded(bounded as u64)
     }
 
     /// What the whole training costs `me`, the release not included.
@@ -286,12 +296,30 @@ impl SgdPlan {
             * self.settings.epochs
     }
 
-    /// What revealing the model costs `me`, if every party receives it.
+    /// What revealing the model, and its loss, costs `me`, if every party receives it.
     #[must_use]
     pub fn release_cost(&self, me: usize) -> Cost {
-        let bits = self.weights.ring - self.release_drop();
+        let bits = self.model_ring() - self.release_drop();
         let bytes = self.weights() * element_bytes(bits);
-        Cost::to_all(me, self.parties(), 1, bytes as u64).results(1)
+        let model = Cost::to_all(me, self.parties(), 1, bytes as u64).results(1);
+        model + self.certificate_cost(me)
+    }
+
+    /// What revealing the loss costs `me`.
+    #[must_use]
+    pub fn certificate_cost(&self, me: usize) -> Cost {
+        if !self.facts.for_all() {
+            return Cost::to_all(me, self.parties(), 0, 0);
+        }
+        Cost::to_all(me, self.parties(), 1, element_bytes(self.loss_ring()) as u64).results(1)
+    }
+
+    /// The ring in which the loss is revealed: it holds that of any model in its range.
+    pub(super) fn loss_ring(&self) -> u32 {
+        // A row's loss is at most 1 more than the magnitude of its score.
+        let scores = self.columns() as f64 * self.settings.clip.max(1.0) + 2.0;
+        let bits = libm::ceil(libm::log2(scores)) as u32 + self.arithmetic.range;
+        (LOSS_FRACTION + bits + 2).min(128)
     }
 
     /// How many bits of w~ the release drops.
@@ -311,52 +339,4 @@ fn check(facts: &Facts) -> Result<(), Error> {
         return Err(Error::field("rows", rule));
     }
     Ok(())
-}
-
-/// The opening of weights of magnitude `bound`, when steps are multiples of 2^-h.
-fn weights_opening(bound: f64, h: u32, sigma: u32, parties: u32) -> Result<BoundedOpening, Error> {
-    let magnitude = W_FRACTION + libm::ceil(libm::log2(bound.max(1.0))) as u32;
-    let shift = steps::weight_shift(h);
-    BoundedOpening::new(magnitude + shift, sigma, shift, parties).map_err(|error| {
-        Error::Settings(format!(
-            "the weights may reach {bound:.0} in this study, and steps need {shift} bits below the \
-             weights: {error}. Reduce the learning rate, the epochs, the momentum or the clip, or \
-             set an l2 penalty"
-        ))
-    })
-}
-
-/// How residuals are opened, with the largest magnitude that one can have: the label's distance
-/// from 1/2, the series, and the worst rounding on the way.
-fn residuals_opening(
-    origin: Origin,
-    parties: usize,
-    sigmoid: &Fit,
-    sigma: u32,
-) -> Result<(f64, BoundedOpening, PhasorForm), Error> {
-    let unit = |bits: u32| libm::ldexp(1.0, -(bits as i32));
-    let terms = sigmoid.series.terms.len() as f64;
-    let exact = 0.5
-        + sigmoid.largest
-        + 2.0 * terms * unit(COEFFICIENT_FRACTION)
-        + parties as f64 * unit(E_FRACTION);
-    for bits in 1..=MOST_RESIDUAL_BITS {
-        let opening = BoundedOpening::new(E_FRACTION + bits, sigma, 0, parties as u32 - 1)?;
-        let phasors =
-            PhasorForm::new(origin, &sigmoid.series, parties, headroom(&opening), PHASOR_BITS)?;
-        let bound = exact + phasors.error;
-        if bound < f64::from(1 << bits) {
-            return Ok((bound, opening, phasors));
-        }
-    }
-    Err(Error::Settings(format!(
-        "with {parties} parties the roundings of the sigmoid may add up to more than {}: use fewer \
-         terms or a smaller window",
-        1 << MOST_RESIDUAL_BITS
-    )))
-}
-
-/// Bits of the ring of the series beside the fraction of the phasors.
-fn headroom(residuals: &BoundedOpening) -> u32 {
-    residuals.ring + COEFFICIENT_FRACTION - E_FRACTION
 }

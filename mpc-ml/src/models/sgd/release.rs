@@ -2,9 +2,9 @@
 
 use mpc_core::Session;
 
-use super::SgdShares;
 use super::outputs::COEFFICIENTS;
 use super::plan::SgdPlan;
+use super::{SgdShares, certificate};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::plaintext;
@@ -14,6 +14,9 @@ use crate::plaintext;
 pub struct SgdFit {
     /// The coefficients, the intercept last where there is one.
     pub coefficients: Vec<f64>,
+    /// The mean log-loss of all parties' training rows, where all parties receive the model: what
+    /// shows that it is the model of these rows.
+    pub loss: Option<f64>,
     /// This party's rows.
     pub rows: usize,
     /// How many of them have scores outside the window of the logistic function, where the series
@@ -22,10 +25,12 @@ pub struct SgdFit {
 }
 
 /// Reveals the coefficients at the study's release precision to those whom the session allows;
-/// `None` to the others. One round; [`SgdPlan::release_cost`].
+/// `None` to the others; then, where all parties receive them, the loss of all rows. One round, or two;
+/// [`SgdPlan::release_cost`].
 ///
 /// # Errors
-/// When the output [`COEFFICIENTS`] is not allowed, and network errors.
+/// When an output is not allowed, and network errors; [`Error::Misfit`] and [`Error::Contradicted`]
+/// when the model is not one of the parties' rows.
 pub(super) async fn release(
     plan: &SgdPlan,
     shares: &SgdShares,
@@ -34,10 +39,16 @@ pub(super) async fn release(
 ) -> Result<Option<SgdFit>, Error> {
     let bits = plan.settings().release_bits;
     let revealed = session.reveal_fixed(COEFFICIENTS, shares.weights(), bits).await?;
+    let loss = match &revealed {
+        Some(coefficients) if plan.facts().for_all() => {
+            Some(certificate::certify(plan, coefficients, data, session).await?)
+        }
+        _ => None,
+    };
     Ok(revealed.map(|coefficients| {
         let (own, edge) = (data.rows(), plan.edge());
         let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
         let outside = (0..own.len()).filter(beyond).count();
-        SgdFit { coefficients, rows: own.len(), outside }
+        SgdFit { coefficients, loss, rows: own.len(), outside }
     }))
 }

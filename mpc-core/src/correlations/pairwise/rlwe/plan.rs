@@ -344,6 +344,9 @@ mod tests {
         let backward = Plan::new(shape(100, 43, 5, 120)).expect("fits");
         assert_eq!((backward.params().degree(), backward.params().limbs()), (8192, 3));
         assert!(backward.noise() < NOISE);
+        // Where nothing is lifted the shorter one carries it as well.
+        let plain = Plan::new(shape(100, 43, 5, 64)).expect("fits");
+        assert_eq!((plain.params(), plain.width()), (Params::ALL[0], Width::Bits(84)));
     }
 
     #[test]
