@@ -14,12 +14,17 @@ use mpc_core::testing::World;
 use serde_json::{Value, json};
 
 fn main() {
-    for expansion in [Expansion::Fast, Expansion::Compact] {
+    for (expansion, checked) in [
+        (Expansion::Fast, false),
+        (Expansion::Fast, true),
+        (Expansion::Compact, false),
+        (Expansion::Compact, true),
+    ] {
         let count = 1 << 21;
-        let [sender, receiver] = pairwise::measure_extension(expansion, count);
+        let [sender, receiver] = pairwise::measure_extension(expansion, checked, count);
         let rate = |time: Duration| count as f64 / time.as_secs_f64() / 1e6;
         tell(json!({
-            "what": format!("correlated OTs, hashed, a core, {expansion:?}"),
+            "what": format!("correlated OTs, hashed, a core, {expansion:?}, checked: {checked}"),
             "sender_million_s": rate(sender),
             "receiver_million_s": rate(receiver),
         }));
@@ -57,7 +62,8 @@ fn main() {
                 ot.phasors_of(&plan).await.expect("runs");
                 (start.elapsed(), cpu_seconds() - cpu)
             });
-        let bytes: u64 = (0..parties).map(|me| plan.cost(me, Expansion::Fast).sent()).sum::<u64>();
+        let bytes: u64 =
+            (0..parties).map(|me| plan.cost(me, Expansion::Fast, true).sent()).sum::<u64>();
         let slowest = times.iter().map(|times| times.0).max().unwrap_or_default();
         // What each party sees is the whole process.
         let cpu = times.iter().map(|times| times.1).fold(0.0, f64::max);

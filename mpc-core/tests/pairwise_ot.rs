@@ -281,3 +281,33 @@ fn a_point_that_is_none_names_its_sender() {
     });
     assert!(matches!(results[1], Err(Error::Misbehaved { .. })), "{:?}", results[1]);
 }
+
+/// One that chooses differently in some trees than in others, and one whose trees do not hang together:
+/// the other side names it.
+#[test]
+fn a_receiver_that_deviates_is_named() {
+    for (step, at, mask, said) in [
+        // The first half of the trees of the first block: that passes with a probability of 2^-64.
+        ("ot/choices", (0..256).collect::<Vec<_>>(), 0xff, "not the same in all trees"),
+        ("ot/trees", (0..4096).collect(), 0x01, "do not hang together"),
+    ] {
+        let mesh = World::new(3).mesh();
+        let change = move |payload: &mut Vec<u8>| at.iter().for_each(|&at| payload[at] ^= mask);
+        let fault = FaultPlan::new(Fault::Change(Arc::new(change)));
+        mesh[1].inject(fault.in_step(Tag::new(step)).to(mpc_net::PartyId(2)));
+        let request = {
+            let series = fit(|z| z, Symmetry::Odd, 5, 3, Weighting::Plain, 16).series;
+            PhasorPlan::request(&series, 3, 200, (6, 40), (PhasorMethod::OneHot, 8))
+        };
+        let results = World::new(3).run_on(mesh, async |mut session| {
+            let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await?;
+            ot.phasors(std::slice::from_ref(&request)).await.map(|_| ())
+        });
+        match &results[2] {
+            Err(Error::Misbehaved { peer, step: seen, detail }) => {
+                assert!(peer.contains('1') && seen == step && detail.contains(said), "{detail}");
+            }
+            other => panic!("{step}: {other:?}"),
+        }
+    }
+}

@@ -51,6 +51,9 @@ fn every_mask_is_missed() {
     // Level sums look random with their pads and without; who knows the root can tell.
     assert!(!pairwise::level_sums_are_hidden(Some(MaskSite::LevelPad)));
     assert!(pairwise::level_sums_are_hidden(None));
+    // A sum of the choices under a public challenge looks random too; who guesses them can tell.
+    assert!(!pairwise::choices_are_hidden(Some(MaskSite::OtCheck)));
+    assert!(pairwise::choices_are_hidden(None));
     for parties in [2, 3] {
         for (site, tag) in [
             (MaskSite::OtChoice, "ot/choices"),

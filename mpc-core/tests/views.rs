@@ -42,6 +42,7 @@ fn every_mask_is_needed() {
     // `pairwise_views.rs` looks at the masks of oblivious transfer and of RLWE.
     let elsewhere = [
         MaskSite::OtChoice,
+        MaskSite::OtCheck,
         MaskSite::RingPad,
         MaskSite::LevelPad,
         MaskSite::OneHotLeaf,

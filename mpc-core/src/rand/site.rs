@@ -35,6 +35,8 @@ pub enum MaskSite {
     Phasor,
     /// What hides the choices of an OT extension from the sender (6.2).
     OtChoice,
+    /// The choices that are thrown away, which hide the others in the check of an OT extension (6.2).
+    OtCheck,
     /// The pads of correlated OTs, which mask the ring corrections of a product (6.5).
     RingPad,
     /// The pads of correlated OTs, which mask the level sums of a punctured tree (6.3).
@@ -93,7 +95,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -106,6 +108,7 @@ impl MaskSite {
         Self::OwnedProduct,
         Self::Phasor,
         Self::OtChoice,
+        Self::OtCheck,
         Self::RingPad,
         Self::LevelPad,
         Self::OneHotLeaf,
@@ -140,6 +143,7 @@ impl MaskSite {
             Self::OwnedProduct => "owned product",
             Self::Phasor => "phasor",
             Self::OtChoice => "choices of an OT extension",
+            Self::OtCheck => "check of an OT extension",
             Self::RingPad => "ring pad",
             Self::LevelPad => "level pad",
             Self::OneHotLeaf => "one-hot leaf",
@@ -176,6 +180,7 @@ mod tests {
                 | MaskSite::OwnedProduct
                 | MaskSite::Phasor
                 | MaskSite::OtChoice
+                | MaskSite::OtCheck
                 | MaskSite::RingPad
                 | MaskSite::LevelPad
                 | MaskSite::OneHotLeaf

@@ -1,4 +1,4 @@
-//! OT extension: SoftSpoken OT, semi-honest (docs/protocols.md 6.2; Roy, CRYPTO 2022).
+//! OT extension: SoftSpoken OT (docs/protocols.md 6.2; Roy, CRYPTO 2022).
 //!
 //! Once: for each of the 128 / k groups of k bits of the sender's Delta, the receiver owns a tree
 //! of 2^k seeds of which the sender knows all but the one at its k bits of Delta ([`ggm`], from k
@@ -10,22 +10,26 @@
 //! seed at y = 0, and adds Delta times what it received: q = v + Delta choices. After a
 //! transposition, OT number j has q_j = t_j + c_j Delta: a correlated OT, which the hash breaks.
 //!
+//! In a covert session the receiver shows with each batch that it has the same choices in all trees,
+//! and once that its trees hang together ([`consistency`](super::consistency)). 128 more OTs with
+//! random choices hide what that says of the others.
+//!
 //! # Security
 //! Each u hides the choices: the sender lacks the stream at Delta (AES as a pseudorandom
-//! function). MaskSite: `OtChoice`. To the receiver, Delta is hidden by the base OTs, and the hash
+//! function). MaskSite: `OtChoice`. The sum of the choices is hidden by those that are thrown away.
+//! MaskSite: `OtCheck`. To the receiver, Delta is hidden by the base OTs, and the hash
 //! H(q_j), H(q_j + Delta) is correlation robust ([`CrHash`]).
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::block::{Bits, Block, Cipher, CrHash, fresh, xor, xor_into};
+use super::block::{Bits, Block, Cipher, CrHash, fresh, xor};
+use super::consistency::{CHECK_BYTES, Check, Trees, tree_bytes};
 use super::ggm;
+use super::rows::{PASS, Scratch, fold, transpose};
 use crate::rand::{Coins, MaskSite, MaskSwitch, drawn, hash};
 
 /// Base OTs for each direction of a pair.
 pub(super) const BASE: usize = 128;
-
-/// Blocks of each row in one pass: 128 OTs a block. Larger passes do not stay in the cache.
-const PASS: usize = 32;
 
 /// How the extension trades computation for bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,15 +53,23 @@ impl Expansion {
         BASE / self.depth() as usize
     }
 
-    /// Bytes from the receiver to the sender for `count` OTs.
+    /// Bytes from the receiver to the sender for a batch of `count` OTs; `checked` with the check of
+    /// a covert session.
     #[must_use]
-    pub const fn bytes(self, count: u64) -> u64 {
-        count.div_ceil(128) * 16 * self.trees() as u64
+    pub const fn bytes(self, count: u64, checked: bool) -> u64 {
+        let block = 16 * self.trees() as u64;
+        let check = if checked && count > 0 { block + CHECK_BYTES as u64 } else { 0 };
+        count.div_ceil(128) * block + check
+    }
+
+    /// Bytes from the receiver to the sender when the trees are set up.
+    pub(super) const fn setup_bytes(self, checked: bool) -> usize {
+        LEVELS_BYTES + if checked { tree_bytes(self.trees()) } else { 0 }
     }
 }
 
-/// Bytes from the receiver to the sender when the trees are set up.
-pub(super) const SETUP_BYTES: usize = BASE * ggm::LEVEL_BYTES;
+/// Bytes of the level sums of all trees.
+const LEVELS_BYTES: usize = BASE * ggm::LEVEL_BYTES;
 
 /// The public keys of one instance: bound to the session, the direction, and the messages of the
 /// base OTs, which are fresh at every start.
@@ -65,6 +77,7 @@ pub(super) struct Keys {
     seeds: Cipher,
     hash: Block,
     trees: Block,
+    check: [u8; 32],
 }
 
 impl Keys {
@@ -73,7 +86,7 @@ impl Keys {
         from_sender: &[u8],
         from_receiver: &[u8],
     ) -> Self {
-        let key = |domain: &str| {
+        let bound = |domain: &str| {
             let parts: [&[u8]; 5] = [
                 &binding.session,
                 &(binding.sender as u64).to_le_bytes(),
@@ -81,8 +94,11 @@ impl Keys {
                 from_sender,
                 from_receiver,
             ];
+            hash(domain, &parts)
+        };
+        let key = |domain: &str| {
             let mut key = [0; 16];
-            key.copy_from_slice(&hash(domain, &parts)[..16]);
+            key.copy_from_slice(&bound(domain)[..16]);
             // Under a key no tweak is used twice, so a tweak recurs only if a key does.
             drawn::note("key of tweaks", &key);
             key
@@ -91,7 +107,14 @@ impl Keys {
             seeds: Cipher::new(&key("OT extension seeds")),
             hash: key("OT extension hash"),
             trees: key("one-hot trees"),
+            check: bound("OT extension checks"),
         }
+    }
+
+    /// What the challenges of all batches are bound to: the trees too, which are sent after the base
+    /// OTs.
+    fn challenges(&self, levels: &[u8]) -> [u8; 32] {
+        hash("OT extension challenges", &[&self.check, levels])
     }
 }
 
@@ -105,6 +128,8 @@ pub(super) struct Cots {
 /// The side with Delta.
 pub(super) struct Sender {
     expansion: Expansion,
+    /// What challenges are bound to, if batches are checked.
+    checked: Option<[u8; 32]>,
     delta: Block,
     /// In relative order within each tree; the first of each is not there.
     seeds: Vec<Cipher>,
@@ -118,6 +143,9 @@ pub(super) struct Sender {
 /// The side with the choices.
 pub(super) struct Receiver {
     expansion: Expansion,
+    /// What challenges are bound to, and the stream of the choices that hide the others, if batches
+    /// are checked.
+    checked: Option<([u8; 32], Cipher)>,
     seeds: Vec<Cipher>,
     row: u64,
     index: u64,
@@ -151,18 +179,20 @@ fn holes(delta: &Block, expansion: Expansion) -> Zeroizing<Vec<u32>> {
 impl Receiver {
     /// Makes the trees; gives the message that lets the sender make its own.
     pub(super) fn new(
-        expansion: Expansion,
+        (expansion, checked): (Expansion, bool),
         keys: &Keys,
         base: &[[Block; 2]],
         switch: MaskSwitch,
         coins: &mut Coins,
     ) -> (Self, Vec<u8>) {
         let depth = expansion.depth();
-        let roots = fresh(expansion.trees(), coins);
+        // One more for the choices that hide the others.
+        let roots = fresh(expansion.trees() + 1, coins);
         let mut seeds = Vec::with_capacity(expansion.trees() << depth);
-        let mut message = Vec::with_capacity(SETUP_BYTES);
+        let mut message = Vec::with_capacity(expansion.setup_bytes(checked));
         let mut leaves = Zeroizing::new(Vec::new());
-        for (tree, &root) in roots.iter().enumerate() {
+        let mut trees = checked.then(|| Trees::new(&keys.check));
+        for (tree, &root) in roots[..expansion.trees()].iter().enumerate() {
             let mut sums = Zeroizing::new(Vec::new());
             ggm::full(&keys.seeds.keyed(tree as u64), root, depth, &mut leaves, &mut sums);
             let base = &base[tree * depth as usize..];
@@ -171,18 +201,46 @@ impl Receiver {
                 message.extend_from_slice(&xor(sums[1], pads[1]));
             }
             seeds.extend(leaves.iter().map(Cipher::new));
+            trees.iter_mut().for_each(|trees| trees.own(&leaves));
         }
+        let checked = trees.map(|trees| {
+            let challenges = keys.challenges(&message);
+            message.extend_from_slice(trees.sums());
+            message.extend_from_slice(&trees.digest());
+            (challenges, Cipher::new(&roots[expansion.trees()]))
+        });
         let (hash, trees) = (CrHash::new(&keys.hash), Cipher::new(&keys.trees));
-        (Self { expansion, seeds, row: 0, index: 0, hash, trees, switch }, message)
+        (Self { expansion, checked, seeds, row: 0, index: 0, hash, trees, switch }, message)
     }
 
     /// Makes OTs with the given choices; appends to the message for the sender.
     pub(super) fn extend(&mut self, choices: &Bits, message: &mut Vec<u8>) -> Cots {
+        self.extend_but(choices, message, |_| {})
+    }
+
+    /// The same by one that changes its choices where it masks them: a test does.
+    fn extend_but(
+        &mut self,
+        choices: &Bits,
+        message: &mut Vec<u8>,
+        change: impl FnOnce(&mut [u8]),
+    ) -> Cots {
         let depth = self.expansion.depth() as usize;
-        let first = self.index;
-        let mut blocks = Zeroizing::new(Vec::with_capacity(choices.blocks().len() * 128));
+        let (first, row, start) = (self.index, self.row, message.len());
+        let mut all = Zeroizing::new(choices.blocks().to_vec());
+        let count = all.len() * 128;
+        if let Some((_, hiding)) = self.checked.as_ref().filter(|_| count > 0) {
+            let mut block = [[0; 16]];
+            if !self.switch.is_off(MaskSite::OtCheck) {
+                hiding.stream(row, &mut block);
+            }
+            all.push(block[0]);
+        }
+        let mut blocks = Zeroizing::new(Vec::with_capacity(all.len() * 128));
+        // All rows of the batch: the challenge is known when all choices were sent.
+        let mut rows_of_batch = Zeroizing::new(Vec::new());
         let mut scratch = Scratch::new(depth, self.switch);
-        for choices in choices.blocks().chunks(PASS) {
+        for choices in all.chunks(PASS) {
             let n = choices.len();
             for (tree, seeds) in self.seeds.chunks_exact(1 << depth).enumerate() {
                 for (seed, out) in seeds.iter().zip(scratch.streams.chunks_exact_mut(n)) {
@@ -196,9 +254,22 @@ impl Receiver {
                 }
             }
             transpose(&scratch.rows[..BASE * n], n, &mut blocks);
+            if self.checked.is_some() {
+                rows_of_batch.extend_from_slice(&scratch.rows[..BASE * n]);
+            }
             self.row += n as u64;
         }
+        change(&mut message[start..]);
+        if let Some((challenges, _)) = self.checked.as_ref().filter(|_| count > 0) {
+            let mut check = Check::new(challenges, row, &message[start..]);
+            for (choices, rows) in all.chunks(PASS).zip(rows_of_batch.chunks(BASE * PASS)) {
+                check.choices(choices);
+                check.rows(rows);
+            }
+            message.extend_from_slice(&check.message());
+        }
         self.index += blocks.len() as u64;
+        blocks.truncate(count);
         Cots { blocks, first }
     }
 
@@ -219,19 +290,25 @@ impl Receiver {
 }
 
 impl Sender {
-    /// The sender's trees; `keys` are those chosen by [`base_choices`]. `None` if the message has
-    /// another length.
+    /// The sender's trees; `base` are the keys chosen by [`base_choices`].
+    ///
+    /// # Errors
+    /// What is wrong with the message.
     pub(super) fn new(
-        expansion: Expansion,
+        (expansion, checked): (Expansion, bool),
         keys: &Keys,
         delta: Block,
         base: &[Block],
         message: &[u8],
         switch: MaskSwitch,
-    ) -> Option<Self> {
-        if message.len() != SETUP_BYTES || base.len() != BASE {
-            return None;
+    ) -> Result<Self, &'static str> {
+        if message.len() != expansion.setup_bytes(checked) || base.len() != BASE {
+            return Err("not the trees due");
         }
+        let (message, shown) = message.split_at(LEVELS_BYTES);
+        let (sums, digest) = shown.split_at(shown.len().saturating_sub(32));
+        let mut trees = checked.then(|| Trees::new(&keys.check));
+        let mut sums = sums.as_chunks::<16>().0.chunks_exact(2);
         let depth = expansion.depth();
         let choices = base_choices(&delta, expansion);
         // The chosen side of each level, without a secret index.
@@ -256,16 +333,30 @@ impl Sender {
         for (tree, (chosen, &hole)) in groups.zip(holes(&delta, expansion).iter()).enumerate() {
             ggm::punctured(&keys.seeds.keyed(tree as u64), chosen, hole, depth, &mut leaves);
             seeds.extend(leaves.iter().map(Cipher::new));
+            if let (Some(trees), Some(sum)) = (&mut trees, sums.next()) {
+                trees.punctured(&leaves, hole, sum);
+            }
         }
+        if trees.is_some_and(|trees| trees.digest() != digest) {
+            return Err("trees that do not hang together");
+        }
+        let checked = checked.then(|| keys.challenges(message));
         let (hash, trees) = (CrHash::new(&keys.hash), Cipher::new(&keys.trees));
-        Some(Self { expansion, delta, seeds, row: 0, index: 0, hash, trees, switch })
+        Ok(Self { expansion, checked, delta, seeds, row: 0, index: 0, hash, trees, switch })
     }
 
-    /// Makes `count` OTs from the receiver's message; `None` if that has another length.
-    pub(super) fn extend(&mut self, count: usize, message: &[u8]) -> Option<Cots> {
-        if message.len() as u64 != self.expansion.bytes(count as u64) {
-            return None;
+    /// Makes `count` OTs from the receiver's message.
+    ///
+    /// # Errors
+    /// What is wrong with the message. The extension is then of no use any more.
+    pub(super) fn extend(&mut self, count: usize, message: &[u8]) -> Result<Cots, &'static str> {
+        if message.len() as u64 != self.expansion.bytes(count as u64, self.checked.is_some()) {
+            return Err("not the choices due");
         }
+        let shown = if count > 0 && self.checked.is_some() { CHECK_BYTES } else { 0 };
+        let (message, shown) = message.split_at(message.len() - shown);
+        let checked = self.checked.as_ref().filter(|_| count > 0);
+        let mut check = checked.map(|it| Check::new(it, self.row, message));
         let depth = self.expansion.depth() as usize;
         let first = self.index;
         let mut blocks = Zeroizing::new(Vec::with_capacity(count.div_ceil(128) * 128));
@@ -291,10 +382,15 @@ impl Sender {
                 }
             }
             transpose(&scratch.rows[..BASE * n], n, &mut blocks);
+            check.iter_mut().for_each(|check| check.rows(&scratch.rows[..BASE * n]));
             self.row += n as u64;
         }
+        if check.is_some_and(|check| !check.accepts(&self.delta, shown)) {
+            return Err("choices that are not the same in all trees");
+        }
         self.index += blocks.len() as u64;
-        Some(Cots { blocks, first })
+        blocks.truncate(count.div_ceil(128) * 128);
+        Ok(Cots { blocks, first })
     }
 
     /// H(q_j) and H(q_j + Delta) for the OTs `from`.. of a batch: the pads of both sides.
@@ -315,93 +411,17 @@ impl Sender {
     pub(super) fn switch(&self) -> MaskSwitch {
         self.switch
     }
+
+    /// What the challenges are bound to.
+    #[cfg(all(feature = "test-util", feature = "insecure-test-masks"))]
+    pub(super) fn challenges(&self) -> [u8; 32] {
+        self.checked.expect("batches are checked")
+    }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
         self.delta.zeroize();
-    }
-}
-
-struct Scratch {
-    streams: Zeroizing<Vec<Block>>,
-    rows: Zeroizing<Vec<Block>>,
-    switch: MaskSwitch,
-}
-
-impl Scratch {
-    fn new(depth: usize, switch: MaskSwitch) -> Self {
-        Self {
-            streams: Zeroizing::new(vec![[0; 16]; PASS << depth]),
-            rows: Zeroizing::new(vec![[0; 16]; PASS * BASE]),
-            switch,
-        }
-    }
-
-    fn mask(&mut self, len: usize) {
-        if self.switch.is_off(MaskSite::OtChoice) {
-            self.streams[..len].fill([0; 16]);
-        }
-    }
-}
-
-/// From streams of n blocks at places x = 0, 1, ..: row b becomes the sum over all x with bit b,
-/// and the first stream the sum over all.
-fn fold(streams: &mut [Block], n: usize, rows: &mut [Block]) {
-    let mut count = streams.len() / n;
-    for row in rows.chunks_exact_mut(n) {
-        count /= 2;
-        let (even, odd) = streams[..2 * n].split_at_mut(n);
-        row.copy_from_slice(odd);
-        xor_into(even, odd);
-        for x in 1..count {
-            let (done, rest) = streams.split_at_mut(2 * x * n);
-            let (even, odd) = rest[..2 * n].split_at(n);
-            xor_into(row, odd);
-            for ((out, &a), &b) in done[x * n..(x + 1) * n].iter_mut().zip(even).zip(odd) {
-                *out = xor(a, b);
-            }
-        }
-    }
-}
-
-/// 128 rows of n blocks become 128 n blocks: bit r of block j is bit j of row r.
-fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
-    const MASKS: [u64; 6] = [
-        0x0000_0000_ffff_ffff,
-        0x0000_ffff_0000_ffff,
-        0x00ff_00ff_00ff_00ff,
-        0x0f0f_0f0f_0f0f_0f0f,
-        0x3333_3333_3333_3333,
-        0x5555_5555_5555_5555,
-    ];
-    let mut square = Zeroizing::new([[0u64; 2]; 128]);
-    for column in 0..n {
-        for (to, row) in square.iter_mut().zip(rows.chunks_exact(n)) {
-            let word = u128::from_le_bytes(row[column]);
-            *to = [word as u64, (word >> 64) as u64];
-        }
-        let (low, high) = square.split_at_mut(64);
-        for (a, b) in low.iter_mut().zip(high) {
-            std::mem::swap(&mut a[1], &mut b[0]);
-        }
-        let mut shift = 32;
-        for mask in MASKS {
-            for pair in square.chunks_exact_mut(2 * shift) {
-                let (low, high) = pair.split_at_mut(shift);
-                for (a, b) in low.iter_mut().zip(high) {
-                    for lane in 0..2 {
-                        let t = ((a[lane] >> shift) ^ b[lane]) & mask;
-                        b[lane] ^= t;
-                        a[lane] ^= t << shift;
-                    }
-                }
-            }
-            shift /= 2;
-        }
-        out.extend(
-            square.iter().map(|w| (u128::from(w[0]) | u128::from(w[1]) << 64).to_le_bytes()),
-        );
     }
 }
 
@@ -411,10 +431,14 @@ fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
 /// When there is no randomness.
 #[cfg(feature = "test-util")]
 #[must_use]
-pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Duration; 2] {
+pub fn measure_extension(
+    expansion: Expansion,
+    checked: bool,
+    count: usize,
+) -> [std::time::Duration; 2] {
     use std::time::{Duration, Instant};
     const BATCH: usize = 1 << 14;
-    let (mut sender, mut receiver) = ideal_pair(expansion, MaskSwitch::default());
+    let (mut sender, mut receiver) = ideal_pair((expansion, checked), MaskSwitch::default());
     let mut times = [Duration::ZERO; 2];
     let (mut zero, mut one) = (vec![[0; 16]; BATCH], vec![[0; 16]; BATCH]);
     let mut choices = Bits::default();
@@ -435,7 +459,8 @@ pub fn measure_extension(expansion: Expansion, count: usize) -> [std::time::Dura
 
 /// Both sides after ideal base OTs.
 #[cfg(any(test, feature = "test-util"))]
-pub(super) fn ideal_pair(expansion: Expansion, switch: MaskSwitch) -> (Sender, Receiver) {
+pub(super) fn ideal_pair(how: (Expansion, bool), switch: MaskSwitch) -> (Sender, Receiver) {
+    let expansion = how.0;
     let binding = super::base_ot::Binding { session: [5; 32], sender: 0, receiver: 1 };
     let keys = Keys::new(&binding, b"a", b"b");
     let mut coins = Coins::fresh().expect("randomness");
@@ -446,8 +471,8 @@ pub(super) fn ideal_pair(expansion: Expansion, switch: MaskSwitch) -> (Sender, R
         .zip(&base)
         .map(|(&c, keys)| keys[usize::from(c)])
         .collect();
-    let (receiver, message) = Receiver::new(expansion, &keys, &base, switch, &mut coins);
-    let sender = Sender::new(expansion, &keys, delta, &chosen, &message, switch).expect("fits");
+    let (receiver, message) = Receiver::new(how, &keys, &base, switch, &mut coins);
+    let sender = Sender::new(how, &keys, delta, &chosen, &message, switch).expect("fits");
     (sender, receiver)
 }
 
@@ -468,14 +493,16 @@ mod tests {
 
     #[test]
     fn correlated_ots_differ_by_the_choice_times_delta() {
-        for expansion in [Expansion::Fast, Expansion::Compact] {
-            let (mut sender, mut receiver) = ideal_pair(expansion, MaskSwitch::default());
+        for how in
+            [Expansion::Fast, Expansion::Compact].map(|e| [(e, true), (e, false)]).as_flattened()
+        {
+            let (mut sender, mut receiver) = ideal_pair(*how, MaskSwitch::default());
             // Two batches: counters go on; the second does not fill its last block.
             for count in [128 * 33, 1000] {
                 let (choices, plain) = bits(count);
                 let mut message = Vec::new();
                 let t = receiver.extend(&choices, &mut message);
-                assert_eq!(message.len() as u64, expansion.bytes(count as u64));
+                assert_eq!(message.len() as u64, how.0.bytes(count as u64, how.1));
                 let q = sender.extend(count, &message).expect("fits");
                 assert_eq!(t.first, q.first);
                 let mut pads = [vec![[0; 16]; 2 * count], vec![[0; 16]; 2 * count]];
@@ -495,21 +522,79 @@ mod tests {
 
     #[test]
     fn a_message_of_another_length_is_refused() {
-        let (mut sender, _) = ideal_pair(Expansion::Fast, MaskSwitch::default());
-        assert!(sender.extend(128, &[0; 16 * 31]).is_none());
-        assert!(sender.extend(129, &[0; 16 * 32]).is_none());
+        let (mut sender, _) = ideal_pair((Expansion::Fast, false), MaskSwitch::default());
+        assert!(sender.extend(128, &[0; 16 * 31]).is_err());
+        assert!(sender.extend(129, &[0; 16 * 32]).is_err());
+        let (mut sender, _) = ideal_pair((Expansion::Fast, true), MaskSwitch::default());
+        assert!(sender.extend(128, &[0; 16 * 64]).is_err());
+        assert!(sender.extend(0, &[]).is_ok());
+    }
+
+    /// One OT in which a tree has another choice than the others.
+    #[test]
+    fn a_choice_that_differs_between_trees_is_seen() {
+        for expansion in [Expansion::Fast, Expansion::Compact] {
+            let trees = expansion.trees();
+            for tree in 0..trees {
+                let (mut sender, mut receiver) =
+                    ideal_pair((expansion, true), MaskSwitch::default());
+                let (choices, _) = bits(700);
+                let mut message = Vec::new();
+                // Seven blocks of each tree: six of choices, one that hides them.
+                let at = 16 * (7 * tree + tree % 7) + 3;
+                receiver.extend_but(&choices, &mut message, |sent| sent[at] ^= 0x10);
+                // It passes as one that guesses that the bits of Delta are zero: one chance in 2^k.
+                let guessed = holes(&sender.delta, expansion)[tree] == 0;
+                let seen = sender.extend(700, &message).err();
+                let due = (!guessed).then_some("choices that are not the same in all trees");
+                assert_eq!(seen, due, "{expansion:?}, tree {tree}");
+            }
+        }
     }
 
     #[test]
-    fn transposition_moves_every_bit() {
-        let rows = fresh(128 * 3, &mut Coins::fresh().expect("randomness"));
-        let mut out = Vec::new();
-        transpose(&rows, 3, &mut out);
-        let bit = |block: &Block, at: usize| block[at / 8] >> (at % 8) & 1;
-        for r in 0..128 {
-            for j in 0..384 {
-                assert_eq!(bit(&out[j], r), bit(&rows[3 * r + j / 128], j % 128));
+    fn a_check_of_other_choices_is_seen() {
+        for at in 1..=CHECK_BYTES {
+            let (mut sender, mut receiver) =
+                ideal_pair((Expansion::Fast, true), MaskSwitch::default());
+            let mut message = Vec::new();
+            receiver.extend(&bits(300).0, &mut message);
+            let end = message.len();
+            message[end - at] ^= 1;
+            assert!(sender.extend(300, &message).is_err(), "byte {at} from the end");
+        }
+    }
+
+    /// Level sums of which one side is wrong: the sender sees it if, and only if, it took that side.
+    #[test]
+    fn trees_that_do_not_hang_together_are_seen() {
+        let how = (Expansion::Fast, true);
+        let binding = super::super::base_ot::Binding { session: [5; 32], sender: 0, receiver: 1 };
+        let keys = Keys::new(&binding, b"a", b"b");
+        let switch = MaskSwitch::default();
+        let mut coins = Coins::fresh().expect("randomness");
+        let delta = fresh(1, &mut coins)[0];
+        let base: Vec<[Block; 2]> = fresh(2 * BASE, &mut coins).as_chunks::<2>().0.to_vec();
+        let choices = base_choices(&delta, how.0);
+        let chosen: Vec<Block> =
+            choices.iter().zip(&base).map(|(&c, keys)| keys[usize::from(c)]).collect();
+        let (_, message) = Receiver::new(how, &keys, &base, switch, &mut coins);
+        let sender =
+            |message: &[u8]| Sender::new(how, &keys, delta, &chosen, message, switch).err();
+        assert_eq!(sender(&message), None);
+        for (level, &choice) in choices.iter().enumerate() {
+            for side in 0..2 {
+                let mut wrong = message.clone();
+                wrong[32 * level + 16 * side + level % 16] ^= 4;
+                let due =
+                    (usize::from(choice) == side).then_some("trees that do not hang together");
+                assert_eq!(sender(&wrong), due, "level {level}, side {side}");
             }
+        }
+        for at in LEVELS_BYTES..message.len() {
+            let mut wrong = message.clone();
+            wrong[at] ^= 1;
+            assert!(sender(&wrong).is_some(), "byte {at}");
         }
     }
 }

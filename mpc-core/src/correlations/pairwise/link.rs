@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::PairwiseOt;
 use super::base_ot::{BaseReceiver, BaseSender, Binding, FROM_RECEIVER, FROM_SENDER};
 use super::block::{Bits, fresh};
-use super::extension::{BASE, Cots, Expansion, Keys, Receiver, SETUP_BYTES, Sender, base_choices};
+use super::extension::{BASE, Cots, Expansion, Keys, Receiver, Sender, base_choices};
 use super::ole::{self, Task};
 use crate::error::Error;
 use crate::offload::offload;
@@ -40,7 +40,10 @@ pub(super) struct Batch {
 }
 
 /// Base OTs and trees with every peer, in both directions. Two rounds.
-pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Result<Links, Error> {
+pub(super) async fn establish(
+    session: &mut Session,
+    (expansion, checked): (Expansion, bool),
+) -> Result<Links, Error> {
     let (me, parties, id) = (session.me(), session.parties(), session.id());
     let switch = session.switch();
     let binding = move |sender, receiver| Binding { session: id, sender, receiver };
@@ -92,8 +95,8 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
             let Some(chosen) = receiver.finish(&binding(peer, me), their_a) else {
                 return Err(peer);
             };
-            let (receive, message) =
-                Receiver::new(expansion, &own, &pairs, switch, &mut tree_coins);
+            let how = (expansion, checked);
+            let (receive, message) = Receiver::new(how, &own, &pairs, switch, &mut tree_coins);
             trees[peer] = Zeroizing::new(message);
             halves.push(Some((receive, other, delta, chosen)));
         }
@@ -102,14 +105,15 @@ pub(super) async fn establish(session: &mut Session, expansion: Expansion) -> Re
     .await?;
     let (halves, trees) =
         finished.map_err(|peer| session.misbehaved(peer, BASE_OT, "a point is not valid"))?;
-    let theirs = session.exchange(TREES, trees, due(SETUP_BYTES)).await?;
+    let theirs = session.exchange(TREES, trees, due(expansion.setup_bytes(checked))).await?;
     let mut links = Vec::with_capacity(parties);
     for (peer, half) in halves.into_iter().enumerate() {
         links.push(match half {
             None => None,
             Some((receive, keys, delta, chosen)) => {
-                let send = Sender::new(expansion, &keys, delta, &chosen, &theirs[peer], switch)
-                    .ok_or_else(|| session.misbehaved(peer, TREES, "not the trees due"))?;
+                let how = (expansion, checked);
+                let send = Sender::new(how, &keys, delta, &chosen, &theirs[peer], switch)
+                    .map_err(|wrong| session.misbehaved(peer, TREES, wrong))?;
                 Some(Link { send, receive })
             }
         });
@@ -141,8 +145,10 @@ impl PairwiseOt {
         choices: Vec<Bits>,
         sending: Vec<usize>,
     ) -> Result<Vec<Option<Batch>>, Error> {
-        let incoming =
-            sending.iter().map(|&count| self.expansion.bytes(count as u64) as usize).collect();
+        let incoming = sending
+            .iter()
+            .map(|&count| self.expansion.bytes(count as u64, self.checked) as usize)
+            .collect();
         let (mut chosen, outgoing) = self
             .work(move |links| {
                 let mut outgoing = vec![Zeroizing::new(Vec::new()); links.len()];
@@ -172,9 +178,8 @@ impl PairwiseOt {
         for (peer, sent) in sent.into_iter().enumerate() {
             batches.push(match (chosen[peer].take(), sent) {
                 (Some(chosen), Some(sent)) => {
-                    let sent = sent.ok_or_else(|| {
-                        self.session.misbehaved(peer, CHOICES, "not the choices due")
-                    })?;
+                    let sent =
+                        sent.map_err(|wrong| self.session.misbehaved(peer, CHOICES, wrong))?;
                     Some(Batch { chosen, sent })
                 }
                 _ => None,

@@ -14,30 +14,33 @@
 //!
 //! | call | rounds | bytes |
 //! |---|---|---|
-//! | `establish` | 2 | 16 KiB to each peer |
+//! | `establish` | 2 | 16 KiB to each peer; covert 1,056 (or 544) more |
 //! | `left` | 0 | 0 |
-//! | `right`, `product` | 2 a pass | 4 (or 2) bytes an OT one way; ceil((m - i) / 8) a correction of bit i the other |
+//! | `right`, `product` | 2 a pass | 4 (or 2) bytes an OT one way, covert 560 (or 304) more a batch; ceil((m - i) / 8) a correction of bit i the other |
 //! | `phasors`, one-hot | N a pass of 4,096 | see `PhasorPlan::cost` |
 //! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096 | see `PhasorPlan::cost` |
-//! | products by RLWE | 2 a job, and 1 for each new set of parameters | see `rlwe::Plan` |
+//! | products by RLWE | 2 a job, and 1 for each new key | see `rlwe::Plan` |
 //!
 //! All sizes follow from public shapes. In every round a party sends to all while it receives from
 //! all.
 //!
 //! # Security
 //!
-//! Against up to N - 1 semi-honest, static corruptions; what a party that deviates can do is not
-//! limited here. Privacy is computational. Every message, and what carries it:
+//! Against up to N - 1 static corruptions that keep to the protocol; in a covert session the checks of
+//! docs/protocols.md 6.2 notice what a party that deviates could do in an extension. Privacy is
+//! computational. Every message, and what carries it:
 //!
 //! | step | message | carried by |
 //! |---|---|---|
 //! | `ot/base` | A = a G; r_0, r_1 | DDH and SHA3 as a random oracle (Masny-Rindal); r_0, r_1 are uniform |
 //! | `ot/trees` | level sums of the extension's trees + keys of base OTs | the key that the base OT did not give; AES in the ideal-cipher model for the trees |
+//! | the same, covert | sums of the leaves' hashes; a digest of all | SHA3 as a random oracle: the leaf that is missing stays hidden |
 //! | `ot/choices` | u + choice bits | `MaskSite::OtChoice`: AES as a pseudorandom function under the seed that the sender lacks |
+//! | the same, covert | the choices' sum under a public challenge; a digest | `MaskSite::OtCheck`: random choices that are thrown away |
 //! | `ot/corrections` | h0 - h1 + x mod 2^(m - i) | `MaskSite::RingPad`: the pad not chosen; tweakable correlation-robust hash from AES |
 //! | `ot/one-hot-stage`, level sums | sums + h0, h1 | `MaskSite::LevelPad`: the same hash |
 //! | `ot/one-hot-stage`, corrections | x - U mod 2^ring_k | `MaskSite::OneHotLeaf`: the leaf that the receiver lacks |
-//! | `rlwe/keys` | p s + e | `MaskSite::RlweKey`: RLWE under s |
+//! | `rlwe/keys` | p s + e; new ones after some jobs | `MaskSite::RlweKey`: RLWE under s |
 //! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweInput`: RLWE under s, every a used once |
 //! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`: RLWE under a fresh u |
 //!
@@ -55,6 +58,7 @@
 
 mod base_ot;
 mod block;
+mod consistency;
 mod extension;
 mod ggm;
 mod link;
@@ -63,6 +67,7 @@ mod one_hot;
 mod phasors;
 mod plan;
 pub mod rlwe;
+mod rows;
 mod source;
 mod triples;
 
@@ -70,6 +75,8 @@ use crate::error::Error;
 use crate::rand::{MaskSite, Prg};
 use crate::session::{Cost, Session};
 
+#[cfg(all(feature = "test-util", feature = "insecure-test-masks"))]
+pub use consistency::choices_are_hidden;
 pub use extension::Expansion;
 #[cfg(feature = "test-util")]
 pub use extension::measure_extension;
@@ -86,9 +93,16 @@ const CHANNEL: &str = "correlations/pairwise-ot";
 pub struct PairwiseOt {
     session: Session,
     expansion: Expansion,
+    /// Whether deviations are looked for: in a covert session.
+    checked: bool,
     links: Option<link::Links>,
     own: Own,
     lefts: triples::Lefts,
+}
+
+/// Whether deviations are looked for in this session.
+const fn is_checked(_: &Session) -> bool {
+    true
 }
 
 /// Streams of this party alone, from a seed that was drawn at the start.
@@ -113,7 +127,8 @@ impl PairwiseOt {
 
     /// [`establish`](Self::establish) on a session that is this one's alone.
     async fn on(mut session: Session, expansion: Expansion) -> Result<Self, Error> {
-        let links = link::establish(&mut session, expansion).await?;
+        let checked = is_checked(&session);
+        let links = link::establish(&mut session, (expansion, checked)).await?;
         let seed = session.coins().seed("own part of transfers");
         let switch = session.switch();
         let stream = |site| Prg::under(&seed, site, switch);
@@ -126,6 +141,7 @@ impl PairwiseOt {
         Ok(Self {
             session,
             expansion,
+            checked,
             links: Some(links),
             own,
             lefts: triples::Lefts::new(&seed, switch),
@@ -134,8 +150,8 @@ impl PairwiseOt {
 
     /// What [`establish`](Self::establish) costs.
     #[must_use]
-    pub fn establish_cost(session: &Session) -> Cost {
-        let bytes = link::BASE_BYTES + extension::SETUP_BYTES;
+    pub fn establish_cost(session: &Session, expansion: Expansion) -> Cost {
+        let bytes = link::BASE_BYTES + expansion.setup_bytes(is_checked(session));
         Cost::to_all(session.me(), session.parties(), 2, bytes as u64)
     }
 

@@ -194,7 +194,7 @@ mod tests {
             x in prop::collection::vec(any::<u128>(), 30),
         ) {
             let shape = Shape { count: a.len(), width, bits: part.min(ring), ring, signed };
-            let (mut sender, mut receiver) = ideal_pair(Expansion::Fast, MaskSwitch::default());
+            let (mut sender, mut receiver) = ideal_pair((Expansion::Fast, true), MaskSwitch::default());
             let scalars = Task { shape, values: Zeroizing::new(a.clone()) };
             let vectors =
                 Task { shape, values: Zeroizing::new(x[..shape.count * width].to_vec()) };

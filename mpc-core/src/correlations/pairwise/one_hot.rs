@@ -235,7 +235,7 @@ pub fn level_sums_are_hidden(without: Option<MaskSite>) -> bool {
     use crate::correlations::{PhasorMethod, PhasorRequest, PhasorRounding};
     let (mut sender, mut receiver) = {
         let switch = MaskSwitch::new(without);
-        super::extension::ideal_pair(super::Expansion::Fast, switch)
+        super::extension::ideal_pair((super::Expansion::Fast, true), switch)
     };
     let rounding = Some(PhasorRounding { bits: vec![6], method: PhasorMethod::OneHot });
     let (harmonics, fraction, ring, angle_bits) = (vec![1], 18, 64, 8);

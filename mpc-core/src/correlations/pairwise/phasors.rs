@@ -454,13 +454,13 @@ mod tests {
         let results = World::new(parties).run(async |mut session| {
             let me = session.me();
             let mut ot = PairwiseOt::establish(&mut session, expansion).await?;
-            let cost = PairwiseOt::establish_cost(&session);
+            let cost = PairwiseOt::establish_cost(&session, expansion);
             let phase = ot.meter().phase("preparation");
             assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
             ot.meter().enter("phasors");
             let phasors = ot.phasors(std::slice::from_ref(&request)).await?.remove(0);
             let phase = ot.meter().phase("phasors");
-            let cost = PhasorPlan::new(parties, &request)?.cost(me, expansion);
+            let cost = PhasorPlan::new(parties, &request)?.cost(me, expansion, true);
             assert_eq!(phase.rounds, cost.rounds);
             for (peer, bytes) in cost.bytes.iter().enumerate().filter(|&(p, _)| p != me) {
                 assert_eq!(phase.peers[peer].sent, *bytes, "{me} to {peer}");

@@ -292,7 +292,7 @@ impl PhasorPlan {
 
     /// What party `me` spends: `N` rounds a pass with trees, `2 (N - 1)` bit by bit.
     #[must_use]
-    pub fn cost(&self, me: usize, expansion: Expansion) -> Cost {
+    pub fn cost(&self, me: usize, expansion: Expansion, checked: bool) -> Cost {
         let mut cost = Cost { bytes: vec![0; self.parties], ..Cost::default() };
         for pass in self.passes() {
             cost.rounds += match self.method {
@@ -307,7 +307,7 @@ impl PhasorPlan {
                     PhasorMethod::OneHot => {
                         let ots = count(peer, me, None) * self.request.angle_bits as usize;
                         let corrections = count(me, peer, None) * self.one_hot_bytes();
-                        expansion.bytes(ots as u64) + corrections as u64
+                        expansion.bytes(ots as u64, checked) + corrections as u64
                     }
                     PhasorMethod::Bits => (1..self.parties)
                         .map(|stage| {
@@ -318,7 +318,7 @@ impl PhasorPlan {
                             let corrections: usize = shapes(count(me, peer, Some(stage)))
                                 .map(|shape| shape.bytes())
                                 .sum();
-                            expansion.bytes(ots as u64) + corrections as u64
+                            expansion.bytes(ots as u64, checked) + corrections as u64
                         })
                         .sum(),
                 };

@@ -128,8 +128,9 @@ impl ProductShape {
     }
 
     /// Bytes to each peer when it is made with transfers between all ordered pairs.
-    pub(super) fn transfer_bytes(&self, expansion: Expansion) -> u64 {
-        self.passes().map(|pass| expansion.bytes(pass.ots() as u64) + pass.bytes() as u64).sum()
+    pub(super) fn transfer_bytes(&self, expansion: Expansion, checked: bool) -> u64 {
+        let bytes = |pass: Shape| expansion.bytes(pass.ots() as u64, checked) + pass.bytes() as u64;
+        self.passes().map(bytes).sum()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -231,7 +232,7 @@ impl PairwiseOt {
         for pass in shape.passes() {
             cost.rounds += 2;
             if me == a {
-                cost.bytes[b] += self.expansion.bytes(pass.ots() as u64);
+                cost.bytes[b] += self.expansion.bytes(pass.ots() as u64, self.checked);
             } else if me == b {
                 cost.bytes[a] += pass.bytes() as u64;
             }
@@ -266,7 +267,12 @@ impl PairwiseOt {
     pub fn right_cost(&self, request: &RightRequest) -> Result<Cost, Error> {
         let (me, parties) = (self.session.me(), self.session.parties());
         let shape = self.lefts.shape(request)?;
-        Ok(Cost::to_all(me, parties, shape.transfer_rounds(), shape.transfer_bytes(self.expansion)))
+        Ok(Cost::to_all(
+            me,
+            parties,
+            shape.transfer_rounds(),
+            shape.transfer_bytes(self.expansion, self.checked),
+        ))
     }
 
     /// Shares of a fresh B and of A B mod 2^64 or 2^128, for the own share `a` of A.

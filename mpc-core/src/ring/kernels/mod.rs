@@ -21,6 +21,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocks;
+pub(crate) mod clmul;
 pub mod gram;
 mod level;
 pub mod limbs;

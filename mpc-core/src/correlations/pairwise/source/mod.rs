@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::rlwe;
 use super::triples::{Lefts, ProductShape};
-use super::{CHANNEL, Expansion};
+use super::{CHANNEL, Expansion, is_checked};
 use crate::correlations::production::Counts;
 use crate::correlations::{
     Correlation, CorrelationSource, OwnedMatrix, Production, Request, RightRequest,
@@ -44,6 +44,8 @@ pub struct PairwiseSource {
     parties: usize,
     me: usize,
     expansion: Expansion,
+    /// Whether deviations are looked for: in a covert session.
+    checked: bool,
     lines: Lines,
     /// What is on order, in the order in which it will be taken.
     pending: VecDeque<oneshot::Receiver<Ready>>,
@@ -110,6 +112,7 @@ impl PairwiseSource {
             parties: session.parties(),
             me: session.me(),
             expansion,
+            checked: is_checked(session),
             lines,
             pending: VecDeque::new(),
             tasks,
@@ -178,7 +181,7 @@ impl PairwiseSource {
         let ProductShape { m, k, n, ring } = shape;
         let plan = rlwe::Plan::new(rlwe::Shape::wide(m, k, n, ring, self.parties));
         let bytes = plan.map_or(u64::MAX, |plan| (plan.input_bytes() + plan.output_bytes()) as u64);
-        let sent = if bytes < shape.transfer_bytes(self.expansion) {
+        let sent = if bytes < shape.transfer_bytes(self.expansion, self.checked) {
             self.lines.factors.send(pipeline::Order::Factor { shape, a, columns, places }).is_ok()
         } else {
             self.lines
