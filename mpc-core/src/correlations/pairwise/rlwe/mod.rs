@@ -3,15 +3,15 @@
 //!
 //! | party | call | bytes |
 //! |---|---|---|
-//! | each, once a session and parameter set | [`Sender::generate`] | a key to every owner |
+//! | each, once a session, label and parameter set | [`Sender::generate`] | a key to every owner |
 //! | each owner | [`Owner::new`], [`Owner::add_key`] for each other party | |
 //! | each but the owner, once a product | [`Sender::encrypt`] | [`Plan::input_bytes`], the same to every owner |
 //! | owner | [`Owner::begin`], [`Inputs::add`] for each other party, then [`Rows::new`] and [`Owner::multiply`] for each block of rows | [`Plan::output_bytes`], the same to all others |
 //! | each but the owner | [`Sender::finish`] | |
 //!
 //! The shares of the owner and of all others add up to the sum of X V_j over the others mod
-//! 2^ring, with an error of at most floor(N/2) ([`Plan::largest_error`]). X V_i of the owner's own
-//! masks is its own business.
+//! 2^ring, with an error of at most floor(N/2) ([`Plan::largest_error`]); who adds the products of several
+//! owners adds their errors. X V_i of the owner's own masks is its own business.
 //!
 //! # Security
 //! Keys, session ids and public polynomials are new at every start. What a coalition sees of an

@@ -49,7 +49,7 @@ impl Params {
     }
 
     /// Bytes of a polynomial mod q.
-    pub(super) fn poly_bytes(self) -> usize {
+    pub(in crate::correlations::pairwise) fn poly_bytes(self) -> usize {
         self.degree() * self.limbs() * RESIDUE_BITS as usize / 8
     }
 

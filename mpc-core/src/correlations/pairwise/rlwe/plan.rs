@@ -153,8 +153,8 @@ impl Plan {
             .then_some(self)
     }
 
-    /// The largest error of the sum of the shares, in units of the ring; for each element it
-    /// holds but for a probability of 2^-71 (docs/protocols.md 6.4).
+    /// The largest error of the sum of the shares of one owner's product, in units of the ring; for
+    /// each element it holds but for a probability of 2^-71 (docs/protocols.md 6.4).
     #[must_use]
     pub fn largest_error(&self) -> u32 {
         self.shape.parties as u32 / 2

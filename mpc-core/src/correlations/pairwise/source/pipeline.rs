@@ -9,7 +9,7 @@
 //! 4. send the other half to all, receive those of the other owners;
 //! 5. take the shares out of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mpc_net::Tag;
@@ -36,6 +36,9 @@ const OUTPUTS: Tag = Tag::new("rlwe/outputs");
 const AHEAD: usize = 8;
 /// Jobs between two stages.
 const BETWEEN: usize = 1;
+/// A key serves jobs, one after the other, until so many times its own bytes were sent under it
+/// (docs/protocols.md 6.4, Keys): so keys are at most a seventh of all bytes.
+const BYTES_A_KEY: usize = 7;
 
 /// What a line makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,8 @@ struct Part {
     index: u64,
 }
 
-/// The own key for one set of parameters, and the others' for what the own matrix multiplies.
+/// The own key for one set of parameters and some jobs, and the others' for what the own matrix
+/// multiplies.
 struct Keys {
     sender: Mutex<Sender>,
     owner: Mutex<Owner>,
@@ -213,7 +217,7 @@ impl Line {
 
     /// Makes what is ordered until there are no more orders.
     ///
-    /// Rounds: one for each set of parameters that is new, two for each job.
+    /// Rounds: one for new keys, two for each job.
     pub(super) async fn run(self, orders: mpsc::UnboundedReceiver<Order>) -> Result<(), Error> {
         let (encrypted, to_send) = mpsc::channel(BETWEEN);
         let (received, to_multiply) = mpsc::channel(BETWEEN);
@@ -255,7 +259,8 @@ fn misbehaved(names: &[String], party: usize, tag: Tag, detail: &str) -> Error {
 struct First {
     direction: Direction,
     session: Session,
-    keys: HashMap<Params, Arc<Keys>>,
+    /// The last keys of each set, and the bytes that were sent under them.
+    keys: HashMap<Params, (Arc<Keys>, usize)>,
     masks: Prg,
     right: Prg,
     /// The number of the next part: counts all parts of all owners, in the order of the jobs.
@@ -289,8 +294,8 @@ impl First {
         Ok(())
     }
 
-    /// Plans each owner's part, and agrees on keys for parameters that are new. One round for each
-    /// of those.
+    /// Plans each owner's part, and agrees on keys where the last ones have served. One round for each
+    /// set of parameters of which that is so.
     async fn plan(
         &mut self,
         shapes: &[Option<PartShape>],
@@ -314,10 +319,12 @@ impl First {
         };
         // The same input for all needs the same packing: the largest owner decides.
         let most = shapes.iter().flatten().map(|shape| shape.rows).max().unwrap_or(0);
-        let mut parts = Vec::with_capacity(parties);
+        let mut plans = Vec::with_capacity(parties);
+        // What is sent in this job, for each link of an owner with another party.
+        let mut bytes: BTreeMap<Params, usize> = BTreeMap::new();
         for (owner, shape) in shapes.iter().enumerate() {
             let Some(shape) = *shape else {
-                parts.push(None);
+                plans.push(None);
                 continue;
             };
             let (plan, index) = if same_for_all {
@@ -325,23 +332,38 @@ impl First {
             } else {
                 (planned(shape, shape.rows)?, self.index + owner as u64)
             };
-            parts.push(Some(Part { plan, keys: self.keys(plan.params()).await?, index }));
+            *bytes.entry(plan.params()).or_default() += plan.input_bytes() + plan.output_bytes();
+            plans.push(Some((plan, index)));
+        }
+        let mut keys = BTreeMap::new();
+        for (params, bytes) in bytes {
+            keys.insert(params, self.keys(params, bytes).await?);
         }
         self.index += parties as u64;
-        Ok(parts)
+        let part = |(plan, index): (Plan, u64)| {
+            keys.get(&plan.params()).map(|keys| Part { plan, keys: Arc::clone(keys), index })
+        };
+        Ok(plans.into_iter().map(|it| it.and_then(part)).collect())
     }
 
-    async fn keys(&mut self, params: Params) -> Result<Arc<Keys>, Error> {
-        if let Some(keys) = self.keys.get(&params) {
+    /// The keys for a job in which so many bytes are sent under them. All of a job are the same, and
+    /// they follow from public shapes.
+    async fn keys(&mut self, params: Params, bytes: usize) -> Result<Arc<Keys>, Error> {
+        let (me, parties, id) = (self.session.me(), self.session.parties(), self.session.id());
+        if let Some((keys, sent)) = self.keys.get_mut(&params)
+            && *sent < BYTES_A_KEY * parties * params.poly_bytes()
+        {
+            *sent += bytes;
             return Ok(Arc::clone(keys));
         }
-        let (me, parties, id) = (self.session.me(), self.session.parties(), self.session.id());
-        let [label, ..] = self.direction.names();
+        // Public polynomials of their own too, by the number of the first part.
+        let [name, ..] = self.direction.names();
+        let label = format!("{name}/{}", self.index);
         let switch = self.session.switch();
         let mut coins = self.session.coins().part("keys");
         let (sender, public, mut owner) = offload(move || {
-            let (sender, public) = Sender::under(params, &id, label, switch, &mut coins);
-            (sender, public, Owner::under(params, &id, label, switch, &mut coins))
+            let (sender, public) = Sender::under(params, &id, &label, switch, &mut coins);
+            (sender, public, Owner::under(params, &id, &label, switch, &mut coins))
         })
         .await?;
         let outgoing = vec![Zeroizing::new(public.clone()); parties];
@@ -352,7 +374,7 @@ impl First {
                 .ok_or_else(|| self.session.misbehaved(peer, KEYS, "not a key"))?;
         }
         let keys = Arc::new(Keys { sender: Mutex::new(sender), owner: Mutex::new(owner) });
-        self.keys.insert(params, Arc::clone(&keys));
+        self.keys.insert(params, (Arc::clone(&keys), bytes));
         Ok(keys)
     }
 }
