@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mpc_core::Against;
 use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
 use mpc_core::correlations::{PhasorMethod, RightRequest};
@@ -62,8 +63,9 @@ fn main() {
                 ot.phasors_of(&plan).await.expect("runs");
                 (start.elapsed(), cpu_seconds() - cpu)
             });
-        let bytes: u64 =
-            (0..parties).map(|me| plan.cost(me, Expansion::Fast, true).sent()).sum::<u64>();
+        let bytes: u64 = (0..parties)
+            .map(|me| plan.cost(me, Expansion::Fast, Against::default()).sent())
+            .sum::<u64>();
         let slowest = times.iter().map(|times| times.0).max().unwrap_or_default();
         // What each party sees is the whole process.
         let cpu = times.iter().map(|times| times.1).fold(0.0, f64::max);

@@ -3,8 +3,8 @@
 #![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 
 use mpc_core::approx::fit::{Symmetry, Weighting, fit};
-use mpc_core::correlations::PhasorMethod;
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};
+use mpc_core::correlations::{PhasorMethod, RightRequest};
 use mpc_core::rand::MaskSite;
 use mpc_core::testing::World;
 use mpc_core::{Against, Tag};
@@ -66,6 +66,28 @@ fn every_mask_is_missed() {
             assert!(without > 30.0, "{site:?}: {without} without the mask");
         }
     }
+}
+
+/// A row of a left factor that is opened for a check has a sum of the others in it: without its own
+/// mask, of a factor of one row it is that row or nothing.
+#[test]
+fn rows_that_are_given_up_hide_the_others() {
+    let found = |off: Option<MaskSite>| {
+        let world = World::new(2).insecure_without(off);
+        let mesh = world.mesh();
+        let view = mesh[0].record();
+        let results = world.run_on(mesh, async |mut session| {
+            let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await.expect("runs");
+            let left = ot.left(1, 4, 64).expect("fits").left64().expect("a left factor");
+            ot.right(&RightRequest { left: 0, n: 1, last: true }).await.expect("runs");
+            left.a.as_slice().iter().flat_map(|a| a.0.to_le_bytes()).collect::<Vec<u8>>()
+        });
+        let seen = view.payloads(Tag::new("factor/rows")).concat();
+        assert_eq!(seen.len(), results[1].len());
+        seen == results[1] || seen.iter().all(|&byte| byte == 0)
+    };
+    assert!(!found(None));
+    assert!(found(Some(MaskSite::TripleCheck)));
 }
 
 /// Without its mask each message gives up its secret; with it the same attack fails and the bytes

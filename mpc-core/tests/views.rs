@@ -43,6 +43,7 @@ fn every_mask_is_needed() {
     let elsewhere = [
         MaskSite::OtChoice,
         MaskSite::OtCheck,
+        MaskSite::TripleCheck,
         MaskSite::RingPad,
         MaskSite::LevelPad,
         MaskSite::OneHotLeaf,

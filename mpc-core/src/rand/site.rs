@@ -25,6 +25,8 @@ pub enum MaskSite {
     TripleLeft,
     /// The right factor of a Beaver triple, which masks Y (2).
     TripleRight,
+    /// The rows of a left factor that are opened, with others added, to check a product (6.6).
+    TripleCheck,
     /// The parties' shares of the product of a triple, which mask the dealer's correction (2).
     TripleProduct,
     /// The matrix A that masks an owner's matrix in D = X - A (4).
@@ -95,7 +97,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -103,6 +105,7 @@ impl MaskSite {
         Self::AngleMask,
         Self::TripleLeft,
         Self::TripleRight,
+        Self::TripleCheck,
         Self::TripleProduct,
         Self::OwnedMatrix,
         Self::OwnedProduct,
@@ -138,6 +141,7 @@ impl MaskSite {
             Self::AngleMask => "angle mask",
             Self::TripleLeft => "triple left",
             Self::TripleRight => "triple right",
+            Self::TripleCheck => "triple check",
             Self::TripleProduct => "triple product",
             Self::OwnedMatrix => "owned matrix",
             Self::OwnedProduct => "owned product",
@@ -175,6 +179,7 @@ mod tests {
                 | MaskSite::AngleMask
                 | MaskSite::TripleLeft
                 | MaskSite::TripleRight
+                | MaskSite::TripleCheck
                 | MaskSite::TripleProduct
                 | MaskSite::OwnedMatrix
                 | MaskSite::OwnedProduct

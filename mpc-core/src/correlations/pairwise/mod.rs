@@ -16,10 +16,10 @@
 //! |---|---|---|
 //! | `establish` | 2 | 16 KiB to each peer; covert 1,056 (or 544) more |
 //! | `left` | 0 | 0 |
-//! | `right`, `product` | 2 a pass | 4 (or 2) bytes an OT one way, covert 560 (or 304) more a batch; ceil((m - i) / 8) a correction of bit i the other |
-//! | `phasors`, one-hot | N a pass of 4,096 | see `PhasorPlan::cost` |
-//! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096 | see `PhasorPlan::cost` |
-//! | products by RLWE | 2 a job, and 1 for each new key | see `rlwe::Plan` |
+//! | `right` (covert: 5 more), `product` | 2 a pass | 4 (or 2) bytes an OT one way, covert 560 (or 304) more a batch; ceil((m - i) / 8) a correction of bit i the other |
+//! | `phasors`, one-hot | N a pass of 4,096, covert 4 more | see `PhasorPlan::cost` |
+//! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096, covert 4 more | see `PhasorPlan::cost` |
+//! | products by RLWE | 2 a job, 1 for each new key, covert 5 for each factor of a triple | see `rlwe::Plan` |
 //!
 //! All sizes follow from public shapes. In every round a party sends to all while it receives from
 //! all.
@@ -27,8 +27,8 @@
 //! # Security
 //!
 //! Against up to N - 1 static corruptions that keep to the protocol; in a covert session the checks of
-//! docs/protocols.md 6.2 notice what a party that deviates could do in an extension. Privacy is
-//! computational. Every message, and what carries it:
+//! docs/protocols.md 6.2 and 6.6 notice what a party that deviates could do in an extension, and errors
+//! that depend on what others hide. Privacy is computational. Every message, and what carries it:
 //!
 //! | step | message | carried by |
 //! |---|---|---|
@@ -40,11 +40,16 @@
 //! | `ot/corrections` | h0 - h1 + x mod 2^(m - i) | `MaskSite::RingPad`: the pad not chosen; tweakable correlation-robust hash from AES |
 //! | `ot/one-hot-stage`, level sums | sums + h0, h1 | `MaskSite::LevelPad`: the same hash |
 //! | `ot/one-hot-stage`, corrections | x - U mod 2^ring_k | `MaskSite::OneHotLeaf`: the leaf that the receiver lacks |
+//! | `toss/commit`, `ot/open-commit`, `factor/rest-commit`, covert | commitments | a nonce |
+//! | `toss/coin`, covert | coins | nothing to hide |
+//! | `ot/open`, covert | angles, sums of shares | of phasors that are used nowhere |
+//! | `factor/rows`, covert | A' + L A | `MaskSite::TripleCheck`: rows A' of their own |
+//! | `factor/rest`, covert | shares of zero | the product of A', used nowhere else |
 //! | `rlwe/keys` | p s + e; new ones after some jobs | `MaskSite::RlweKey`: RLWE under s |
 //! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweInput`: RLWE under s, every a used once |
 //! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`: RLWE under a fresh u |
 //!
-//! Nothing is opened here. What a party draws for itself (`TripleLeft`, `TripleRight`,
+//! Nothing that is used is opened here. What a party draws for itself (`TripleLeft`, `TripleRight`,
 //! `BoundedMask`, `AngleMask`, the dice of stochastic rounding) comes from a fresh seed and never
 //! leaves the party but as its share of an opening (docs/protocols.md 2 to 5).
 //!
@@ -64,16 +69,19 @@ mod ggm;
 mod link;
 mod ole;
 mod one_hot;
+mod opened;
 mod phasors;
 mod plan;
 pub mod rlwe;
 mod rows;
+mod sacrifice;
 mod source;
+mod toss;
 mod triples;
 
 use crate::error::Error;
 use crate::rand::{MaskSite, Prg};
-use crate::session::{Cost, Session};
+use crate::session::{Against, Cost, Session};
 
 #[cfg(all(feature = "test-util", feature = "insecure-test-masks"))]
 pub use consistency::choices_are_hidden;
@@ -98,16 +106,20 @@ pub struct PairwiseOt {
     links: Option<link::Links>,
     own: Own,
     lefts: triples::Lefts,
+    /// How often something was shown together.
+    shown: u64,
 }
 
 /// Whether deviations are looked for in this session.
-const fn is_checked(_: &Session) -> bool {
-    true
+fn is_checked(session: &Session) -> bool {
+    session.against() == Against::Covert
 }
 
 /// Streams of this party alone, from a seed that was drawn at the start.
 struct Own {
     right: Prg,
+    /// Rows of left factors that are given up in checks.
+    spare: Prg,
     angle: Prg,
     rounding: Prg,
     roots: Prg,
@@ -134,6 +146,7 @@ impl PairwiseOt {
         let stream = |site| Prg::under(&seed, site, switch);
         let own = Own {
             right: stream(MaskSite::TripleRight),
+            spare: stream(MaskSite::TripleCheck),
             angle: stream(MaskSite::AngleMask),
             rounding: Prg::under(&seed.derive("rounding"), MaskSite::AngleMask, switch),
             roots: stream(MaskSite::OneHotLeaf),
@@ -145,6 +158,7 @@ impl PairwiseOt {
             links: Some(links),
             own,
             lefts: triples::Lefts::new(&seed, switch),
+            shown: 0,
         })
     }
 

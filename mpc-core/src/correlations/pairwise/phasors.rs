@@ -25,6 +25,7 @@ use super::block::Bits;
 use super::link;
 use super::ole::{Task, reduce};
 use super::one_hot::{self, Layout, OwnDigit, Scratch, equal, level_choice};
+use super::opened;
 use super::plan::{PhasorPlan, nearest, product};
 use crate::correlations::{PhasorMethod, PhasorRequest, Phasors};
 use crate::error::Error;
@@ -35,24 +36,35 @@ use crate::share::Shared;
 const STAGE: Tag = Tag::new("ot/one-hot-stage");
 
 /// What a party holds in one pass.
-struct Pass {
-    plan: Arc<PhasorPlan>,
-    range: std::ops::Range<usize>,
+pub(super) struct Pass {
+    pub(super) plan: Arc<PhasorPlan>,
+    pub(super) range: std::ops::Range<usize>,
+    /// How many of them are asked for.
+    pub(super) kept: usize,
     /// The own angle of each evaluation: high and low digit.
     digits: Zeroizing<Vec<[u32; 2]>>,
     /// The share of each evaluation: C and S of each harmonic.
     state: Zeroizing<Vec<u128>>,
+    /// Bit by bit: which way the coordinates of each evaluation's own phasor were rounded.
+    rounded: Zeroizing<Vec<u8>>,
 }
 
 impl Pass {
-    fn state(&mut self, e: usize) -> &mut [u128] {
+    pub(super) fn state(&mut self, e: usize) -> &mut [u128] {
         let width = 2 * self.plan.harmonics();
         let at = (e - self.range.start) * width;
         &mut self.state[at..at + width]
     }
 
-    fn digits(&self, e: usize) -> [u32; 2] {
+    pub(super) fn digits(&self, e: usize) -> [u32; 2] {
         self.digits[e - self.range.start]
+    }
+
+    /// A bit for each cosine and sine, set if it was rounded up.
+    pub(super) fn rounded(&mut self, e: usize) -> &mut [u8] {
+        let width = (2 * self.plan.harmonics()).div_ceil(8);
+        let at = (e - self.range.start) * width;
+        &mut self.rounded[at..at + width]
     }
 
     fn evaluations(&self, me: usize, place: usize) -> Vec<usize> {
@@ -79,6 +91,11 @@ fn select<T: Copy>(
         }
     }
     out
+}
+
+/// 2^ft - 1 times a value, at its scale.
+pub(super) fn scaled(value: i32, ft: u32) -> i64 {
+    i64::from(value) * ((1 << ft) - 1)
 }
 
 fn exact(plan: &PhasorPlan, digits: [u32; 2], first: bool) -> Zeroizing<Vec<(i32, i32)>> {
@@ -120,28 +137,33 @@ impl PairwiseOt {
         let mut masks = Zeroizing::new(Vec::with_capacity(count));
         let mut cosine = Shared::zero(harmonics, count);
         let mut sine = Shared::zero(harmonics, count);
-        for range in plan.passes() {
+        for kept in plan.passes() {
+            let range = 0..kept.len() + opened::more(kept.len(), self.checked);
             let angles = self.own.angle.elements::<Z64>(range.len(), request.angle_bits);
             let low = plan.digits()[1];
             let digits = angles
                 .iter()
                 .map(|r| [(r.0 >> low) as u32, r.0 as u32 & ((1 << low) - 1)])
                 .collect();
-            masks.extend_from_slice(&angles);
             let mut pass = Pass {
                 plan: plan.clone(),
                 digits: Zeroizing::new(digits),
                 state: Zeroizing::new(vec![0; range.len() * 2 * harmonics]),
+                rounded: Zeroizing::new(vec![0; range.len() * (2 * harmonics).div_ceil(8)]),
+                kept: kept.len(),
                 range: range.clone(),
             };
             pass = match plan.method() {
                 PhasorMethod::OneHot => self.one_hot(pass).await?,
                 PhasorMethod::Bits => self.bit_by_bit(pass).await?,
             };
-            for e in range {
+            let left =
+                if self.checked { self.open_part(&mut pass).await? } else { range.collect() };
+            for (at, e) in kept.zip(left) {
+                masks.push(angles[e]);
                 for (k, pair) in pass.state(e).as_chunks::<2>().0.iter().enumerate() {
                     let shift = plan.shift(k);
-                    let place = k * count + e;
+                    let place = k * count + at;
                     let ring = mask(request.ring);
                     cosine.as_mut_slice()[place] = Z128((pair[0] << shift) & ring);
                     sine.as_mut_slice()[place] = Z128((pair[1] << shift) & ring);
@@ -237,13 +259,15 @@ impl PairwiseOt {
             for &e in &mine {
                 let exact = exact(&plan, pass.digits(e), stage == 0);
                 let dice = self.own.rounding.elements::<Z64>(2 * exact.len(), 30);
-                let round = |value: i32, ft: u32, dice: Z64| {
-                    let scaled = i64::from(value) * ((1 << ft) - 1);
-                    ((scaled + dice.0 as i64) >> 30) as u128
-                };
+                let round = |value, ft, dice: Z64| (scaled(value, ft) + dice.0 as i64) >> 30;
                 for (k, (&(c, s), dice)) in exact.iter().zip(dice.as_chunks::<2>().0).enumerate() {
                     let ft = plan.bits(k);
-                    own.push([round(c, ft, dice[0]), round(s, ft, dice[1])]);
+                    let values = [round(c, ft, dice[0]), round(s, ft, dice[1])];
+                    for (part, (exact, value)) in [c, s].into_iter().zip(values).enumerate() {
+                        let up = (value - (scaled(exact, ft) >> 30)) as u8 & 1;
+                        pass.rounded(e)[(2 * k + part) / 8] |= up << ((2 * k + part) % 8);
+                    }
+                    own.push(values.map(|value| value as u128));
                 }
             }
             if stage == 0 {
@@ -434,10 +458,11 @@ mod tests {
     use crate::correlations::PhasorRounding;
     use crate::ideal;
     use crate::ring::Ring;
+    use crate::session::Against;
     use crate::testing::World;
 
     /// The shares sum to the product of the tables, exactly; the cost is that of the meter.
-    fn identity(parties: usize, method: PhasorMethod, expansion: Expansion) {
+    fn identity(parties: usize, method: PhasorMethod, expansion: Expansion, against: Against) {
         let bits = vec![5, 4, 3];
         let factors = match method {
             PhasorMethod::OneHot => 2 * parties as u32 - 1,
@@ -451,7 +476,7 @@ mod tests {
             angle_bits: 9,
             rounding: Some(PhasorRounding { bits: bits.clone(), method }),
         };
-        let results = World::new(parties).run(async |mut session| {
+        let results = World::new(parties).against(against).run(async |mut session| {
             let me = session.me();
             let mut ot = PairwiseOt::establish(&mut session, expansion).await?;
             let cost = PairwiseOt::establish_cost(&session, expansion);
@@ -460,7 +485,7 @@ mod tests {
             ot.meter().enter("phasors");
             let phasors = ot.phasors(std::slice::from_ref(&request)).await?.remove(0);
             let phase = ot.meter().phase("phasors");
-            let cost = PhasorPlan::new(parties, &request)?.cost(me, expansion, true);
+            let cost = PhasorPlan::new(parties, &request)?.cost(me, expansion, against);
             assert_eq!(phase.rounds, cost.rounds);
             for (peer, bytes) in cost.bytes.iter().enumerate().filter(|&(p, _)| p != me) {
                 assert_eq!(phase.peers[peer].sent, *bytes, "{me} to {peer}");
@@ -491,27 +516,32 @@ mod tests {
                 if method == PhasorMethod::Bits {
                     continue;
                 }
-                let mut product = (1i128, 0i128);
-                let mut times = |f: (i128, i128)| {
-                    product =
-                        (product.0 * f.0 - product.1 * f.1, product.0 * f.1 + product.1 * f.0);
+                // Some were opened and thrown away, so who was the first is one of all.
+                let product = |first: usize| {
+                    let mut product = (1i128, 0i128);
+                    let mut times = |f: (i128, i128)| {
+                        product =
+                            (product.0 * f.0 - product.1 * f.1, product.0 * f.1 + product.1 * f.0);
+                    };
+                    for place in 0..parties {
+                        let r = all[plan.party(first, place)].mask[e].0 as u32;
+                        let digits = [r >> plan.digits()[1], r & ((1 << plan.digits()[1]) - 1)];
+                        let at = digits.map(|d| d as usize * bits.len() + k);
+                        if place == 0 {
+                            let (c, s) =
+                                super::product(plan.exact[2].0[at[0]], plan.exact[1].0[at[1]]);
+                            times((nearest(c, ft).into(), nearest(s, ft).into()));
+                            continue;
+                        }
+                        for (table, at) in plan.rounded.iter().zip(at) {
+                            let (c, s) = table.0[at];
+                            times((c.into(), s.into()));
+                        }
+                    }
+                    [product.0, product.1].map(|v| v << plan.shift(k))
                 };
-                for place in 0..parties {
-                    let r = all[plan.party(e, place)].mask[e].0 as u32;
-                    let digits = [r >> plan.digits()[1], r & ((1 << plan.digits()[1]) - 1)];
-                    let at = digits.map(|d| d as usize * bits.len() + k);
-                    if place == 0 {
-                        let (c, s) = super::product(plan.exact[2].0[at[0]], plan.exact[1].0[at[1]]);
-                        times((nearest(c, ft).into(), nearest(s, ft).into()));
-                        continue;
-                    }
-                    for (table, at) in plan.rounded.iter().zip(at) {
-                        let (c, s) = table.0[at];
-                        times((c.into(), s.into()));
-                    }
-                }
-                let due = [product.0, product.1].map(|v| v << plan.shift(k));
-                assert_eq!(got, due, "evaluation {e}, harmonic {k}");
+                let due = (0..parties).any(|first| product(first) == got);
+                assert!(due, "evaluation {e}, harmonic {k}: {got:?}");
             }
         }
     }
@@ -520,9 +550,12 @@ mod tests {
     fn shares_sum_to_the_product_of_the_phasors() {
         for parties in [2, 3, 5] {
             for method in [PhasorMethod::OneHot, PhasorMethod::Bits] {
-                identity(parties, method, Expansion::Fast);
+                identity(parties, method, Expansion::Fast, Against::Covert);
             }
         }
-        identity(3, PhasorMethod::OneHot, Expansion::Compact);
+        identity(3, PhasorMethod::OneHot, Expansion::Compact, Against::Covert);
+        for method in [PhasorMethod::OneHot, PhasorMethod::Bits] {
+            identity(3, method, Expansion::Fast, Against::SemiHonest);
+        }
     }
 }

@@ -5,12 +5,13 @@ use crate::approx::Series;
 use crate::correlations::{PhasorMethod, PhasorRequest, PhasorRounding};
 use crate::error::Error;
 use crate::ring::wire::element_bytes;
-use crate::session::Cost;
+use crate::session::{Against, Cost};
 use crate::trig;
 
 use super::extension::Expansion;
 use super::ggm::LEVEL_BYTES;
 use super::ole::Shape;
+use super::opened;
 
 /// Evaluations that are made in one pass: what bounds the memory.
 const PASS: usize = 4096;
@@ -269,7 +270,7 @@ impl PhasorPlan {
         Shape { count: 2 * count, width: 2, bits, ring, signed: true }
     }
 
-    /// The evaluations of each pass.
+    /// The evaluations of each pass that are asked for.
     pub(super) fn passes(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
         let count = self.request.count as usize;
         (0..count).step_by(PASS).map(move |from| from..(from + PASS).min(count))
@@ -290,16 +291,22 @@ impl PhasorPlan {
         })
     }
 
-    /// What party `me` spends: `N` rounds a pass with trees, `2 (N - 1)` bit by bit.
+    /// What party `me` spends: `N` rounds a pass with trees, `2 (N - 1)` bit by bit; in a covert session
+    /// four more, in which a part of what was made is opened.
     #[must_use]
-    pub fn cost(&self, me: usize, expansion: Expansion, checked: bool) -> Cost {
+    pub fn cost(&self, me: usize, expansion: Expansion, against: Against) -> Cost {
+        let checked = against == Against::Covert;
         let mut cost = Cost { bytes: vec![0; self.parties], ..Cost::default() };
         for pass in self.passes() {
+            let more = opened::more(pass.len(), checked);
+            let pass = 0..pass.len() + more;
+            cost.rounds += if checked { opened::ROUNDS } else { 0 };
             cost.rounds += match self.method {
                 PhasorMethod::OneHot => self.parties as u64,
                 PhasorMethod::Bits => 2 * (self.parties as u64 - 1),
             };
             for peer in (0..self.parties).filter(|&peer| peer != me) {
+                cost.bytes[peer] += if checked { opened::bytes(self, more) as u64 } else { 0 };
                 let count = |sender, receiver, stage| {
                     self.meetings(pass.clone(), sender, receiver, stage).count()
                 };

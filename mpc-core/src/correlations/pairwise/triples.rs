@@ -10,6 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::ole::{Shape, Task};
+use super::sacrifice::{self, Made};
 use super::{Expansion, PairwiseOt};
 use crate::correlations::{Correlation, LeftFactor, RightFactor, RightRequest};
 use crate::error::Error;
@@ -133,6 +134,11 @@ impl ProductShape {
         self.passes().map(bytes).sum()
     }
 
+    /// With the rows that are given up for a check.
+    pub(super) fn with_spare_rows(self, checked: bool) -> Self {
+        Self { m: self.m + sacrifice::more(self.m, checked), ..self }
+    }
+
     fn check(&self) -> Result<(), Error> {
         let fits = self.m > 0 && self.k > 0 && self.n > 0 && (1..=128).contains(&self.ring);
         fits.then_some(()).ok_or_else(|| Error::internal("a product of matrices without elements"))
@@ -151,6 +157,13 @@ pub(super) fn right_factor<R: Ring>(
     let own: Zeroizing<Vec<R>> = Zeroizing::new(a.iter().map(|&v| R::from_u128(v)).collect());
     kernels::add_product(&own, b.as_slice(), ab.as_mut_slice(), k, n);
     RightFactor::new(b, ab)
+}
+
+/// The factor without the rows of its product that were given up.
+pub(super) fn without_spare_rows<R: Ring>(factor: RightFactor<R>, m: usize) -> RightFactor<R> {
+    let n = factor.ab.columns();
+    let ab = factor.ab.as_slice()[..m * n].to_vec();
+    RightFactor::new(factor.b, Shared::new(ab, m, n))
 }
 
 fn transposed(values: &[u128], rows: usize, columns: usize) -> Zeroizing<Vec<u128>> {
@@ -259,20 +272,22 @@ impl PairwiseOt {
         self.factor(shape, &a).await
     }
 
-    /// What [`right`](Self::right) costs this party: two rounds a pass, and the same bytes to each
-    /// peer.
+    /// What [`right`](Self::right) costs this party: two rounds a pass, in a covert session five more,
+    /// and the same bytes to each peer.
     ///
     /// # Errors
     /// When the left factor does not exist.
     pub fn right_cost(&self, request: &RightRequest) -> Result<Cost, Error> {
         let (me, parties) = (self.session.me(), self.session.parties());
         let shape = self.lefts.shape(request)?;
-        Ok(Cost::to_all(
-            me,
-            parties,
-            shape.transfer_rounds(),
-            shape.transfer_bytes(self.expansion, self.checked),
-        ))
+        let all = shape.with_spare_rows(self.checked);
+        let mut rounds = all.transfer_rounds();
+        let mut bytes = all.transfer_bytes(self.expansion, self.checked);
+        if self.checked {
+            rounds += sacrifice::ROUNDS;
+            bytes += sacrifice::bytes(&shape) as u64;
+        }
+        Ok(Cost::to_all(me, parties, rounds, bytes))
     }
 
     /// Shares of a fresh B and of A B mod 2^64 or 2^128, for the own share `a` of A.
@@ -294,13 +309,23 @@ impl PairwiseOt {
         a: &[u128],
     ) -> Result<RightFactor<R>, Error> {
         shape.check()?;
-        let ProductShape { k, n, .. } = shape;
+        let ProductShape { m, k, n, .. } = shape;
+        let all = shape.with_spare_rows(self.checked);
+        let mut rows = Zeroizing::new(Vec::with_capacity(all.m * k));
+        rows.extend_from_slice(a);
+        rows.extend_from_slice(&words(&self.own.spare.elements::<R>((all.m - m) * k, R::BITS)));
         let b = Shared::<R>::new(self.own.right.elements(k * n, R::BITS).to_vec(), k, n);
         let peers: Vec<_> =
             (0..self.session.parties()).filter(|&p| p != self.session.me()).collect();
         let wide = words(b.as_slice());
-        let cross = self.cross_terms(shape, Some((a, peers.clone())), Some((&wide, peers))).await?;
-        Ok(right_factor(shape, a, b, &cross))
+        let left = Some((&rows[..], peers.clone()));
+        let cross = self.cross_terms(all, left, Some((&wide, peers))).await?;
+        let factor = right_factor(all, &rows, b, &cross);
+        if self.checked {
+            let what = (&shape, Made::Exactly);
+            sacrifice::check(&mut self.session, &mut self.shown, what, &rows, &factor).await?;
+        }
+        Ok(without_spare_rows(factor, m))
     }
 
     /// This party's shares of A B', B' of each peer in `left`, and of A' B, A' of each peer in

@@ -178,10 +178,11 @@ impl PairwiseSource {
         places: Vec<oneshot::Sender<Ready>>,
     ) -> Result<(), Error> {
         let (shape, a) = self.lefts.of(request)?;
-        let ProductShape { m, k, n, ring } = shape;
+        let all = shape.with_spare_rows(self.checked);
+        let ProductShape { m, k, n, ring } = all;
         let plan = rlwe::Plan::new(rlwe::Shape::wide(m, k, n, ring, self.parties));
         let bytes = plan.map_or(u64::MAX, |plan| (plan.input_bytes() + plan.output_bytes()) as u64);
-        let sent = if bytes < shape.transfer_bytes(self.expansion, self.checked) {
+        let sent = if bytes < all.transfer_bytes(self.expansion, self.checked) {
             self.lines.factors.send(pipeline::Order::Factor { shape, a, columns, places }).is_ok()
         } else {
             self.lines

@@ -7,7 +7,7 @@
 //! 2. send the ciphertexts to the owners, receive those of the others;
 //! 3. multiply them by the own matrix, and keep one half;
 //! 4. send the other half to all, receive those of the other owners;
-//! 5. take the shares out of it.
+//! 5. take the shares out of it, and in a covert session check factors of triples.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use mpc_net::Tag;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use super::super::is_checked;
 use super::super::rlwe::{self, Owner, Params, Plan, Rows, Sender};
 use super::line::{Ahead, Ready, deliver};
 use super::product::{Entries, PartShape, Product};
@@ -53,13 +54,22 @@ pub(super) enum Direction {
 
 impl Direction {
     /// The name of its keys, and the labels of its channels.
-    fn names(self) -> [&'static str; 4] {
+    fn names(self) -> [&'static str; 5] {
+        macro_rules! names {
+            ($name:literal) => {
+                [
+                    $name,
+                    concat!($name, "/keys"),
+                    concat!($name, "/inputs"),
+                    concat!($name, "/outputs"),
+                    concat!($name, "/checks"),
+                ]
+            };
+        }
         match self {
-            Self::Forward => ["forward", "forward/keys", "forward/inputs", "forward/outputs"],
-            Self::Transposed => {
-                ["transposed", "transposed/keys", "transposed/inputs", "transposed/outputs"]
-            }
-            Self::Factors => ["factors", "factors/keys", "factors/inputs", "factors/outputs"],
+            Self::Forward => names!("forward"),
+            Self::Transposed => names!("transposed"),
+            Self::Factors => names!("factors"),
         }
     }
 }
@@ -85,6 +95,7 @@ pub(super) struct Line {
     keys: Session,
     inputs: Session,
     outputs: Session,
+    checks: Session,
     counts: Arc<Counts>,
 }
 
@@ -200,7 +211,7 @@ impl Line {
         session: &mut Session,
         counts: &Arc<Counts>,
     ) -> Result<Self, Error> {
-        let [_, keys, inputs, outputs] = direction.names();
+        let [_, keys, inputs, outputs, checks] = direction.names();
         let mut channel = |label: &str| {
             let session = session.fork(&format!("correlations/{label}"))?;
             session.meter().enter("preparation");
@@ -211,19 +222,21 @@ impl Line {
             keys: channel(keys)?,
             inputs: channel(inputs)?,
             outputs: channel(outputs)?,
+            checks: channel(checks)?,
             counts: Arc::clone(counts),
         })
     }
 
     /// Makes what is ordered until there are no more orders.
     ///
-    /// Rounds: one for new keys, two for each job.
+    /// Rounds: one for new keys, two for each job, five for each check.
     pub(super) async fn run(self, orders: mpsc::UnboundedReceiver<Order>) -> Result<(), Error> {
         let (encrypted, to_send) = mpsc::channel(BETWEEN);
         let (received, to_multiply) = mpsc::channel(BETWEEN);
         let (multiplied, to_exchange) = mpsc::channel(BETWEEN);
         let (exchanged, to_finish) = mpsc::channel(BETWEEN);
-        let Self { direction, mut keys, inputs, outputs, counts } = self;
+        let Self { direction, mut keys, inputs, outputs, checks, counts } = self;
+        let checked = is_checked(&inputs);
         let (me, parties) = (inputs.me(), inputs.parties());
         let names: Vec<String> = (0..parties).map(|party| inputs.name(party)).collect();
         let (seed, switch) = (keys.coins().seed("own masks"), keys.switch());
@@ -233,6 +246,8 @@ impl Line {
             keys: HashMap::new(),
             masks: Prg::under(&seed, MaskSite::BoundedMask, switch),
             right: Prg::under(&seed, MaskSite::TripleRight, switch),
+            spare: Prg::under(&seed, MaskSite::TripleCheck, switch),
+            checked,
             index: 0,
         };
         tokio::try_join!(
@@ -240,7 +255,7 @@ impl Line {
             send_inputs(inputs, to_send, received),
             multiply_all((me, &names), to_multiply, multiplied),
             send_outputs(outputs, to_exchange, exchanged),
-            finish_all((me, &names), to_finish, &counts),
+            finish_all(checks, &names, to_finish, &counts),
         )?;
         Ok(())
     }
@@ -263,6 +278,9 @@ struct First {
     keys: HashMap<Params, (Arc<Keys>, usize)>,
     masks: Prg,
     right: Prg,
+    /// Rows of left factors that are given up in checks.
+    spare: Prg,
+    checked: bool,
     /// The number of the next part: counts all parts of all owners, in the order of the jobs.
     index: u64,
 }
@@ -283,7 +301,8 @@ impl First {
                     (Product::owned(request, matrix, places.len(), own), places)
                 }
                 Order::Factor { shape, a, columns, places } => {
-                    (Product::factor(shape, a, columns, &mut self.right), places)
+                    let own = (&mut self.right, &mut self.spare, self.checked);
+                    (Product::factor(shape, a, columns, own), places)
                 }
             };
             let parts = self.plan(&product.parts(parties), product.same_for_all()).await?;
@@ -431,12 +450,15 @@ async fn send_outputs(
     Ok(())
 }
 
-/// Stage 5.
+/// Stage 5. Five rounds for each factor that is checked.
 async fn finish_all(
-    (me, names): (usize, &[String]),
+    mut session: Session,
+    names: &[String],
     mut work: mpsc::Receiver<(Work, Option<Share>, Messages)>,
     counts: &Counts,
 ) -> Result<(), Error> {
+    let me = session.me();
+    let mut shown = 0;
     while let Some((work, own, received)) = work.recv().await {
         let done = offload(move || {
             let shares = work.shares(me, own, &received);
@@ -445,8 +467,8 @@ async fn finish_all(
             (made, places, permit)
         });
         let (made, places, permit) = done.await?;
-        let made = made.map_err(|party| misbehaved(names, party, OUTPUTS, "not a product"))??;
-        deliver(places, made, permit, counts)?;
+        let made = made.map_err(|party| misbehaved(names, party, OUTPUTS, "not a product"))?;
+        deliver(places, made.checked(&mut session, &mut shown).await?, permit, counts)?;
     }
     Ok(())
 }

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::super::triples::{OwnLeft, ProductShape, right_factor, words};
+use super::super::sacrifice::{self, Made};
+use super::super::triples::{OwnLeft, ProductShape, right_factor, without_spare_rows, words};
 use super::transfers::split_right;
 use crate::correlations::{Correlation, OwnedMatrix, OwnedProduct, OwnedProductRequest};
 use crate::error::Error;
 use crate::rand::Prg;
 use crate::ring::{Ring, Z64, Z128, kernels};
+use crate::session::Session;
 use crate::share::Shared;
 
 /// Entries of an owner's matrix.
@@ -45,7 +47,9 @@ pub(super) struct Owned {
 /// Right factors of one left factor, made at once.
 pub(super) struct Factor {
     shape: ProductShape,
-    /// The own share of A.
+    /// Whether rows are given up for a check.
+    checked: bool,
+    /// The own share of A, and these rows.
     a: OwnLeft,
     /// The own share of B.
     b: Zeroizing<Vec<u128>>,
@@ -95,20 +99,35 @@ impl Product {
         Self::Owned(Owned { request, matrix, masks })
     }
 
-    /// Draws the own share of B. MaskSite: `TripleRight`.
+    /// Draws the own share of B and, for a check, rows beside A. MaskSites: `TripleRight`,
+    /// `TripleCheck`.
     pub(super) fn factor(
         shape: ProductShape,
         a: OwnLeft,
         columns: Vec<u32>,
-        right: &mut Prg,
+        (right, spare, checked): (&mut Prg, &mut Prg, bool),
     ) -> Self {
         let count = shape.k * shape.n;
+        let more = sacrifice::more(shape.m, checked) * shape.k;
+        let a = if more == 0 {
+            a
+        } else {
+            let mut rows = Zeroizing::new(Vec::with_capacity(a.len() + more));
+            rows.extend_from_slice(&a);
+            let spare = if shape.ring == 64 {
+                words(&spare.elements::<Z64>(more, 64))
+            } else {
+                words(&spare.elements::<Z128>(more, 128))
+            };
+            rows.extend_from_slice(&spare);
+            Arc::new(rows)
+        };
         let b = if shape.ring == 64 {
             words(&right.elements::<Z64>(count, 64))
         } else {
             words(&right.elements::<Z128>(count, 128))
         };
-        Self::Factor(Factor { shape, a, b, columns })
+        Self::Factor(Factor { shape, checked, a, b, columns })
     }
 
     /// The part of each owner; none for an owner without rows.
@@ -116,7 +135,7 @@ impl Product {
         match self {
             Self::Owned(it) => (0..parties).map(|owner| it.part(owner)).collect(),
             Self::Factor(it) => {
-                let ProductShape { m, k, n, ring } = it.shape;
+                let ProductShape { m, k, n, ring } = it.shape.with_spare_rows(it.checked);
                 let (rows, columns, vectors) = (m, k, n);
                 vec![Some(PartShape { rows, columns, vectors, entry_bits: None, ring }); parties]
             }
@@ -174,28 +193,64 @@ impl Product {
     }
 
     /// The correlations, from the own share of each owner's part: rows x vectors, row by row.
-    pub(super) fn finish(
-        self,
-        shares: &[Option<Zeroizing<Vec<u128>>>],
-    ) -> Result<Vec<Correlation>, Error> {
+    pub(super) fn finish(self, shares: &[Option<Zeroizing<Vec<u128>>>]) -> Finished {
         match self {
-            Self::Owned(it) => Ok(it.finish(shares)),
+            Self::Owned(it) => Finished::Ready(it.finish(shares)),
             Self::Factor(it) => {
-                let mut cross = Zeroizing::new(vec![0u128; it.shape.m * it.shape.n]);
+                let shape = it.shape.with_spare_rows(it.checked);
+                let mut cross = Zeroizing::new(vec![0u128; shape.m * shape.n]);
                 for share in shares.iter().flatten() {
                     for (sum, value) in cross.iter_mut().zip(share.iter()) {
                         *sum = sum.wrapping_add(*value);
                     }
                 }
-                let (k, n) = (it.shape.k, it.shape.n);
-                let all = if it.shape.ring == 64 {
-                    Correlation::Right64(right_factor(it.shape, &it.a, ring(&it.b, k, n), &cross))
+                let (k, n) = (shape.k, shape.n);
+                let all = if shape.ring == 64 {
+                    Correlation::Right64(right_factor(shape, &it.a, ring(&it.b, k, n), &cross))
                 } else {
-                    Correlation::Right128(right_factor(it.shape, &it.a, ring(&it.b, k, n), &cross))
+                    Correlation::Right128(right_factor(shape, &it.a, ring(&it.b, k, n), &cross))
                 };
-                split_right(all, &it.columns)
+                Finished::Factor(Box::new((it, all)))
             }
         }
+    }
+}
+
+/// What became of a job.
+pub(super) enum Finished {
+    /// Its correlations.
+    Ready(Vec<Correlation>),
+    /// A right factor for all that it serves, which may have to be checked.
+    Factor(Box<(Factor, Correlation)>),
+}
+
+impl Finished {
+    /// The correlations, after the check of a factor. Five rounds where there is one.
+    pub(super) async fn checked(
+        self,
+        session: &mut Session,
+        number: &mut u64,
+    ) -> Result<Vec<Correlation>, Error> {
+        let (it, all) = match self {
+            Self::Ready(made) => return Ok(made),
+            Self::Factor(both) => *both,
+        };
+        if !it.checked {
+            return split_right(all, &it.columns);
+        }
+        let what = (&it.shape, Made::Nearly);
+        let all = match all {
+            Correlation::Right64(factor) => {
+                sacrifice::check(session, number, what, &it.a, &factor).await?;
+                Correlation::Right64(without_spare_rows(factor, it.shape.m))
+            }
+            Correlation::Right128(factor) => {
+                sacrifice::check(session, number, what, &it.a, &factor).await?;
+                Correlation::Right128(without_spare_rows(factor, it.shape.m))
+            }
+            _ => return Err(Error::internal("a right factor was ordered")),
+        };
+        split_right(all, &it.columns)
     }
 }
 
