@@ -9,7 +9,10 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use futures_util::future::join_all;
+use mpc_net::PartyId;
 use mpc_net::memory::{MemoryTransport, MeshOptions};
+use mpc_net::record::Transcript;
+use mpc_net::replay::{Messages, Replay};
 
 use crate::correlations::dealer;
 use crate::error::Error;
@@ -25,6 +28,7 @@ pub struct World {
     against: Against,
     deadline: Duration,
     masters: Vec<Arc<Master>>,
+    transcripts: Vec<Arc<Transcript>>,
     #[cfg(feature = "insecure-test-masks")]
     without: Option<MaskSite>,
 }
@@ -41,6 +45,7 @@ impl World {
             against: Against::default(),
             deadline,
             masters: Vec::new(),
+            transcripts: Vec::new(),
             #[cfg(feature = "insecure-test-masks")]
             without: None,
         }
@@ -84,6 +89,48 @@ impl World {
         self
     }
 
+    /// Keeps what node number i sends and receives in the transcript number i, for the nodes to sign.
+    #[must_use]
+    pub fn transcripts(mut self, transcripts: Vec<Arc<Transcript>>) -> Self {
+        self.transcripts = transcripts;
+        self
+    }
+
+    /// Runs `party` once more as node number `node`, with the master `master` and on the `messages`
+    /// that it received. Gives what it returned, and what it sent.
+    ///
+    /// # Panics
+    /// When a session cannot be established on these messages, or the deadline passes.
+    pub fn replay<T, F: Future<Output = T>>(
+        &self,
+        node: usize,
+        master: Arc<Master>,
+        messages: Box<dyn Messages>,
+        party: impl FnOnce(Session) -> F,
+    ) -> (T, Arc<Transcript>) {
+        let sent = Arc::new(Transcript::new(self.nodes()));
+        let names = (0..self.nodes()).map(|node| format!("node {node}")).collect();
+        let me = PartyId::from_index(node);
+        let transport = Box::new(Replay::new(me, names, messages, Arc::clone(&sent)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime can be made");
+        let run = async {
+            let session = Session::establish(transport, self.options(node).master(master)).await;
+            party(session.expect("the session is established")).await
+        };
+        let ended = runtime.block_on(async { tokio::time::timeout(self.deadline, run).await });
+        (ended.expect("the replay ended before its deadline"), sent)
+    }
+
+    fn options(&self, node: usize) -> SessionOptions {
+        SessionOptions::new(self.parties, [7; 32])
+            .outputs(self.outputs.clone())
+            .against(self.against)
+            .signatory(Arc::new(TestSignatory::new(node, self.nodes())))
+    }
+
     /// Gives up after this time, so that a protocol that hangs fails fast.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -125,12 +172,12 @@ impl World {
         let nodes = join_all(mesh.into_iter().enumerate().map(|(node, transport)| {
             let party = &party;
             async move {
-                let signatory = TestSignatory::new(node, self.nodes());
-                let mut options = SessionOptions::new(self.parties, [7; 32])
-                    .outputs(self.outputs.clone())
-                    .against(self.against)
-                    .signatory(Arc::new(signatory));
+                let mut options = self.options(node);
                 options.master = self.masters.get(node).cloned();
+                options.transcript = self.transcripts.get(node).cloned();
+                if let Some(transcript) = &options.transcript {
+                    transport.record_with(transcript.clone());
+                }
                 let mut session = Session::establish(Box::new(transport), options)
                     .await
                     .expect("the session is established");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::frame::{Expected, HEADER_BYTES, Header, MAX_PAYLOAD, step};
+use crate::record::Recorder;
 use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
 
 /// Payloads up to this size travel in one write together with their header.
@@ -31,6 +32,8 @@ pub(crate) struct Mesh<C> {
     pub(crate) silence: Duration,
     pub(crate) carrier: C,
     pub(crate) fates: Arc<Fates>,
+    /// Who is told of all messages.
+    pub(crate) recorder: OnceLock<Arc<dyn Recorder>>,
     #[cfg(feature = "test-util")]
     pub(crate) hooks: crate::fault::Hooks,
 }
@@ -133,7 +136,6 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
-    #[cfg(any(feature = "quic", feature = "test-util"))]
     pub(crate) fn mesh(&self) -> &Mesh<C> {
         &self.mesh
     }
@@ -226,11 +228,14 @@ impl<C: Carrier> Channel<C> {
                 self.mesh.leave("killed by an injected fault");
                 return std::future::pending().await;
             };
+            // Who sends something else records what it sends.
+            if let Some(payload) = bytes.get(HEADER_BYTES..) {
+                self.record_sent(to, tag, payload);
+            }
             stream.write_all(&bytes).await?;
             return stream.flush().await;
         }
-        #[cfg(not(feature = "test-util"))]
-        let _ = tag;
+        self.record_sent(to, tag, payload);
         if payload.len() <= ONE_WRITE {
             let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
             frame.extend_from_slice(&header.encode());
@@ -241,6 +246,12 @@ impl<C: Carrier> Channel<C> {
             stream.write_all(payload).await?;
         }
         stream.flush().await
+    }
+
+    fn record_sent(&self, to: PartyId, tag: Tag, payload: &[u8]) {
+        if let Some(recorder) = self.mesh.recorder.get() {
+            recorder.sent(to, &self.path, tag, payload);
+        }
     }
 
     async fn recv_frame(&self, from: PartyId, due: Due) -> Result<Vec<u8>, NetError> {
@@ -282,6 +293,9 @@ impl<C: Carrier> Channel<C> {
         };
         half.done();
         self.meter.received(from, payload.len(), HEADER_BYTES);
+        if let Some(recorder) = self.mesh.recorder.get() {
+            recorder.received(from, &self.path, due.tag, &payload);
+        }
         #[cfg(feature = "test-util")]
         self.mesh.hooks.seen(from, &self.display, due.tag, &payload);
         Ok(payload)

@@ -9,6 +9,8 @@
 //!   the same frames as the network, for tests, examples and custom protocols.
 //! * `quic` (feature `quic`) joins nodes on different machines over QUIC with mutual
 //!   authentication by pinned public keys.
+//! * [`record`] keeps what a node sent and received as digests that can be signed and compared.
+//! * [`replay`] runs one node's part of a run again, on what it received then.
 //! * [`Meter`] counts bytes, messages and rounds by phase, at the transport.
 
 mod carrier;
@@ -26,6 +28,8 @@ mod meter;
 mod party;
 #[cfg(feature = "quic")]
 pub mod quic;
+pub mod record;
+pub mod replay;
 mod transport;
 
 pub use error::{Abort, AbortCode, NetError};

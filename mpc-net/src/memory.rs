@@ -27,13 +27,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
 
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
+use crate::record::Recorder;
 use crate::transport::delegate_transport;
 use crate::{Abort, PartyId};
 
@@ -94,6 +95,7 @@ impl MeshOptions {
                     silence: self.timeout,
                     carrier: Pipes { me, world: Arc::clone(&world) },
                     fates: Arc::clone(&world.fates[me.index()]),
+                    recorder: OnceLock::new(),
                     #[cfg(feature = "test-util")]
                     hooks: crate::fault::Hooks::default(),
                 }))
@@ -115,6 +117,14 @@ pub fn mesh(nodes: usize) -> Vec<MemoryTransport> {
 pub struct MemoryTransport(Channel<Pipes>);
 
 delegate_transport!(MemoryTransport);
+
+impl MemoryTransport {
+    /// Tells `recorder` of every message from here on. Once, before anything is sent or received; a
+    /// second call changes nothing.
+    pub fn record_with(&self, recorder: Arc<dyn Recorder>) {
+        let _ = self.0.mesh().recorder.set(recorder);
+    }
+}
 
 #[cfg(feature = "test-util")]
 impl MemoryTransport {

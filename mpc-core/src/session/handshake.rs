@@ -21,12 +21,15 @@ pub(super) struct Agreed {
     pub(super) seeds: Vec<Option<Seed>>,
     /// What this node draws for itself.
     pub(super) coins: Coins,
+    /// What each node committed to: the seed of its coins.
+    pub(super) commitments: Vec<[u8; 32]>,
 }
 
 /// The parts of an offer: a nonce, which commits to the node's contribution to the others' coins; a
 /// public point; the commitment to its own.
 const NONCE: std::ops::Range<usize> = 0..32;
 const POINT: std::ops::Range<usize> = 32..64;
+const COMMITMENT: std::ops::Range<usize> = 64..96;
 
 /// Two rounds among all nodes of the mesh, a dealer included.
 pub(super) async fn agree(
@@ -98,7 +101,10 @@ pub(super) async fn agree(
             ],
         )));
     }
-    Ok(Agreed { session, seeds, coins })
+    let commitment =
+        |offer: &Vec<u8>| offer[COMMITMENT].try_into().expect("a commitment has 32 bytes");
+    let commitments = offers.iter().map(commitment).collect();
+    Ok(Agreed { session, seeds, coins, commitments })
 }
 
 /// The nonce that commits to a contribution.

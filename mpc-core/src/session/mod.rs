@@ -1,6 +1,7 @@
 //! One run of a protocol: who takes part, what they share, what was revealed.
 
 mod against;
+mod attest;
 mod batch;
 mod commitment;
 mod cost;
@@ -21,9 +22,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mpc_net::record::Transcript;
 use mpc_net::{Abort, Meter, PartyId, Tag, Transport};
 
 pub use against::Against;
+pub use attest::{Attestation, Signed};
 pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
 pub use commitment::Statement;
@@ -52,6 +55,8 @@ pub struct SessionOptions {
     pub master: Option<Arc<Master>>,
     /// Who signs for this node, and checks what the others signed.
     pub signatory: Option<Arc<dyn Signatory>>,
+    /// What the transport records into, for the nodes to sign. All nodes have one, or none.
+    pub transcript: Option<Arc<Transcript>>,
 }
 
 impl SessionOptions {
@@ -65,6 +70,7 @@ impl SessionOptions {
             against: Against::default(),
             master: None,
             signatory: None,
+            transcript: None,
         }
     }
 
@@ -97,6 +103,15 @@ impl SessionOptions {
     }
 }
 
+impl SessionOptions {
+    /// Signs what the transport records into `transcript`.
+    #[must_use]
+    pub fn transcript(mut self, transcript: Arc<Transcript>) -> Self {
+        self.transcript = Some(transcript);
+        self
+    }
+}
+
 impl fmt::Debug for SessionOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionOptions")
@@ -125,6 +140,11 @@ pub struct Session {
     /// What this node draws for itself.
     coins: Coins,
     signatory: Option<Arc<dyn Signatory>>,
+    transcript: Option<Arc<Transcript>>,
+    /// The channel on which the nodes exchange statements, once there were any.
+    statements: Option<Box<dyn Transport>>,
+    /// The commitments to the coins of all nodes.
+    commitments: Vec<[u8; 32]>,
     forks: BTreeSet<String>,
     outputs: Outputs,
     release_log: Option<Box<dyn ReleaseLog>>,
@@ -184,6 +204,9 @@ impl Session {
             streams: BTreeMap::new(),
             coins: agreed.coins,
             signatory: options.signatory,
+            transcript: options.transcript,
+            statements: None,
+            commitments: agreed.commitments,
             forks: BTreeSet::new(),
             outputs: options.outputs,
             release_log: None,
@@ -212,6 +235,9 @@ impl Session {
             streams: BTreeMap::new(),
             coins: self.coins.fork(label),
             signatory: self.signatory.clone(),
+            transcript: None,
+            statements: None,
+            commitments: Vec::new(),
             forks: BTreeSet::new(),
             outputs: Outputs::none(),
             release_log: None,
@@ -260,6 +286,12 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
         self.id
+    }
+
+    /// What each node committed to in the handshake: the seed of its coins. Empty in a fork.
+    #[must_use]
+    pub fn commitments(&self) -> &[[u8; 32]] {
+        &self.commitments
     }
 
     /// What this session's channel counts.

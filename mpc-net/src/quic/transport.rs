@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::hello::printable;
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
+use crate::record::Recorder;
 use crate::transport::delegate_transport;
 use crate::{Abort, AbortCode, PartyId};
 
@@ -81,6 +82,7 @@ impl QuicTransport {
             silence,
             carrier: Connections { links, endpoint, latecomers },
             fates,
+            recorder: OnceLock::new(),
             #[cfg(feature = "test-util")]
             hooks: crate::fault::Hooks::default(),
         }))
@@ -95,6 +97,12 @@ impl QuicTransport {
             endpoint: carrier.endpoint.clone(),
             connections: links.map(|link| link.connection.clone()).collect(),
         }
+    }
+
+    /// Tells `recorder` of every message from here on. Once, before anything is sent or received; a
+    /// second call changes nothing.
+    pub fn record_with(&self, recorder: Arc<dyn Recorder>) {
+        let _ = self.0.mesh().recorder.set(recorder);
     }
 
     /// The round-trip time to a peer as QUIC measures it; `None` for this node itself.

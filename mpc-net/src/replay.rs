@@ -1,0 +1,193 @@
+//! The part of one node of a run again: a transport that gives it what it received then, and keeps what
+//! it sends now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::frame::step;
+use crate::record::{Keeper, Recorder, Transcript};
+use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
+
+/// A message that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The code of its step.
+    pub step: u32,
+    /// Its payload.
+    pub payload: Vec<u8>,
+}
+
+/// The messages that a node received in a run.
+pub trait Messages: Send + Sync {
+    /// Message number `number` (from 0) that `from` sent on the channel with this path; `None` where
+    /// there are no more.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn message(&self, from: PartyId, channel: &str, number: u64) -> io::Result<Option<Kept>>;
+}
+
+/// Messages kept in memory.
+#[derive(Clone, Default)]
+pub struct InMemory(Arc<Mutex<BTreeMap<(PartyId, String), Vec<Kept>>>>);
+
+impl Keeper for InMemory {
+    fn keep(&self, from: PartyId, channel: &str, _: u64, tag: Tag, payload: &[u8]) {
+        let kept = Kept { step: tag.code(), payload: payload.to_vec() };
+        lock(&self.0).entry((from, channel.to_owned())).or_default().push(kept);
+    }
+}
+
+impl Messages for InMemory {
+    fn message(&self, from: PartyId, channel: &str, number: u64) -> io::Result<Option<Kept>> {
+        let all = lock(&self.0);
+        let of = all.get(&(from, channel.to_owned()));
+        Ok(of.and_then(|of| of.get(usize::try_from(number).ok()?)).cloned())
+    }
+}
+
+/// A transport on which nobody else is: it gives a node the messages that it received in an earlier
+/// run, checked against what is due as a network checks them, and takes what it sends into a
+/// [`Transcript`].
+pub struct Replay {
+    run: Arc<Run>,
+    path: String,
+    display: String,
+    /// How many messages of each node were given.
+    given: Mutex<Vec<u64>>,
+    labels: Mutex<BTreeSet<String>>,
+    meter: Meter,
+}
+
+/// What all channels have in common.
+struct Run {
+    me: PartyId,
+    names: Vec<String>,
+    messages: Box<dyn Messages>,
+    transcript: Arc<Transcript>,
+}
+
+impl Replay {
+    /// Node `me` of a mesh of nodes with these `names`, which received `messages`.
+    #[must_use]
+    pub fn new(
+        me: PartyId,
+        names: Vec<String>,
+        messages: Box<dyn Messages>,
+        transcript: Arc<Transcript>,
+    ) -> Self {
+        let meter = Meter::new(names.len(), "handshake");
+        let run = Arc::new(Run { me, names, messages, transcript });
+        Self::channel(run, String::new(), String::new(), meter)
+    }
+
+    fn channel(run: Arc<Run>, path: String, display: String, meter: Meter) -> Self {
+        let given = Mutex::new(vec![0; run.names.len()]);
+        Self { run, path, display, given, labels: Mutex::default(), meter }
+    }
+
+    fn peer(&self, peer: PartyId) -> Result<&str, NetError> {
+        let name = self.run.names.get(peer.index()).filter(|_| peer != self.run.me);
+        let none = || NetError::Internal(format!("{peer} is not a peer of {}", self.run.me));
+        name.map(String::as_str).ok_or_else(none)
+    }
+
+    fn next(&self, from: PartyId, due: Due) -> Result<Vec<u8>, NetError> {
+        let peer = self.peer(from)?.to_owned();
+        let mut given = lock(&self.given);
+        let number = given[from.index()];
+        let expected = step(&self.display, due.tag, u32::try_from(number).unwrap_or(u32::MAX));
+        let kept = match self.run.messages.message(from, &self.path, number) {
+            Ok(Some(kept)) => kept,
+            Ok(None) => {
+                let detail = "the record ends here".to_owned();
+                return Err(NetError::Lost { peer, expected, detail });
+            }
+            Err(error) => {
+                return Err(NetError::Internal(format!("the record cannot be read: {error}")));
+            }
+        };
+        if kept.step != due.tag.code() {
+            let got = format!("a message of the step with code {:08x}", kept.step);
+            return Err(NetError::OutOfStep { peer, expected, got });
+        }
+        if !due.length.allows(kept.payload.len()) {
+            let (due, got) = (format!("{:?}", due.length), kept.payload.len() as u64);
+            return Err(NetError::Length { peer, step: expected, expected: due, got });
+        }
+        given[from.index()] += 1;
+        self.run.transcript.received(from, &self.path, due.tag, &kept.payload);
+        self.meter.received(from, kept.payload.len(), crate::HEADER_BYTES);
+        Ok(kept.payload)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Counters and labels are whole after every write.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Transport for Replay {
+    fn id(&self) -> PartyId {
+        self.run.me
+    }
+
+    fn nodes(&self) -> usize {
+        self.run.names.len()
+    }
+
+    fn name(&self, node: PartyId) -> String {
+        self.run.names.get(node.index()).cloned().unwrap_or_else(|| node.to_string())
+    }
+
+    fn send<'a>(
+        &'a self,
+        to: PartyId,
+        tag: Tag,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), NetError>> {
+        Box::pin(async move {
+            self.peer(to)?;
+            self.run.transcript.sent(to, &self.path, tag, payload);
+            self.meter.sent(to, payload.len(), crate::HEADER_BYTES);
+            Ok(())
+        })
+    }
+
+    fn recv(&self, from: PartyId, due: Due) -> BoxFuture<'_, Result<Vec<u8>, NetError>> {
+        Box::pin(async move {
+            // Everything is there at once; work beside this one has its turn all the same.
+            tokio::task::yield_now().await;
+            self.next(from, due)
+        })
+    }
+
+    fn fork(&self, label: &str) -> Result<Box<dyn Transport>, NetError> {
+        if !lock(&self.labels).insert(label.to_owned()) {
+            return Err(NetError::Internal(format!("a channel was forked twice as {label:?}")));
+        }
+        let path = format!("{}/{}:{label}", self.path, label.len());
+        let display = if self.display.is_empty() {
+            label.to_owned()
+        } else {
+            format!("{}/{label}", self.display)
+        };
+        Ok(Box::new(Self::channel(Arc::clone(&self.run), path, display, self.meter.fork())))
+    }
+
+    /// Frames are not kept, and so not bound.
+    fn bind_session(&self, _: [u8; 8]) {}
+
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Nobody hears it.
+    fn abort(&self, _: Abort) {}
+
+    fn finish_within(&self, _: Option<Duration>) -> BoxFuture<'_, Result<(), NetError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
