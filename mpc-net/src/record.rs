@@ -244,20 +244,28 @@ impl Peer {
 /// ```
 pub struct Transcript {
     peers: Mutex<Vec<Peer>>,
-    keeper: Option<Box<dyn Keeper>>,
+    keeper: Mutex<Option<Box<dyn Keeper>>>,
 }
 
 impl Transcript {
     /// The transcript of a node in a mesh of `nodes` nodes.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self { peers: Mutex::new((0..nodes).map(|_| Peer::default()).collect()), keeper: None }
+        Self {
+            peers: Mutex::new((0..nodes).map(|_| Peer::default()).collect()),
+            keeper: Mutex::new(None),
+        }
     }
 
     /// The same, which also gives all received messages to `keeper`.
     #[must_use]
     pub fn keeping(nodes: usize, keeper: Box<dyn Keeper>) -> Self {
-        Self { keeper: Some(keeper), ..Self::new(nodes) }
+        Self { keeper: Mutex::new(Some(keeper)), ..Self::new(nodes) }
+    }
+
+    /// Drops the keeper: no message is kept from here on.
+    pub fn close(&self) {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn peers(&self) -> std::sync::MutexGuard<'_, Vec<Peer>> {
@@ -351,7 +359,7 @@ impl Recorder for Transcript {
             return;
         }
         let number = self.add(from, Direction::Received, channel, tag, payload);
-        if let Some(keeper) = &self.keeper {
+        if let Some(keeper) = &*self.keeper.lock().unwrap_or_else(PoisonError::into_inner) {
             keeper.keep(from, channel, number, tag, payload);
         }
     }

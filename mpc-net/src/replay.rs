@@ -29,9 +29,12 @@ pub trait Messages: Send + Sync {
     fn message(&self, from: PartyId, channel: &str, number: u64) -> io::Result<Option<Kept>>;
 }
 
+/// By sender and channel.
+type Lines = BTreeMap<(PartyId, String), Vec<Kept>>;
+
 /// Messages kept in memory.
 #[derive(Clone, Default)]
-pub struct InMemory(Arc<Mutex<BTreeMap<(PartyId, String), Vec<Kept>>>>);
+pub struct InMemory(Arc<Mutex<Lines>>);
 
 impl Keeper for InMemory {
     fn keep(&self, from: PartyId, channel: &str, _: u64, tag: Tag, payload: &[u8]) {

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "party",
     version,
     after_help = "Exit codes: 0 done, 2 wrong command line, 3 own data or model wrong, 4 configuration or study wrong,\n\
-                  5 peer misbehaved, 6 peer lost, 7 stopped by operator, 8 output exists, 70 fault of the program."
+                  5 peer misbehaved, 6 peer lost, 7 stopped by operator, 8 output exists, 9 an audit found a deviation, 70 fault of the program."
 )]
 pub struct Cli {
     /// What applies to every command.
@@ -62,6 +62,9 @@ pub enum Command {
     Train(Train),
     /// Give the model of a released study to a recipient that lost it, or get it: run at all recipients
     Recover(Recover),
+    /// Show that a party did its part in a study, or that it did not
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Apply a model to rows, on this machine alone
     Predict(Predict),
     /// Be the dealer: make correlated randomness for studies, without seeing any data
@@ -153,6 +156,50 @@ pub struct Recover {
     /// The UDP address to listen on, in place of the one in party.toml
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+}
+
+/// `party audit ...`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Write what another node needs to be audited: digests of what this node received from it
+    Export(AuditExport),
+    /// Do this party's part in the last run again, and compare it with what other nodes received
+    Replay(AuditReplay),
+    /// Remove what is kept of the last run of a study
+    Forget(AuditForget),
+}
+
+/// `party audit export`
+#[derive(Debug, Args)]
+pub struct AuditExport {
+    /// The study
+    pub study: PathBuf,
+    /// The node that is audited, as the study has it
+    #[arg(long, value_name = "NAME")]
+    pub about: String,
+    /// Where to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `party audit replay`
+#[derive(Debug, Args)]
+pub struct AuditReplay {
+    /// The study
+    pub study: PathBuf,
+    /// What other nodes exported about this party
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub against: Vec<PathBuf>,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+}
+
+/// `party audit forget`
+#[derive(Debug, Args)]
+pub struct AuditForget {
+    /// The study
+    pub study: PathBuf,
 }
 
 /// `party dealer`

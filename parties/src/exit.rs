@@ -10,6 +10,7 @@
 //! | 6 | a peer was lost |
 //! | 7 | stopped by the operator |
 //! | 8 | the output exists already, or the study was released before; nothing is overwritten |
+//! | 9 | an audit found that a party sent something else than its part of the protocol |
 //! | 70 | a fault of the program |
 
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum Exit {
     Stopped = 7,
     /// The output exists already; nothing is overwritten.
     Exists = 8,
+    /// An audit found that a party sent something else than its part of the protocol.
+    Deviated = 9,
     /// A fault of the program.
     Internal = 70,
 }
@@ -70,6 +73,7 @@ impl Exit {
             Self::PeerLost => "peer-lost",
             Self::Stopped => "stopped",
             Self::Exists => "exists",
+            Self::Deviated => "deviated",
             Self::Internal => "internal",
         }
     }

@@ -107,6 +107,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     file.persist(path).map(drop).map_err(|error| failed(path, &error.error))
 }
 
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let what = format!("the file cannot be removed: {error}");
+            Err(Failure::new(Exit::Configuration, what).in_file(path))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The failure that a file exists which is not to be overwritten.
 #[must_use]
 pub fn exists(path: &Path) -> Failure {

@@ -33,6 +33,22 @@ pub struct Settings {
     pub data: Option<DataSettings>,
     /// The directory for what the node keeps.
     pub state: PathBuf,
+    /// What it keeps of a run for an audit.
+    pub keep: Keep,
+}
+
+/// What a node keeps of the last run of a study, so that its part can be done again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// All that is needed: the sealed seed of its coins, digests and signatures, and the messages that
+    /// it received.
+    #[default]
+    Messages,
+    /// Seed, digests and signatures. What others sent can be audited, this node's part cannot.
+    Digests,
+    /// Nothing.
+    Nothing,
 }
 
 /// Who a node is.
@@ -154,6 +170,15 @@ struct Raw {
     dealer: Option<RawPeer>,
     data: Option<RawData>,
     state: RawState,
+    #[serde(default)]
+    audit: RawAudit,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudit {
+    #[serde(default)]
+    keep: Keep,
 }
 
 #[derive(Deserialize)]
@@ -271,7 +296,7 @@ impl Settings {
             .data
             .map(|raw| DataSettings { path: directory.join(raw.path), id_column: raw.id_column });
         let state = directory.join(raw.state.directory);
-        Ok(Self { identity, network, peers, dealer, data, state })
+        Ok(Self { identity, network, peers, dealer, data, state, keep: raw.audit.keep })
     }
 }
 

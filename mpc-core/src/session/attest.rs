@@ -43,6 +43,15 @@ pub struct Signed {
 }
 
 impl Signed {
+    /// The statement under the signature of the node that makes it.
+    ///
+    /// # Errors
+    /// Only for a fault of the program.
+    pub fn sign(statement: Attestation, signatory: &dyn Signatory) -> Result<Self, Error> {
+        let signature = signatory.sign(DOMAIN, &encode(&statement)?).to_vec();
+        Ok(Self { statement, signature })
+    }
+
     /// Whether the signature is the one of the node that the statement names.
     #[must_use]
     pub fn holds(&self, signatory: &dyn Signatory) -> bool {
@@ -103,8 +112,7 @@ impl Session {
                 last,
                 reached: transcript.reached(PartyId::from_index(to), Direction::Sent),
             };
-            let signature = signatory.sign(DOMAIN, &encode(&statement)?).to_vec();
-            outgoing.push(Signed { statement, signature }.encode()?);
+            outgoing.push(Signed::sign(statement, &**signatory)?.encode()?);
         }
         let heard = peers.iter().zip(&outgoing).map(|(&peer, message)| async move {
             (peer, exchange(channel, PartyId::from_index(peer), message).await)
@@ -116,7 +124,8 @@ impl Session {
             let checked = bytes.and_then(|bytes| {
                 let signed = Signed::decode(&bytes)
                     .ok_or_else(|| misbehaved("it says nothing about its transcript"))?;
-                let Attestation { session, from, to, last: is_last, ref reached } = signed.statement;
+                let Attestation { session, from, to, last: is_last, ref reached } =
+                    signed.statement;
                 let fits = session == self.id
                     && (usize::from(from), usize::from(to)) == (peer, self.me)
                     && is_last == last;

@@ -144,7 +144,7 @@ pub struct Session {
     /// The channel on which the nodes exchange statements, once there were any.
     statements: Option<Box<dyn Transport>>,
     /// The commitments to the coins of all nodes.
-    commitments: Vec<[u8; 32]>,
+    coin_commitments: Vec<[u8; 32]>,
     forks: BTreeSet<String>,
     outputs: Outputs,
     release_log: Option<Box<dyn ReleaseLog>>,
@@ -206,7 +206,7 @@ impl Session {
             signatory: options.signatory,
             transcript: options.transcript,
             statements: None,
-            commitments: agreed.commitments,
+            coin_commitments: agreed.commitments,
             forks: BTreeSet::new(),
             outputs: options.outputs,
             release_log: None,
@@ -237,7 +237,7 @@ impl Session {
             signatory: self.signatory.clone(),
             transcript: None,
             statements: None,
-            commitments: Vec::new(),
+            coin_commitments: Vec::new(),
             forks: BTreeSet::new(),
             outputs: Outputs::none(),
             release_log: None,
@@ -290,8 +290,8 @@ impl Session {
 
     /// What each node committed to in the handshake: the seed of its coins. Empty in a fork.
     #[must_use]
-    pub fn commitments(&self) -> &[[u8; 32]] {
-        &self.commitments
+    pub fn coin_commitments(&self) -> &[[u8; 32]] {
+        &self.coin_commitments
     }
 
     /// What this session's channel counts.

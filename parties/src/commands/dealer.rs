@@ -1,18 +1,21 @@
 //! `party dealer`
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use mpc_core::SessionOptions;
 use mpc_core::correlations::dealer::serve;
-use mpc_net::Transport;
 use mpc_net::quic::{self, DealerOptions, Observer, QuicTransport};
+use mpc_net::record::Transcript;
+use mpc_net::{AbortCode, PartyId, Transport};
 use serde_json::json;
 
 use crate::cli::Dealer;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::node::{Closing, StopSignal, establish, give_up, link_settings, observer, pinned, say};
+use crate::node::{
+    Closing, Keys, StopSignal, establish, give_up, link_settings, observer, pinned, say,
+};
 use crate::output::Report;
 use crate::settings::{Overrides, Settings};
 
@@ -41,10 +44,10 @@ async fn serve_all(
     let parties = settings.peers.iter().map(pinned).collect();
     let mut dealer = quic::Dealer::listen(identity.key(), parties, listening)?;
     let mut stop = StopSignal::install()?;
-    let (observer, limit) = (observer(), settings.network.silence_timeout);
+    let observer = observer();
     let mut served = 0u64;
     loop {
-        match one_study(&mut dealer, &observer, limit, &mut stop).await {
+        match one_study(&mut dealer, (settings, identity), &observer, &mut stop).await {
             Ok(()) => served += 1,
             Err(failure) if once => return Err(failure),
             // Stopping is how a dealer ends.
@@ -59,15 +62,15 @@ async fn serve_all(
 
 async fn one_study(
     dealer: &mut quic::Dealer,
+    own: (&Settings, &Identity),
     observer: &Observer,
-    limit: Duration,
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
     let stopped = async { stop.stopped().await.into() };
     let (transport, context) = dealer.next_study_until(observer, stopped).await?;
     let name: String = context[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     say(&format!("dealing for the study {name}"));
-    let result = deal(transport, context, limit, stop).await;
+    let result = deal(transport, context, own, stop).await;
     if result.is_ok() {
         say(&format!("the study {name} is complete"));
     }
@@ -77,11 +80,20 @@ async fn one_study(
 async fn deal(
     transport: QuicTransport,
     context: [u8; 32],
-    limit: Duration,
+    (settings, identity): (&Settings, &Identity),
     stop: &mut StopSignal,
 ) -> Result<(), Failure> {
     let parties = transport.nodes() - 1;
-    let options = SessionOptions::new(parties, context);
+    // The parties that have met are pinned, and so have their keys in the settings.
+    let name = |node| transport.name(PartyId::from_index(node));
+    let pinned = |node| settings.peers.iter().find(|peer| peer.name.as_str() == name(node));
+    let mut keys: Vec<_> = (0..parties).filter_map(pinned).map(|peer| peer.fingerprint).collect();
+    keys.push(identity.fingerprint());
+    let transcript = Arc::new(Transcript::new(parties + 1));
+    transport.record_with(transcript.clone());
+    let options = SessionOptions::new(parties, context)
+        .signatory(Arc::new(Keys::new(identity, keys)))
+        .transcript(transcript);
     let (mut session, linger) = establish(transport, options, stop).await?;
     let served = match stop.until(serve(&mut session)).await {
         Ok(served) => served.map_err(Failure::from),
@@ -91,8 +103,20 @@ async fn deal(
         give_up(&session, linger, &failure).await;
         return Err(failure);
     }
-    // The parties have all that they need, and little left to do.
-    Closing::new(session, linger, limit).wait(stop).await
+    // The parties have all that they need, and little left to do. One that has gone already takes
+    // nothing away; one that signed something else than it sent is told.
+    for (_, said) in session.attest(true).await? {
+        match said {
+            Err(error) if error.code() == AbortCode::PeerMisbehaved => {
+                let failure = Failure::from(error);
+                give_up(&session, linger, &failure).await;
+                return Err(failure);
+            }
+            Err(error) => say(&error.to_string()),
+            Ok(_) => {}
+        }
+    }
+    Closing::new(session, linger, settings.network.silence_timeout).wait(stop).await
 }
 
 fn report(served: u64) -> Report {

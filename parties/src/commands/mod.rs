@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod dealer;
 mod fingerprint;
 mod init;
@@ -9,7 +10,7 @@ mod recover;
 mod study;
 mod train;
 
-use crate::cli::{Cli, Command, PeerCommand, StudyCommand};
+use crate::cli::{AuditCommand, Cli, Command, PeerCommand, StudyCommand};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
 
@@ -24,6 +25,9 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Train(options) => return train::run(config, options, as_json),
         Command::Recover(options) => recover::run(config, options),
+        Command::Audit(AuditCommand::Export(options)) => audit::export(config, options),
+        Command::Audit(AuditCommand::Replay(options)) => audit::replay(config, options),
+        Command::Audit(AuditCommand::Forget(options)) => audit::forget(config, options),
         Command::Predict(options) => predict::run(options),
         Command::Dealer(options) => dealer::run(config, options),
     };

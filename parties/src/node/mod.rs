@@ -1,5 +1,6 @@
 //! The node at work: it meets the other nodes of a study and runs it with them.
 
+mod audit;
 mod events;
 mod evidence;
 mod finished;
@@ -21,6 +22,7 @@ mod strangers;
 mod study_run;
 mod table;
 
+pub use audit::{Again, AuditRecord, Exported, Keys, Verdict, forget};
 pub use events::{Event, Events};
 pub use finished::Finished;
 pub use give_up::{Closing, establish, give_up};

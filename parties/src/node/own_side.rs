@@ -23,16 +23,16 @@ pub struct OwnSide {
 }
 
 impl OwnSide {
-    /// Reads study, settings and rows, and sees to it that they belong together. Sends nothing.
+    /// Reads study and settings, and sees to it that they belong together; gives the place of this
+    /// party too.
     ///
     /// # Errors
     /// What does not fit, for a person.
-    pub fn read(
+    pub fn without_rows(
         study_path: &Path,
         config: &Path,
         overrides: &Overrides,
-        show_values: bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Study, Settings, usize), Failure> {
         let study =
             Study::read(study_path).map_err(|error| Failure::from(error).in_file(study_path))?;
         let settings = Settings::read(config, overrides)
@@ -44,6 +44,20 @@ impl OwnSide {
                 .in_file(study_path)
                 .advise("use the same name in the study and in party.toml")
         })?;
+        Ok((study, settings, place))
+    }
+
+    /// Reads study, settings and rows, and sees to it that they belong together. Sends nothing.
+    ///
+    /// # Errors
+    /// What does not fit, for a person.
+    pub fn read(
+        study_path: &Path,
+        config: &Path,
+        overrides: &Overrides,
+        show_values: bool,
+    ) -> Result<Self, Failure> {
+        let (study, settings, place) = Self::without_rows(study_path, config, overrides)?;
         let source = settings.data.clone().ok_or_else(|| {
             Failure::new(Exit::Configuration, "party.toml names no data")
                 .in_file(config)

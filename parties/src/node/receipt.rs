@@ -45,6 +45,8 @@ pub struct Receipt {
     pub runs: u32,
     /// Seconds since 1970 when the nodes had met.
     pub started: u64,
+    /// Bytes on disk that are kept for an audit of this node's part, until `party audit forget`.
+    pub kept_for_audit: u64,
     /// Rounds, bytes and time of each phase.
     pub phases: BTreeMap<String, PhaseReceipt>,
 }

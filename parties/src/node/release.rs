@@ -156,8 +156,18 @@ impl StudyFolder {
         self.path.join("receipt.json")
     }
 
+    /// Where the folder is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What seals its files.
+    pub(super) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// What a sealed file is: a file of this name in a folder of this name.
-    fn what(&self, file: &Path) -> Vec<u8> {
+    pub(super) fn what(&self, file: &Path) -> Vec<u8> {
         let name = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
         [name(&self.path), name(file)].join(&b'/')
     }

@@ -68,6 +68,21 @@ impl<'a> BoundRows<'a> {
         Ok(Record { salt, digest: self.digest(&salt), runs: 1, revealed: false })
     }
 
+    /// A fresh salt and the digest under it, for the record of an audit.
+    pub(super) fn salted(&self) -> Result<[u8; SALT + DIGEST], Failure> {
+        let Record { salt, digest, .. } = self.record()?;
+        let mut bytes = [0; SALT + DIGEST];
+        bytes[..SALT].copy_from_slice(&salt);
+        bytes[SALT..].copy_from_slice(&digest);
+        Ok(bytes)
+    }
+
+    /// Whether these are the rows of a salt and a digest.
+    pub(super) fn are(&self, salted: &[u8]) -> bool {
+        let Some((salt, digest)) = salted.split_first_chunk::<SALT>() else { return false };
+        self.digest(salt).as_slice() == digest
+    }
+
     /// Whether the record is one of these rows.
     pub(super) fn fit(&self, record: &Record) -> bool {
         self.digest(&record.salt) == record.digest

@@ -1,15 +1,19 @@
 //! A party's way through a study, from its file to the model: the frame that all methods share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use mpc_core::session::Signed;
 use mpc_core::{Session, SessionOptions, Tag};
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
 use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
 use mpc_ml::standardise;
 use mpc_net::quic::{JoinOptions, Roster, join_until};
+use mpc_net::replay::Replay;
 use mpc_net::{Abort, AbortCode};
 
+use super::audit::{Kept, Keys};
 use super::events::join_observer;
 use super::evidence;
 use super::give_up::{leave, refuse_together};
@@ -35,13 +39,15 @@ pub struct Participant {
 }
 
 /// Everything but the rows, which are kept no longer than until they are encoded.
-struct Node {
-    study: Study,
+pub(super) struct Node {
+    pub(super) study: Study,
     settings: Settings,
-    identity: Identity,
-    roster: Roster,
-    folder: StudyFolder,
+    pub(super) identity: Identity,
+    pub(super) roster: Roster,
+    pub(super) folder: StudyFolder,
     out: Option<PathBuf>,
+    /// Whether this is a part that is done again: then nothing is written.
+    again: bool,
     /// Held until the node has ended.
     _state: State,
 }
@@ -59,6 +65,52 @@ struct Outcome {
     /// How many runs there were on these rows.
     runs: u32,
     own_warnings: Vec<String>,
+}
+
+/// A part that is done again: the state directory stays as it is.
+impl Participant {
+    /// Reads study, settings, key and data to do a part again that was done before.
+    pub(super) fn again(
+        study_path: &Path,
+        config: &Path,
+        overrides: &Overrides,
+    ) -> Result<Self, Failure> {
+        let side = OwnSide::read(study_path, config, overrides, false)?;
+        let identity = Identity::read(&side.settings.identity.key)?;
+        let roster = super::mesh::roster(&side, &identity, config)?;
+        let state = State::lock(&side.settings.state)?;
+        let folder = StudyFolder::of(&side.settings.state, side.study.digest(), &identity);
+        let OwnSide { study, settings, data, .. } = side;
+        let (out, again, _state) = (None, true, state);
+        let node = Node { study, settings, identity, roster, folder, out, again, _state };
+        Ok(Self { node, table: data.table })
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Does the part of a run again on a transport that gives what was received then.
+    pub(super) async fn replay(
+        self,
+        transport: Replay,
+        options: SessionOptions,
+        due: [u8; 32],
+    ) -> Result<(), Failure> {
+        let Self { node, table } = self;
+        let mut session = Session::establish(Box::new(transport), options).await?;
+        if session.id() != due {
+            let what = "the messages of the handshake are those of another session";
+            return Err(Failure::new(Exit::LocalInput, what));
+        }
+        let quiet: Events = Arc::new(|_| {});
+        let mut phases = Phases::begin(&quiet);
+        node.work(table, &mut session, &mut phases, &quiet, &mut Vec::new()).await.map(drop)
+    }
 }
 
 impl Participant {
@@ -90,7 +142,8 @@ impl Participant {
         }
         let OwnSide { study, settings, data, .. } = side;
         let out = out.map(Path::to_owned);
-        let node = Node { study, settings, identity, roster, folder, out, _state: state };
+        let (again, _state) = (false, state);
+        let node = Node { study, settings, identity, roster, folder, out, again, _state };
         Ok(Self { node, table: data.table })
     }
 
@@ -110,6 +163,14 @@ impl Participant {
 }
 
 impl Node {
+    /// How a session of this study is started, here or where a part is done again.
+    pub(super) fn options(&self, context: [u8; 32]) -> SessionOptions {
+        let keys = self.roster.nodes.iter().map(|node| node.key).collect();
+        SessionOptions::new(self.study.parties().len(), context)
+            .against(self.study.security().against)
+            .signatory(Arc::new(Keys::new(&self.identity, keys)))
+    }
+
     async fn run(
         self,
         table: Table,
@@ -129,16 +190,31 @@ impl Node {
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
-        let session_options =
-            SessionOptions::new(study.parties().len(), context).against(study.security().against);
+        let mut kept = Kept::begin(&self.folder, settings.keep, &self.roster)?;
+        let session_options = self.options(context);
+        kept.record(&transport);
+        let session_options = kept.session(session_options);
         let started = now();
         let mut phases = Phases::begin(events);
 
         let (mut session, linger) = establish(transport, session_options, stop).await?;
-        let worked = match stop.until(self.work(table, &mut session, &mut phases, events)).await {
-            Ok(result) => result,
-            Err(stopped) => Err(stopped.into()),
+        let run = (study.digest(), context);
+        let worked = match kept.established(&session, run, &self.roster, (&table, started)) {
+            Ok(()) => {
+                let signed = &mut kept.statements;
+                let work = self.work(table, &mut session, &mut phases, events, signed);
+                stop.until(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
+            }
+            Err(failure) => Err(failure),
         };
+        let kept = kept.end(worked.is_ok());
+        if let Err(failure) = &kept {
+            let what = &failure.what;
+            events(Event::Note(format!(
+                "what an audit of this node needs is not complete: {what}"
+            )));
+        }
+        let kept = kept.unwrap_or_default();
         let outcome = match worked {
             Ok(outcome) => outcome,
             Err(failure) => {
@@ -150,7 +226,7 @@ impl Node {
             }
         };
         phases.close();
-        match self.write(outcome, &session, started, &phases) {
+        match self.write(outcome, &session, started, &phases, kept) {
             Ok(finished) => {
                 Ok((finished, Closing::new(session, linger, settings.network.silence_timeout)))
             }
@@ -186,6 +262,7 @@ impl Node {
         session: &mut Session,
         phases: &mut Phases,
         events: &Events,
+        signed: &mut Vec<Signed>,
     ) -> Result<Outcome, Failure> {
         let study = &self.study;
         phases.enter("standardisation", session);
@@ -204,14 +281,16 @@ impl Node {
         let outputs = study.outputs(&*plan);
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
-        let runs = self.folder.bind_rows(&BoundRows::new(&table))?;
+        let runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(&table))? };
         if runs > 1 {
             events(Event::Note(format!(
                 "run {runs} of this study on these rows; figures on the way to its result are \
                  revealed again"
             )));
         }
-        session.record_releases(Box::new(self.folder.log(&outputs)));
+        if !self.again {
+            session.record_releases(Box::new(self.folder.log(&outputs)));
+        }
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
@@ -251,6 +330,10 @@ impl Node {
         let steps = if account.figures.passes { passes } else { account.figures.steps };
 
         phases.enter("release", session);
+        // Nobody gets the result who did not put its name under everything before.
+        for (_, said) in session.attest(false).await? {
+            signed.push(said?);
+        }
         session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
         let mut heard = |progress| {
             if let Progress::Step { done, total, production } = progress {
@@ -269,6 +352,15 @@ impl Node {
         for name in session.compare().await? {
             events(Event::Note(format!("{name} left before it said what it had received")));
         }
+        for (_, said) in session.attest(true).await? {
+            match said {
+                Ok(said) => signed.push(said),
+                Err(error) if error.code() == AbortCode::PeerMisbehaved => return Err(error.into()),
+                Err(error) => {
+                    events(Event::Note(format!("{error}; what it sent last is unsigned")));
+                }
+            }
+        }
         let told =
             Outcome { rows, account, outputs, standardisation, summary, steps, runs, own_warnings };
         Ok(told)
@@ -281,8 +373,9 @@ impl Node {
         session: &Session,
         started: u64,
         phases: &Phases,
+        kept: u64,
     ) -> Result<Finished, Failure> {
-        let receipt = self.receipt(&outcome, session, started, phases);
+        let receipt = self.receipt(&outcome, session, started, phases, kept);
         let passes = outcome.account.figures.passes;
         let mut own_warnings = outcome.own_warnings.clone();
         let mut warnings = Vec::new();
@@ -347,6 +440,7 @@ impl Node {
         session: &Session,
         started: u64,
         phases: &Phases,
+        kept: u64,
     ) -> Receipt {
         let Self { study, settings, .. } = self;
         Receipt {
@@ -372,6 +466,7 @@ impl Node {
             revealed: outputs::revealed(study, &outcome.outputs, &self.folder),
             runs: outcome.runs,
             started,
+            kept_for_audit: kept,
             phases: phases.receipts(session),
         }
     }

@@ -52,6 +52,13 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(settings.network.join_timeout, Duration::from_secs(600));
     assert_eq!(settings.network.link, LinkProfile::Loopback);
     assert_eq!((settings.peers.len(), settings.dealer.is_some()), (2, true));
+    assert_eq!(settings.keep, Keep::Messages);
+    let audit = |keep: &str| {
+        changed("[state]", &format!("[audit]\nkeep = {keep:?}\n[state]")).map(|it| it.keep)
+    };
+    assert_eq!(audit("digests").unwrap(), Keep::Digests);
+    assert_eq!(audit("nothing").unwrap(), Keep::Nothing);
+    assert!(audit("something").unwrap_err().to_string().contains("something"));
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! What a node keeps of a run so that its part of it can be done again, and how that is done
+//! (docs/protocols.md 10).
+
+mod again;
+mod export;
+mod keep;
+mod messages;
+mod record;
+mod signatory;
+
+pub use again::{Again, Verdict};
+pub use export::Exported;
+pub(super) use keep::Kept;
+pub use record::AuditRecord;
+pub use signatory::Keys;
+
+use std::path::Path;
+
+use super::{OwnSide, State, StudyFolder};
+use crate::exit::Failure;
+use crate::identity::Identity;
+use crate::settings::Overrides;
+
+/// Removes what is kept of the last run of a study for an audit; gives the bytes that it took.
+///
+/// # Errors
+/// When another node is at work, or something cannot be removed.
+pub fn forget(study: &Path, config: &Path) -> Result<u64, Failure> {
+    let (study, settings, _) = OwnSide::without_rows(study, config, &Overrides::default())?;
+    let identity = Identity::read(&settings.identity.key)?;
+    let _state = State::lock(&settings.state)?;
+    record::Files::of(&StudyFolder::of(&settings.state, study.digest(), &identity)).forget()
+}
