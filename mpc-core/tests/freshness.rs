@@ -50,7 +50,7 @@ fn nothing_comes_twice_over_sessions_that_are_broken_off_anywhere() {
             // Both ends of a pair derive the same streams and keys; what a party draws for itself
             // is its own.
             let most = match drawn.0 {
-                "stream" | "key of tweaks" => 2,
+                "stream" | "key of tweaks" | "tweaks" => 2,
                 // Public: every party takes them as a sender and as an owner.
                 "polynomials" => 2 * PARTIES,
                 _ => 1,
@@ -70,6 +70,7 @@ fn nothing_comes_twice_over_sessions_that_are_broken_off_anywhere() {
         "base OT",
         "block",
         "key of tweaks",
+        "tweaks",
         "polynomials",
     ] {
         assert!(kinds.contains(what), "nothing was noted of {what}");

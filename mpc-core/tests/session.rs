@@ -216,6 +216,32 @@ fn a_dropped_round_makes_the_session_unusable() {
     });
 }
 
+/// A log whose disk is full.
+struct Full;
+
+impl ReleaseLog for Full {
+    fn record(&mut self, _: &str, _: &[u8]) -> Result<(), String> {
+        Err("the disk is full".to_owned())
+    }
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_sent() {
+    let share = Shared::column(vec![Z64(1); 4]);
+    let world = World::new(2).outputs(Outputs::none().allow("result", Recipients::All));
+    let mesh = world.mesh();
+    let views = record(&mesh);
+    let ends = world.run_on(mesh, async |mut session| {
+        if session.me() == 0 {
+            session.record_releases(Box::new(Full));
+        }
+        session.reveal("result", &share, 64, 0).await
+    });
+    assert!(matches!(ends[0], Err(Error::Record(_))), "{:?}", ends[0]);
+    let part = views[1].messages().into_iter().find(|seen| seen.step == "reveal");
+    assert!(part.is_none(), "a part of the result was sent before it was recorded");
+}
+
 #[test]
 fn a_failed_round_makes_the_session_unusable() {
     let share = Shared::column(vec![Z64(1); 4]);

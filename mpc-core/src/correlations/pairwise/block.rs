@@ -121,6 +121,13 @@ impl CrHash {
         Self(Cipher::new(key))
     }
 
+    /// Tells batches of tweaks apart that begin at `first`, here and in other instances.
+    pub(super) fn fingerprint(&self, first: u64) -> Block {
+        let mut block = [u128::from(first).to_le_bytes()];
+        self.0.encrypt(&mut block);
+        block[0]
+    }
+
     /// out[i per + j] = H(x[i], (first + i, j)).
     pub(super) fn hash(&self, x: &[Block], first: u64, per: usize, out: &mut [Block]) {
         let mut inner = Zeroizing::new([[0; 16]; Self::CHUNK]);

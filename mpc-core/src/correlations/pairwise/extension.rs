@@ -269,6 +269,9 @@ impl Receiver {
             message.extend_from_slice(&check.message());
         }
         self.index += blocks.len() as u64;
+        if !blocks.is_empty() {
+            drawn::note("tweaks", &self.hash.fingerprint(first));
+        }
         blocks.truncate(count);
         Cots { blocks, first }
     }
@@ -389,6 +392,9 @@ impl Sender {
             return Err("choices that are not the same in all trees");
         }
         self.index += blocks.len() as u64;
+        if !blocks.is_empty() {
+            drawn::note("tweaks", &self.hash.fingerprint(first));
+        }
         blocks.truncate(count.div_ceil(128) * 128);
         Ok(Cots { blocks, first })
     }
