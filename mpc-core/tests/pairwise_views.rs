@@ -90,20 +90,19 @@ fn rows_that_are_given_up_hide_the_others() {
     assert!(found(Some(MaskSite::TripleCheck)));
 }
 
-/// Without its mask each message gives up its secret; with it the same attack fails and the bytes
-/// are uniform.
+/// Without any one of its terms each message gives up its secret; with all of them the same attack
+/// fails and the bytes are uniform.
 #[test]
-fn lattice_masks_are_missed() {
-    use pairwise::rlwe::views::{Look, input, input_error, key, output, output_error};
+fn every_term_of_the_lattice_masks_is_missed() {
+    use pairwise::rlwe::views::{Look, input_error, input_secret, key_error};
+    use pairwise::rlwe::views::{output_error, output_secret};
     type Attack = fn(Option<MaskSite>) -> Look;
-    // Of an input and of an output both terms of the mask: a s and u p alone would leave every byte
-    // uniform.
     let attacks: [(MaskSite, Attack); 5] = [
-        (MaskSite::RlweKey, key),
-        (MaskSite::RlweInput, input),
+        (MaskSite::RlweKey, key_error),
+        (MaskSite::RlweSecret, input_secret),
         (MaskSite::RlweInput, input_error),
-        (MaskSite::RlweOutput, output),
-        (MaskSite::RlweOutput, output_error),
+        (MaskSite::RlweOutput, output_secret),
+        (MaskSite::RlweOutputError, output_error),
     ];
     for (site, attack) in attacks {
         let with = attack(None);
@@ -112,4 +111,11 @@ fn lattice_masks_are_missed() {
         assert!(usual.abs() < 6.0, "{site:?}: {usual} with the mask");
         assert!(attack(Some(site)).found, "{site:?}: the attack fails without the mask");
     }
+}
+
+#[test]
+fn no_two_lattice_messages_share_a_mask() {
+    use pairwise::rlwe::views::{inputs_share_a_mask, outputs_share_a_mask};
+    assert!(!outputs_share_a_mask(), "two outputs differ by no mask");
+    assert!(!inputs_share_a_mask(), "two inputs differ by no mask");
 }

@@ -22,10 +22,10 @@ use mpc_core::correlations::{
     OwnedProductRequest, PhasorRequest, Request, RightRequest,
 };
 use mpc_core::protocols::product::{self, FixedLeft};
-use mpc_core::protocols::truncate::BoundedOpening;
+use mpc_core::protocols::truncate::{BoundedOpening, open_bounded, own_masks};
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z64, Z128};
-use mpc_core::testing::{World, stream_with};
+use mpc_core::testing::{World, record_openings, stream_with, take_openings};
 use mpc_core::{Against, Batch, Fixed, Outputs, Recipients, Session, Shared, trig};
 use mpc_net::PartyId;
 use mpc_net::fault::View;
@@ -39,7 +39,8 @@ const RUNS: usize = 40;
 #[test]
 fn every_mask_is_needed() {
     law::check_the_checker();
-    // `pairwise_views.rs` looks at the masks of oblivious transfer and of RLWE.
+    // `pairwise_views.rs` looks at the masks of oblivious transfer and of RLWE,
+    // `pairwise_protocols.rs` at what is opened under masks that no dealer knows.
     let elsewhere = [
         MaskSite::OtChoice,
         MaskSite::OtCheck,
@@ -47,9 +48,11 @@ fn every_mask_is_needed() {
         MaskSite::RingPad,
         MaskSite::LevelPad,
         MaskSite::OneHotLeaf,
+        MaskSite::RlweSecret,
         MaskSite::RlweKey,
         MaskSite::RlweInput,
         MaskSite::RlweOutput,
+        MaskSite::RlweOutputError,
         // `covert.rs` looks at commitments.
         MaskSite::Commitment,
     ];
@@ -69,7 +72,9 @@ fn look(site: MaskSite, off: Off) -> Look {
         MaskSite::InputShare => inputs(off),
         MaskSite::ZeroShareResult => results(off),
         MaskSite::ZeroShareBounded => bounded_single_messages(off),
-        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.bounded_sums()),
+        MaskSite::BoundedMask => [2, 3].into_iter().try_for_each(|n| bounded_sums(n, off)),
+        MaskSite::ForwardMask => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.weights()),
+        MaskSite::TransposedMask => [2, 3].into_iter().try_for_each(|n| owned(n, off)?.residuals()),
         MaskSite::AngleMask => [2, 3].into_iter().try_for_each(|n| series(n, off)?.openings()),
         MaskSite::TripleLeft => [2, 3].into_iter().try_for_each(|n| {
             beaver(n, off)?.openings(true)?;
@@ -336,6 +341,36 @@ fn bounded_single_messages(off: Off) -> Look {
         uniform("the same as it was sent", spec.ring, &raw)?;
     }
     Ok(())
+}
+
+/// The sums of bounded openings under masks of each party alone, less those of the coalition.
+fn bounded_sums(parties: usize, off: Off) -> Look {
+    const LEN: usize = 64;
+    let spec = BoundedOpening::new(40, 56, 12, parties as u32).unwrap();
+    let world = World::new(parties).insecure_without(off);
+    let mut left: Runs = Vec::new();
+    for _ in 0..RUNS {
+        record_openings();
+        world.run(async |mut session| {
+            let mut masks = own_masks(&mut session).unwrap();
+            for sign in [1, -1] {
+                let values = vec![sign * ((1i128 << spec.magnitude) - 1); LEN];
+                let share = fixed_share::<Z128>("bounded", session.me(), parties, &values);
+                let items = [(spec, &Shared::column(share))];
+                open_bounded("views/bounded", &items, &mut masks, &mut session).await.unwrap();
+            }
+        });
+        let seen = take_openings();
+        let of = |party: usize| seen.iter().filter(move |seen| seen.party == party);
+        let mut sums: Vec<_> = of(0).map(|seen| seen.sum.clone().unwrap()).collect();
+        for party in 1..parties {
+            for (sum, seen) in sums.iter_mut().zip(of(party)) {
+                *sum = minus(sum, &seen.hidden.as_ref().unwrap().mask, spec.mask_bits());
+            }
+        }
+        left.push(sums);
+    }
+    uniform("bounded sums", spec.mask_bits(), &left)
 }
 
 /// Side of the square matrices of the Beaver products.
@@ -726,28 +761,30 @@ fn owned(parties: usize, off: Off) -> Result<OwnedRuns, String> {
 }
 
 impl OwnedRuns {
+    fn weights(&self) -> Look {
+        let bits = forward_spec(self.parties).mask_bits();
+        uniform("opened weights", bits, &self.sums([0, 1], bits))
+    }
+
+    fn residuals(&self) -> Look {
+        let bits = back_spec(self.parties).mask_bits();
+        uniform("opened residuals", bits, &self.sums([2, 3], bits))
+    }
+
     /// The sums of bounded openings, less the coalition's masks: they do not depend on the value,
     /// though the two of each pair are as far apart as can be.
-    fn bounded_sums(&self) -> Look {
+    fn sums(&self, requests: [usize; 2], bits: u32) -> Runs {
         let last = self.parties - 1;
-        let sums = |requests: [usize; 2], bits: u32| -> Runs {
-            let one = |parties: &[OwnedOutcome], request: usize| {
-                let opened = &parties[last].opened[request];
-                let len = opened.len();
-                // Transposed, the rows of the last party: that is where its opening lies.
-                let at = if request < 2 { 0 } else { last * ROWS };
-                let masks = parties[1..].iter().map(|p| &p.rho[request][at..at + len]);
-                minus(opened, &sum_of(masks, len, 128), bits)
-            };
-            self.runs
-                .iter()
-                .map(|(_, parties)| requests.iter().map(|&r| one(parties, r)).collect())
-                .collect()
+        let one = |parties: &[OwnedOutcome], request: usize| {
+            let opened = &parties[last].opened[request];
+            let len = opened.len();
+            // Transposed, the rows of the last party: that is where its opening lies.
+            let at = if request < 2 { 0 } else { last * ROWS };
+            let masks = parties[1..].iter().map(|p| &p.rho[request][at..at + len]);
+            minus(opened, &sum_of(masks, len, 128), bits)
         };
-        let bits = forward_spec(self.parties).mask_bits();
-        uniform("opened weights", bits, &sums([0, 1], bits))?;
-        let bits = back_spec(self.parties).mask_bits();
-        uniform("opened residuals", bits, &sums([2, 3], bits))
+        let all = self.runs.iter();
+        all.map(|(_, parties)| requests.iter().map(|&r| one(parties, r)).collect()).collect()
     }
 
     /// D = X - A of party 0's rows, and that D shows no sign of X beyond the mask.

@@ -11,23 +11,25 @@ mod corrections;
 mod fits;
 #[path = "../../mpc-core/tests/support/law.rs"]
 mod law;
-#[path = "support/looks.rs"]
+#[path = "../../mpc-core/tests/support/looks.rs"]
 mod looks;
 #[path = "../../mpc-core/tests/support/recording.rs"]
 mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fits::{Fit, Run};
-use looks::{Looks, Verdict, What};
+use fits::Fit;
+use looks::{Looks, Run, Verdict, What};
 use mpc_core::correlations::Origin;
 use mpc_core::rand::MaskSite;
 
 /// The masks of a fit, whoever makes its correlations.
-const SITES: [MaskSite; 6] = [
+const SITES: [MaskSite; 8] = [
     MaskSite::ZeroShareResult,
     MaskSite::ZeroShareBounded,
     MaskSite::BoundedMask,
+    MaskSite::ForwardMask,
+    MaskSite::TransposedMask,
     MaskSite::AngleMask,
     MaskSite::TripleLeft,
     MaskSite::TripleRight,
@@ -125,7 +127,11 @@ fn sites(fit: &Fit, looks: &BTreeMap<What, Verdict>) -> Vec<MaskSite> {
             let all = SITES.into_iter().filter(|&site| site != MaskSite::BoundedMask);
             all.chain(OF_PAIRS).collect()
         }
-        fits::PENALISED | fits::WIDE => vec![MaskSite::BoundedMask],
+        fits::DESCENT => {
+            vec![MaskSite::ForwardMask, MaskSite::TransposedMask, MaskSite::AngleMask]
+        }
+        fits::PENALISED => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
+        fits::WIDE => vec![MaskSite::BoundedMask],
         fits::LINEAR => vec![MaskSite::BoundedMask, MaskSite::TripleLeft, MaskSite::TripleRight],
         _ => vec![MaskSite::ZeroShareResult],
     }
@@ -142,7 +148,14 @@ fn uses(looks: &BTreeMap<What, Verdict>, site: MaskSite) -> bool {
         // Own sums are what inverses begin with. Where all that is opened comes out of products, zero
         // shares are not the only randomness.
         MaskSite::ZeroShareBounded => sum("inverse/start"),
-        MaskSite::AngleMask => sum("glm/open-angles"),
+        // Gradient descent multiplies nothing but rows, and inverts nothing.
+        MaskSite::ZeroShareResult
+        | MaskSite::BoundedMask
+        | MaskSite::TripleLeft
+        | MaskSite::TripleRight => !sum("logistic/open-weights"),
+        MaskSite::AngleMask => sum("glm/open-angles") || sum("logistic/open-delta"),
+        MaskSite::ForwardMask => sum("glm/open-coefficients") || sum("logistic/open-weights"),
+        MaskSite::TransposedMask => sum("glm/open-residuals") || sum("logistic/open-residuals"),
         MaskSite::TripleProduct => any(&|what| matches!(what, What::Product(_))),
         MaskSite::Phasor => any(&|what| matches!(what, What::Phasors(_))),
         MaskSite::OwnedMatrix => any(&|what| matches!(what, What::Matrix(_))),
@@ -156,6 +169,7 @@ fn verdicts(fit: &Fit, off: Option<MaskSite>) -> (BTreeMap<What, Verdict>, Optio
     // Of some steps there are but a few elements in a run.
     let all = match off {
         None | Some(MaskSite::ZeroShareBounded | MaskSite::BoundedMask) => true,
+        Some(MaskSite::ForwardMask | MaskSite::TransposedMask) => true,
         Some(site) => site == MaskSite::OwnedProduct,
     };
     let few = if fit.origin == Origin::Dealer { 4 } else { 3 };

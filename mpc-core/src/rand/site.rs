@@ -17,8 +17,12 @@ pub enum MaskSite {
     ZeroShareResult,
     /// The fresh zero share in a bounded opening (3b).
     ZeroShareBounded,
-    /// The bounded mask of one party in a bounded opening (3b): lambda and u of section 5.
+    /// The bounded mask of one party in a bounded opening (3b), where nothing is made ahead.
     BoundedMask,
+    /// One party's mask rho of the columns of a forward owned product (4): lambda of section 5.
+    ForwardMask,
+    /// One party's mask rho of the others' rows of a transposed owned product (4): u of section 5.
+    TransposedMask,
     /// The mask r of the argument of a series (5, step 3).
     AngleMask,
     /// The left factor of a Beaver triple, which masks X (2).
@@ -45,12 +49,16 @@ pub enum MaskSite {
     LevelPad,
     /// The leaves of a punctured tree, which mask a share that enters a one-hot product (6.3).
     OneHotLeaf,
+    /// The secret key s: a s + e hides an input of a product with an owner's matrix (6.4).
+    RlweSecret,
     /// The error that hides a secret key in its public key (6.4).
     RlweKey,
-    /// a s + e, which hides an input of a product with an owner's matrix (6.4).
+    /// The error e in a s + e: without it the key follows from an input (6.4).
     RlweInput,
-    /// u p + e1, which hides the owner's matrix in an output of such a product (6.4).
+    /// The secret u: u p + e1 hides the owner's matrix in an output of such a product (6.4).
     RlweOutput,
+    /// The error e1 in u p + e1: without it u follows from an output (6.4).
+    RlweOutputError,
     /// The nonce of a commitment, which hides a share until it is sent (0, Covert).
     Commitment,
     /// A mask of a protocol outside this crate.
@@ -97,11 +105,13 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
         Self::BoundedMask,
+        Self::ForwardMask,
+        Self::TransposedMask,
         Self::AngleMask,
         Self::TripleLeft,
         Self::TripleRight,
@@ -115,9 +125,11 @@ impl MaskSite {
         Self::RingPad,
         Self::LevelPad,
         Self::OneHotLeaf,
+        Self::RlweSecret,
         Self::RlweKey,
         Self::RlweInput,
         Self::RlweOutput,
+        Self::RlweOutputError,
         Self::Commitment,
     ];
 
@@ -138,6 +150,8 @@ impl MaskSite {
             Self::ZeroShareResult => "zero share of a result",
             Self::ZeroShareBounded => "zero share of a bounded opening",
             Self::BoundedMask => "bounded mask",
+            Self::ForwardMask => "forward mask",
+            Self::TransposedMask => "transposed mask",
             Self::AngleMask => "angle mask",
             Self::TripleLeft => "triple left",
             Self::TripleRight => "triple right",
@@ -151,9 +165,11 @@ impl MaskSite {
             Self::RingPad => "ring pad",
             Self::LevelPad => "level pad",
             Self::OneHotLeaf => "one-hot leaf",
+            Self::RlweSecret => "rlwe secret",
             Self::RlweKey => "rlwe key",
             Self::RlweInput => "rlwe input",
             Self::RlweOutput => "rlwe output",
+            Self::RlweOutputError => "rlwe output error",
             Self::Commitment => "nonce of a commitment",
             Self::Custom(domain) => domain.name(),
         }
@@ -176,6 +192,8 @@ mod tests {
                 | MaskSite::ZeroShareResult
                 | MaskSite::ZeroShareBounded
                 | MaskSite::BoundedMask
+                | MaskSite::ForwardMask
+                | MaskSite::TransposedMask
                 | MaskSite::AngleMask
                 | MaskSite::TripleLeft
                 | MaskSite::TripleRight
@@ -189,9 +207,11 @@ mod tests {
                 | MaskSite::RingPad
                 | MaskSite::LevelPad
                 | MaskSite::OneHotLeaf
+                | MaskSite::RlweSecret
                 | MaskSite::RlweKey
                 | MaskSite::RlweInput
                 | MaskSite::RlweOutput
+                | MaskSite::RlweOutputError
                 | MaskSite::Commitment => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }

@@ -6,9 +6,9 @@ use mpc_core::correlations::Request;
 use mpc_core::trig;
 use mpc_net::PartyId;
 
-use crate::fits::{PARTIES, Run};
+use crate::fits::PARTIES;
 use crate::law::{ring, words};
-use crate::looks::{Looks, What};
+use crate::looks::{Looks, Run, What};
 use crate::recording::{self, Taken};
 
 fn signed(v: u128, bits: u32) -> u128 {
@@ -101,19 +101,24 @@ pub fn corrections(run: &Run, looks: &mut Looks) {
             }
             Request::OwnedProduct(it) => {
                 let matrix = it.matrix as usize;
-                let shape = &run.parties[0].matrices[matrix].0;
-                let whole = shape.rows.iter().map(|&rows| (0, rows));
-                assert!(whole.eq(it.rows.iter().copied()), "all rows take part");
-                let columns = shape.columns as usize;
+                let columns = run.parties[0].matrices[matrix].0.columns as usize;
                 let product = |matrix: &[u128], mu: &[u128]| {
                     if it.transposed {
                         return transposed(matrix, mu, columns);
                     }
                     recording::times(matrix, &mu[..columns], columns, 1)
                 };
-                let d: Vec<u128> = d.iter().flat_map(|d| d[matrix].clone()).collect();
-                let own = run.parties.iter().flat_map(|s| s.matrices[matrix].1.entries().to_vec());
-                let x: Vec<u128> = own.map(|x| i128::from(x) as u128).collect();
+                // The rows of each party that take part.
+                let part = |(entries, &(from, to)): (Vec<u128>, &(u64, u64))| {
+                    entries[from as usize * columns..to as usize * columns].to_vec()
+                };
+                let d = d.iter().map(|d| d[matrix].clone());
+                let d: Vec<u128> = d.zip(&it.rows).flat_map(part).collect();
+                let own = run.parties.iter().map(|party| {
+                    let entries = party.matrices[matrix].1.entries();
+                    entries.iter().map(|&x| i128::from(x) as u128).collect()
+                });
+                let x: Vec<u128> = own.zip(&it.rows).flat_map(part).collect();
                 let a: Vec<u128> = x.iter().zip(&d).map(|(x, d)| x.wrapping_sub(*d)).collect();
                 let mu = |party| -> Vec<u128> {
                     of(party).masks.iter().map(|rho| rho >> it.drop).collect()

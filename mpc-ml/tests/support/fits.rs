@@ -5,51 +5,36 @@ use std::time::Duration;
 
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, MatrixShape, Origin, OwnRows};
-use mpc_core::rand::{MaskSite, Prg};
-use mpc_core::testing::{Opening, World, record_openings, stream_with, take_openings};
+use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::rand::MaskSite;
+use mpc_core::testing::{World, record_openings, take_openings};
 use mpc_core::{Outputs, Session};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Run as Running, ledger};
 use mpc_ml::models::glm::{Family, Finish, Glm, GlmPlan, GlmSettings, Iterates, Robust};
 use mpc_ml::models::linear::Linear;
+use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan as _, Rows, synthetic};
-use mpc_net::fault::View;
+use mpc_ml::{SgdPlan, SgdSettings};
 use mpc_net::memory::MemoryTransport;
 
-use crate::recording::{Recording, Taken};
+use crate::looks::{Party, Run, zero_shares};
+use crate::recording::Recording;
 
 pub const PARTIES: usize = 3;
 pub const LOGISTIC: &str = "logistic";
 pub const PENALISED: &str = "penalised";
 pub const WIDE: &str = "wide";
 pub const LINEAR: &str = "linear";
+pub const DESCENT: &str = "gradient descent";
 
 /// Runs that can be compared.
 pub const LEAST: usize = 2;
 
-/// What one party ordered and received, and what it shares with each other one.
-pub struct Party {
-    pub taken: Vec<Taken>,
-    pub matrices: Vec<(MatrixShape, std::sync::Arc<OwnRows>)>,
-    /// The zero shares of results and of bounded openings in common with each other party.
-    pub results: Vec<Option<Prg>>,
-    pub bounded: Vec<Option<Prg>>,
-}
-
-/// What a fit shows.
-pub struct Run {
-    /// Of all nodes, a dealer last.
-    pub views: Vec<View>,
-    pub openings: Vec<Opening>,
-    /// Why no model came of it.
-    pub refused: Option<String>,
-    pub parties: Vec<Party>,
-}
-
 enum Plan {
     Glm(Box<GlmPlan>),
     Linear(Box<LinearPlan>),
+    Sgd(Box<SgdPlan>),
 }
 
 /// A kind of fit.
@@ -65,7 +50,7 @@ pub struct Fit {
 
 /// A logistic fit with inference, whose residuals are opened under uniform masks and whose last steps
 /// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
-/// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one.
+/// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent with all that it has.
 pub fn all(origin: Origin) -> Vec<Fit> {
     vec![
         logistic(origin),
@@ -74,6 +59,7 @@ pub fn all(origin: Origin) -> Vec<Fit> {
         wide(origin),
         revealed(origin),
         linear(origin),
+        descent(origin),
     ]
 }
 
@@ -161,6 +147,26 @@ fn linear(origin: Origin) -> Fit {
     Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
+fn descent(origin: Origin) -> Fit {
+    let data = rows(8, 7);
+    let settings = SgdSettings {
+        intercept: true,
+        l2: 0.01,
+        clip: 8.0,
+        epochs: 2,
+        batch: 60,
+        learning_rate: 0.5,
+        decay: 0.1,
+        momentum: 0.5,
+        seed: 1,
+        sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
+        release_bits: 16,
+    };
+    let facts = Facts::horizontal(&[40; PARTIES], vec![1.0; 8], origin);
+    let plan = Plan::Sgd(Box::new(Sgd::plan(&settings, &facts).unwrap()));
+    Fit { name: DESCENT, origin, runs: few(origin, 12, 5), plan, data, offsets: Vec::new() }
+}
+
 impl Fit {
     /// Fits `count` times without a mask, on both processors of a small machine.
     pub fn run(&self, count: usize, off: Option<MaskSite>) -> Vec<Run> {
@@ -177,6 +183,7 @@ impl Fit {
         match &self.plan {
             Plan::Glm(plan) => ledger(&plan.outputs()),
             Plan::Linear(plan) => ledger(&plan.outputs()),
+            Plan::Sgd(plan) => ledger(&plan.outputs()),
         }
     }
 
@@ -211,12 +218,8 @@ impl Fit {
         source: S,
         session: &mut Session,
     ) -> Result<(Option<String>, Party), Error> {
-        let zero_shares = |site| -> Vec<Option<Prg>> {
-            let with = |peer| stream_with(session, peer, site).ok();
-            (0..PARTIES).map(with).collect()
-        };
-        let results = zero_shares(MaskSite::ZeroShareResult);
-        let bounded = zero_shares(MaskSite::ZeroShareBounded);
+        let results = zero_shares(session, MaskSite::ZeroShareResult);
+        let bounded = zero_shares(session, MaskSite::ZeroShareBounded);
         let mut source = Recording::of(source);
         let fitted = self.fit(&mut source, session).await;
         let refused = match fitted {
@@ -254,6 +257,12 @@ impl Fit {
                 let mut run = Running { session, source, progress };
                 let fitted = Linear::fit(&plan, &data, &mut run).await?;
                 Linear::release(&plan, fitted, &data, &mut run).await?.unwrap();
+            }
+            Plan::Sgd(plan) => {
+                let plan = Agreed::among((**plan).clone(), session).await?;
+                let mut run = Running { session, source, progress };
+                let fitted = Sgd::fit(&plan, &data, &mut run).await?;
+                Sgd::release(&plan, fitted, &data, &mut run).await?.unwrap();
             }
         }
         Ok(())

@@ -10,7 +10,8 @@ use crate::session::Session;
 
 /// What one party draws: the party and the dealer each hold a copy.
 pub(super) struct Streams {
-    pub(super) bounded: Prg,
+    forward: Prg,
+    transposed: Prg,
     pub(super) angle: Prg,
     pub(super) left: Prg,
     pub(super) right: Prg,
@@ -28,7 +29,8 @@ impl Streams {
     pub(super) fn new(peer: usize, session: &Session) -> Result<Self, Error> {
         let open = |site| session.new_stream(peer, site);
         Ok(Self {
-            bounded: open(MaskSite::BoundedMask)?,
+            forward: open(MaskSite::ForwardMask)?,
+            transposed: open(MaskSite::TransposedMask)?,
             angle: open(MaskSite::AngleMask)?,
             left: open(MaskSite::TripleLeft)?,
             right: open(MaskSite::TripleRight)?,
@@ -70,7 +72,7 @@ impl Streams {
     ) -> Zeroizing<Vec<Z128>> {
         if !request.transposed {
             let count = (columns + request.public_columns) as usize;
-            return self.bounded.elements(count, request.mask_bits);
+            return self.forward.elements(count, request.mask_bits);
         }
         let mut rho = Zeroizing::new(Vec::with_capacity(request.total_rows()));
         for (owner, &(from, to)) in request.rows.iter().enumerate() {
@@ -79,7 +81,7 @@ impl Streams {
                 let end = rho.len() + rows;
                 rho.resize(end, Z128(0));
             } else {
-                rho.extend_from_slice(&self.bounded.elements::<Z128>(rows, request.mask_bits));
+                rho.extend_from_slice(&self.transposed.elements::<Z128>(rows, request.mask_bits));
             }
         }
         rho

@@ -45,13 +45,13 @@
 //! | `ot/open`, covert | angles, sums of shares | of phasors that are used nowhere |
 //! | `factor/rows`, covert | A' + L A | `MaskSite::TripleCheck`: rows A' of their own |
 //! | `factor/rest`, covert | shares of zero | the product of A', used nowhere else |
-//! | `rlwe/keys` | p s + e; new ones after some jobs | `MaskSite::RlweKey`: RLWE under s |
-//! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweInput`: RLWE under s, every a used once |
-//! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`: RLWE under a fresh u |
+//! | `rlwe/keys` | p s + e; new ones after some jobs | `MaskSite::RlweSecret`, `RlweKey`: RLWE under s |
+//! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweSecret`, `RlweInput`: RLWE under s, every a used once |
+//! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`, `RlweOutputError`: RLWE under a fresh u |
 //!
 //! Nothing that is used is opened here. What a party draws for itself (`TripleLeft`, `TripleRight`,
-//! `BoundedMask`, `AngleMask`, the dice of stochastic rounding) comes from a fresh seed and never
-//! leaves the party but as its share of an opening (docs/protocols.md 2 to 5).
+//! `ForwardMask`, `TransposedMask`, `AngleMask`, the dice of stochastic rounding) comes from a
+//! fresh seed and never leaves the party but as its share of an opening (docs/protocols.md 2 to 5).
 //!
 //! *Tweaks.* Each ordered pair has a Delta and an AES key of its own, the key bound to the session
 //! id, the direction, and all messages of the base OTs, which are fresh at every start (also in a

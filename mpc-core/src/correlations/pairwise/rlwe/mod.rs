@@ -17,8 +17,9 @@
 //! Keys, session ids and public polynomials are new at every start. What a coalition sees of an
 //! honest party is uniform by RLWE: its key under its secret, its inputs under the same secret
 //! and an a of their own each, its outputs under a fresh u each, as long as the errors are there
-//! (`MaskSite::RlweKey`, `RlweInput`, `RlweOutput`). Constant time: nothing but public shapes
-//! steers control flow, lengths and places; only public polynomials are drawn by rejection.
+//! (`MaskSite::RlweSecret`, `RlweKey`, `RlweInput`, `RlweOutput`, `RlweOutputError`). Constant
+//! time: nothing but public shapes steers control flow, lengths and places; only public polynomials
+//! are drawn by rejection.
 
 mod owner;
 mod params;

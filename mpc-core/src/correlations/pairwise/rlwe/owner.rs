@@ -22,7 +22,9 @@ pub struct Owner {
     p: Words,
     p0: Words,
     keys: usize,
+    /// u, and e1 of each output.
     masks: Stream,
+    errors: Stream,
 }
 
 impl Owner {
@@ -44,7 +46,8 @@ impl Owner {
         let common = Common::new(params, session, label);
         let (p, p0) = (common.key(), params.rns().poly());
         let masks = Stream::fresh(MaskSite::RlweOutput, switch, coins);
-        Self { common, p, p0, keys: 0, masks }
+        let errors = Stream::fresh(MaskSite::RlweOutputError, switch, coins);
+        Self { common, p, p0, keys: 0, masks, errors }
     }
 
     /// Takes the public key of one of the other parties.
@@ -83,7 +86,7 @@ impl Owner {
     ///
     /// # Security
     /// Each output is masked with u p + e1 of its own, so one block may be multiplied any number
-    /// of times. MaskSite: `RlweOutput`.
+    /// of times. MaskSites: `RlweOutput`, `RlweOutputError`.
     ///
     /// # Errors
     /// [`Error::Internal`] while keys or inputs are missing, for rows of another plan, or a share
@@ -124,7 +127,7 @@ impl Owner {
             rns.add_products(&u, &self.p, &mut c1);
             rns.inverse(&mut c0);
             rns.inverse(&mut c1);
-            rns.add_signed(&self.masks.errors(degree), &mut c1);
+            rns.add_signed(&self.errors.errors(degree), &mut c1);
             put_output(plan, &c1, message);
             for (at, i, k) in plan.output_places(rows.block, vectors) {
                 share[i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));

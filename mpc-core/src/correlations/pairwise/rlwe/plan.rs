@@ -146,7 +146,7 @@ impl Plan {
     }
 
     /// The same product cut into other blocks.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(super) fn with_block(mut self, block: [usize; 3]) -> Option<Self> {
         self.block = block;
         (block.iter().product::<usize>() <= self.params.degree() && self.noise() < NOISE)

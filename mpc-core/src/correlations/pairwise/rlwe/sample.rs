@@ -26,11 +26,6 @@ impl Stream {
         Self { cipher, next: 0, off: switch.is_off(site) }
     }
 
-    /// Whether a test has switched what this stream is for off.
-    pub(super) fn is_off(&self) -> bool {
-        self.off
-    }
-
     fn draw(&mut self, count: usize, of: impl Fn(u64) -> i64) -> Zeroizing<Vec<i64>> {
         let mut out = Zeroizing::new(Vec::with_capacity(count));
         let mut blocks: Zeroizing<[Block; CHUNK]> = Zeroizing::new([[0; 16]; CHUNK]);
@@ -45,19 +40,14 @@ impl Stream {
         out
     }
 
-    /// A ternary secret. It is no mask that a test could switch off: errors hide it.
-    pub(super) fn secret(&mut self, count: usize) -> Zeroizing<Vec<i64>> {
-        self.draw(count, ternary)
-    }
-
-    /// A mask, uniform in -1, 0, 1, but for 2^-63.
+    /// A secret, uniform in -1, 0, 1, but for 2^-63.
     pub(super) fn ternary(&mut self, count: usize) -> Zeroizing<Vec<i64>> {
-        if self.is_off() { Zeroizing::new(vec![0; count]) } else { self.draw(count, ternary) }
+        if self.off { Zeroizing::new(vec![0; count]) } else { self.draw(count, ternary) }
     }
 
     /// The centred binomial distribution of 2 x 21 coins: variance 10.5, at most 21.
     pub(super) fn errors(&mut self, count: usize) -> Zeroizing<Vec<i64>> {
-        if self.is_off() { Zeroizing::new(vec![0; count]) } else { self.draw(count, binomial) }
+        if self.off { Zeroizing::new(vec![0; count]) } else { self.draw(count, binomial) }
     }
 }
 

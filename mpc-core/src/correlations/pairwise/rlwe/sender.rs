@@ -27,7 +27,7 @@ impl Sender {
     /// A fresh key, and its public half for all owners: p s + e.
     ///
     /// # Security
-    /// The session id must be new at every start. MaskSite: `RlweKey`.
+    /// The session id must be new at every start. MaskSites: `RlweSecret`, `RlweKey`.
     ///
     /// # Errors
     /// When the operating system has no randomness.
@@ -44,11 +44,12 @@ impl Sender {
     ) -> (Self, Vec<u8>) {
         let rns = params.rns();
         let common = Common::new(params, session, label);
-        let mut stream = Stream::fresh(MaskSite::RlweKey, switch, coins);
         let mut secret = rns.poly();
-        rns.add_signed(&stream.secret(params.degree()), &mut secret);
+        let mut stream = Stream::fresh(MaskSite::RlweSecret, switch, coins);
+        rns.add_signed(&stream.ternary(params.degree()), &mut secret);
         rns.forward(&mut secret);
         let mut key = rns.poly();
+        let mut stream = Stream::fresh(MaskSite::RlweKey, switch, coins);
         rns.add_signed(&stream.errors(params.degree()), &mut key);
         rns.forward(&mut key);
         rns.add_products(&common.key(), &secret, &mut key);
@@ -69,7 +70,7 @@ impl Sender {
     ///
     /// # Security
     /// Two messages under one a and s would give away their difference, so the `index`, which is
-    /// that of the product at all parties, only goes up. MaskSite: `RlweInput`.
+    /// that of the product at all parties, only goes up. MaskSites: `RlweSecret`, `RlweInput`.
     ///
     /// # Errors
     /// [`Error::Internal`] for an index that was passed, another shape or other parameters.
@@ -110,9 +111,7 @@ impl Sender {
                     let at = limb * residues.len();
                     a[at..at + residues.len()].copy_from_slice(residues);
                 });
-                if !self.errors.is_off() {
-                    rns.add_products(&a, &self.secret, &mut poly);
-                }
+                rns.add_products(&a, &self.secret, &mut poly);
                 put_poly(&poly, &mut out);
             }
         }

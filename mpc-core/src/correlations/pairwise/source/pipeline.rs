@@ -53,6 +53,14 @@ pub(super) enum Direction {
 }
 
 impl Direction {
+    /// What the parties' vectors are masks of. A line of factors draws none.
+    fn masks(self) -> MaskSite {
+        match self {
+            Self::Forward => MaskSite::ForwardMask,
+            Self::Transposed | Self::Factors => MaskSite::TransposedMask,
+        }
+    }
+
     /// The name of its keys, and the labels of its channels.
     fn names(self) -> [&'static str; 5] {
         macro_rules! names {
@@ -244,7 +252,7 @@ impl Line {
             direction,
             session: keys,
             keys: HashMap::new(),
-            masks: Prg::under(&seed, MaskSite::BoundedMask, switch),
+            masks: Prg::under(&seed, direction.masks(), switch),
             right: Prg::under(&seed, MaskSite::TripleRight, switch),
             spare: Prg::under(&seed, MaskSite::TripleCheck, switch),
             checked,

@@ -69,7 +69,7 @@ pub(super) struct PartShape {
 }
 
 impl Product {
-    /// Draws the own masks of `count` products. MaskSite: `BoundedMask`.
+    /// Draws the own masks of `count` products. MaskSite: `ForwardMask` or `TransposedMask`.
     pub(super) fn owned(
         request: OwnedProductRequest,
         matrix: Arc<OwnedMatrix>,

@@ -1,22 +1,49 @@
-//! What the nodes of a fit see, look by look, and the laws that it has to obey.
+//! What the nodes of a run see, look by look, and the laws that it has to obey.
 //!
 //! Of each opening: the messages of the parties, as they were sent and less the zero shares that a
 //! coalition has in common with their sender; the sum, as it was learned and less the masks of all
 //! parties but one. The first of each finds a mask that nobody adds, the second one that a single
 //! party does not add, which the masks of the others would cover.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use mpc_core::correlations::Request;
+use mpc_core::correlations::{MatrixShape, OwnRows, Request};
+use mpc_core::rand::{MaskSite, Prg};
 use mpc_core::ring::Z128;
-use mpc_core::testing::{Kind, Opening};
-use mpc_core::{Recipients, Tag};
+use mpc_core::testing::{Kind, Opening, stream_with};
+use mpc_core::{Recipients, Session, Tag};
 
-use crate::fits::{PARTIES, Party, Run};
+use mpc_net::fault::View;
+
 use crate::law::{Runs, ring, uniform};
 use crate::recording::Taken;
+
+/// What one party ordered and received, and what it shares with each other one.
+pub struct Party {
+    pub taken: Vec<Taken>,
+    pub matrices: Vec<(MatrixShape, Arc<OwnRows>)>,
+    /// The zero shares of results and of bounded openings in common with each other party.
+    pub results: Vec<Option<Prg>>,
+    pub bounded: Vec<Option<Prg>>,
+}
+
+/// What a run shows.
+pub struct Run {
+    /// Of all nodes, a dealer last.
+    pub views: Vec<View>,
+    pub openings: Vec<Opening>,
+    /// Why no model came of it.
+    pub refused: Option<String>,
+    pub parties: Vec<Party>,
+}
+
+/// The zero shares that this node has in common with each other one, from their beginning.
+pub fn zero_shares(session: &Session, site: MaskSite) -> Vec<Option<Prg>> {
+    (0..session.parties()).map(|peer| stream_with(session, peer, site).ok()).collect()
+}
 
 /// Fewer samples show nothing.
 const SAMPLES: usize = 640;
@@ -189,7 +216,7 @@ fn nibbles(elements: &[u128], bits: u32) -> impl Iterator<Item = u128> + '_ {
 
 /// What a party adds to its share of an opening to hide it.
 fn masks(party: &Party, seen: &[&Opening]) -> Vec<Vec<u128>> {
-    let mut taken = party.taken.iter().filter(|it| !it.masks.is_empty());
+    let mut taken = party.taken.iter().filter(|it| !it.masks.is_empty()).peekable();
     let mut rows: Option<(&Taken, Vec<Range<usize>>)> = None;
     let all = seen.iter().map(|seen| {
         let len = seen.own.len();
@@ -214,7 +241,11 @@ fn masks(party: &Party, seen: &[&Opening]) -> Vec<Vec<u128>> {
         }
         match (seen.kind, &seen.hidden) {
             (Kind::Result, _) => vec![0; len],
-            (_, Some(hidden)) => hidden.mask.clone(),
+            (_, Some(hidden)) => {
+                // A mask of a product that was made ahead, or one of the party alone.
+                taken.next_if(|it| it.masks == hidden.mask);
+                hidden.mask.clone()
+            }
             (_, None) => {
                 let it = taken.next().unwrap();
                 let negative = |v: &u128| v.wrapping_neg();
@@ -257,12 +288,13 @@ fn minus(a: &[u128], b: &[u128]) -> Vec<u128> {
 
 fn openings(run: &mut Run, looks: &mut Looks) {
     let Run { openings, parties, .. } = run;
+    let count = parties.len();
     let of = |party: usize| openings.iter().filter(move |seen| seen.party == party);
-    let seen: Vec<Vec<&Opening>> = (0..PARTIES).map(|party| of(party).collect()).collect();
-    let added: Vec<_> = (0..PARTIES).map(|me| masks(&parties[me], &seen[me])).collect();
-    for from in 0..PARTIES {
-        let peer = (from + 2) % PARTIES;
-        let shared: Vec<_> = (0..PARTIES)
+    let seen: Vec<Vec<&Opening>> = (0..count).map(|party| of(party).collect()).collect();
+    let added: Vec<_> = (0..count).map(|me| masks(&parties[me], &seen[me])).collect();
+    for from in 0..count {
+        let peer = (from + count - 1) % count;
+        let shared: Vec<_> = (0..count)
             .map(|to| (to != from).then(|| common(&mut parties[from], from, to, &seen[from])))
             .collect();
         let mut results = 0;
@@ -273,7 +305,11 @@ fn openings(run: &mut Run, looks: &mut Looks) {
                 Recipients::One(owner) => owner,
                 _ => peer,
             };
-            let less = || minus(&own.own, &shared[with].as_ref().unwrap()[at]);
+            let mut both = vec![(false, own.own.clone())];
+            // A single honest party is hidden by no zero share.
+            if count > 2 && own.kind != Kind::Masked {
+                both.push((true, minus(&own.own, &shared[with].as_ref().unwrap()[at])));
+            }
             match own.kind {
                 Kind::Masked => {
                     let what = What::Message { step, kind: MASKED, from, less: false };
@@ -281,14 +317,14 @@ fn openings(run: &mut Run, looks: &mut Looks) {
                 }
                 Kind::Bounded => {
                     let kind = BOUNDED;
-                    for (less, values) in [(false, own.own.clone()), (true, less())] {
+                    for (less, values) in both {
                         let head = values.iter().map(|v| (v & ring(bits)) >> (bits - 4));
                         looks.push(What::Head { step, less }, 4, head.collect());
                         looks.push(What::Message { step, kind, from, less }, bits, values);
                     }
                 }
                 Kind::Result => {
-                    for (less, values) in [(false, own.own.clone()), (true, less())] {
+                    for (less, values) in both {
                         for nth in [Some(results), None] {
                             looks.push(What::Result { nth, less }, bits, values.clone());
                         }
@@ -306,19 +342,22 @@ fn openings(run: &mut Run, looks: &mut Looks) {
             Kind::Masked => MASKED,
             Kind::Bounded => BOUNDED,
         };
-        let learner = (0..PARTIES).find(|&party| first.to.include(party)).unwrap();
+        let learner = (0..count).find(|&party| first.to.include(party)).unwrap();
         let learned = seen[learner][at];
         assert_eq!((learned.step, learned.own.len()), (first.step, first.own.len()));
         let sum = learned.sum.as_ref().unwrap();
-        let bits = learned.hidden.as_ref().map_or(first.bits, |hidden| hidden.mask_bits);
+        // Masks have all bits of the ring but those that the carries of their sum take.
+        let maskers = if first.to == Recipients::All { count } else { count - 1 };
+        let carries = (maskers + 1).next_power_of_two().ilog2();
+        let bits = first.bits - if learned.hidden.is_some() { carries } else { 0 };
         let step = first.step;
         looks.push(What::Sum { step, kind, honest: None }, bits, sum.clone());
         // All others may know what they added, if one of them learns the sum.
-        for honest in 0..PARTIES {
+        for honest in 0..count {
             if first.to == Recipients::One(honest) {
                 continue;
             }
-            let others = (0..PARTIES).filter(|&party| party != honest);
+            let others = (0..count).filter(|&party| party != honest);
             let left = others.fold(sum.clone(), |sum, party| {
                 let mask = &added[party][at];
                 if mask.is_empty() { sum } else { minus(&sum, mask) }
