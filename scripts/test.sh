@@ -319,6 +319,7 @@ if $quick; then
 fi
 
 step "tests with portable kernels" portable_tests
+step "mutants, two of them" scripts/mutants.sh --smoke
 step "mpc-core does not know QUIC" core_without_quinn
 step "no test-only feature in the release binary" release_without_test_features
 
