@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 
 pub use agreed::Agreed;
 pub use canonical::Canonical;
-pub use facts::Facts;
+pub use facts::{Facts, features};
 pub use output::{Output, OutputKind, ledger};
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;

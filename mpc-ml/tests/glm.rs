@@ -5,7 +5,7 @@
 mod joint;
 
 use mpc_core::correlations::Origin;
-use mpc_ml::models::glm::{Family, Finish, GlmSettings, Iterates, Robust};
+use mpc_ml::models::glm::{Family, Finish, GlmPlan, GlmSettings, Iterates, Robust};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
 
@@ -167,6 +167,47 @@ fn weights_and_robust_standard_errors() {
         for (got, expected) in got.iter().zip(&expected) {
             assert!((got / expected - 1.0).abs() < 1e-3, "{got} instead of {expected}");
         }
+    }
+}
+
+/// Tests of whole features, from covariances that nobody sees, are those of the pooled rows.
+#[test]
+fn joint_tests_of_features_are_those_of_the_pooled_rows() {
+    for (parties, origin) in [(2, Origin::Dealer), (3, Origin::Pairwise)] {
+        // Three numbers, and a word of five levels, some of them rare.
+        let levels = [3, 40, 47, 50];
+        let data: Vec<Rows> = synthetic::logistic(900, 3, parties, 3)
+            .iter()
+            .map(|rows| {
+                let x = (0..rows.len()).flat_map(|i| {
+                    let level = levels.iter().position(|&end| i * 7 % 60 < end);
+                    let words = (0..4).map(move |at| f64::from(u8::from(level == Some(at))));
+                    rows.row(i).iter().copied().chain(words).collect::<Vec<_>>()
+                });
+                Rows::new(x.collect(), rows.y().to_vec(), 7)
+            })
+            .collect();
+        let mut settings = GlmSettings::new(Family::Logistic);
+        settings.tests = ["ward", "age", "pair"].map(str::to_owned).into();
+        let mut joint = Joint::new(settings, data);
+        joint.features =
+            [("pair", 2), ("age", 1), ("ward", 4)].map(|(n, k)| (n.to_owned(), k)).into();
+        let exact = reference(&joint);
+        let fit = joint.fit(origin).unwrap();
+        compare(&fit, &exact, 1e-3);
+        let tests = fit.inference.unwrap().tests;
+        let sets: [&[usize]; 3] = [&[3, 4, 5, 6], &[2], &[0, 1]];
+        assert_eq!(tests.len(), 3);
+        for ((test, set), name) in tests.iter().zip(sets).zip(["ward", "age", "pair"]) {
+            let expected = exact.wald(&exact.covariance, set).unwrap();
+            let got = test.statistic.unwrap();
+            println!("{name}: {got} for {expected}");
+            assert_eq!((test.feature.as_str(), test.degrees_of_freedom), (name, set.len() as u64));
+            assert!((got - expected).abs() < 1e-3 * expected + 2e-3, "{name}: {got}, {expected}");
+        }
+        joint.settings.tests = vec!["wards".into()];
+        let error = GlmPlan::new(&joint.settings, &joint.facts(origin)).unwrap_err().to_string();
+        assert!(error.contains("no feature"), "{error}");
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Likelihood {
     pub certain_rows: Option<u64>,
 }
 
-/// A test that all coefficients but the intercept are 0.
+/// A test that several coefficients are all 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JointTest {
@@ -75,6 +75,15 @@ pub struct JointTest {
     pub degrees_of_freedom: u64,
     /// How likely a statistic as large is if all of them are 0.
     pub p_value: f64,
+}
+
+impl JointTest {
+    /// A statistic whose law is chi squared.
+    #[must_use]
+    pub fn chi_squared(statistic: f64, degrees_of_freedom: u64) -> Self {
+        let p_value = laws::chi_squared_beyond(statistic, degrees_of_freedom);
+        Self { statistic, degrees_of_freedom, p_value }
+    }
 }
 
 impl LeastSquares {
@@ -130,11 +139,8 @@ impl Likelihood {
             dispersion: 1.0,
             deviance,
             null_deviance,
-            likelihood_ratio_test: (features > 0 && ratio >= 0.0).then(|| JointTest {
-                statistic: ratio,
-                degrees_of_freedom: features,
-                p_value: laws::chi_squared_beyond(ratio, features),
-            }),
+            likelihood_ratio_test: (features > 0 && ratio >= 0.0)
+                .then(|| JointTest::chi_squared(ratio, features)),
             log_likelihood: None,
             aic: None,
             bic: None,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FitStatistics, ModelError, NamedValues, laws};
+use super::{FitStatistics, JointTest, ModelError, NamedValues, laws};
 
 /// What the intercept is called in lists.
 const INTERCEPT: &str = "(intercept)";
@@ -42,6 +42,19 @@ pub struct Inference {
     pub standardised_covariance: Option<Covariance>,
     /// How well the model fits.
     pub fit: FitStatistics,
+    /// Joint tests of the features that the study names (Wald). Since version 4.
+    #[serde(default)]
+    pub tests: Vec<FeatureTest>,
+}
+
+/// A test that all coefficients of a feature are 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureTest {
+    /// The feature.
+    pub feature: String,
+    /// The test.
+    pub joint: JointTest,
 }
 
 /// Standard errors that do not trust the model's variance (White; Liang and Zeger).
@@ -93,6 +106,8 @@ pub struct InferenceParts {
     pub robust: Option<RobustParts>,
     /// The covariance matrix, row by row, the intercept last.
     pub covariance: Option<Vec<f64>>,
+    /// Joint tests of features.
+    pub tests: Vec<FeatureTest>,
     /// How well the model fits.
     pub fit: FitStatistics,
 }
@@ -148,7 +163,8 @@ impl Inference {
         for covariance in [&self.covariance, &self.standardised_covariance].into_iter().flatten() {
             covariance.check(columns, intercept)?;
         }
-        if !self.fit.values().into_iter().all(f64::is_finite) {
+        let tests = self.tests.iter().flat_map(|test| [test.joint.statistic, test.joint.p_value]);
+        if !tests.chain(self.fit.values()).all(f64::is_finite) {
             return Err(ModelError::NotFinite { what: "statistics of the fit" });
         }
         Ok(())
@@ -167,6 +183,7 @@ impl Inference {
                 intercept: robust.standardised_std_errors.intercept,
             }),
             covariance: self.standardised_covariance.as_ref().map(|all| all.values.concat()),
+            tests: self.tests.clone(),
             fit: self.fit.clone(),
         }
     }

@@ -28,8 +28,8 @@ pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
 pub use inference::{
-    CoefficientTest, Covariance, ErrorKind, Inference, InferenceParts, RobustErrors, RobustParts,
-    StandardErrors,
+    CoefficientTest, Covariance, ErrorKind, FeatureTest, Inference, InferenceParts, RobustErrors,
+    RobustParts, StandardErrors,
 };
 pub use named::NamedValues;
 pub use record::{CheckRecord, SecurityRecord, SolverRecord, TrainingRecord};

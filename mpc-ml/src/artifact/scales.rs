@@ -65,7 +65,7 @@ pub(super) fn both_scales(
         };
         Ok((original, StandardErrors { intercept, coefficients: named(own) }))
     };
-    let InferenceParts { coefficients, intercept, robust, covariance, fit } = parts;
+    let InferenceParts { coefficients, intercept, robust, covariance, tests, fit } = parts;
     let (mut std_errors, standardised_std_errors) =
         errors("standard errors", coefficients, intercept)?;
     let robust = match robust {
@@ -96,5 +96,6 @@ pub(super) fn both_scales(
         covariance,
         standardised_covariance,
         fit,
+        tests,
     })
 }

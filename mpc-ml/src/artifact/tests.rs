@@ -58,6 +58,7 @@ fn inference() -> InferenceParts {
         intercept: Some(0.25),
         robust: None,
         covariance: None,
+        tests: Vec::new(),
         fit: FitStatistics::Likelihood(Likelihood::new(1280, 3, true, 800.0, 900.0).unwrap()),
     }
 }

@@ -4,7 +4,7 @@ use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use serde::{Serialize, Serializer};
 
-use crate::data::{Partition, Schema, Target, mean_squares, total_mean_square};
+use crate::data::{Feature, Partition, Schema, Target, mean_squares, total_mean_square};
 use crate::error::Error;
 
 /// The public facts that a plan follows from, beside the settings: the same at every party.
@@ -30,6 +30,17 @@ pub struct Facts {
     pub recipients: Recipients,
     /// Where the correlated randomness comes from.
     pub origin: Origin,
+    /// The features by name, in order, and how many columns each becomes. What follows from them is in
+    /// the plan.
+    #[serde(skip)]
+    pub features: Vec<(String, u32)>,
+}
+
+/// The features of a schema by name, and how many columns each becomes.
+#[must_use]
+pub fn features(schema: &Schema) -> Vec<(String, u32)> {
+    let columns = |feature: &Feature| feature.columns().len() as u32;
+    schema.features().iter().map(|feature| (feature.name.clone(), columns(feature))).collect()
 }
 
 /// As a number: party j at 2^j, all parties as all ones.
@@ -58,6 +69,7 @@ impl Facts {
             groups: false,
             recipients: Recipients::All,
             origin,
+            features: Vec::new(),
         }
     }
 
@@ -82,6 +94,7 @@ impl Facts {
             weights: schema.weights().map(|weights| weights.range.1),
             groups: schema.groups().is_some(),
             recipients,
+            features: features(schema),
             ..Self::horizontal(rows, mean_squares(schema, clip), origin)
         }
     }

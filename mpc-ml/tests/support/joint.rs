@@ -20,12 +20,14 @@ pub struct Joint {
     pub offsets: Vec<Vec<f64>>,
     pub weights: Vec<Vec<f64>>,
     pub groups: Vec<Vec<u64>>,
+    /// The features by name, and their columns.
+    pub features: Vec<(String, u32)>,
 }
 
 impl Joint {
     pub fn new(settings: GlmSettings, data: Vec<Rows>) -> Self {
         let (offsets, weights, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Self { settings, data, offsets, weights, groups }
+        Self { settings, data, offsets, weights, groups, features: Vec::new() }
     }
 
     pub fn facts(&self, origin: Origin) -> Facts {
@@ -48,6 +50,7 @@ impl Joint {
             facts.weights = Some(8.0);
         }
         facts.groups = !self.groups.is_empty();
+        facts.features.clone_from(&self.features);
         facts
     }
 

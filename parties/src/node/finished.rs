@@ -89,6 +89,7 @@ impl Finished {
             "coefficients": self.model.as_ref().and_then(|model| model.tests(CONFIDENCE)),
             "std_errors": inference.map(|inference| inference.tested().0),
             "checks": self.model.as_ref().map(|model| &model.training().checks),
+            "tests": inference.map(|inference| &inference.tests),
             "fit": inference.map(|inference| &inference.fit),
             "phases": self.receipt.phases,
             "warnings": self.warnings.iter().chain(&self.own_warnings).collect::<Vec<_>>(),

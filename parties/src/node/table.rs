@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mpc_ml::artifact::{CoefficientTest, ErrorKind, FitStatistics, JointTest, Model};
+use mpc_ml::artifact::{CoefficientTest, ErrorKind, FeatureTest, FitStatistics, JointTest, Model};
 
 use super::finished::CONFIDENCE;
 
@@ -15,7 +15,9 @@ pub(super) fn coefficients(model: &Model) -> String {
         (Some(tests), Some(inference)) => {
             let (kind, errors, _) = inference.tested();
             let known = errors.intercept.is_some();
-            tested(model, &tests, &inference.fit, (kind, known)) + &fit(&inference.fit)
+            tested(model, &tests, &inference.fit, (kind, known))
+                + &joint(&inference.tests)
+                + &fit(&inference.fit)
         }
         _ => plain(model),
     }
@@ -107,6 +109,24 @@ fn tested(
 /// What a row of the table is called: the standardised intercept stands below the other one.
 fn name(test: &CoefficientTest) -> &str {
     if test.name == "(intercept, standardised)" { "  standardised" } else { &test.name }
+}
+
+/// The joint tests of features.
+fn joint(tests: &[FeatureTest]) -> String {
+    if tests.is_empty() {
+        return String::new();
+    }
+    let mut text = "  All coefficients of a feature are 0 (Wald):\n".to_owned();
+    for FeatureTest { feature, joint } in tests {
+        let _ = writeln!(
+            text,
+            "  {feature:14} chi2 {} on {} degrees of freedom, p {}",
+            figure(joint.statistic),
+            joint.degrees_of_freedom,
+            probability(joint.p_value)
+        );
+    }
+    text + "\n"
 }
 
 /// How well the model fits, in a line or two.

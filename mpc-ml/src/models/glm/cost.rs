@@ -106,6 +106,9 @@ impl Costs<'_> {
         if settings.inference {
             cost = cost + self.to_all(3, 16 * (order * order + order + 4)).results(2);
         }
+        for inverse in self.plan.tests.iter().filter_map(|test| test.inverse.as_ref()) {
+            cost = cost + inverse.cost(self.me) + self.to_all(2, 16 * 2).results(2);
+        }
         if settings.robust != super::Robust::None {
             cost = cost + self.to_all(4, 16 * (4 * order * order + order + 2)).results(2);
         }

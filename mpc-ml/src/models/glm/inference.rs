@@ -14,6 +14,7 @@ use super::own::Own;
 use super::plan::GlmPlan;
 use super::settings::Robust;
 use super::start::{self, Totals};
+use super::wald::{self, Tested, WaldTest};
 use crate::error::Error;
 use crate::model::Run;
 
@@ -49,6 +50,8 @@ pub struct Inference {
     pub certain: u64,
     /// The whole covariance matrix, row by row, if the study asks for it.
     pub covariance: Option<Vec<f64>>,
+    /// The joint tests that the study asks for.
+    pub tests: Vec<WaldTest>,
 }
 
 /// The sums of one owner.
@@ -99,6 +102,8 @@ pub(super) async fn reveal(
     let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, few).await?;
     let variances = variances.ok_or_else(|| Error::untold(labels::VARIANCES))?;
     let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
+    let tested = Tested { inverse: &information.inverse, w: found.w, variances: &variances };
+    let tests = wald::reveal(&plan.tests, &tested, orders, run).await?;
     let robust = match plan.settings.robust {
         Robust::None => None,
         kind => Some(robust(found, kind, inverse, orders, run).await?),
@@ -119,6 +124,7 @@ pub(super) async fn reveal(
         aic: 2.0 * order as f64 - 2.0 * log_likelihood,
         certain: certain as u64,
         covariance,
+        tests,
     })
 }
 

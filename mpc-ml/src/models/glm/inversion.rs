@@ -79,10 +79,7 @@ impl Inversion<'_> {
     ) -> Result<Inverted, Error> {
         let matrix = self.matrix(plan, own, run.session.me());
         let result = inverse(self.plan, &matrix, self.start, run.source, run.session).await?;
-        let residual = Fixed::new(result.residual, 128, self.plan.residual_fraction())?;
-        let residual = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
-        let residual = residual.and_then(|values| values.first().copied());
-        let residual = residual.ok_or_else(|| Error::untold(label))?;
+        let residual = residual(self.plan, result.residual, label, run).await?;
         let x = Fixed::new(result.x, 128, self.plan.inverse_fraction() + self.exponent)?;
         let coarse = InversePlan::COARSE_FRACTION + self.exponent;
         let coarse = Fixed::new(result.coarse, 128, coarse)?;
@@ -90,6 +87,18 @@ impl Inversion<'_> {
         let slack = Slack { units: self.slack, fraction: self.plan.fraction() };
         Ok(Inverted { x, coarse, exponent, slack, reached })
     }
+}
+
+/// Reveals the residual of an inverse. One round.
+pub(super) async fn residual(
+    plan: &InversePlan,
+    residual: Shared<Z128>,
+    label: &str,
+    run: &mut Run<'_>,
+) -> Result<f64, Error> {
+    let residual = Fixed::new(residual, 128, plan.residual_fraction())?;
+    let told = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
+    told.and_then(|values| values.first().copied()).ok_or_else(|| Error::untold(label))
 }
 
 /// Reveals which columns nearly determine each other: where the inverse that was not reached is large.

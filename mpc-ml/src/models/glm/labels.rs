@@ -63,6 +63,16 @@ pub(super) fn distance(at: u32) -> String {
     format!("distance {at}")
 }
 
+/// The check of the inverse of the covariances of a feature's columns.
+pub(super) fn wald_check(feature: &str) -> String {
+    format!("inverse check, {feature}")
+}
+
+/// The joint test of a feature.
+pub(super) fn wald(feature: &str) -> String {
+    format!("test of {feature}")
+}
+
 pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
     let settings = &plan.settings;
     let to = plan.facts.recipients;
@@ -184,6 +194,20 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "the deviance, the deviance without features, the logarithm of the likelihood, and how many \
              rows are all but certain",
             "they describe the fit",
+        ));
+    }
+    for test in plan.tests.iter().filter(|test| test.inverse.is_some()) {
+        list.push(Output::figure(
+            wald_check(&test.feature),
+            format!("whether the covariances of the columns of {:?} have an inverse", test.feature),
+            "the joint test needs it; without one the test is not told",
+        ));
+        list.push(Output::result(
+            wald(&test.feature),
+            to,
+            format!("how far the coefficients of {:?} are from 0 together: chi squared", test.feature),
+            "one number, made of covariances that are not revealed; whether the feature has an effect \
+             follows from it",
         ));
     }
     if settings.robust != Robust::None {

@@ -29,6 +29,7 @@ mod settings;
 mod start;
 mod steps;
 mod sums;
+mod wald;
 
 use mpc_core::Recipients;
 
@@ -39,14 +40,18 @@ pub use inference::Inference;
 pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates, Robust};
+pub use wald::WaldTest;
 
 use crate::artifact::{
-    CheckRecord, ErrorKind, FitStatistics, InferenceParts, Likelihood, ModelKind, RobustParts,
+    CheckRecord, ErrorKind, FeatureTest, FitStatistics, InferenceParts, JointTest, Likelihood,
+    ModelKind, RobustParts,
 };
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
 use crate::model::Agreed;
-use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+use crate::model::{
+    Facts, Model, Run, Settings, Summary, features, has_features, passes_indicators,
+};
 
 /// Logistic or Poisson regression to the optimum.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl Model for Glm {
                 "are for robust = \"cluster\" alone, and would change nothing here: remove them";
             return Err(Error::field("groups", rule));
         }
+        wald::WaldPlan::of(&settings.tests, &features(schema))?;
         if settings.family == Family::Logistic && schema.offset().is_some() {
             let rule = "belongs to a Poisson model, where it is the logarithm of the exposure: \
                         remove it";
@@ -131,7 +137,12 @@ impl Model for Glm {
             });
             let covariance = found.covariance.clone();
             let fit = FitStatistics::Likelihood(fit);
-            Some(InferenceParts { coefficients, intercept, robust, covariance, fit })
+            let tests = found.tests.iter().filter_map(|test| {
+                let joint = JointTest::chi_squared(test.statistic?, test.degrees_of_freedom);
+                Some(FeatureTest { feature: test.feature.clone(), joint })
+            });
+            let tests = tests.collect();
+            Some(InferenceParts { coefficients, intercept, robust, covariance, tests, fit })
         });
         let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
             format!(
@@ -145,6 +156,14 @@ impl Model for Glm {
             "a robust standard error is 0 (a column that its groups alone make up, or too few \
              groups): the usual standard errors are given in their place"
                 .to_owned()
+        });
+        let untold = fit.inference.iter().flat_map(|found| &found.tests);
+        let untold = untold.filter(|test| test.statistic.is_none()).map(|test| {
+            format!(
+                "the joint test of {:?} is not told: its columns nearly determine each other, or one of \
+                 them has too few rows beside the others",
+                test.feature
+            )
         });
         Summary {
             l2: settings.l2,
@@ -165,7 +184,7 @@ impl Model for Glm {
                 }
             }))
             .collect(),
-            warnings: certain.chain(robust).collect(),
+            warnings: certain.chain(robust).chain(untold).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }

@@ -9,6 +9,7 @@ use super::labels;
 use super::link::{E_FRACTION, Link};
 use super::scales::Scales;
 use super::settings::{Finish, GlmSettings, Iterates, Robust};
+use super::wald::WaldPlan;
 use super::{Family, cost};
 use crate::error::Error;
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
@@ -54,6 +55,8 @@ pub struct GlmPlan {
     pub(super) matrix_sigma: u32,
     /// No entry of the design matrix is larger.
     pub(super) largest: f64,
+    /// The joint tests.
+    pub(super) tests: Vec<WaldPlan>,
     /// What the fit is expected to cost each party, and what noise is expected to move a coefficient
     /// by, in standard errors.
     costs: Vec<Cost>,
@@ -102,17 +105,22 @@ impl GlmPlan {
             revealed(&rows, order)?;
         }
 
+        let tests = WaldPlan::of(&settings.tests, &facts.features)?;
         // Openings under statistical masks, of all inverses and of every lifted step.
         let (d, passes) = (order as u64, u64::from(settings.passes));
         let inverses = if few { 1 + u64::from(REVEALED) } else { 0 };
         let lifted = if settings.l2 > 0.0 { passes * (total + d) } else { 0 };
-        let opened = inverses * INVERSE_STEPS * (5 * d * d / 2 + 3 * d) + lifted;
+        let steps = |d: u64| INVERSE_STEPS * (5 * d * d / 2 + 3 * d);
+        let tested = tests.iter().map(|test| steps(test.inverted())).sum::<u64>();
+        let opened = inverses * steps(d) + tested + lifted;
         let bits = |count: u64| 64 - count.max(1).leading_zeros();
         let dealer = u32::from(facts.origin == Origin::Dealer);
         let sigma = (41 + dealer + bits(opened)).max(53);
         let matrix_sigma = (42 + bits(2 * total * d)).max(53);
         let public = facts.mean_squares.iter().fold(1.0f64, |most, &square| most.max(square));
         let largest = settings.clip.min(libm::sqrt(public * total as f64)).max(1.0);
+        let tests = tests.into_iter().map(|test| test.with_inverse(rows.len(), sigma));
+        let tests = tests.collect::<Result<_, _>>()?;
         let mut plan = Self {
             link: Link::new(settings.family, finish == Finish::Hidden),
             settings: settings.clone(),
@@ -123,6 +131,7 @@ impl GlmPlan {
             sigma,
             matrix_sigma,
             largest,
+            tests,
             costs: Vec::new(),
             noise: 0.0,
         };

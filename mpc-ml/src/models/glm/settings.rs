@@ -51,6 +51,10 @@ pub struct GlmSettings {
     /// one together the weighted Gram matrix of the remaining one's rows.
     #[serde(default)]
     pub covariance: bool,
+    /// Features of which it is tested whether all their coefficients are zero. They rest on the usual
+    /// covariances, so they do not go with robust standard errors.
+    #[serde(default)]
+    pub tests: Vec<String>,
 }
 
 /// How a fit ends.
@@ -123,6 +127,7 @@ impl GlmSettings {
             inference: true,
             robust: Robust::default(),
             covariance: false,
+            tests: Vec::new(),
         }
     }
 }
@@ -154,6 +159,12 @@ impl model::Settings for GlmSettings {
         )?;
         needs("robust", self.robust != Robust::None, "inference = true", self.inference)?;
         needs("covariance", self.covariance, "inference = true", self.inference)?;
+        needs("tests", !self.tests.is_empty(), "inference = true", self.inference)?;
+        if !self.tests.is_empty() && self.robust != Robust::None {
+            let rule = "rest on the usual covariances, not on robust ones: remove them, or set robust = \
+                        \"none\"";
+            return Err(Error::field("tests", rule));
+        }
         let revealed = self.iterates == Iterates::Revealed;
         needs("iterates", revealed, "finish = \"open\"", !hidden)
     }

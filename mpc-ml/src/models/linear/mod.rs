@@ -87,6 +87,7 @@ impl Model for Linear {
                 intercept,
                 robust: None,
                 covariance: None,
+                tests: Vec::new(),
                 fit: FitStatistics::LeastSquares(statistics),
             }
         });

@@ -1,6 +1,6 @@
 use mpc_ml::artifact::{
-    InferenceParts, Likelihood, ModelKind, ModelParts, RobustParts, SecurityRecord, SolverRecord,
-    TrainingRecord,
+    FeatureTest, InferenceParts, JointTest, Likelihood, ModelKind, ModelParts, RobustParts,
+    SecurityRecord, SolverRecord, TrainingRecord,
 };
 use mpc_ml::data::{
     BinaryTarget, Feature, FeatureKind, Numeric, NumericMissing, Scaling, Schema, Standardisation,
@@ -82,6 +82,10 @@ fn model(robust: bool) -> Model {
             intercept: Some(0.5),
             robust,
             covariance: None,
+            tests: vec![FeatureTest {
+                feature: "ward".into(),
+                joint: JointTest::chi_squared(12.5, 4),
+            }],
             fit: FitStatistics::Likelihood(fit.with_likelihood(-30_617_283.9, 17)),
         }),
         training: TrainingRecord {
@@ -107,6 +111,10 @@ fn the_table_fits_80_columns_and_says_which_errors_it_shows() {
             let length = line.chars().count();
             assert!(length <= 80 || line.contains("_pressure_"), "{length}: {line}");
         }
+        assert!(
+            text.contains("ward           chi2 12.50000 on 4 degrees of freedom, p 0.0140"),
+            "{text}"
+        );
         assert!(text.contains("Log-likelihood -3.0617e7, AIC 6.1235e7, BIC"), "{text}");
         assert!(text.contains("Rows that are all but certain: 17 of 123456789"), "{text}");
         // A long name stands alone, and its numbers below it.

@@ -1,0 +1,270 @@
+//! Joint Wald tests of features of several columns, from the inverse on shares and the revealed
+//! variances (docs/protocols.md 8.6, Joint tests).
+
+use std::ops::Range;
+
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
+use mpc_core::ring::{Ring, Z128};
+use mpc_core::{Fixed, Shared, fixed};
+
+use super::inversion::{Inverted, residual};
+use super::labels;
+use super::orders::Orders;
+use crate::error::Error;
+use crate::model::Run;
+
+/// The trace of the matrix that is inverted, at most; 15/16 is what an inverse allows.
+const TRACE: f64 = 0.92;
+/// Eigenvalues of that matrix above 2^-`this` are told apart from 0, if they fit: the first that leave
+/// the matrix as many fractional bits as it needs.
+const LEAST: std::ops::RangeInclusive<u32> = 8..=18;
+const ENOUGH_FRACTION: u32 = 44;
+/// The part that the slack of a curvature may take of a tested column's information.
+const MOST_SLACK: f64 = 0.01;
+/// Fractional bits of the public factors of an inverse's entries, and of a revealed statistic.
+const FACTOR_FRACTION: u32 = 30;
+const STATISTIC_FRACTION: u32 = 12;
+/// What rounding may take of a revealed variance, for each coefficient and party, beside the smallest
+/// variance that there can be.
+const ROUNDING: f64 = 1.02 / 4096.0;
+
+/// A joint test, planned.
+#[derive(Clone, Debug)]
+pub(super) struct WaldPlan {
+    pub(super) feature: String,
+    pub(super) columns: Range<usize>,
+    /// How the covariances of its columns are inverted; none for one column.
+    pub(super) inverse: Option<InversePlan>,
+}
+
+/// A joint test that the coefficients of a feature are all zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaldTest {
+    /// The feature.
+    pub feature: String,
+    /// How many coefficients it has.
+    pub degrees_of_freedom: u64,
+    /// Chi squared; none where its columns nearly determine each other, or tell too little.
+    pub statistic: Option<f64>,
+}
+
+impl WaldPlan {
+    /// The tests of these features, among those of a study and how many columns each has.
+    ///
+    /// # Errors
+    /// [`Error::Field`] of `tests` when one is no feature.
+    pub(super) fn of(tests: &[String], features: &[(String, u32)]) -> Result<Vec<Self>, Error> {
+        let mut plans = Vec::<Self>::new();
+        for feature in tests {
+            let mut from = 0;
+            let found = features.iter().find_map(|(name, columns)| {
+                let range = from..from + *columns as usize;
+                from = range.end;
+                (name == feature).then_some(range)
+            });
+            let wrong =
+                |rule: &str| Err(Error::field("tests", format!("names {feature:?}, {rule}")));
+            let Some(columns) = found else {
+                return wrong("which is no feature of the study");
+            };
+            if plans.iter().any(|plan| plan.feature == *feature) {
+                return wrong("a second time");
+            }
+            plans.push(Self { feature: feature.clone(), columns, inverse: None });
+        }
+        Ok(plans)
+    }
+
+    /// The number of columns of which an inverse is made: none of a single one.
+    pub(super) fn inverted(&self) -> u64 {
+        if self.columns.len() > 1 { self.columns.len() as u64 } else { 0 }
+    }
+
+    /// Plans the inverse.
+    ///
+    /// # Errors
+    /// [`Error::Field`] of `tests` when none fits.
+    pub(super) fn with_inverse(mut self, parties: usize, sigma: u32) -> Result<Self, Error> {
+        let order = self.columns.len();
+        if order < 2 {
+            return Ok(self);
+        }
+        for bits in LEAST.rev() {
+            let settings = InverseSettings {
+                order,
+                parties: parties as u32,
+                sigma,
+                diagonal: TRACE,
+                least: libm::ldexp(1.0, -(bits as i32)),
+                start: StartBound::Identity,
+                reuse: false,
+            };
+            let Ok(plan) = InversePlan::new(settings) else { continue };
+            let enough = plan.fraction() >= ENOUGH_FRACTION;
+            self.inverse = Some(plan);
+            if enough {
+                break;
+            }
+        }
+        if self.inverse.is_none() {
+            let rule = format!("names {:?}, which has too many columns", self.feature);
+            return Err(Error::field("tests", rule));
+        }
+        Ok(self)
+    }
+}
+
+/// The factors that bring the covariances of some columns to a trace below 1.
+struct Scaling {
+    /// The factors are these integers times 2^-`fraction`.
+    factors: Vec<i128>,
+    fraction: u32,
+}
+
+impl Scaling {
+    /// For columns with these variances, in units in which a variance is at least 1, each true one at
+    /// most `above` larger.
+    fn new(variances: &[f64], above: f64) -> Option<Self> {
+        let part = TRACE / variances.len() as f64;
+        let roots: Vec<f64> = variances.iter().map(|v| libm::sqrt(part / (v + above))).collect();
+        let least = roots.iter().copied().fold(f64::INFINITY, f64::min);
+        if !(least > 0.0 && least.is_finite() && variances.iter().all(|v| *v > 0.0)) {
+            return None;
+        }
+        // The smallest is 2 or 3.
+        let fraction = u32::try_from(1 - libm::ilogb(least)).ok()?;
+        let factor = |root: &f64| libm::floor(libm::ldexp(*root, fraction as i32)) as i128;
+        Some(Self { factors: roots.iter().map(factor).collect(), fraction })
+    }
+}
+
+/// What the tests are made from.
+pub(super) struct Tested<'a> {
+    pub(super) inverse: &'a Inverted,
+    /// The coefficients, and their variances as they were revealed.
+    pub(super) w: &'a [f64],
+    pub(super) variances: &'a [f64],
+}
+
+/// Reveals the tests, one after the other: the rounds of an inverse and two for each that has more than
+/// one column.
+pub(super) async fn reveal(
+    plans: &[WaldPlan],
+    tested: &Tested<'_>,
+    orders: &mut Orders,
+    run: &mut Run<'_>,
+) -> Result<Vec<WaldTest>, Error> {
+    let mut tests = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let columns = plan.columns.clone();
+        let statistic = match &plan.inverse {
+            Some(inverse) => joint(plan, inverse, tested, orders, run).await?,
+            None => {
+                let (w, variance) = (tested.w[columns.start], tested.variances[columns.start]);
+                (variance > 0.0).then(|| w * w / variance)
+            }
+        };
+        let degrees_of_freedom = columns.len() as u64;
+        tests.push(WaldTest { feature: plan.feature.clone(), degrees_of_freedom, statistic });
+    }
+    Ok(tests)
+}
+
+/// w^T V^-1 w for the covariances V of some columns: with C = diag(c), C V C is brought to a trace
+/// below 1 and inverted, and the statistic is a public combination of what comes of it.
+async fn joint(
+    plan: &WaldPlan,
+    inverse_plan: &InversePlan,
+    tested: &Tested<'_>,
+    orders: &mut Orders,
+    run: &mut Run<'_>,
+) -> Result<Option<f64>, Error> {
+    let Tested { inverse: found, w, variances } = tested;
+    let Inverted { x, exponent, slack, .. } = found;
+    let (columns, parties) = (plan.columns.clone(), run.session.parties() as f64);
+    let order = w.len();
+    let units: Vec<f64> =
+        variances[columns.clone()].iter().map(|v| libm::ldexp(*v, *exponent as i32)).collect();
+    // What the slack adds to the information, beside that of the columns.
+    let slack = libm::ldexp(slack.units as f64, -(slack.fraction as i32));
+    let above = (order as f64 + 1.0) * parties * ROUNDING;
+    let hidden = units.iter().any(|variance| slack * variance > MOST_SLACK);
+    let Some(scaling) = Scaling::new(&units, above).filter(|_| !hidden) else { return Ok(None) };
+    let fraction = x.fraction() - exponent + 2 * scaling.fraction;
+    let Some(up) = inverse_plan.fraction().checked_sub(fraction) else { return Ok(None) };
+
+    let k = columns.len();
+    let places: Vec<usize> =
+        columns.clone().flat_map(|i| columns.clone().map(move |j| i * order + j)).collect();
+    let mut matrix = x.parts().0.select(&places)?.reshape(k, k)?;
+    for (at, entry) in matrix.as_mut_slice().iter_mut().enumerate() {
+        let factor = scaling.factors[at / k] * scaling.factors[at % k];
+        *entry *= Z128::from_i128(factor << up);
+    }
+    let mut requests = Vec::new();
+    orders.inverse(inverse_plan, &mut requests);
+    run.source.demand(requests)?;
+    let result = inverse(inverse_plan, &matrix, Start::Identity, run.source, run.session).await?;
+    let label = labels::wald_check(&plan.feature);
+    let residual = residual(inverse_plan, result.residual, &label, run).await?;
+    if !inverse_plan.converged(residual) {
+        return Ok(None);
+    }
+    let scaled = |at: usize| {
+        let factor = libm::ldexp(scaling.factors[at] as f64, -(scaling.fraction as i32));
+        factor * w[columns.start + at]
+    };
+    let mut sum = Z128::ZERO;
+    for (at, &entry) in result.x.as_slice().iter().enumerate() {
+        let factor = libm::ldexp(scaled(at / k) * scaled(at % k), *exponent as i32);
+        sum += entry * Z128::from_i128(fixed::encode(factor, FACTOR_FRACTION, 100)?);
+    }
+    let fraction = inverse_plan.inverse_fraction() + FACTOR_FRACTION;
+    let statistic = Fixed::new(Shared::column(vec![sum]), 128, fraction)?;
+    let label = labels::wald(&plan.feature);
+    let told = run.session.reveal_fixed(&label, &statistic, STATISTIC_FRACTION).await?;
+    let told = told.and_then(|values| values.first().copied());
+    Ok(Some(told.ok_or_else(|| Error::untold(&label))?.max(0.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bound that privacy rests on: the trace of what is inverted, from variances as they may be.
+    #[test]
+    fn a_scaled_block_has_a_trace_below_1() {
+        for variances in [vec![1.0, 1.0], vec![1.0, 3e4, 17.5], vec![2.0; 40], vec![9e5, 1.01]] {
+            for above in [1e-4, 0.3] {
+                let scaling = Scaling::new(&variances, above).expect("is scaled");
+                let factors = scaling.factors.iter();
+                let factor = |c: &i128| libm::ldexp(*c as f64, -(scaling.fraction as i32));
+                let parts = factors.zip(&variances).map(|(c, v)| factor(c).powi(2) * (v + above));
+                let trace: f64 = parts.sum();
+                assert!(trace <= TRACE && trace > TRACE / 4.0, "{variances:?}: {trace}");
+                let least = scaling.factors.iter().min().copied();
+                assert!(least.is_some_and(|c| c == 2 || c == 3), "{least:?}");
+            }
+        }
+        assert!(Scaling::new(&[1.0, 0.0], 0.1).is_none());
+        assert!(Scaling::new(&[1.0, f64::NAN], 0.1).is_none());
+    }
+
+    #[test]
+    fn inverses_leave_the_matrix_its_bits() {
+        for (parties, sigma) in [(2, 58), (3, 62), (7, 66)] {
+            for columns in [2, 4, 12] {
+                let features = [("a".to_owned(), 1), ("b".to_owned(), columns)];
+                let plans =
+                    WaldPlan::of(&["b".to_owned(), "a".to_owned()], &features).expect("are");
+                let plan = plans[0].clone().with_inverse(parties, sigma).expect("fits");
+                let inverse = plan.inverse.as_ref().expect("has one");
+                println!("{parties} {sigma} {columns}: {} {}", inverse.fraction(), inverse.steps());
+                assert_eq!(plan.columns, 1..1 + columns as usize);
+                assert!(inverse.fraction() >= 40, "{}", inverse.fraction());
+                let plan = plans[1].clone().with_inverse(parties, sigma).expect("fits");
+                assert!(plan.inverse.is_none());
+            }
+        }
+    }
+}
