@@ -47,6 +47,18 @@ pub enum Error {
     /// What the others revealed cannot be, as this party alone can tell.
     #[error("{0}")]
     Contradicted(String),
+    /// A joint figure that was revealed cannot be, given this party's own rows: one of the others did
+    /// not send what its rows give. What was to follow relies on it, so nothing more is sent.
+    #[error(
+        "{peers} did not keep to the protocol: {what} does not fit this party's own rows, so it is not the \
+         sum of what the parties have"
+    )]
+    Implausible {
+        /// The other parties, one of whom it was.
+        peers: String,
+        /// The figure, without its value.
+        what: String,
+    },
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
@@ -62,6 +74,12 @@ impl Error {
     /// This party is not told an output that is for everybody.
     pub(crate) fn untold(label: &str) -> Self {
         Self::Settings(format!("the output `{label}` is for everybody"))
+    }
+
+    /// The other parties by name, where one of them did something and nobody can say which.
+    pub(crate) fn others(session: &mpc_core::Session) -> String {
+        let others = (0..session.parties()).filter(|&party| party != session.me());
+        others.map(|party| session.name(party)).collect::<Vec<_>>().join(" or ")
     }
 
     /// Whether all parties come to the same error at the same place, because it follows from what
@@ -91,6 +109,7 @@ impl Error {
             | Self::Determined { .. } => AbortCode::Configuration,
             Self::Uncertified(_) | Self::Contradicted(_) => AbortCode::PeerMisbehaved,
             Self::Data(_) => AbortCode::LocalInput,
+            Self::Implausible { .. } => AbortCode::PeerMisbehaved,
         }
     }
 }

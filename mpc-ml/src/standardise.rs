@@ -1,29 +1,32 @@
 //! Joint standardisation: count, mean and standard deviation of each column over all parties'
-//! rows (docs/protocols.md 7). These are named outputs, learned by everybody.
+//! rows (docs/protocols.md 7.1). These are named outputs, learned by everybody.
 //!
 //! A party's own sums are its additive shares of the joint sums, so nothing is shared first and
-//! nothing is truncated: what is opened is the exact sum of the parties' own sums, each computed in
-//! float64 and rounded once, at a scale that the declared range of the column and the number of
-//! rows allow.
+//! nothing is truncated: what is opened is the sum of the parties' own sums, each computed in
+//! float64 and rounded once, at a scale that follows from the declared range of the column and the
+//! number of rows. Each party then holds what came out against its own rows.
+
+mod plausible;
+mod scales;
 
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Cost, Session, Shared, fixed};
+use mpc_core::{Cost, Session, Shared};
+use zeroize::Zeroizing;
 
 use crate::data::{JointColumn, Standardisation};
 use crate::error::Error;
 use crate::model::Output;
+use plausible::Plausible;
+use scales::Scales;
 
 /// The output of the first round: how many cells are there, and their mean, for each column.
 pub const MEANS: &str = "column counts and means";
 /// The output of the second round: the standard deviation of each column.
 pub const DEVIATIONS: &str = "column standard deviations";
 
-/// The range that is assumed where the study declares none: +-2^31.
-const DEFAULT_MAGNITUDE: u32 = 31;
-/// Columns are summed at 2^100 at most.
-const MOST_FRACTION: u32 = 100;
-/// No sum has more bits.
-const SUM_BITS: i32 = 126;
+/// The least joint sum of squares, in its units. Each party rounds up to a unit, so this leaves the
+/// deviation good to a part of N in 2^11.
+const LEAST_SQUARES: i128 = 1 << 10;
 
 /// What [`joint`] reveals of these columns among `parties` parties; nothing of no columns.
 #[must_use]
@@ -45,9 +48,10 @@ pub fn outputs(columns: &[&str], parties: usize) -> Vec<Output> {
     };
     let means = format!(
         "of each jointly scaled column ({names}): the number of cells present and their mean over \
-         all parties' rows"
+         all parties' rows, to some 30 bits of its `range`, or exactly where the study gives none"
     );
-    let deviations = "of each of these columns: the standard deviation over all parties' rows";
+    let deviations = "of each of these columns: the standard deviation over all parties' rows, to \
+                      some 40 bits of the square of its `range`, or exactly where the study gives none";
     vec![
         Output::figure(MEANS, means, why),
         Output::figure(DEVIATIONS, deviations, "as for their means"),
@@ -63,36 +67,17 @@ pub fn cost(me: usize, parties: usize, columns: usize) -> Cost {
     Cost::to_all(me, parties, 2, 3 * 16 * columns as u64).results(2)
 }
 
-/// The scales at which a column is summed, from public facts.
-struct Scales {
-    /// No value is larger than 2^magnitude.
-    magnitude: i32,
-    sum: u32,
-    squares: u32,
-}
-
-impl Scales {
-    fn new(range: Option<(f64, f64)>, rows: u64) -> Self {
-        let magnitude = range.map_or(f64::from(DEFAULT_MAGNITUDE), |(low, high)| {
-            libm::ceil(libm::log2(low.abs().max(high.abs()).max(f64::MIN_POSITIVE)))
-        });
-        let rows = rows.max(1).next_power_of_two().ilog2() as i32;
-        // A narrow range needs no more than 2^-50 of it. In a wide one values are refused whose
-        // squares would not fit: a sum that wraps would pass for a small deviation, and the encoded
-        // column would be larger than the plans of all fits rely on.
-        let most = ((SUM_BITS - rows) / 2 - 1).clamp(-50, 50);
-        let magnitude = magnitude.clamp(-50.0, f64::from(most)) as i32;
-        let scale = |bits: i32| (SUM_BITS - bits).clamp(0, MOST_FRACTION as i32) as u32;
-        Self { magnitude, sum: scale(magnitude + rows), squares: scale(2 * (magnitude + 1) + rows) }
-    }
-}
-
 /// Count, mean and standard deviation of each column over the rows of all parties, `rows` in
 /// number. Two rounds; reveals [`MEANS`] and [`DEVIATIONS`]. All parties give the same columns.
 ///
 /// # Errors
 /// [`Error::Data`] when an own value is outside the range, before anything is sent;
-/// [`Error::Unusable`] when a column is constant, or its spread is too small for its range.
+/// [`Error::Unusable`] when a column is constant, or its spread is too small for its range;
+/// [`Error::Implausible`] when what came out cannot be, given the own rows.
+///
+/// # Security
+/// The bounds on mean squares, on which privacy rests in all fits, hold for the rows of who is
+/// told no such error, whatever the others sent.
 pub async fn joint(
     columns: &[JointColumn<'_>],
     rows: u64,
@@ -103,7 +88,7 @@ pub async fn joint(
     }
     let scales: Vec<_> = columns.iter().map(|column| Scales::new(column.range, rows)).collect();
     for (column, scales) in columns.iter().zip(&scales) {
-        let bound = libm::ldexp(1.0, scales.magnitude);
+        let bound = scales.largest();
         if column.values().flatten().any(|v| !v.is_finite() || v.abs() > bound) {
             return Err(Error::Data(format!(
                 "column {}: a value is beyond +-{bound}; declare a `range` for it that holds all \
@@ -112,78 +97,54 @@ pub async fn joint(
             )));
         }
     }
+    let plausible = Plausible::new(rows, session);
 
-    let mut share = Vec::with_capacity(2 * columns.len());
+    let mut own = Zeroizing::new(Vec::with_capacity(2 * columns.len()));
     for (column, scales) in columns.iter().zip(&scales) {
         let present = column.values().flatten();
-        share.push(Z128(present.clone().count() as u128));
-        share.push(Z128::from_i128(fixed::encode(present.sum(), scales.sum, 126)?));
+        own.push(present.clone().count() as i128);
+        own.push(scales.round_sum(present.sum())?);
     }
-    let sums = reveal(MEANS, share, session).await?;
-    let mut statistics: Vec<_> = sums
-        .chunks_exact(2)
-        .zip(columns.iter().zip(&scales))
-        .map(|(pair, (column, scales))| {
-            let present = u64::try_from(pair[0]).unwrap_or(0);
-            let mean = fixed::decode(pair[1], scales.sum) / present as f64;
-            Standardisation { name: column.name.clone(), mean, std: 0.0, present }
-        })
-        .collect();
-    for (column, statistics) in columns.iter().zip(&statistics) {
-        if statistics.present == 0 || statistics.present > rows {
+    let sums = reveal(MEANS, &own, session).await?;
+    let pairs = || own.chunks_exact(2).zip(sums.chunks_exact(2));
+    let mut statistics = Vec::with_capacity(columns.len());
+    for ((own, joint), (column, scales)) in pairs().zip(columns.iter().zip(&scales)) {
+        if joint[0] == 0 {
             return Err(Error::Unusable(format!(
-                "column {}: {} cells are there in {rows} rows; it cannot be standardised",
-                column.name, statistics.present
+                "column {}: nobody has a cell in it; it cannot be standardised",
+                column.name
             )));
         }
+        let present = plausible.count(column, own[0], joint[0])?;
+        plausible.sum(column, scales, (own, joint))?;
+        let mean = scales.sum(joint[1]) / present as f64;
+        statistics.push(Standardisation { name: column.name.clone(), mean, std: 0.0, present });
     }
 
-    let mut share = Vec::with_capacity(columns.len());
+    let mut own_squares = Zeroizing::new(Vec::with_capacity(columns.len()));
     for ((column, scales), statistics) in columns.iter().zip(&scales).zip(&statistics) {
         let squares = column.values().flatten().map(|v| (v - statistics.mean).powi(2)).sum();
-        share.push(Z128::from_i128(fixed::encode(squares, scales.squares, 126)?));
+        own_squares.push(scales.round_squares(squares)?);
     }
-    let squares = reveal(DEVIATIONS, share, session).await?;
-    for (((statistics, &squares), scales), column) in
-        statistics.iter_mut().zip(&squares).zip(&scales).zip(columns)
-    {
-        // Each party's rounding is half a unit, so this leaves the deviation good to 2^-18.
-        if squares < 1 << 20 {
+    let squares = reveal(DEVIATIONS, &own_squares, session).await?;
+    for (index, (column, scales)) in columns.iter().zip(&scales).enumerate() {
+        let joint = squares[index];
+        let others = sums[2 * index] - own[2 * index];
+        plausible.squares(column, scales, (own_squares[index], joint), others)?;
+        if joint < LEAST_SQUARES {
             return Err(Error::Unusable(format!(
                 "column {} is constant over all parties, or varies too little for its range: \
                  leave it out, declare a narrower `range`, or do not scale it",
                 column.name
             )));
         }
-        statistics.std = (fixed::decode(squares, scales.squares) / rows as f64).sqrt();
+        statistics[index].std = (scales.squares(joint) / rows as f64).sqrt();
     }
     Ok(statistics)
 }
 
-async fn reveal(label: &str, share: Vec<Z128>, session: &mut Session) -> Result<Vec<i128>, Error> {
-    let share = Shared::column(share);
+async fn reveal(label: &str, own: &[i128], session: &mut Session) -> Result<Vec<i128>, Error> {
+    let share = Shared::column(own.iter().map(|&own| Z128::from_i128(own)).collect());
     let revealed = session.reveal(label, &share, 128, 0).await?;
     revealed.ok_or_else(|| Error::untold(label))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A value moves by at most twice the magnitude from the mean.
-    #[test]
-    fn no_sum_wraps() {
-        for exponent in -80..=200 {
-            let end = libm::ldexp(1.0, exponent);
-            for rows in [1, 2, 1000, 1 << 24, 1 << 25, 1_000_000_000, 1 << 40] {
-                for range in [None, Some((-end, end)), Some((0.0, end))] {
-                    let scales = Scales::new(range, rows);
-                    let (largest, rows) = (f64::from(scales.magnitude), (rows as f64).log2());
-                    let sum = largest + rows + f64::from(scales.sum);
-                    let squares = 2.0 * (largest + 1.0) + rows + f64::from(scales.squares);
-                    assert!(sum <= 126.0 && squares <= 126.0, "{range:?}, 2^{rows} rows");
-                }
-            }
-        }
-    }
 }

@@ -47,7 +47,7 @@ fn settings(momentum: f64) -> SgdSettings {
 
 fn plan(origin: Origin, momentum: f64) -> SgdPlan {
     let rows = [(ROWS / PARTIES) as u64; PARTIES];
-    Sgd::plan(&settings(momentum), &Facts::horizontal(&rows, vec![1.0; COLUMNS], origin)).unwrap()
+    Sgd::plan(&settings(momentum), &Facts::horizontal(&rows, vec![64.0; COLUMNS], origin)).unwrap()
 }
 
 /// Data that have nothing in common but their shape: usual ones; all zero with one label; all beyond

@@ -1,5 +1,7 @@
 //! Joint statistics against the pooled ones.
 
+use mpc_core::Shared;
+use mpc_core::ring::{Ring, Z128};
 use mpc_core::testing::World;
 use mpc_ml::Error;
 use mpc_ml::data::{JointColumn, Numbers, Standardisation};
@@ -66,13 +68,23 @@ fn agrees_with_the_pooled_statistics() {
                 values.len() > 1 && values.iter().any(|v| (v - values[0]).abs() > 1e-3 * unit)
             };
             prop_assume!(enough(0) && enough(1));
-            for result in joint(&parties, Some((-unit, unit))) {
-                let result = result.expect("runs");
-                for (column, got) in result.iter().enumerate() {
-                    let want = pooled(&parties, column);
-                    prop_assert_eq!(got.present, want.present);
-                    prop_assert!((got.mean - want.mean).abs() <= 1e-12 * unit);
-                    prop_assert!((got.std / want.std - 1.0).abs() < 1e-9);
+            // With a range, sums have 30 bits of it and squares 40 bits of its square; at most 4
+            // parties and 16 times as many rows as cells make this of it.
+            let rows = parties.iter().map(|party| party[0].len()).sum::<usize>() as f64;
+            for (range, of_mean, of_std) in
+                [(Some((-unit, unit)), 1e-7, 1e-7), (Some((-8.0 * unit, unit)), 1e-6, 1e-5)]
+            {
+                for result in joint(&parties, range) {
+                    let result = result.expect("runs");
+                    for (column, got) in result.iter().enumerate() {
+                        let want = pooled(&parties, column);
+                        prop_assert_eq!(got.present, want.present);
+                        prop_assert!((got.mean - want.mean).abs() <= of_mean * unit);
+                        // Around the mean as it was rounded, and rounded up: never too small.
+                        let squares = |std: f64| rows * (std / unit).powi(2);
+                        let off = squares(got.std) - squares(want.std);
+                        prop_assert!((-1e-12..of_std).contains(&off), "{off}");
+                    }
                 }
             }
             Ok(())
@@ -105,5 +117,77 @@ fn a_value_beyond_the_range_is_refused_before_anything_is_sent() {
     let parties: Vec<Cells> = vec![vec![vec![Some(1e12), Some(0.0)]]; 2];
     for result in joint(&parties, None) {
         assert!(matches!(result, Err(Error::Data(_))));
+    }
+}
+
+/// What a party sends that lies: its honest count and sum, changed, and its sum of squares.
+type Lie = fn(count: i128, sum: i128) -> (i128, i128, i128);
+
+/// The ends of the honest parties, beside the last one, which sends what `lie` says.
+fn beside_a_liar(parties: usize, lie: Lie) -> Vec<Result<Vec<Standardisation>, Error>> {
+    const ROWS: usize = 20;
+    let rows = (parties * ROWS) as u64;
+    let outputs = ledger(&standardise::outputs(&["all"], 2));
+    let mut ends = World::new(parties).outputs(outputs).run(async |mut session| {
+        let own = (0..ROWS).map(|i| Some(f64::from((i % 7) as u32 * 8 + session.me() as u32)));
+        let cells: Numbers = own.collect();
+        if session.me() + 1 < session.parties() {
+            let column = JointColumn {
+                name: "dose".into(),
+                cells: &cells,
+                fill: None,
+                range: Some((0.0, 64.0)),
+            };
+            return standardise::joint(&[column], rows, &mut session).await;
+        }
+        // The units of protocols.md 7.1: sums count 2^-(30 - 6 - log2 rows).
+        let log_rows = rows.next_power_of_two().ilog2() as i32;
+        let sum: f64 = cells.iter().flatten().sum();
+        let sum = libm::ldexp(sum, 24 - log_rows) as i128;
+        let (count, sum, squares) = lie(ROWS as i128, sum);
+        let share = |values: &[i128]| {
+            Shared::column(values.iter().map(|&value| Z128::from_i128(value)).collect::<Vec<_>>())
+        };
+        session.reveal(standardise::MEANS, &share(&[count, sum]), 128, 0).await?;
+        session.reveal(standardise::DEVIATIONS, &share(&[squares]), 128, 0).await?;
+        Ok(Vec::new())
+    });
+    ends.pop();
+    ends
+}
+
+/// A deviation that somebody made small turns the columns of the others into large numbers (or, cut,
+/// into signs), for which nothing that follows is masked.
+#[test]
+fn figures_that_do_not_fit_the_own_rows_are_refused_before_anything_follows() {
+    let honest: Lie = |count, sum| (count, sum, 1 << 27);
+    let lies: [(&str, Lie); 9] = [
+        ("standard deviation", |count, sum| (count, sum, -(1 << 28))),
+        ("standard deviation", |count, sum| (count, sum, -(1 << 60))),
+        ("standard deviation", |count, sum| (count, sum, i128::MIN)),
+        ("standard deviation", |count, sum| (count, sum, 1 << 40)),
+        ("mean", |count, sum| (count, sum + (1 << 31), 1 << 27)),
+        ("mean", |count, sum| (count, sum - (1 << 100), 1 << 27)),
+        ("count", |count, sum| (-count, sum, 1 << 27)),
+        ("count", |count, sum| (count + 100, sum, 1 << 27)),
+        ("count", |count, sum| (-(1 << 90) - count, sum, 1 << 27)),
+    ];
+    for parties in [2, 3] {
+        for end in beside_a_liar(parties, honest) {
+            end.expect("an honest sum");
+        }
+        for (figure, lie) in lies {
+            for (me, end) in beside_a_liar(parties, lie).into_iter().enumerate() {
+                let error = end.expect_err(figure);
+                let text = error.to_string();
+                // In the last round all may be told by it; before, the liar's end may come first.
+                assert!(matches!(error, Error::Implausible { .. }), "{figure}, {me}: {text}");
+                let what = format!("the joint {figure} of column dose");
+                assert!(
+                    text.contains(&what) && text.contains(&format!("node {}", parties - 1)),
+                    "{text}"
+                );
+            }
+        }
     }
 }

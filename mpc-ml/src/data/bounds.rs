@@ -2,8 +2,8 @@
 
 use super::{Feature, FeatureKind, Numeric, Scaling, Schema};
 
-/// By how much the mean square of a jointly standardised column may exceed 1: its revealed
-/// deviation is good to 2^-18.
+/// The mean square of a jointly standardised column: at most 1, since its revealed deviation is never
+/// too small, and something for double precision and fixed point.
 pub const STANDARDISED: f64 = 1.0 + 1.0 / 16384.0;
 
 /// For each encoded column, a bound on the mean of its squares that is known in public: 1 for

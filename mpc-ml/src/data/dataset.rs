@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::Encoded;
 use crate::error::Error;
+use crate::model::Facts;
 use crate::rows::Rows;
 
 /// A party's own rows: **private data**. The design matrix on the common scale, the target, and what
@@ -156,12 +157,19 @@ impl Dataset {
         self.clipped
     }
 
-    /// Refuses rows that are not those of a plan: `rows` of `columns` finite numbers, and a finite
-    /// target each.
+    /// Refuses rows that are not those of party `me` in a plan from these facts: as many rows of as
+    /// many columns, of finite numbers, with a finite target each, and, once they are cut to `clip`,
+    /// no larger than the bounds on mean squares allow.
     ///
     /// # Errors
     /// [`Error::Data`]; it shows none of them.
-    pub fn check(&self, rows: u64, columns: usize) -> Result<(), Error> {
+    ///
+    /// # Security
+    /// The bounds of all openings rest on the mean squares. Rows that exceed them by themselves are
+    /// not shared: they would be seen through.
+    pub fn check(&self, facts: &Facts, me: usize, clip: f64) -> Result<(), Error> {
+        let rows = facts.rows()?.get(me).copied().unwrap_or_default();
+        let columns = facts.columns();
         if self.len() as u64 != rows || self.columns() != columns {
             return Err(Error::Data(format!(
                 "{} rows of {} columns were given, where the plan has {rows} of {columns}",
@@ -172,7 +180,31 @@ impl Dataset {
         if self.rows.x().iter().chain(self.rows.y()).any(|v| !v.is_finite()) {
             return Err(Error::Data("an entry of the rows is not a number".to_owned()));
         }
-        Ok(())
+        self.check_squares(facts, clip)
+    }
+
+    /// The squares of the own entries alone are no more than those of all parties together may be.
+    fn check_squares(&self, facts: &Facts, clip: f64) -> Result<(), Error> {
+        let mut squares = Zeroizing::new(vec![0.0; self.columns()]);
+        for row in 0..self.len() {
+            let entries = self.rows.row(row).iter().map(|x| x.clamp(-clip, clip));
+            squares.iter_mut().zip(entries).for_each(|(square, x)| *square += x * x);
+        }
+        // Rounding of the sums is far less than this.
+        let most = |mean_square: f64| mean_square * facts.total_rows() as f64 * (1.0 + 1e-9);
+        let mut columns = squares.iter().zip(&facts.mean_squares);
+        let beyond = columns.position(|(&square, &bound)| square > most(bound));
+        let what = match beyond {
+            Some(column) => format!("column {column} of the encoded rows"),
+            None if squares.iter().sum::<f64>() > most(facts.total_mean_square) => {
+                "all columns of the encoded rows together".to_owned()
+            }
+            None => return Ok(()),
+        };
+        Err(Error::Data(format!(
+            "{what}: the squares of this party's entries alone are more than the plan allows for all \
+             parties, so the joint mean and deviation, or the declared range, is not one of these rows"
+        )))
     }
 
     /// Refuses offsets, weights and ids, for a model that would not look at them.
@@ -215,6 +247,7 @@ fn has_rows(what: &str, count: usize, rows: usize) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use mpc_core::correlations::Origin;
     use ndarray::{arr1, arr2};
 
     use super::*;
@@ -255,6 +288,33 @@ mod tests {
         let full = data().with_weights(two.view()).expect("fits");
         assert_eq!(full.weights(), [0.0, 1.0]);
         assert!(full.check_plain().is_err() && data().check_plain().is_ok());
+    }
+
+    /// What a lie about the joint deviation makes of the rows of others is not shared.
+    #[test]
+    fn rows_beyond_the_bounds_of_the_plan_are_refused() {
+        let data = |x: [f64; 4]| {
+            let table = arr2(&[[x[0], x[1]], [x[2], x[3]]]);
+            Dataset::new(table.view(), arr1(&[0.0, 1.0]).view()).expect("fits")
+        };
+        let facts = |rows: &[u64], total: f64| Facts {
+            total_mean_square: total,
+            ..Facts::horizontal(rows, vec![1.0, 4.0], Origin::Dealer)
+        };
+        let check = |x, rows: &[u64], total| data(x).check(&facts(rows, total), 0, 3.5);
+        assert!(check([1.0, 2.0, -1.0, 2.0], &[2, 1], 5.0).is_ok());
+        // Three rows in all may have squares of 3 and of 12.
+        assert!(check([1.7, 0.0, 0.0, 3.4], &[2, 1], 5.0).is_ok());
+        assert!(check([0.0, 0.0, 0.0, 1e6], &[2, 2], 5.0).is_ok());
+        for (x, what) in [([1.8, 0.0, 0.0, 0.0], "column 0"), ([0.0, 2.5, 0.0, 2.5], "column 1")] {
+            let error = check(x, &[2, 1], 5.0).expect_err("refused").to_string();
+            assert!(error.contains(what), "{error}");
+        }
+        let error = check([1.7, 0.0, 0.0, 3.4], &[2, 1], 4.5).expect_err("refused").to_string();
+        assert!(error.contains("all columns"), "{error}");
+        assert!(
+            check([1.0; 4], &[3, 1], 5.0).is_err() && check([f64::NAN; 4], &[2, 1], 5.0).is_err()
+        );
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use super::{CellError, FeatureKind, Schema};
 
-/// One party's rows: **private data**. Formatting it shows the shape and no value.
+/// One party's rows: **private data**. Formatting it shows the shape and no value; wiped on drop.
 pub struct Table {
     schema: Schema,
     columns: Vec<Column>,
@@ -29,7 +31,7 @@ pub enum Column {
 #[derive(Clone, Default)]
 pub struct Numbers {
     /// NaN where the cell is missing: half of what an `Option` takes.
-    cells: Vec<f64>,
+    cells: Zeroizing<Vec<f64>>,
 }
 
 impl Numbers {
@@ -58,7 +60,8 @@ impl Numbers {
 
 impl FromIterator<Option<f64>> for Numbers {
     fn from_iter<I: IntoIterator<Item = Option<f64>>>(cells: I) -> Self {
-        Self { cells: cells.into_iter().map(|cell| cell.unwrap_or(f64::NAN)).collect() }
+        let cells = cells.into_iter().map(|cell| cell.unwrap_or(f64::NAN)).collect();
+        Self { cells: Zeroizing::new(cells) }
     }
 }
 
@@ -140,6 +143,24 @@ impl Table {
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {
         self.columns.iter().map(Column::missing).collect()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.offset.zeroize();
+        self.weights.zeroize();
+        self.groups.zeroize();
+        self.target.zeroize();
+    }
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        // Numbers wipe themselves.
+        if let Self::Categorical(levels) = self {
+            levels.zeroize();
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Totals {
 /// A party's rows, and how many of its cells were beyond the clip.
 pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own, u64), Error> {
     let settings = &plan.settings;
-    data.check(plan.rows[me], plan.facts.columns())?;
+    data.check(&plan.facts, me, plan.largest)?;
     let wrong = |what: &str| Err(Error::Data(what.to_owned()));
     let (rows, family) = (data.rows(), settings.family);
     if !rows.y().iter().all(|&y| family.admits(y)) {

@@ -56,7 +56,7 @@ pub(super) async fn fit(
 }
 
 fn check(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<(), Error> {
-    data.check(plan.rows()[me], plan.encoding().columns)?;
+    data.check(plan.facts(), me, plan.settings().clip)?;
     data.check_plain()
 }
 

@@ -128,7 +128,7 @@ impl Model for Mean {
         data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
-        data.check(plan.rows[run.session.me()], 0)?;
+        data.check(&plan.facts, run.session.me(), f64::INFINITY)?;
         data.check_plain()?;
         let (low, high) = plan.range;
         let own: f64 = data.target().iter().map(|y| y.clamp(low, high)).sum();

@@ -73,7 +73,7 @@ impl<'a> Training<'a> {
         run: &mut Run<'_>,
     ) -> Result<Self, Error> {
         let (settings, me) = (plan.settings(), run.session.me());
-        data.check(plan.schedule().rows()[me], plan.columns())?;
+        data.check(plan.facts(), me, plan.settings().clip)?;
         data.check_plain()?;
         let rows = data.rows().ordered(&plan.schedule().own_order(me));
         if rows.y().iter().any(|&y| y != 0.0 && y != 1.0) {
