@@ -1,6 +1,6 @@
 //! The node: one organisation's part in a joint study.
 //!
-//! * [`settings`] is `party.toml`, private to the organisation; [`study`] is `study.toml`, the
+//! * [`settings`] is `party.toml`, private to the organisation, with its [`limits`]; [`study`] is `study.toml`, the
 //!   same at every party.
 //! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
 //!   opened.
@@ -17,6 +17,7 @@ pub mod data_file;
 pub mod exit;
 pub mod identity;
 pub mod input;
+pub mod limits;
 pub mod models;
 pub mod name;
 pub mod node;

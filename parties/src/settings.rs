@@ -13,6 +13,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::identity::{Fingerprint, FingerprintError};
+use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
 
 /// The version of the format that this program reads.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// What it keeps of a run for an audit.
     pub keep: Keep,
+    /// What no study may ask for.
+    pub limits: Limits,
 }
 
 /// What a node keeps of the last run of a study, so that its part can be done again.
@@ -172,6 +175,8 @@ struct Raw {
     state: RawState,
     #[serde(default)]
     audit: RawAudit,
+    #[serde(default)]
+    limits: RawLimits,
 }
 
 #[derive(Default, Deserialize)]
@@ -219,6 +224,25 @@ struct RawData {
 #[serde(deny_unknown_fields)]
 struct RawState {
     directory: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    least_rows: Option<u64>,
+    least_cells: Option<u64>,
+    dealer: Option<bool>,
+}
+
+impl From<RawLimits> for Limits {
+    fn from(raw: RawLimits) -> Self {
+        let default = Self::default();
+        Self {
+            least_rows: raw.least_rows.unwrap_or(default.least_rows),
+            least_cells: raw.least_cells.unwrap_or(default.least_cells),
+            dealer: raw.dealer.unwrap_or(default.dealer),
+        }
+    }
 }
 
 fn silence_timeout() -> u64 {
@@ -296,7 +320,8 @@ impl Settings {
             .data
             .map(|raw| DataSettings { path: directory.join(raw.path), id_column: raw.id_column });
         let state = directory.join(raw.state.directory);
-        Ok(Self { identity, network, peers, dealer, data, state, keep: raw.audit.keep })
+        let limits = raw.limits.into();
+        Ok(Self { identity, network, peers, dealer, data, state, keep: raw.audit.keep, limits })
     }
 }
 

@@ -394,3 +394,43 @@ fn help_is_readable() {
         assert!(help.contains("Usage: party") && help.lines().count() > 8, "{help}");
     }
 }
+
+/// What no study overrides: refused alone, with the column, the limit and what to do.
+#[test]
+fn limits_of_the_node_are_kept() {
+    let node = bank_a();
+    let dir = node.path();
+    let study = data("study.toml");
+    let check = ["study", "check", study.to_str().unwrap()];
+    let told = ok(dir, &check);
+    assert!(told.contains("this node's limits: 10 rows, 10 cells"), "{told}");
+    let settings = fs::read_to_string(dir.join("party.toml")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(settings.contains(from), "{from}");
+        fs::write(dir.join("party.toml"), settings.replace(from, to)).unwrap();
+    };
+
+    with("least_rows = 10", "least_rows = 5000");
+    let error = fails(dir, 3, &check);
+    assert!(error.contains("1761 rows, and limits.least_rows is 5000"), "{error}");
+    with("least_cells = 10", "least_cells = 1500");
+    let error = fails(dir, 3, &check);
+    assert!(
+        error.contains("limits.least_cells is 1500") && error.contains("what to do"),
+        "{error}"
+    );
+    assert!(error.contains("rows.csv") && error.contains("all but"), "{error}");
+    let train = ["train", study.to_str().unwrap()];
+    assert!(fails(dir, 3, &train).contains("limits.least_cells is 1500"));
+
+    with("dealer = true", "dealer = false");
+    ok(dir, &check);
+    let text = fs::read_to_string(&study).unwrap();
+    let text = text.replace("correlations = \"pairwise\"", "correlations = \"dealer\"");
+    assert!(text.contains("\"dealer\""));
+    fs::write(dir.join("study.toml"), text).unwrap();
+    let error = fails(dir, 4, &["study", "check", "study.toml"]);
+    assert!(error.contains("limits.dealer of this node is false"), "{error}");
+    with("least_rows = 10", "most_rows = 10");
+    assert!(fails(dir, 4, &check).contains("most_rows"));
+}

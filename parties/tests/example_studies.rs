@@ -139,3 +139,45 @@ fn the_pages_show_the_studies_as_they_are() {
         assert!(text.contains(&format!("```toml\n{study}```")), "{page} shows another {path}");
     }
 }
+
+/// Every output stands in the table of those who check a study: by its label, without its number.
+#[test]
+fn the_threat_model_has_every_output() {
+    let text = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let (_, part) = text.split_once("\n# Part 3: outputs\n").unwrap();
+    let (part, _) = part.split_once("\n# Part 4").unwrap();
+    let read = |path: &str| fs::read_to_string(data().join(path)).unwrap();
+    let mut texts: Vec<String> = STUDIES.iter().map(|(path, _)| read(path)).collect();
+    let trial = read("hospital_pancreatitis/small.toml");
+    let small =
+        |more: &str| trial.replace("inference = true", &format!("{more}\ninference = true"));
+    texts.push(small("robust = \"hc1\"\ncovariance = true"));
+    texts.push(
+        trial
+            .replace("inference = true", "")
+            .replace("solver = \"optimum\"", "solver = \"optimum\"\nfinish = \"hidden\""),
+    );
+    texts.push(
+        trial.replace("solver = \"optimum\"", "solver = \"optimum\"\niterates = \"revealed\""),
+    );
+    let mean = fs::read_to_string(root().join("docs/your-first-model.md")).unwrap();
+    let (_, mean) = mean.split_once("```toml\n").unwrap();
+    texts.push(mean.split_once("```").unwrap().0.to_owned());
+    let mut labels = BTreeSet::new();
+    for text in &texts {
+        let study = Study::from_bytes(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+        let rows = vec![5000; study.parties().len()];
+        let plan = study.plan(&rows).unwrap();
+        labels.extend(study.outputs(&*plan).into_iter().map(|output| output.label));
+    }
+    assert!(labels.len() > 20, "{labels:?}");
+    for label in &labels {
+        let name = label.trim_end_matches(", anew").trim_end_matches(|c: char| c.is_ascii_digit());
+        assert!(part.contains(&format!("`{}", name.trim_end())), "{label} is not in part 3");
+    }
+    for some in
+        ["mean", "robust variances", "covariance", "diagonal of the inverse", "coefficients"]
+    {
+        assert!(labels.contains(some), "no study of these reveals {some}: {labels:?}");
+    }
+}

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::StudyCheck;
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
+use crate::limits::Limits;
 use crate::models::{Account, Planned};
 use crate::name::PartyName;
 use crate::node::OwnSide;
@@ -158,6 +159,10 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
             file.unused_columns.join(", ")
         ));
     }
+    let Limits { least_rows, least_cells, .. } = side.settings.limits;
+    line(format_args!(
+        "  Within this node's limits: {least_rows} rows, {least_cells} cells in a joint sum that are not all known"
+    ));
     let columns = study.schema().columns();
     line(format_args!("  Encoded as {} columns: {}\n", columns.len(), columns.join(", ")));
 

@@ -66,6 +66,9 @@ impl OwnSide {
         let id_column = source.id_column.clone();
         let options = ReadOptions { id_column, with_target: true, show_values };
         let data = read(&source.path, study.schema(), &options)?;
+        settings.limits.check(&study, &data.table, &source.path).map_err(|failure| {
+            if failure.place.is_none() { failure.in_file(study_path) } else { failure }
+        })?;
         Ok(Self { study, settings, place, source, data })
     }
 }

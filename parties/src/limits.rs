@@ -1,0 +1,123 @@
+//! What this node's operator allows, whatever a study says: `[limits]` of `party.toml`.
+//!
+//! A joint sum tells all parties but one together, and with two parties the other one, what the
+//! remaining party put into it. A sum over one cell is that cell, and so is one over many cells that
+//! are all known but for one. So a party does not take part with columns like that; it finds out alone,
+//! before it meets anybody. (A column with one value in all rows is a fact about the party rather than
+//! about a row; sums tell it, and this is allowed, as tables with a zero are.)
+
+use std::path::Path;
+
+use mpc_ml::data::Table;
+use zeroize::Zeroizing;
+
+use crate::exit::{Exit, Failure};
+use crate::study::{Correlations, Study};
+
+/// The limits of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The least number of own rows in a study.
+    pub least_rows: u64,
+    /// The least number of own cells that a joint sum may be over, and the least number of them that
+    /// differ from the most frequent one. 0 is no limit.
+    pub least_cells: u64,
+    /// Whether this node takes part in studies with a dealer.
+    pub dealer: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { least_rows: 10, least_cells: 10, dealer: true }
+    }
+}
+
+impl Limits {
+    /// Refuses a study that these limits do not allow with the own rows in `table`, which are those of
+    /// the file at `data`.
+    ///
+    /// # Errors
+    /// Which limit, and what to do. Shows no cell.
+    pub fn check(&self, study: &Study, table: &Table, data: &Path) -> Result<(), Failure> {
+        if !self.dealer && study.security().correlations == Correlations::Dealer {
+            let what = "the study takes its correlated randomness from a dealer, and limits.dealer of this \
+                        node is false";
+            return Err(Failure::new(Exit::Configuration, what).advise(
+                "agree with the other parties on correlations = \"pairwise\", or set limits.dealer = true \
+                 in party.toml",
+            ));
+        }
+        let rows = table.rows() as u64;
+        if rows < self.least_rows {
+            let what =
+                format!("there are {rows} rows, and limits.least_rows is {}", self.least_rows);
+            return Err(Failure::new(Exit::LocalInput, what).in_file(data).advise(
+                "use more rows, or lower limits.least_rows in party.toml if the others may learn what sums \
+                 over these rows tell",
+            ));
+        }
+        self.check_columns(table).map_err(|failure| failure.in_file(data))
+    }
+
+    fn check_columns(&self, table: &Table) -> Result<(), Failure> {
+        const SCALED: &str = "give constants in the study (scale = { mean = .., std = .. }), leave the \
+                              feature out";
+        const OTHERS: &str = "use more rows";
+        for column in table.joint_columns() {
+            self.check_sum("column", &column.name, column.values().flatten(), SCALED)?;
+        }
+        let schema = table.schema();
+        let offset = schema.offset().map(|offset| offset.column.as_str());
+        let weights = schema.weights().map(|weights| weights.column.as_str());
+        let others = [
+            ("target", Some(schema.target().column()), table.target()),
+            ("offset", offset, table.offset()),
+            ("weights", weights, table.weights()),
+        ];
+        for (what, name, cells) in others {
+            if let (Some(name), Some(cells)) = (name, cells) {
+                self.check_sum(what, name, cells.iter().copied(), OTHERS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a joint sum may be over these cells.
+    fn check_sum(
+        &self,
+        what: &str,
+        name: &str,
+        cells: impl Iterator<Item = f64>,
+        remedy: &str,
+    ) -> Result<(), Failure> {
+        let (count, differing) = kinds(cells);
+        let least = self.least_cells;
+        let problem = if (1..least).contains(&count) {
+            format!("only {count} of its cells are there")
+        } else if (1..least).contains(&differing) {
+            format!("all but {differing} of its cells have the same value")
+        } else {
+            return Ok(());
+        };
+        let what = format!(
+            "{what} {name}: {problem}, and limits.least_cells is {least}. Sums over all parties' rows are \
+             revealed, and this party's part in them would tell what is in these cells"
+        );
+        let advice = format!(
+            "{remedy}, or lower limits.least_cells in party.toml if the others may know these cells"
+        );
+        Err(Failure::new(Exit::LocalInput, what).advise(advice))
+    }
+}
+
+/// How many cells there are, and how many differ from the most frequent value.
+fn kinds(cells: impl Iterator<Item = f64>) -> (u64, u64) {
+    // Both zeros are one value.
+    let mut sorted = Zeroizing::new(cells.map(|cell| (cell + 0.0).to_bits()).collect::<Vec<_>>());
+    sorted.sort_unstable();
+    let alike = sorted.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap_or(0);
+    (sorted.len() as u64, (sorted.len() - alike) as u64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use mpc_ml::data::{
+    CountTarget, Feature, FeatureKind, Numeric, NumericMissing, Offset, Scaling, Schema, Target,
+};
+
+use super::*;
+
+/// Rows of a jointly scaled number that may be missing, an offset and a count.
+fn table(rows: &[[&str; 3]], missing: NumericMissing, scale: Scaling) -> Table {
+    let number = Numeric { range: Some((0.0, 99.0)), missing, indicator: false, scale };
+    let features = vec![Feature { name: "dose".into(), kind: FeatureKind::Numeric(number) }];
+    let target = Target::Count(CountTarget { column: "visits".into(), range: (0.0, 50.0) });
+    let offset = Offset { column: "years".into(), range: (0.1, 9.0) };
+    let schema = Schema::with_offset(features, target, Some(offset)).unwrap();
+    let mut table = Table::builder(schema);
+    rows.iter().for_each(|row| table.push_row(row).unwrap());
+    table.finish()
+}
+
+const JOINT: Scaling = Scaling::Joint;
+
+fn refusal(rows: &[[&str; 3]], missing: NumericMissing, scale: Scaling) -> Option<String> {
+    let limits = Limits { least_cells: 3, ..Limits::default() };
+    limits.check_columns(&table(rows, missing, scale)).err().map(|failure| {
+        assert_eq!(failure.exit, Exit::LocalInput);
+        assert!(failure.advice.as_ref().unwrap().contains("limits.least_cells"), "{failure}");
+        failure.what
+    })
+}
+
+fn says(rows: &[[&str; 3]], words: &[&str]) {
+    let what = refusal(rows, NumericMissing::Mean, JOINT).expect("refused");
+    words.iter().for_each(|word| assert!(what.contains(word), "no {word:?} in {what}"));
+    assert!(what.contains("limits.least_cells is 3"), "{what}");
+}
+
+#[test]
+fn sums_that_tell_single_cells_are_refused() {
+    let good =
+        [["1", "1", "0"], ["2", "2", "1"], ["3", "1", "2"], ["4", "3", "0"], ["1", "2", "1"]];
+    assert_eq!(refusal(&good, NumericMissing::Mean, JOINT), None);
+    let with = |column: usize, cells: [&'static str; 5]| {
+        let mut rows = good;
+        rows.iter_mut().zip(cells).for_each(|(row, cell)| row[column] = cell);
+        rows
+    };
+
+    says(&with(0, ["41", "", "", "", "37"]), &["column dose: only 2 of its cells are there"]);
+    says(&with(0, ["41", "", "", "", ""]), &["column dose: only 1 of its cells are there"]);
+    // Nobody can draw a conclusion from a column that is empty here.
+    assert_eq!(refusal(&with(0, [""; 5]), NumericMissing::Mean, JOINT), None);
+    // All known but for one.
+    says(&with(0, ["0", "0", "-0", "57", "0"]), &["column dose: all but 1 of its cells"]);
+    // A fact about the party.
+    assert_eq!(refusal(&with(0, ["7"; 5]), NumericMissing::Mean, JOINT), None);
+    // What is filled in is known to all.
+    let filled = with(0, ["41", "", "", "", "37"]);
+    let what = refusal(&filled, NumericMissing::Value(0.0), JOINT).unwrap();
+    assert!(what.contains("all but 2"), "{what}");
+    // No sum is made of a column with constants.
+    let constants = Scaling::Constants { mean: 3.0, std: 2.0 };
+    assert_eq!(refusal(&filled, NumericMissing::Value(0.0), constants), None);
+
+    // The sum of the target is revealed by some models, and X^T y shapes all of them.
+    says(&with(2, ["0", "0", "9", "0", "0"]), &["target visits: all but 1 of its cells"]);
+    says(&with(1, ["1", "1", "1", "1", "2"]), &["offset years: all but 1 of its cells"]);
+    assert_eq!(refusal(&with(1, ["1"; 5]), NumericMissing::Mean, JOINT), None);
+    assert_eq!(refusal(&with(2, ["0"; 5]), NumericMissing::Mean, JOINT), None);
+}
+
+#[test]
+fn an_operator_may_have_no_limit() {
+    let rows = [["41", "1", "0"], ["", "2", "0"]];
+    let limits = Limits { least_cells: 0, ..Limits::default() };
+    limits.check_columns(&table(&rows, NumericMissing::Mean, JOINT)).unwrap();
+    assert!(Limits::default().check_columns(&table(&rows, NumericMissing::Mean, JOINT)).is_err());
+}
+
+#[test]
+fn cells_are_told_apart() {
+    assert_eq!(kinds([].into_iter()), (0, 0));
+    assert_eq!(kinds([1.0].into_iter()), (1, 0));
+    assert_eq!(kinds([0.0, -0.0, 2.0, 0.0].into_iter()), (4, 1));
+    assert_eq!(kinds([1.0, 2.0, 3.0].into_iter()), (3, 2));
+}
