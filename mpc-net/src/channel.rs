@@ -184,6 +184,19 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
+    /// The error of a peer that sent nothing in time. It may itself have waited for another one just as
+    /// long, and be about to say so: who is named is the one that it names.
+    async fn silent(&self, peer: PartyId, expected: String) -> NetError {
+        match timeout(REASON_WAIT, self.mesh.fates.when(peer, |_| true)).await {
+            Ok(fate @ (Fate::Aborted(_) | Fate::Local(_))) => self.fated(peer, expected, fate),
+            _ => NetError::Timeout {
+                peer: self.peer(peer).to_owned(),
+                expected,
+                after: self.mesh.silence,
+            },
+        }
+    }
+
     async fn send_frame(&self, to: PartyId, tag: Tag, payload: &[u8]) -> Result<(), NetError> {
         let length =
             u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD).ok_or_else(
@@ -283,13 +296,7 @@ impl<C: Carrier> Channel<C> {
             Err(Broken::Stream(error)) => {
                 return Err(self.broken(from, expected.step(), &error).await);
             }
-            Err(Broken::Silent) => {
-                return Err(NetError::Timeout {
-                    peer: expected.peer.to_owned(),
-                    expected: expected.step(),
-                    after: self.mesh.silence,
-                });
-            }
+            Err(Broken::Silent) => return Err(self.silent(from, expected.step()).await),
         };
         half.done();
         self.meter.received(from, payload.len(), HEADER_BYTES);

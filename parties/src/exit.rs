@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use mpc_core::Error as CoreError;
 use mpc_ml::artifact::ModelError;
 use mpc_net::{AbortCode, NetError};
 use serde_json::json;
@@ -98,13 +99,22 @@ pub struct Failure {
     pub advice: Option<String>,
     /// Whether all parties come to this failure at the same place, from what all of them saw.
     pub seen_by_all: bool,
+    /// Whether `what` says which node did something, in words that every node may read.
+    pub accuses: bool,
 }
 
 impl Failure {
     /// A failure of a class.
     #[must_use]
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), place: None, advice: None, seen_by_all: false }
+        Self {
+            exit,
+            what: what.into(),
+            place: None,
+            advice: None,
+            seen_by_all: false,
+            accuses: false,
+        }
     }
 
     /// The same failure with its place.
@@ -230,13 +240,20 @@ impl From<AbortCode> for Exit {
 impl From<mpc_ml::Error> for Failure {
     fn from(error: mpc_ml::Error) -> Self {
         let failure = Self::new(error.code().into(), error.to_string());
-        Self { seen_by_all: error.seen_by_all(), ..failure }.advise_for_code(error.code())
+        let accuses = matches!(
+            error,
+            mpc_ml::Error::Implausible { .. }
+                | mpc_ml::Error::Protocol(CoreError::Disagreement { .. })
+        );
+        Self { seen_by_all: error.seen_by_all(), accuses, ..failure }.advise_for_code(error.code())
     }
 }
 
-impl From<mpc_core::Error> for Failure {
-    fn from(error: mpc_core::Error) -> Self {
-        Self::new(error.code().into(), error.to_string()).advise_for_code(error.code())
+impl From<CoreError> for Failure {
+    fn from(error: CoreError) -> Self {
+        let accuses = matches!(error, CoreError::Disagreement { .. });
+        let failure = Self::new(error.code().into(), error.to_string());
+        Self { accuses, ..failure }.advise_for_code(error.code())
     }
 }
 

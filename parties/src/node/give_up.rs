@@ -49,6 +49,22 @@ pub(super) async fn refuse_together(session: &mut Session) {
     }
 }
 
+/// A failure that all parties see alike follows from what was revealed; and a party that sends wrong
+/// shares can bring it about, without anybody seeing which one it was.
+pub(super) fn doubt(failure: Failure, session: &Session) -> Failure {
+    if !failure.seen_by_all {
+        return failure;
+    }
+    let others = (0..session.parties()).filter(|&party| party != session.me());
+    let others: Vec<String> = others.map(|party| session.name(party)).collect();
+    let advice = failure.advice.clone().map(|advice| advice + "; ").unwrap_or_default();
+    failure.advise(format!(
+        "{advice}where the study and the rows give no reason for this, {} may not have kept to the protocol: \
+         wrong shares look the same",
+        others.join(" or ")
+    ))
+}
+
 /// Tells the peers why this node gives up, and waits until they have heard it.
 pub async fn give_up(session: &Session, linger: Linger, failure: &Failure) {
     leave(session, linger, abort_for(failure)).await;
@@ -95,6 +111,10 @@ impl Closing {
 /// What the peers are told when this node fails: the class, and never a word about the data.
 pub(super) fn abort_for(failure: &Failure) -> Abort {
     let (code, reason) = match failure.exit {
+        // Who did it is told in any case: they may not see it themselves, and would name this node.
+        Exit::Configuration if failure.accuses => {
+            return Abort::new(AbortCode::Configuration, failure.what.clone());
+        }
         Exit::Stopped => return super::Stopped.into(),
         Exit::LocalInput => (AbortCode::LocalInput, "its own data or files do not fit the study"),
         Exit::PeerMisbehaved | Exit::PeerLost => {

@@ -16,7 +16,7 @@ use mpc_net::{Abort, AbortCode};
 use super::audit::{Kept, Keys};
 use super::events::join_observer;
 use super::evidence;
-use super::give_up::{leave, refuse_together};
+use super::give_up::{doubt, leave, refuse_together};
 use super::phases::Phases;
 use super::receipt::now;
 use super::{
@@ -218,6 +218,7 @@ impl Node {
         let outcome = match worked {
             Ok(outcome) => outcome,
             Err(failure) => {
+                let failure = doubt(failure, &session);
                 if failure.seen_by_all {
                     refuse_together(&mut session).await;
                 }
