@@ -13,7 +13,7 @@
 # step that fails ends the run and is named in the last line.
 #
 # CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT,
-# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the deadlines of
+# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT, MPC_FAULTS_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the deadlines of
 # the end-to-end runs, in seconds; MPC_FUZZ_SECONDS how long the fuzz targets run.
 set -euo pipefail
 
@@ -121,7 +121,7 @@ audit() {
 # All features at once hide code that needs one of them and does not say so. Each alone, and none.
 each_feature() {
   local package feature
-  for package in mpc-net mpc-core mpc-ml; do
+  for package in mpc-net mpc-core mpc-ml parties; do
     for feature in "" $(features "$package/Cargo.toml"); do
       echo "$package: ${feature:-no feature}"
       cargo clippy --quiet --locked -p "$package" --lib --no-default-features \
@@ -288,6 +288,11 @@ studies_smoke() {
   end_to_end "${MPC_STUDIES_TIMEOUT:-900}" scripts/studies.sh --smoke --correlations both
 }
 
+# With the binaries of the tests in any case: a release has no menu of faults.
+faults_smoke() {
+  MPC_BINARIES=$target/debug end_to_end "${MPC_FAULTS_TIMEOUT:-300}" scripts/faults.sh --smoke
+}
+
 bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
@@ -340,5 +345,6 @@ else
   export MPC_BINARIES=$target/debug
 fi
 step "demo, end to end" demo
+step "faults of a node, smoke run" faults_smoke
 step "studies beside their references, smoke run" studies_smoke
 step "benchmarks, smoke run" bench_smoke

@@ -3,7 +3,7 @@
 //! Both hooks sit where frames are built and accepted, so they see exactly what crosses the wire:
 //! [`FaultPlan`] tampers with frames that a node sends, [`View`] keeps what a node receives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,20 +63,31 @@ impl fmt::Debug for Fault {
     }
 }
 
+/// What is called when a fault strikes.
+pub type Strike = Arc<dyn Fn() + Send + Sync>;
+
 /// One fault, and the message that it strikes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FaultPlan {
     fault: Fault,
     to: Option<PartyId>,
-    step: Option<&'static str>,
+    step: Option<String>,
     nth: u64,
+    on_strike: Option<Strike>,
+}
+
+impl fmt::Debug for FaultPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fault, to, step, nth, .. } = self;
+        write!(f, "{fault:?} in message {nth} of {step:?} to {to:?}")
+    }
 }
 
 impl FaultPlan {
     /// `fault` at the first message to anyone in any step.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
-        Self { fault, to: None, step: None, nth: 0 }
+        Self { fault, to: None, step: None, nth: 0, on_strike: None }
     }
 
     /// Only messages to `peer` count.
@@ -88,8 +99,14 @@ impl FaultPlan {
 
     /// Only messages of the step with this tag count.
     #[must_use]
-    pub fn in_step(mut self, tag: Tag) -> Self {
-        self.step = Some(tag.label());
+    pub fn in_step(self, tag: Tag) -> Self {
+        self.in_step_called(tag.label())
+    }
+
+    /// Only messages of the step with this label count.
+    #[must_use]
+    pub fn in_step_called(mut self, label: impl Into<String>) -> Self {
+        self.step = Some(label.into());
         self
     }
 
@@ -98,6 +115,26 @@ impl FaultPlan {
     pub fn at_message(mut self, nth: u64) -> Self {
         self.nth = nth;
         self
+    }
+
+    /// Calls `strike` when the fault strikes.
+    #[must_use]
+    pub fn on_strike(mut self, strike: Strike) -> Self {
+        self.on_strike = Some(strike);
+        self
+    }
+}
+
+/// How many messages of each step a node has sent to each peer since counting began, by the label of
+/// the step.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(Arc<Mutex<BTreeMap<(&'static str, PartyId), u64>>>);
+
+impl Sent {
+    /// The numbers so far.
+    #[must_use]
+    pub fn messages(&self) -> Vec<(&'static str, PartyId, u64)> {
+        lock(&self.0).iter().map(|(&(step, to), &count)| (step, to, count)).collect()
     }
 }
 
@@ -138,6 +175,7 @@ impl View {
 #[derive(Default)]
 pub(crate) struct Hooks {
     view: Mutex<Option<View>>,
+    sent: Mutex<Option<Sent>>,
     armed: Mutex<Vec<Armed>>,
 }
 
@@ -153,6 +191,10 @@ struct Armed {
 impl Hooks {
     pub(crate) fn record(&self) -> View {
         lock(&self.view).get_or_insert_default().clone()
+    }
+
+    pub(crate) fn count(&self) -> Sent {
+        lock(&self.sent).get_or_insert_default().clone()
     }
 
     pub(crate) fn inject(&self, plan: FaultPlan) {
@@ -184,6 +226,9 @@ impl Hooks {
         header: &[u8; HEADER_BYTES],
         payload: &[u8],
     ) -> Option<Option<Vec<u8>>> {
+        if let Some(sent) = &*lock(&self.sent) {
+            *lock(&sent.0).entry((tag.label(), to)).or_default() += 1;
+        }
         let mut armed = lock(&self.armed);
         if armed.is_empty() {
             return None;
@@ -206,12 +251,15 @@ impl Armed {
             return Some(Vec::new());
         }
         let counts = self.plan.to.is_none_or(|peer| peer == to)
-            && self.plan.step.is_none_or(|step| step == tag.label());
+            && self.plan.step.as_ref().is_none_or(|step| step == tag.label());
         let strikes = counts && self.matched == self.plan.nth;
         self.matched += u64::from(counts);
         if !strikes {
             self.previous.insert(key, frame.clone());
             return Some(frame);
+        }
+        if let Some(strike) = &self.plan.on_strike {
+            strike();
         }
         match &self.plan.fault {
             Fault::FlipPayload { at, mask } => Some(flip(frame, HEADER_BYTES, *at, *mask)),

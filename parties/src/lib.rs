@@ -15,6 +15,8 @@ pub mod cli;
 pub mod commands;
 pub mod data_file;
 pub mod exit;
+#[cfg(feature = "test-faults")]
+pub mod fault;
 pub mod identity;
 pub mod input;
 pub mod limits;

@@ -119,6 +119,13 @@ impl QuicTransport {
         self.0.mesh().hooks.record()
     }
 
+    /// Counts the messages that this node sends from now on, on all channels.
+    #[cfg(feature = "test-util")]
+    #[must_use]
+    pub fn count_sent(&self) -> crate::fault::Sent {
+        self.0.mesh().hooks.count()
+    }
+
     /// Lets this node misbehave as `plan` says.
     #[cfg(feature = "test-util")]
     pub fn inject(&self, plan: crate::fault::FaultPlan) {

@@ -190,6 +190,8 @@ impl Node {
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
+        #[cfg(feature = "test-faults")]
+        let _armed = crate::fault::arm(&transport)?;
         let mut kept = Kept::begin(&self.folder, settings.keep, &self.roster)?;
         let session_options = self.options(context);
         kept.record(&transport);
