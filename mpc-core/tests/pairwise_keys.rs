@@ -94,14 +94,15 @@ fn coefficients_of_a_key_say_nothing_of_the_next() {
         assert!(key.len() == TOGETHER * ROWS as usize && key.iter().all(|c| c.abs() <= 1));
         for value in -1..=1 {
             let share = key.iter().filter(|&&c| c == value).count() as f64 / key.len() as f64;
-            assert!((share - 1.0 / 3.0).abs() < 0.07, "{value}: {share}");
+            // What is read overlaps: some 300 places at least are different, so this is five deviations.
+            assert!((share - 1.0 / 3.0).abs() < 0.14, "{value}: {share}");
         }
     }
     assert_eq!(keys, ORDERS, "a key for each of these orders");
-    // The same places of another key: alike by chance only, of which 0.07 are six deviations.
+    // The same places of another key: alike by chance only.
     let alike = alike(&read[0], &read[1]);
     assert!(
-        (alike - 1.0 / 3.0).abs() < 0.07,
+        (alike - 1.0 / 3.0).abs() < 0.14,
         "{alike} of the coefficients are those of the key before"
     );
 }

@@ -32,15 +32,15 @@ fn settings() -> SgdSettings {
     }
 }
 
-/// The sum of the own rows, and their number for the intercept: this party's share of the sum over
-/// all rows.
-fn own_sum(rows: &Rows) -> Vec<f64> {
-    let mut sum = vec![0.0; COLUMNS + 1];
+/// The own part of the mean of all `total` rows, and of their number for the intercept: this party's
+/// share of the mean.
+fn own_mean(rows: &Rows, total: f64) -> Vec<f64> {
+    let mut sum = [0.0; COLUMNS + 1];
     for row in 0..rows.len() {
         sum.iter_mut().zip(rows.row(row)).for_each(|(sum, x)| *sum += x);
     }
     sum[COLUMNS] = rows.len() as f64;
-    sum
+    sum.iter().map(|sum| sum / total).collect()
 }
 
 /// Trains on the rows of all parties and gives the mean score, as each party learns it.
@@ -54,17 +54,16 @@ fn mean_score(plan: &SgdPlan, data: &[Rows]) -> Result<Vec<f64>, Error> {
         let mut run = Run { session: &mut session, source: &mut source, progress: &mut |_| {} };
         let model = Sgd::fit(&plan, &rows.clone().into(), &mut run).await?;
 
-        // One product on shares: (sum of the rows) x (weights). It knows ring and scale of both.
+        // One product on shares: (mean of the rows) x (weights). It knows ring and scale of both.
         let (m, k) = (1, COLUMNS as u32 + 1);
         let right = Request::Right(RightRequest { left: 0, n: 1, last: true });
         source.demand(vec![Request::Left { m, k, ring: 128 }, right])?;
         let left = source.take().await?.left128()?;
         let right = source.take().await?.right128()?;
-        let sum = Fixed::own_part(&own_sum(rows), 1, COLUMNS + 1, 20)?;
-        let scores = multiply_fixed(&sum, model.weights(), left, right, &mut session).await?;
-
         let total = plan.facts().total_rows() as f64;
-        let mean = scores.truncate(30, &session)?.times_real(1.0 / total, 30)?;
+        let row = Fixed::own_part(&own_mean(rows, total), 1, COLUMNS + 1, 20)?;
+        let mean = multiply_fixed(&row, model.weights(), left, right, &mut session).await?;
+
         let revealed = session.reveal_fixed(MEAN_SCORE, &mean, 20).await?;
         source.finish().await?;
         Ok(revealed.and_then(|values| values.first().copied()).unwrap_or(f64::NAN))

@@ -109,7 +109,8 @@ pub async fn joint(
     let pairs = || own.chunks_exact(2).zip(sums.chunks_exact(2));
     let mut statistics = Vec::with_capacity(columns.len());
     for ((own, joint), (column, scales)) in pairs().zip(columns.iter().zip(&scales)) {
-        if joint[0] == 0 {
+        // Where there are own cells, such a count is implausible, and not all see it.
+        if joint[0] == 0 && own[0] == 0 {
             return Err(Error::Unusable(format!(
                 "column {}: nobody has a cell in it; it cannot be standardised",
                 column.name

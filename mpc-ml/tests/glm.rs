@@ -92,6 +92,9 @@ fn hidden_fits_come_as_near() {
     let joint = Joint::new(settings.clone(), synthetic::logistic(900, 5, 3, 1));
     compare(&joint.fit(Origin::Dealer).unwrap(), &reference(&joint), 2e-2);
     settings.finish = Finish::Auto;
+    // Where a party has hardly more than twice as many rows as columns, the mean of the inverses is a
+    // coarse one, and once in some runs 20 passes are not enough.
+    settings.passes = 40;
     let joint = Joint::new(settings, synthetic::logistic(1800, 270, 3, 1));
     compare(&joint.fit(Origin::Dealer).unwrap(), &reference(&joint), 2e-2);
 }

@@ -130,6 +130,7 @@ fn sites(fit: &Fit, looks: &BTreeMap<What, Verdict>) -> Vec<MaskSite> {
         fits::DESCENT => {
             vec![MaskSite::ForwardMask, MaskSite::TransposedMask, MaskSite::AngleMask]
         }
+        fits::MOMENTUM => vec![MaskSite::ForwardMask, MaskSite::TransposedMask],
         fits::PENALISED => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
         fits::WIDE => vec![MaskSite::BoundedMask],
         fits::LINEAR => vec![MaskSite::BoundedMask, MaskSite::TripleLeft, MaskSite::TripleRight],

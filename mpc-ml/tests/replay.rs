@@ -121,7 +121,9 @@ fn audit<M: Model>(settings: &M::Settings, facts: &Facts, rows: &[Rows], sent: &
         let flip = Fault::Change(Arc::new(|payload: &mut Vec<u8>| payload[0] ^= 1));
         let fault = FaultPlan::new(flip).in_step(Tag::new(step)).to(PartyId::from_index(BY));
         let kept = run::<M>(of, Some(fault));
-        let found = kept.differences(&kept.again::<M>(of));
+        let mut found = kept.differences(&kept.again::<M>(of));
+        // The run broke off, and what was made ahead of its end may have been more than is made again.
+        found.retain(|it| it.again.is_some());
         assert_eq!(found.len(), 1, "{step}: {found:?}");
         assert_eq!(found[0].recorded.as_ref().unwrap().step, step);
     }

@@ -162,7 +162,7 @@ fn beside_a_liar(parties: usize, lie: Lie) -> Vec<Result<Vec<Standardisation>, E
 fn figures_that_do_not_fit_the_own_rows_are_refused_before_anything_follows() {
     let honest: Lie = |count, sum| (count, sum, 1 << 27);
     let lies: [(&str, Lie); 9] = [
-        ("standard deviation", |count, sum| (count, sum, -(1 << 28))),
+        ("standard deviation", |count, sum| (count, sum, -(1 << 40))),
         ("standard deviation", |count, sum| (count, sum, -(1 << 60))),
         ("standard deviation", |count, sum| (count, sum, i128::MIN)),
         ("standard deviation", |count, sum| (count, sum, 1 << 40)),
@@ -182,11 +182,11 @@ fn figures_that_do_not_fit_the_own_rows_are_refused_before_anything_follows() {
                 let text = error.to_string();
                 // In the last round all may be told by it; before, the liar's end may come first.
                 assert!(matches!(error, Error::Implausible { .. }), "{figure}, {me}: {text}");
-                let what = format!("the joint {figure} of column dose");
-                assert!(
-                    text.contains(&what) && text.contains(&format!("node {}", parties - 1)),
-                    "{text}"
-                );
+                // With two honest parties a count can be off and possible, and then the mean is not.
+                let named = [figure, "mean"]
+                    .iter()
+                    .any(|figure| text.contains(&format!("the joint {figure} of column dose")));
+                assert!(named && text.contains(&format!("node {}", parties - 1)), "{text}");
             }
         }
     }

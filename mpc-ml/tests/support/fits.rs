@@ -27,6 +27,7 @@ pub const PENALISED: &str = "penalised";
 pub const WIDE: &str = "wide";
 pub const LINEAR: &str = "linear";
 pub const DESCENT: &str = "gradient descent";
+pub const MOMENTUM: &str = "gradient descent with momentum";
 
 /// Runs that can be compared.
 pub const LEAST: usize = 2;
@@ -50,7 +51,8 @@ pub struct Fit {
 
 /// A logistic fit with inference, whose residuals are opened under uniform masks and whose last steps
 /// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
-/// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent with all that it has.
+/// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent under
+/// uniform masks, and with momentum, which lifts the weights.
 pub fn all(origin: Origin) -> Vec<Fit> {
     vec![
         logistic(origin),
@@ -59,7 +61,8 @@ pub fn all(origin: Origin) -> Vec<Fit> {
         wide(origin),
         revealed(origin),
         linear(origin),
-        descent(origin),
+        descent((DESCENT, origin), 0.0),
+        descent((MOMENTUM, origin), 0.5),
     ]
 }
 
@@ -147,7 +150,7 @@ fn linear(origin: Origin) -> Fit {
     Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
-fn descent(origin: Origin) -> Fit {
+fn descent((name, origin): (&'static str, Origin), momentum: f64) -> Fit {
     let data = rows(8, 7);
     let settings = SgdSettings {
         intercept: true,
@@ -157,14 +160,14 @@ fn descent(origin: Origin) -> Fit {
         batch: 60,
         learning_rate: 0.5,
         decay: 0.1,
-        momentum: 0.5,
+        momentum,
         seed: 1,
         sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
         release_bits: 16,
     };
     let facts = Facts::horizontal(&[40; PARTIES], vec![1.0; 8], origin);
     let plan = Plan::Sgd(Box::new(Sgd::plan(&settings, &facts).unwrap()));
-    Fit { name: DESCENT, origin, runs: few(origin, 12, 5), plan, data, offsets: Vec::new() }
+    Fit { name, origin, runs: few(origin, 12, 8), plan, data, offsets: Vec::new() }
 }
 
 impl Fit {

@@ -3,6 +3,8 @@ use mpc_ml::data::{
 };
 
 use super::*;
+use crate::node::OwnSide;
+use crate::settings::Overrides;
 
 /// Rows of a jointly scaled number that may be missing, an offset and a count.
 fn table(rows: &[[&str; 3]], missing: NumericMissing, scale: Scaling) -> Table {
@@ -81,4 +83,45 @@ fn cells_are_told_apart() {
     assert_eq!(kinds([1.0].into_iter()), (1, 0));
     assert_eq!(kinds([0.0, -0.0, 2.0, 0.0].into_iter()), (4, 1));
     assert_eq!(kinds([1.0, 2.0, 3.0].into_iter()), (3, 2));
+}
+
+/// What no study overrides: refused alone, with the limit, the file and what to do.
+#[test]
+fn limits_are_read_and_kept() {
+    let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/credit_status");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |file: &str| folder.path().join(file);
+    std::fs::copy(sets.join("party1.csv"), at("rows.csv")).unwrap();
+    let study = std::fs::read_to_string(sets.join("study.toml")).unwrap();
+    assert!(study.contains("correlations = \"pairwise\""));
+    let with_dealer = study.replace("correlations = \"pairwise\"", "correlations = \"dealer\"");
+    std::fs::write(at("study.toml"), study).unwrap();
+    std::fs::write(at("dealer.toml"), with_dealer).unwrap();
+    let read = |limits: &str, study: &str| {
+        let settings = format!(
+            "version = 1\nidentity = {{ name = \"bank-a\", key = \"x.key\" }}\n\
+             network = {{ listen = \"127.0.0.1:7400\" }}\ndata = {{ path = \"rows.csv\" }}\n\
+             state = {{ directory = \"state\" }}\n{limits}"
+        );
+        std::fs::write(at("party.toml"), settings).unwrap();
+        OwnSide::read(&at(study), &at("party.toml"), &Overrides::default(), false)
+    };
+    let refused = |limits: &str, study: &str, exit: Exit, words: &[&str]| {
+        let failure = read(limits, study).map(|_| ()).expect_err(limits);
+        assert_eq!(failure.exit, exit, "{failure}");
+        let text = failure.to_string();
+        words.iter().for_each(|word| assert!(text.contains(word), "no {word:?} in {text}"));
+    };
+
+    assert_eq!(read("", "study.toml").unwrap().settings.limits, Limits::default());
+    read("limits = { dealer = false }", "study.toml").unwrap();
+    read("", "dealer.toml").unwrap();
+    let local = Exit::LocalInput;
+    let words = ["1761 rows, and limits.least_rows is 5000", "rows.csv", "what to do"];
+    refused("limits = { least_rows = 5000 }", "study.toml", local, &words);
+    let words = ["all but", "limits.least_cells is 1500", "rows.csv", "what to do"];
+    refused("limits = { least_cells = 1500 }", "study.toml", local, &words);
+    let words = ["limits.dealer of this node is false", "dealer.toml", "what to do"];
+    refused("limits = { dealer = false }", "dealer.toml", Exit::Configuration, &words);
+    refused("limits = { most_rows = 1 }", "study.toml", Exit::Configuration, &["most_rows"]);
 }

@@ -261,7 +261,8 @@ mod tests {
                 let inverse = plan.inverse.as_ref().expect("has one");
                 println!("{parties} {sigma} {columns}: {} {}", inverse.fraction(), inverse.steps());
                 assert_eq!(plan.columns, 1..1 + columns as usize);
-                assert!(inverse.fraction() >= 40, "{}", inverse.fraction());
+                // Far more than the three digits that a statistic is good for.
+                assert!(inverse.fraction() >= 30, "{}", inverse.fraction());
                 let plan = plans[1].clone().with_inverse(parties, sigma).expect("fits");
                 assert!(plan.inverse.is_none());
             }

@@ -118,7 +118,8 @@ impl<'a> Training<'a> {
                 run.step(done, self.plan.iterations());
             }
         }
-        let weights = Fixed::new(self.weights, self.plan.model_ring(), self.plan.wide_fraction())?;
+        let ring = self.plan.weights_ring();
+        let weights = Fixed::new(self.weights, ring, self.plan.wide_fraction())?;
         Ok(SgdShares { weights })
     }
 

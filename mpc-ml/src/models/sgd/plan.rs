@@ -213,6 +213,12 @@ impl SgdPlan {
         (self.arithmetic.range + 1 + self.wide_fraction()).min(self.arithmetic.ring)
     }
 
+    /// The ring in which the shares of the model are known.
+    #[must_use]
+    pub fn weights_ring(&self) -> u32 {
+        self.arithmetic.ring
+    }
+
     /// The shape of the design matrix, for a source of correlations.
     #[must_use]
     pub fn matrix_shape(&self) -> MatrixShape {

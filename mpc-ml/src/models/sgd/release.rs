@@ -38,7 +38,9 @@ pub(super) async fn release(
     session: &mut Session,
 ) -> Result<Option<SgdFit>, Error> {
     let bits = plan.settings().release_bits;
-    let revealed = session.reveal_fixed(COEFFICIENTS, shares.weights(), bits).await?;
+    // No more of the ring than the bound of a weight needs.
+    let weights = shares.weights().clone().narrow(plan.model_ring())?;
+    let revealed = session.reveal_fixed(COEFFICIENTS, &weights, bits).await?;
     let loss = match &revealed {
         Some(coefficients) if plan.facts().for_all() => {
             Some(certificate::certify(plan, coefficients, data, session).await?)
