@@ -193,6 +193,7 @@ impl Hooks {
         lock(&self.view).get_or_insert_default().clone()
     }
 
+    #[cfg(feature = "quic")]
     pub(crate) fn count(&self) -> Sent {
         lock(&self.sent).get_or_insert_default().clone()
     }

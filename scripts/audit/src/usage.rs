@@ -19,12 +19,19 @@ pub fn unused(root: &Path) -> Outcome<Vec<String>> {
         for around in ["tests", "benches", "examples"] {
             all += &code(&folder.join(around))?;
         }
-        for (kind, code) in [("dependencies", &own), ("dev-dependencies", &all)] {
-            let Some(table) = manifest.get(kind).and_then(toml::Value::as_table) else { continue };
-            for name in table.keys() {
-                taken.insert(name.clone());
-                if !names(code, &name.replace('-', "_")) {
-                    wrong.push(format!("{member}: no code names the dependency {name}"));
+        // Those of all platforms, and those of some.
+        let some = manifest.get("target").and_then(toml::Value::as_table);
+        let some = some.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
+        for tables in std::iter::once(&manifest).chain(some) {
+            for (kind, code) in [("dependencies", &own), ("dev-dependencies", &all)] {
+                let Some(table) = tables.get(kind).and_then(toml::Value::as_table) else {
+                    continue;
+                };
+                for name in table.keys() {
+                    taken.insert(name.clone());
+                    if !names(code, &name.replace('-', "_")) {
+                        wrong.push(format!("{member}: no code names the dependency {name}"));
+                    }
                 }
             }
         }
