@@ -242,7 +242,9 @@ impl Node<'_> {
         let since = Since::now(session.meter())?;
         let columns = table.joint_columns();
         let digest = StudyDigest::of(self.path.to_string_lossy().as_bytes());
-        let key = Identity::create(&self.path.with_extension("key"))?;
+        // Apart from the key that the node is known by; made in the first run.
+        let sealing = self.path.with_extension("seal");
+        let key = Identity::read(&sealing).or_else(|_| Identity::create(&sealing))?;
         let own = StudyFolder::of(folder, digest, &key);
         own.open().map_err(|failure| failure.what)?;
         own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
