@@ -247,7 +247,12 @@ fn changed_shares() {
             matches!(error, Error::Contradiction { .. } | Error::BeyondBound { .. })
         };
         let masked = ["series/open-delta", "product", "inverse/open-x"].contains(&message.step);
-        for error in errors[..DEALER].iter().flatten() {
+        for (node, error) in errors[..DEALER].iter().enumerate() {
+            let Some(error) = error else { continue };
+            // The dealer stops when it is told, and another node may see that first.
+            if node != message.to && silent(error) && error.to_string().contains("dealer") {
+                continue;
+            }
             let seen = misbehaved(error) || masked && differs(error);
             assert!(seen || told(error, AbortCode::PeerMisbehaved), "{message:?}: {error:?}");
             assert!(error.to_string().contains(NAMES[message.from]), "{message:?}: {error}");

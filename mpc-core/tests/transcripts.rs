@@ -4,6 +4,7 @@
 #[path = "support/production.rs"]
 mod production;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
@@ -160,16 +161,18 @@ fn a_party_that_sends_something_else_is_found_in_every_step() {
     let kept = Kept::new(PARTIES);
     let _ = kept.world().run(async |mut session| party(&mut session).await);
     let entries = kept.transcripts[0].entries(PartyId(1), Direction::Received);
-    let mut steps: Vec<(String, String, u64)> = Vec::new();
+    // Where each step comes first: in one channel, or in several that are at work side by side.
+    let mut steps: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
     for (channel, entries) in &entries {
         for (number, entry) in entries.iter().enumerate() {
-            if !steps.iter().any(|(_, step, _)| *step == entry.step) {
-                steps.push((channel.clone(), entry.step.clone(), number as u64));
+            let places = steps.entry(entry.step.clone()).or_default();
+            if places.iter().all(|(known, _)| known != channel) {
+                places.push((channel.clone(), number as u64));
             }
         }
     }
     assert!(steps.len() >= 10, "{steps:?}");
-    for (channel, step, number) in steps.into_iter().filter(|(_, s, _)| !s.starts_with("session")) {
+    for (step, places) in steps.into_iter().filter(|(step, _)| !step.starts_with("session")) {
         let kept = Kept::new(PARTIES);
         let world = kept.world();
         let mesh = world.mesh();
@@ -178,12 +181,17 @@ fn a_party_that_sends_something_else_is_found_in_every_step() {
         mesh[1].inject(FaultPlan::new(flip).in_step(Tag::new(label)).to(PartyId(0)));
         // Some steps notice, and the run ends early.
         let _ = world.run_on(mesh, async |mut session| party(&mut session).await);
-        let found = kept.replay(1, 0);
+        let mut found = kept.replay(1, 0);
+        // Where the run ended early, more may have been made ahead of its end than is made again.
+        found.retain(|it| it.again.is_some());
         assert_eq!(found.len(), 1, "{label}: {found:?}");
-        assert_eq!((&found[0].channel, found[0].number), (&channel, number), "{label}");
+        let place = (found[0].channel.clone(), found[0].number);
+        assert!(places.contains(&place), "{label}: {place:?} is none of {places:?}");
         let recorded = found[0].recorded.as_ref().expect("it was received");
         assert_eq!(recorded.step, label);
         // What it sent to the others is what it had to send.
-        assert_eq!(kept.replay(1, 2), [], "{label}");
+        let mut found = kept.replay(1, 2);
+        found.retain(|it| it.again.is_some());
+        assert_eq!(found, [], "{label}");
     }
 }
