@@ -455,15 +455,7 @@ impl<C: Carrier> Transport for Channel<C> {
     }
 
     fn fork(&self, label: &str) -> Result<Box<dyn Transport>, NetError> {
-        if !lock(&self.labels).insert(label.to_owned()) {
-            return Err(NetError::Internal(format!("a channel was forked twice as {label:?}")));
-        }
-        let path = format!("{}/{}:{label}", self.path, label.len());
-        let display = if self.display.is_empty() {
-            label.to_owned()
-        } else {
-            format!("{}/{label}", self.display)
-        };
+        let (path, display) = forked(&self.path, &self.display, &self.labels, label)?;
         let mesh = Arc::clone(&self.mesh);
         let session = *lock(&self.session);
         Ok(Box::new(Self::new(
@@ -514,6 +506,21 @@ async fn try_all(mut waits: Vec<BoxFuture<'_, Result<(), NetError>>>) -> Result<
         }
     })
     .await
+}
+
+/// The path and the name for people of the fork `label` of a channel with these, which was forked under
+/// `labels` before. A run that is done again finds its messages by the path.
+pub(crate) fn forked(
+    path: &str,
+    display: &str,
+    labels: &Mutex<BTreeSet<String>>,
+    label: &str,
+) -> Result<(String, String), NetError> {
+    if !lock(labels).insert(label.to_owned()) {
+        return Err(NetError::Internal(format!("a channel was forked twice as {label:?}")));
+    }
+    let name = if display.is_empty() { label.to_owned() } else { format!("{display}/{label}") };
+    Ok((format!("{path}/{}:{label}", label.len()), name))
 }
 
 /// Reads until `buffer` holds `length` bytes. The clock of the silence starts anew with every

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::channel::forked;
 use crate::frame::step;
 use crate::record::{Keeper, Recorder, Transcript};
 use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
@@ -128,7 +129,7 @@ impl Replay {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Counters and labels are whole after every write.
+    // Counters are whole after every write.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -168,15 +169,7 @@ impl Transport for Replay {
     }
 
     fn fork(&self, label: &str) -> Result<Box<dyn Transport>, NetError> {
-        if !lock(&self.labels).insert(label.to_owned()) {
-            return Err(NetError::Internal(format!("a channel was forked twice as {label:?}")));
-        }
-        let path = format!("{}/{}:{label}", self.path, label.len());
-        let display = if self.display.is_empty() {
-            label.to_owned()
-        } else {
-            format!("{}/{label}", self.display)
-        };
+        let (path, display) = forked(&self.path, &self.display, &self.labels, label)?;
         Ok(Box::new(Self::channel(Arc::clone(&self.run), path, display, self.meter.fork())))
     }
 
