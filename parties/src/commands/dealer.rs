@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::node::{
     Closing, Keys, StopSignal, establish, give_up, link_settings, observer, pinned, say,
 };
-use crate::output::Report;
+use crate::output::{Report, hex};
 use crate::settings::{Overrides, Settings};
 
 pub(super) fn run(config: &Path, options: &Dealer) -> Result<Report, Failure> {
@@ -68,7 +68,7 @@ async fn one_study(
 ) -> Result<(), Failure> {
     let stopped = async { stop.stopped().await.into() };
     let (transport, context) = dealer.next_study_until(observer, stopped).await?;
-    let name: String = context[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = hex(&context[..8]);
     say(&format!("dealing for the study {name}"));
     let result = deal(transport, context, own, stop).await;
     if result.is_ok() {

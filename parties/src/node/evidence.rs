@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::StudyFolder;
 use crate::exit::{Exit, Failure};
-use crate::output::create;
+use crate::output::{create, hex};
 
 /// Writes what the parties said last of the openings, each under its signature, where that is what a
 /// run ended with: whoever holds the same file of another party can show that one of them signed two
@@ -59,8 +59,4 @@ fn statement(said: &Statement, roster: &Roster) -> Value {
         "hashes": hashes,
         "signature": hex(&said.signature),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

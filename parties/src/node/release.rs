@@ -12,7 +12,7 @@ use super::seal::Sealer;
 use super::state::make_private;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::output::{check_writable, create, remove_leftovers, replace};
+use crate::output::{check_writable, create, hex, remove_leftovers, replace};
 use crate::study::StudyDigest;
 
 /// How the files begin that hold what was sent of the result.
@@ -36,7 +36,7 @@ impl StudyFolder {
     /// The folder of the study with this digest at the node with this identity; it need not exist.
     #[must_use]
     pub fn of(state: &Path, digest: StudyDigest, identity: &Identity) -> Self {
-        let name: String = digest.as_bytes()[..8].iter().map(|b| format!("{b:02x}")).collect();
+        let name = hex(&digest.as_bytes()[..8]);
         Self { path: state.join(name), sealer: Sealer::new(identity, "records of a study/1") }
     }
 

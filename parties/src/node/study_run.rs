@@ -26,7 +26,7 @@ use super::{
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::models::Account;
-use crate::output::{check_writable, create};
+use crate::output::{check_writable, create, hex};
 use crate::settings::{Overrides, Settings};
 use crate::study::Study;
 
@@ -453,7 +453,7 @@ impl Node {
             program: env!("CARGO_PKG_VERSION"),
             title: study.title().to_owned(),
             study: study.digest().to_string(),
-            session: session.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+            session: hex(&session.id()),
             nodes: self
                 .roster
                 .nodes
