@@ -101,10 +101,14 @@ impl Committed {
 }
 
 impl Session {
-    /// Commits to the shares of a batch, where shares have to be: covert sessions, openings that are
+    /// Commits to the shares of a batch, `messages` by recipient, where shares have to be: covert sessions, openings that are
     /// not masked in their whole ring. One round. With results, what was opened to all before is
     /// compared in the same round.
-    pub(super) async fn commit(&mut self, batch: &Batch) -> Result<Option<Committed>, Error> {
+    pub(super) async fn commit(
+        &mut self,
+        batch: &Batch,
+        messages: &[Zeroizing<Vec<u8>>],
+    ) -> Result<Option<Committed>, Error> {
         let Some(scope) = self.heard.as_ref().and_then(|_| batch.scope()) else {
             return Ok(None);
         };
@@ -119,8 +123,7 @@ impl Session {
             Scope::Common => {
                 let nonce = self.nonce()?;
                 let reader = (0..parties).find(|&party| learns(party)).unwrap_or(me);
-                let message = batch.message_to(reader);
-                let own = self.commitment(me, batch.tag, count, &nonce, &message);
+                let own = self.commitment(me, batch.tag, count, &nonce, &messages[reader]);
                 for party in 0..parties {
                     outgoing[party].extend_from_slice(&own);
                     if learns(party) {
@@ -132,8 +135,7 @@ impl Session {
                 // Also to those to whom nothing is opened: so the cost does not depend on it.
                 for party in (0..parties).filter(|&party| party != me) {
                     let nonce = self.nonce()?;
-                    let message = batch.message_to(party);
-                    let own = self.commitment(me, batch.tag, count, &nonce, &message);
+                    let own = self.commitment(me, batch.tag, count, &nonce, &messages[party]);
                     outgoing[party].extend_from_slice(&own);
                     nonces[party] = nonce;
                 }

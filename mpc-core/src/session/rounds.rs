@@ -24,28 +24,26 @@ impl Session {
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
         #[cfg(any(test, feature = "test-util"))]
         let seen = opened::begin(self.me, &batch);
-        let committed = self.commit(&batch).await?;
+        let mut outgoing: Vec<_> = (0..self.parties).map(|to| batch.message_to(to)).collect();
+        let committed = self.commit(&batch, &outgoing).await?;
         let mut length = batch.length_to(self.me);
         let awaits = committed.as_ref().is_some_and(|committed| committed.awaits);
         if awaits {
             length += NONCE;
         }
-        let message_to = |to: usize| {
-            let mut message = batch.message_to(to);
-            message.extend_from_slice(committed.as_ref().map_or(&[], |own| own.nonce_to(to)));
-            message
-        };
-        let outgoing: Vec<_> = (0..self.parties)
-            .map(|to| if to == self.me { Zeroizing::default() } else { message_to(to) })
-            .collect();
-        if committed.is_none() && batch.is_for_all() {
-            self.note_heard(self.me, batch.tag, &batch.message_to(self.me));
+        let (me, uncommitted) = (self.me, committed.is_none() && batch.is_for_all());
+        if uncommitted {
+            self.note_heard(me, batch.tag, &outgoing[me]);
+        }
+        if let Some(committed) = &committed {
+            for (to, message) in outgoing.iter_mut().enumerate() {
+                message.extend_from_slice(committed.nonce_to(to));
+            }
         }
         let incoming = vec![length; self.parties];
         let messages = self.exchange(batch.tag, outgoing, incoming).await?;
         // The round is not over before every share was accepted.
         self.broken = true;
-        let (me, uncommitted) = (self.me, committed.is_none() && batch.is_for_all());
 
         let mut values: Vec<_> = batch
             .entries
