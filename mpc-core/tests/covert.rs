@@ -52,6 +52,7 @@ fn ends(
         run(&mut session).await.map(|_| ()).map_err(|error| {
             // As a node does.
             session.abort(Abort::new(error.code(), error.to_string()));
+            assert!(session.fork("after it").is_err(), "the session is of no use any more");
             error.to_string()
         })
     });

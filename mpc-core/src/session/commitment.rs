@@ -154,7 +154,10 @@ impl Session {
                 .enumerate()
                 .map(|(party, all)| (party != me).then(|| all.split_off(COMMITMENT)))
                 .collect();
+            // The round has not ended well before all of them agree.
+            self.broken = true;
             self.compare_statements(&statements)?;
+            self.broken = false;
         }
         if scope == Scope::Common {
             theirs[me].clone_from(&Zeroizing::new(outgoing[me][..COMMITMENT].to_vec()));
