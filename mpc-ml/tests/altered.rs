@@ -2,13 +2,17 @@
 //! and its shares of a model and of the distance that is told of it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/labels.rs"]
+mod labels;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use labels::Labels;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
-use mpc_core::{Against, ReleaseLog, Tag};
+use mpc_core::{Against, Tag};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Family, Glm, GlmFit, GlmPlan, GlmSettings};
@@ -22,17 +26,6 @@ const COLUMNS: usize = 3;
 
 /// Sums that faults keep.
 type Sums = Arc<Mutex<Vec<i64>>>;
-
-/// The labels of what was revealed.
-#[derive(Clone, Default)]
-struct Labels(Arc<Mutex<Vec<String>>>);
-
-impl ReleaseLog for Labels {
-    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
-        self.0.lock().unwrap().push(label.to_owned());
-        Ok(())
-    }
-}
 
 /// A fit whose messages are changed, by sender; how it ended at each party, and what was revealed.
 fn fit(

@@ -2,13 +2,17 @@
 //! it is named, and no honest party ends with a model.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
+#[path = "support/labels.rs"]
+mod labels;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use labels::Labels;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
-use mpc_core::{ReleaseLog, Session, Tag};
+use mpc_core::{Session, Tag};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Family, Glm, GlmFit, GlmPlan, GlmSettings};
@@ -18,17 +22,6 @@ use mpc_net::memory::MeshOptions;
 use mpc_net::{Abort, PartyId};
 
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "dealer"];
-
-/// The labels of what was revealed.
-#[derive(Clone, Default)]
-struct Labels(Arc<Mutex<Vec<String>>>);
-
-impl ReleaseLog for Labels {
-    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
-        self.0.lock().unwrap().push(label.to_owned());
-        Ok(())
-    }
-}
 
 /// Fits, with a fault of bob's, and gives how it ended at each party and what bob revealed.
 fn fit(
