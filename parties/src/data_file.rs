@@ -3,6 +3,7 @@
 //! Errors name file, line, column and rule. They hold no cell's value unless the operator asks
 //! for it, since messages end up in logs and tickets.
 
+mod digest;
 mod error;
 mod header;
 mod layout;
@@ -16,6 +17,8 @@ use csv::{ByteRecord, StringRecord};
 use flate2::read::MultiGzDecoder;
 use mpc_ml::data::{Schema, Table, TableBuilder};
 
+pub use digest::FileDigest;
+use digest::Hashing;
 pub use error::{BadPlace, DataError};
 use header::Header;
 use layout::{Fault, Layout, Watched};
@@ -45,6 +48,8 @@ pub struct DataFile {
     pub unused_columns: Vec<String>,
     /// The id of each row, where an id column was asked for. Private.
     pub ids: Option<Ids>,
+    /// The digest of the bytes of the file, as they were read. Private.
+    pub digest: FileDigest,
 }
 
 /// The ids of rows: **private data**. Formatting them shows how many they are.
@@ -77,15 +82,18 @@ pub fn read(path: &Path, schema: &Schema, options: &ReadOptions) -> Result<DataF
     if magic.starts_with(b"PK\x03\x04") {
         return unsupported("a ZIP archive or a spreadsheet");
     }
+    let mut hashing = Hashing::new(file);
     // By content and not by name: a .csv may have been packed, a .gz unpacked.
-    if magic.starts_with(&[0x1f, 0x8b]) {
-        read_csv(MultiGzDecoder::new(BufReader::new(file)), path, schema, options)
+    let read = if magic.starts_with(&[0x1f, 0x8b]) {
+        read_csv(MultiGzDecoder::new(BufReader::new(&mut hashing)), path, schema, options)
     } else {
-        read_csv(file, path, schema, options)
-    }
+        read_csv(&mut hashing, path, schema, options)
+    }?;
+    let digest = hashing.finish().map_err(failed)?;
+    Ok(DataFile { digest, ..read })
 }
 
-/// Reads CSV by `schema`; `path` only stands in messages.
+/// Reads CSV by `schema`; `path` only stands in messages. The digest is that of nothing.
 ///
 /// # Errors
 /// As [`read`].
@@ -168,7 +176,7 @@ pub fn read_csv(
     // First, since whatever follows a quote in the wrong place is read wrongly.
     layout_error(path, reader.get_ref().get_ref().0.layout()).map_or(Ok(()), Err)?;
     let table = rows.finish(path)?;
-    Ok(DataFile { table, unused_columns, ids })
+    Ok(DataFile { table, unused_columns, ids, digest: FileDigest::default() })
 }
 
 fn is_io(error: &csv::Error) -> bool {

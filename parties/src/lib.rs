@@ -4,6 +4,7 @@
 //!   same at every party.
 //! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
 //!   opened.
+//! * [`store`] is what a node remembers.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`models`] are the models that a study can name.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
@@ -27,4 +28,5 @@ pub mod observe;
 pub mod output;
 pub mod process;
 pub mod settings;
+pub mod store;
 pub mod study;

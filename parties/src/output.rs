@@ -141,8 +141,8 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// Temporary files are called so, and have mode 0600 from their first moment.
-const PREFIX: &str = ".party-";
-const SUFFIX: &str = ".tmp";
+pub(crate) const PREFIX: &str = ".party-";
+pub(crate) const SUFFIX: &str = ".tmp";
 
 fn temporary(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, Failure> {
     let write = || {

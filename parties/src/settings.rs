@@ -4,6 +4,8 @@
 //! `network.listen`), then from flags; the later wins. A key that is not known is an error, and
 //! relative paths are relative to the file.
 
+mod raw;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use crate::identity::{Fingerprint, FingerprintError};
 use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
+use raw::{Raw, RawPeer};
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -104,6 +107,8 @@ pub struct DataSettings {
     pub path: PathBuf,
     /// A column that names rows and is no feature.
     pub id_column: Option<String>,
+    /// What the data are called in the ledger; by default the name of the file.
+    pub label: Option<String>,
 }
 
 /// What flags put in place of the file's values.
@@ -162,101 +167,6 @@ pub enum SettingsError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    version: i64,
-    identity: RawIdentity,
-    network: RawNetwork,
-    #[serde(default)]
-    peers: Vec<RawPeer>,
-    dealer: Option<RawPeer>,
-    data: Option<RawData>,
-    state: RawState,
-    #[serde(default)]
-    audit: RawAudit,
-    #[serde(default)]
-    limits: RawLimits,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAudit {
-    #[serde(default)]
-    keep: Keep,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIdentity {
-    name: String,
-    key: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNetwork {
-    listen: SocketAddr,
-    #[serde(default = "silence_timeout")]
-    silence_timeout_s: u64,
-    #[serde(default = "join_timeout")]
-    join_timeout_s: u64,
-    #[serde(default = "link")]
-    link: LinkProfile,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPeer {
-    name: String,
-    address: String,
-    fingerprint: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawData {
-    path: PathBuf,
-    id_column: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawState {
-    directory: PathBuf,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLimits {
-    least_rows: Option<u64>,
-    least_cells: Option<u64>,
-    dealer: Option<bool>,
-}
-
-impl From<RawLimits> for Limits {
-    fn from(raw: RawLimits) -> Self {
-        let default = Self::default();
-        Self {
-            least_rows: raw.least_rows.unwrap_or(default.least_rows),
-            least_cells: raw.least_cells.unwrap_or(default.least_cells),
-            dealer: raw.dealer.unwrap_or(default.dealer),
-        }
-    }
-}
-
-fn silence_timeout() -> u64 {
-    120
-}
-
-fn join_timeout() -> u64 {
-    600
-}
-
-fn link() -> LinkProfile {
-    LinkProfile::Wan
-}
-
 impl Settings {
     /// Reads the settings from a file, the environment and flags.
     ///
@@ -276,7 +186,8 @@ impl Settings {
         let mut settings = Self::check(builder.build()?.try_deserialize()?, directory)?;
         if let Some(data) = &overrides.data {
             let id_column = settings.data.and_then(|data| data.id_column);
-            settings.data = Some(DataSettings { path: data.clone(), id_column });
+            // Another file is called by its own name.
+            settings.data = Some(DataSettings { path: data.clone(), id_column, label: None });
         }
         Ok(settings)
     }
@@ -318,7 +229,15 @@ impl Settings {
         distinct(&identity.name, peers.iter().chain(&dealer))?;
         let data = raw
             .data
-            .map(|raw| DataSettings { path: directory.join(raw.path), id_column: raw.id_column });
+            .map(|raw| {
+                let label = raw.label.map(|label| line("data.label", label)).transpose()?;
+                Ok::<_, SettingsError>(DataSettings {
+                    path: directory.join(raw.path),
+                    id_column: raw.id_column,
+                    label,
+                })
+            })
+            .transpose()?;
         let state = directory.join(raw.state.directory);
         let limits = raw.limits.into();
         Ok(Self { identity, network, peers, dealer, data, state, keep: raw.audit.keep, limits })
@@ -364,6 +283,16 @@ fn peer(field: &str, raw: &RawPeer) -> Result<Peer, SettingsError> {
 
 fn name(field: &str, text: &str) -> Result<PartyName, SettingsError> {
     text.parse().map_err(|source| SettingsError::Name { field: field.to_owned(), source })
+}
+
+/// One line of text.
+fn line(field: &str, text: String) -> Result<String, SettingsError> {
+    if !text.trim().is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control)
+    {
+        return Ok(text);
+    }
+    let rule = "must be one line of 1 to 200 characters".to_owned();
+    Err(SettingsError::Rule { field: field.to_owned(), rule })
 }
 
 /// A day at most: a larger number is a mistake in the unit.

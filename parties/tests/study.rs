@@ -206,15 +206,6 @@ fn a_stopped_node_tells_the_others() {
         let other = running.remove(0).end();
         other.expect(6, &["clinic-0 gave up", "its operator stopped it"]);
         assert_eq!(running.remove(0).end().code, Some(6));
-        for name in nodes.parties() {
-            // What the next run reveals is to be seen.
-            let folder = nodes.results(name);
-            fs::rename(
-                folder.join("interim-column-standard-deviations.bin"),
-                folder.join("interim-was-there.bin"),
-            )
-            .unwrap();
-        }
     }
     // On other rows it is not.
     let path = nodes.dir("clinic-0").join("rows.csv");
@@ -384,7 +375,8 @@ fn a_state_directory_is_private_and_of_one_node_at_a_time() {
     let folder = nodes.results("clinic-0");
     assert_eq!((mode(folder.parent().unwrap()), mode(&folder)), (0o700, 0o700));
     let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    for file in files.chain([folder.parent().unwrap().join(".lock")]) {
+    let state = [".lock", "store.redb"].map(|file| folder.parent().unwrap().join(file));
+    for file in files.chain(state) {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
 }

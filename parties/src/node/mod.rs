@@ -21,6 +21,8 @@ mod stop;
 mod strangers;
 mod study_run;
 mod table;
+mod work;
+mod written;
 
 pub use audit::{Again, AuditRecord, Exported, Keys, Verdict, forget};
 pub use events::{Event, Events};

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::receipt::now;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
 use crate::settings::{DataSettings, Overrides, Settings};
+use crate::store::DataEntry;
 use crate::study::Study;
 
 /// A study, the settings of this node, and the rows it would take part with.
@@ -70,5 +72,16 @@ impl OwnSide {
             if failure.place.is_none() { failure.in_file(study_path) } else { failure }
         })?;
         Ok(Self { study, settings, place, source, data })
+    }
+    /// The data as the store keeps them.
+    pub(super) fn data_entry(&self) -> DataEntry {
+        let path = &self.source.path;
+        let name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        DataEntry {
+            label: self.source.label.clone().unwrap_or_else(name),
+            path: path.display().to_string(),
+            rows: self.data.table.rows() as u64,
+            first_used: now(),
+        }
     }
 }

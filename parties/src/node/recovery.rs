@@ -110,8 +110,8 @@ impl Recovery {
         let roster = recipients(&study, &settings, &identity, config).map_err(|failure| {
             if failure.place.is_none() { failure.in_file(path) } else { failure }
         })?;
-        let state = State::lock(&settings.state)?;
-        let folder = StudyFolder::of(&settings.state, study.digest(), &identity);
+        let state = State::lock(&settings.state, &identity)?;
+        let folder = StudyFolder::of(&state, study.digest(), &identity);
         let model = if folder.model().exists() {
             Some(own_model(&folder.model(), &study)?)
         } else {

@@ -98,6 +98,12 @@ impl Study {
         Self::from_bytes(&bytes)
     }
 
+    /// The text of its file.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.lines.text()
+    }
+
     /// Reads a study from the bytes of its file.
     ///
     /// # Errors

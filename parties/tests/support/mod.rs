@@ -7,12 +7,15 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use parties::exit::Failure;
-use parties::node::{Event, Events, Finished, Participant, StopSignal};
+use parties::identity::Identity;
+use parties::node::{Event, Events, Finished, Participant, State, StopSignal};
 use parties::settings::Overrides;
+use parties::store::{Contents, Kind, Ledgered};
 use tempfile::TempDir;
 
 pub const DEALER: &str = "dealer";
@@ -21,12 +24,16 @@ pub const DEALER: &str = "dealer";
 pub struct Nodes {
     folder: TempDir,
     pub names: Vec<String>,
+    /// How many commands there were.
+    commands: AtomicUsize,
 }
 
 /// A node at work; killed when the test ends early.
 pub struct Running {
     name: String,
     child: Option<Child>,
+    /// What it says on standard error, where that goes nowhere else.
+    log: PathBuf,
     begin: Instant,
 }
 
@@ -95,7 +102,7 @@ impl Nodes {
         let mut names: Vec<String> = parties.iter().map(ToString::to_string).collect();
         names.push(DEALER.to_owned());
         let addresses: Vec<String> = names.iter().map(|_| free_address()).collect();
-        let nodes = Self { folder, names };
+        let nodes = Self { folder, names, commands: AtomicUsize::new(0) };
         let mut keys = Vec::new();
         for (name, address) in nodes.names.iter().zip(&addresses) {
             let dir = nodes.dir(name);
@@ -146,9 +153,10 @@ impl Nodes {
             .args(["--config", &self.config(name), "--json"])
             .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "3")
             .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
+            .env("RUST_LOG", "parties=info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(self.new_log(name));
         if name == DEALER {
             command.args(["dealer", "--once"]);
         } else {
@@ -163,7 +171,7 @@ impl Nodes {
         let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
         command.args(["--config", &self.config(name), "--json", "recover"]);
         command.arg(self.dir(name).join("study.toml")).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(self.new_log(name));
         command.env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40");
         command
     }
@@ -175,11 +183,40 @@ impl Nodes {
     /// Starts a node by a command of its own.
     pub fn spawn(&self, name: &str, command: &mut Command) -> Running {
         let child = command.spawn().unwrap();
-        Running { name: name.to_owned(), child: Some(child), begin: Instant::now() }
+        let log = self.log(name);
+        Running { name: name.to_owned(), child: Some(child), log, begin: Instant::now() }
+    }
+
+    /// A new file for what a node says, in the place of the one before.
+    fn new_log(&self, name: &str) -> fs::File {
+        let number = self.commands.fetch_add(1, Ordering::Relaxed);
+        fs::File::create(self.dir(name).join(format!("log-{number:04}.txt"))).unwrap()
+    }
+
+    /// Where the last command of a node says what it does.
+    fn log(&self, name: &str) -> PathBuf {
+        let files = fs::read_dir(self.dir(name)).unwrap().map(|entry| entry.unwrap().path());
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        files.filter(|path| name(path).starts_with("log-")).max().unwrap()
     }
 
     pub fn start_all(&self) -> Vec<Running> {
         self.names.iter().map(|name| self.start(name)).collect()
+    }
+
+    /// What the store of a party holds. No node of it may be at work.
+    pub fn store(&self, name: &str) -> Contents {
+        let identity = Identity::read(&self.dir(name).join("identity.key")).unwrap();
+        let state = State::lock(&self.dir(name).join("state"), &identity).unwrap();
+        state.store().contents().unwrap()
+    }
+
+    /// The labels of what a party has revealed of figures and checks, and of the result.
+    pub fn revealed(&self, name: &str) -> (Vec<String>, Vec<String>) {
+        let ledger = self.store(name).ledger.into_iter();
+        let (interim, result): (Vec<_>, Vec<_>) = ledger.partition(|it| it.kind == Kind::Interim);
+        let labels = |lines: Vec<Ledgered>| lines.into_iter().map(|line| line.label).collect();
+        (labels(interim), labels(result))
     }
 
     /// The only study folder of a party.
@@ -196,10 +233,8 @@ impl Nodes {
     /// Waits until the parties have begun to train, which is after the joint statistics.
     pub fn wait_for_training(&self) {
         let begin = Instant::now();
-        let trains = |name: &String| {
-            let folder = self.study_folder(name);
-            folder.is_some_and(|f| f.join("interim-column-standard-deviations.bin").exists())
-        };
+        let trains =
+            |name: &String| fs::read_to_string(self.log(name)).unwrap().contains("preparation");
         while !self.parties().iter().all(trains) {
             assert!(begin.elapsed() < Duration::from_secs(30), "the training does not begin");
             std::thread::sleep(Duration::from_millis(20));
@@ -231,23 +266,22 @@ impl Running {
     /// Waits for the end, at most 60 s.
     pub fn end(mut self) -> Ended {
         let mut child = self.child.take().unwrap();
-        // The pipes hold far more than a node says.
+        // The pipe holds far more than a node prints.
         while child.try_wait().unwrap().is_none() {
             if self.begin.elapsed() > Duration::from_secs(60) {
                 child.kill().unwrap();
-                let output = child.wait_with_output().unwrap();
-                panic!("{} hangs: {}", self.name, String::from_utf8_lossy(&output.stderr));
+                child.wait().unwrap();
+                panic!("{} hangs: {}", self.name, fs::read_to_string(&self.log).unwrap());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         let after = self.begin.elapsed();
         let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended {
             name: std::mem::take(&mut self.name),
             code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: fs::read_to_string(&self.log).unwrap(),
             after,
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use mpc_core::session::Signed;
 use serde::{Deserialize, Serialize};
 
-use super::super::{OwnSide, StudyFolder};
+use super::super::OwnSide;
 use super::record::{Files, Lines, RunName, VERSION};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -43,8 +43,7 @@ impl Exported {
     pub fn write(study: &Path, config: &Path, about: &str, to: &Path) -> Result<usize, Failure> {
         let (study, settings, _) = OwnSide::without_rows(study, config, &Overrides::default())?;
         let identity = Identity::read(&settings.identity.key)?;
-        let folder = StudyFolder::of(&settings.state, study.digest(), &identity);
-        let (record, _) = Files::of(&folder).read()?;
+        let (record, _) = Files::at(&settings.state, &study.digest(), &identity).read()?;
         let node = record.run.nodes.iter().position(|(name, _)| name == about);
         let node = node.filter(|&node| node != usize::from(record.me)).ok_or_else(|| {
             let others: Vec<&str> = (0..record.run.nodes.len())

@@ -16,7 +16,7 @@ pub use signatory::Keys;
 
 use std::path::Path;
 
-use super::{OwnSide, State, StudyFolder};
+use super::{OwnSide, State};
 use crate::exit::Failure;
 use crate::identity::Identity;
 use crate::settings::Overrides;
@@ -28,6 +28,6 @@ use crate::settings::Overrides;
 pub fn forget(study: &Path, config: &Path) -> Result<u64, Failure> {
     let (study, settings, _) = OwnSide::without_rows(study, config, &Overrides::default())?;
     let identity = Identity::read(&settings.identity.key)?;
-    let _state = State::lock(&settings.state)?;
-    record::Files::of(&StudyFolder::of(&settings.state, study.digest(), &identity)).forget()
+    let _state = State::lock(&settings.state, &identity)?;
+    record::Files::at(&settings.state, &study.digest(), &identity).forget()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mpc_core::rand::Master;
 use mpc_core::session::Signed;
@@ -11,9 +11,12 @@ use mpc_net::record::{Entry, reached};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::super::release::SEALED;
 use super::super::{Sealer, StudyFolder};
 use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
 use crate::output::{create, remove};
+use crate::study::StudyDigest;
 
 /// The name of the file in the folder of its study.
 const RECORD: &str = "audit.bin";
@@ -97,21 +100,33 @@ impl AuditRecord {
 /// Where the record of a study lies.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    folder: StudyFolder,
+    folder: PathBuf,
     sealer: Sealer,
 }
 
 impl Files {
     pub(super) fn of(folder: &StudyFolder) -> Self {
-        Self { folder: folder.clone(), sealer: folder.sealer().clone() }
+        Self { folder: folder.path().to_owned(), sealer: folder.sealer().clone() }
     }
 
-    pub(super) fn record(&self) -> std::path::PathBuf {
-        self.folder.path().join(RECORD)
+    /// The same for who does not open the store.
+    pub(super) fn at(directory: &Path, study: &StudyDigest, identity: &Identity) -> Self {
+        let folder = StudyFolder::place(directory, study);
+        Self { folder, sealer: Sealer::new(identity, SEALED) }
     }
 
-    pub(super) fn messages(&self) -> std::path::PathBuf {
-        self.folder.path().join(MESSAGES)
+    pub(super) fn record(&self) -> PathBuf {
+        self.folder.join(RECORD)
+    }
+
+    pub(super) fn messages(&self) -> PathBuf {
+        self.folder.join(MESSAGES)
+    }
+
+    /// What a sealed file is: a file of this name in a folder of this name.
+    fn what(&self, file: &Path) -> Vec<u8> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+        [name(&self.folder), name(file)].join(&b'/')
     }
 
     /// Writes the record with its master, sealed, in the place of the one before.
@@ -122,7 +137,7 @@ impl Files {
         let mut bytes = Zeroizing::new(Vec::with_capacity(Master::BYTES + encoded.len()));
         bytes.extend_from_slice(&*master.to_bytes());
         bytes.extend_from_slice(&encoded);
-        let sealed = self.sealer.seal(&self.folder.what(&path), &bytes)?;
+        let sealed = self.sealer.seal(&self.what(&path), &bytes)?;
         remove(&path)?;
         create(&path, &sealed)
     }
@@ -143,7 +158,7 @@ impl Files {
         })?;
         let damaged =
             || failed(Exit::LocalInput, "the record was changed, or is another node's".to_owned());
-        let bytes = self.sealer.open(&self.folder.what(&path), &sealed).ok_or_else(damaged)?;
+        let bytes = self.sealer.open(&self.what(&path), &sealed).ok_or_else(damaged)?;
         let (master, rest) = bytes.split_first_chunk::<{ Master::BYTES }>().ok_or_else(damaged)?;
         let record: AuditRecord = postcard::from_bytes(rest).map_err(|_| damaged())?;
         if record.version != VERSION {

@@ -22,7 +22,7 @@ use mpc_ml::{Agreed, LinearPlan, LinearSettings, Model, Plan, standardise};
 use mpc_net::{BoxFuture, Transport};
 use parties::data_file::{ReadOptions, read};
 use parties::identity::Identity;
-use parties::node::{BoundRows, StudyFolder};
+use parties::node::{BoundRows, State, StudyFolder};
 use parties::study::StudyDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -245,7 +245,8 @@ impl Node<'_> {
         // Apart from the key that the node is known by; made in the first run.
         let sealing = self.path.with_extension("seal");
         let key = Identity::read(&sealing).or_else(|_| Identity::create(&sealing))?;
-        let own = StudyFolder::of(folder, digest, &key);
+        let state = State::lock(folder, &key).map_err(|failure| failure.what)?;
+        let own = StudyFolder::of(&state, digest, &key);
         own.open().map_err(|failure| failure.what)?;
         own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
         let statistics = standardise::joint(&columns, plan.total_rows(), &mut session).await?;

@@ -1,0 +1,169 @@
+//! The work of a run: everything between the first and the last message of a study.
+
+use mpc_core::session::Signed;
+use mpc_core::{Session, Tag};
+use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
+use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
+use mpc_ml::standardise;
+use mpc_net::AbortCode;
+
+use super::phases::Phases;
+use super::study_run::Node;
+use super::{BoundRows, Event, Events, source};
+use crate::exit::{Exit, Failure};
+use crate::models::Account;
+use crate::store;
+
+const ROWS: Tag = Tag::new("study/rows");
+
+/// What is known when the last message of the study was sent.
+pub(super) struct Outcome {
+    pub(super) account: Account,
+    pub(super) standardisation: Vec<Standardisation>,
+    /// The result, for those who receive it.
+    pub(super) summary: Option<Summary>,
+    /// Steps that the fit took.
+    pub(super) steps: u64,
+    pub(super) own_warnings: Vec<String>,
+}
+
+/// What is known of a run so far, however it ends.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The run; none where a part is done again.
+    pub(super) run: Option<store::Run>,
+    /// Rows of each party.
+    pub(super) rows: Vec<u64>,
+    /// What may be revealed.
+    pub(super) outputs: Vec<Output>,
+    /// How many runs there were on these rows.
+    pub(super) runs: u32,
+    /// What the others said under their signatures.
+    pub(super) signed: Vec<Signed>,
+}
+
+impl Node {
+    /// Everything between the first and the last message of the study.
+    pub(super) async fn work(
+        &self,
+        table: Table,
+        session: &mut Session,
+        phases: &mut Phases,
+        events: &Events,
+        told: &mut Told,
+    ) -> Result<Outcome, Failure> {
+        let study = &self.study;
+        phases.enter("standardisation", session);
+        // The number of rows of each party is public.
+        let own_rows = table.rows() as u64;
+        let rows = session.announce(ROWS, &own_rows.to_le_bytes()).await?;
+        let rows: Vec<u64> = rows
+            .iter()
+            .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
+            .collect();
+        told.rows.clone_from(&rows);
+        // All plan from the same public facts, so all refuse the same.
+        let plan = study
+            .plan(&rows)
+            .map_err(|error| Failure { seen_by_all: true, ..Failure::from(error) })?;
+        let account = Account::of(&*plan, session.me(), session.against());
+        let outputs = study.outputs(&*plan);
+        told.outputs.clone_from(&outputs);
+        // Before anything is revealed, all must mean the same computation.
+        let agreed = plan.agree(session).await?;
+        told.runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(&table))? };
+        if told.runs > 1 {
+            let runs = told.runs;
+            events(Event::Note(format!(
+                "run {runs} of this study on these rows; figures on the way to its result are \
+                 revealed again"
+            )));
+        }
+        if !self.again {
+            let parties: Vec<String> = study.parties().iter().map(ToString::to_string).collect();
+            let log = self.folder.log(&outputs, &parties, told.run.as_ref());
+            session.record_releases(Box::new(log));
+        }
+        // The fit can reveal no part of the result: it may be repeated, and the result may not.
+        let repeatable = |output: &&Output| output.kind.is_repeatable();
+        session.allow(ledger(outputs.iter().filter(repeatable)))?;
+        let columns = table.joint_columns();
+        let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
+        let clip = study.model().clip();
+        let encoded = encode(&table, &standardisation, clip).map_err(|error| Failure {
+            seen_by_all: true,
+            ..Failure::new(Exit::Configuration, error.to_string())
+        })?;
+        drop(columns);
+        drop(table);
+
+        phases.enter("preparation", session);
+        let mut source = source::start(study, session)?;
+        let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
+        let data = Dataset::encoded(encoded)?;
+        // The source has channels of its own, which stay in the phase that they began in.
+        session.meter().enter("training");
+        let mut passes = 0;
+        let mut heard = |progress| match progress {
+            Progress::Prepared => phases.turn("training"),
+            Progress::Step { done, total, production } => {
+                passes = done;
+                events(Event::Step { done, total, production });
+            }
+            _ => {}
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let shares = match agreed.fit(&data, &mut run).await {
+            Ok(shares) => shares,
+            Err(error) => {
+                events(Event::Fitted);
+                return Err(study.failure(error));
+            }
+        };
+        let steps = if account.figures.passes { passes } else { account.figures.steps };
+
+        phases.enter("release", session);
+        // Nobody gets the result who did not put its name under everything before.
+        for (_, said) in session.attest(false).await? {
+            told.signed.push(said?);
+        }
+        session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
+        let mut heard = |progress| {
+            if let Progress::Step { done, total, production } = progress {
+                events(Event::Step { done, total, production });
+            }
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let summary = shares.release(&data, &mut run).await;
+        events(Event::Fitted);
+        let summary = summary.map_err(|error| study.failure(error))?;
+        // The result is known; who is lost from now on takes nothing away.
+        if let Err(error) = source.finish().await {
+            events(Event::Note(error.to_string()));
+        }
+        // Before anything is done with it, all who are there make sure that they hold the same.
+        for name in session.compare().await? {
+            events(Event::Note(format!("{name} left before it said what it had received")));
+        }
+        for (_, said) in session.attest(true).await? {
+            match said {
+                Ok(said) => told.signed.push(said),
+                Err(error) if error.code() == AbortCode::PeerMisbehaved => return Err(error.into()),
+                Err(error) => {
+                    events(Event::Note(format!("{error}; what it sent last is unsigned")));
+                }
+            }
+        }
+        Ok(Outcome { account, standardisation, summary, steps, own_warnings })
+    }
+}
+
+/// Clip counts stay at their party.
+fn clip_warning(encoded: &Encoded, clip: f64) -> Option<String> {
+    (encoded.clipped > 0).then(|| {
+        format!(
+            "{} of this party's encoded values were cut to +-{clip} (model.clip)",
+            encoded.clipped
+        )
+    })
+}

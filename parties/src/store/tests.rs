@@ -1,0 +1,127 @@
+use std::fs;
+
+use mpc_ml::artifact::ModelKind;
+
+use super::*;
+use crate::identity::Identity;
+use crate::output::hex;
+
+fn identity(folder: &Path) -> Identity {
+    Identity::create(&folder.join("identity.key")).unwrap()
+}
+
+fn study(text: &str) -> (StudyDigest, StudyEntry) {
+    let entry = StudyEntry {
+        title: text.to_owned(),
+        kind: ModelKind::Linear,
+        parties: vec!["a".to_owned(), "b".to_owned()],
+        first_seen: 7,
+        text: text.to_owned(),
+    };
+    (StudyDigest::of(text.as_bytes()), entry)
+}
+
+fn data() -> (DataId, DataEntry) {
+    let (label, path) = ("admissions".to_owned(), "rows.csv".to_owned());
+    (DataId([9; 32]), DataEntry { label, path, rows: 12, first_used: 8 })
+}
+
+#[test]
+fn what_was_written_is_there_after_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = identity(folder.path()).fingerprint();
+    let (first, entry) = study("first");
+    let (id, known) = data();
+    {
+        let store = Store::open(folder.path(), &key).unwrap();
+        store.see_study(&first, &entry).unwrap();
+        store.see_study(&first, &StudyEntry { first_seen: 99, ..entry.clone() }).unwrap();
+        let run = store.begin_run(&first, (id, &known), "session", 10).unwrap();
+        assert_eq!((run.place, run.number), (1, 1));
+        let run = store.begin_run(&study("second").0, (id, &known), "session", 11).unwrap();
+        assert_eq!((run.place, run.number), (2, 1));
+    }
+    // As after a kill: one run has no end.
+    let store = Store::open(folder.path(), &key).unwrap();
+    let run = store.begin_run(&first, (id, &known), "session", 12).unwrap();
+    assert_eq!((run.place, run.number), (3, 2));
+    let outcome = Outcome { class: "ok".to_owned(), what: "well".to_owned() };
+    store.end_run(3, 20, &outcome, Some("{}")).unwrap();
+    // Beside a node that is at work the store can be looked at.
+    for store in [Store::look(folder.path(), &key).unwrap(), store] {
+        let all = store.contents().unwrap();
+        assert_eq!(all.studies, [(hex(first.as_bytes()), entry.clone())]);
+        assert_eq!(all.data, [(id.to_string(), known.clone())]);
+        let ends: Vec<_> = all.runs.iter().map(|(place, run)| (*place, run.ended)).collect();
+        assert_eq!(ends, [(1, None), (2, None), (3, Some(20))]);
+        assert_eq!(store.receipt(3).unwrap().as_deref(), Some("{}"));
+        assert_eq!(store.receipt(1).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_store_is_of_one_node_and_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = identity(folder.path());
+    let store = Store::open(folder.path(), &own.fingerprint()).unwrap();
+    let second = Store::open(folder.path(), &own.fingerprint()).unwrap_err();
+    assert!(second.what.contains("another process"), "{second}");
+    drop(store);
+    let other = tempfile::tempdir().unwrap();
+    let other = identity(other.path()).fingerprint();
+    let refused = Store::open(folder.path(), &other).unwrap_err();
+    assert!(refused.what.contains("another key"), "{refused}");
+    let there = Store::look(&folder.path().join("nowhere"), &other).unwrap_err();
+    assert_eq!(there.exit, Exit::Configuration);
+}
+
+/// A file that was cut or changed is named; never taken for an empty memory.
+#[test]
+fn a_damaged_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = identity(folder.path()).fingerprint();
+    let path = folder.path().join(FILE);
+    drop(Store::open(folder.path(), &key).unwrap());
+    let whole = fs::read(&path).unwrap();
+    for bytes in [&b""[..], b"something else", &whole[..whole.len() / 2]] {
+        fs::write(&path, bytes).unwrap();
+        let refused = Store::open(folder.path(), &key).unwrap_err();
+        assert_eq!(refused.exit, Exit::Configuration, "{refused}");
+    }
+    fs::write(&path, &whole).unwrap();
+    Store::open(folder.path(), &key).unwrap();
+}
+
+/// A write that refuses leaves nothing behind.
+#[test]
+fn changes_are_made_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &identity(folder.path()).fingerprint()).unwrap();
+    let (digest, _) = study("one");
+    let line = Ledgered {
+        run: None,
+        study: hex(digest.as_bytes()),
+        data: None,
+        label: "totals".to_owned(),
+        kind: Kind::Interim,
+        to: Vec::new(),
+        at: 1,
+    };
+    store.record_sent(&digest, &line, b"sealed").unwrap();
+    let refuse = |_: Option<&[u8]>, revealed: bool| {
+        assert!(revealed);
+        Err::<(Vec<u8>, ()), _>(Failure::new(Exit::Exists, "no"))
+    };
+    assert_eq!(store.bind_rows(&digest, refuse).unwrap_err().what, "no");
+    let sent = store.sent(&digest, Kind::Interim).unwrap();
+    assert_eq!(sent, [("totals".to_owned(), b"sealed".to_vec())]);
+    assert!(store.sent(&digest, Kind::Result).unwrap().is_empty());
+    assert!(store.sent(&study("two").0, Kind::Interim).unwrap().is_empty());
+    let keep = |before: Option<&[u8]>, revealed| {
+        assert!(before.is_none() && revealed);
+        Ok((b"record".to_vec(), 5))
+    };
+    assert_eq!(store.bind_rows(&digest, keep).unwrap(), 5);
+    assert!(store.sent(&digest, Kind::Interim).unwrap().is_empty());
+    assert_eq!(store.contents().unwrap().ledger, [line]);
+}
