@@ -61,6 +61,10 @@ pub enum MaskSite {
     RlweOutputError,
     /// The nonce of a commitment, which hides a share until it is sent (0, Covert).
     Commitment,
+    /// What hides an evaluator's key-value store from a key holder (11.2).
+    AlignRequest,
+    /// The elements of a hint that no id determines, which hide how many ids there are (11.3).
+    AlignHint,
     /// A mask of a protocol outside this crate.
     Custom(MaskDomain),
 }
@@ -105,7 +109,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -131,6 +135,8 @@ impl MaskSite {
         Self::RlweOutput,
         Self::RlweOutputError,
         Self::Commitment,
+        Self::AlignRequest,
+        Self::AlignHint,
     ];
 
     /// The seed of the site's streams under `seed`. The names of others have a domain around them,
@@ -171,6 +177,8 @@ impl MaskSite {
             Self::RlweOutput => "rlwe output",
             Self::RlweOutputError => "rlwe output error",
             Self::Commitment => "nonce of a commitment",
+            Self::AlignRequest => "request of an alignment",
+            Self::AlignHint => "hint of an alignment",
             Self::Custom(domain) => domain.name(),
         }
     }
@@ -212,7 +220,9 @@ mod tests {
                 | MaskSite::RlweInput
                 | MaskSite::RlweOutput
                 | MaskSite::RlweOutputError
-                | MaskSite::Commitment => {}
+                | MaskSite::Commitment
+                | MaskSite::AlignRequest
+                | MaskSite::AlignHint => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }

@@ -264,6 +264,20 @@ impl Session {
         self.release_log = Some(log);
     }
 
+    /// Marks an output as revealed that is no sum of shares, and records `message`, what this party says
+    /// of it, before anything is sent that shows it. No traffic.
+    ///
+    /// # Errors
+    /// As [`reveal`](Self::reveal).
+    pub(crate) fn begin_reveal(&mut self, label: &str, message: &[u8]) -> Result<(), Error> {
+        self.usable()?;
+        self.outputs.spend(label)?;
+        match &mut self.release_log {
+            Some(log) => log.record(label, message).map_err(Error::Record),
+            None => Ok(()),
+        }
+    }
+
     /// This node's index; a computing party if below [`parties`](Self::parties).
     #[must_use]
     pub fn me(&self) -> usize {

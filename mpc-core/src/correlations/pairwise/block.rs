@@ -10,14 +10,14 @@ use crate::rand::Coins;
 use crate::ring::kernels::aes::VectorAes;
 
 /// 128 bits; bit r is bit r mod 8 of byte r / 8.
-pub(super) type Block = [u8; 16];
+pub(crate) type Block = [u8; 16];
 
 #[inline(always)]
-pub(super) fn xor(a: Block, b: Block) -> Block {
+pub(crate) fn xor(a: Block, b: Block) -> Block {
     (u128::from_le_bytes(a) ^ u128::from_le_bytes(b)).to_le_bytes()
 }
 
-pub(super) fn xor_into(to: &mut [Block], from: &[Block]) {
+pub(crate) fn xor_into(to: &mut [Block], from: &[Block]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = xor(*to, from);
     }
@@ -25,7 +25,7 @@ pub(super) fn xor_into(to: &mut [Block], from: &[Block]) {
 
 /// Swaps two blocks if `choice` is one; in constant time.
 #[inline(always)]
-pub(super) fn swap_if(choice: u32, a: &mut Block, b: &mut Block) {
+pub(crate) fn swap_if(choice: u32, a: &mut Block, b: &mut Block) {
     let mask = u128::from(choice & 1).wrapping_neg();
     let (x, y) = (u128::from_le_bytes(*a), u128::from_le_bytes(*b));
     let difference = (x ^ y) & mask;
@@ -35,14 +35,14 @@ pub(super) fn swap_if(choice: u32, a: &mut Block, b: &mut Block) {
 
 /// AES-128 under one key: the `aes` crate, constant-time, in hardware where there is any. Seeds are
 /// expanded by a kernel of our own where the processor has vector AES.
-pub(super) struct Cipher {
+pub(crate) struct Cipher {
     aes: Aes128,
     #[cfg(target_arch = "x86_64")]
     vector: Option<VectorAes>,
 }
 
 impl Cipher {
-    pub(super) fn new(key: &Block) -> Self {
+    pub(crate) fn new(key: &Block) -> Self {
         Self {
             aes: Aes128::new(&Array::from(*key)),
             #[cfg(target_arch = "x86_64")]
@@ -52,18 +52,18 @@ impl Cipher {
 
     /// The permutation of a family of public keys: E under the key that is block `index` of the
     /// stream of this cipher.
-    pub(super) fn keyed(&self, index: u64) -> Self {
+    pub(crate) fn keyed(&self, index: u64) -> Self {
         let mut key = [u128::from(index).to_le_bytes()];
         self.encrypt(&mut key);
         Self::new(&key[0])
     }
 
-    pub(super) fn encrypt(&self, blocks: &mut [Block]) {
+    pub(crate) fn encrypt(&self, blocks: &mut [Block]) {
         self.aes.encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
     }
 
     /// Blocks `from`, `from` + 1, .. of the counter stream.
-    pub(super) fn stream(&self, from: u64, out: &mut [Block]) {
+    pub(crate) fn stream(&self, from: u64, out: &mut [Block]) {
         for (block, counter) in out.iter_mut().zip(from..) {
             *block = u128::from(counter).to_le_bytes();
         }
@@ -79,7 +79,7 @@ impl Cipher {
     /// n^2 / 2^128 for n blocks under one key, and else every output is E at a point of its own
     /// (Guo, Katz, Wang, Weng, Yu, CRYPTO 2020, who also show why each tree needs a key of its own
     /// for security over many instances; every tree here has one).
-    pub(super) fn expand(&self, seeds: &[Block], count: usize, out: &mut Vec<Block>) {
+    pub(crate) fn expand(&self, seeds: &[Block], count: usize, out: &mut Vec<Block>) {
         // Every block is written, so what a buffer held before does not matter.
         out.resize(seeds.len() * count, [0; 16]);
         #[cfg(target_arch = "x86_64")]
@@ -112,24 +112,24 @@ impl Cipher {
 /// evaluations. A tweak (index of the OT, block) is used once under one Delta: the index counts
 /// all OTs of the instance and never goes back, and every instance (direction, fork, restart) has
 /// a Delta and a key of its own.
-pub(super) struct CrHash(Cipher);
+pub(crate) struct CrHash(Cipher);
 
 impl CrHash {
     const CHUNK: usize = 128;
 
-    pub(super) fn new(key: &Block) -> Self {
+    pub(crate) fn new(key: &Block) -> Self {
         Self(Cipher::new(key))
     }
 
     /// Tells batches of tweaks apart that begin at `first`, here and in other instances.
-    pub(super) fn fingerprint(&self, first: u64) -> Block {
+    pub(crate) fn fingerprint(&self, first: u64) -> Block {
         let mut block = [u128::from(first).to_le_bytes()];
         self.0.encrypt(&mut block);
         block[0]
     }
 
     /// out[i per + j] = H(x[i], (first + i, j)).
-    pub(super) fn hash(&self, x: &[Block], first: u64, per: usize, out: &mut [Block]) {
+    pub(crate) fn hash(&self, x: &[Block], first: u64, per: usize, out: &mut [Block]) {
         let mut inner = Zeroizing::new([[0; 16]; Self::CHUNK]);
         let mut index = first;
         for (x, out) in x.chunks(Self::CHUNK).zip(out.chunks_mut(Self::CHUNK * per)) {
@@ -153,15 +153,37 @@ impl CrHash {
     }
 }
 
+impl CrHash {
+    /// Adds the first 64 bits of H(x[i], tweak[i]) to sum i, each block being a tweak of its own. The
+    /// tweaks are used once under one Delta; they share the key with no other use of it.
+    pub(crate) fn tweaked(&self, x: &[Block], tweaks: &[Block], sums: &mut [u64]) {
+        let mut inner = Zeroizing::new([[0; 16]; Self::CHUNK]);
+        let mut outer = Zeroizing::new([[0; 16]; Self::CHUNK]);
+        let chunks = x.chunks(Self::CHUNK).zip(tweaks.chunks(Self::CHUNK));
+        for ((x, tweaks), sums) in chunks.zip(sums.chunks_mut(Self::CHUNK)) {
+            let (inner, outer) = (&mut inner[..x.len()], &mut outer[..x.len()]);
+            inner.copy_from_slice(x);
+            self.0.encrypt(inner);
+            for ((outer, inner), tweak) in outer.iter_mut().zip(&*inner).zip(tweaks) {
+                *outer = xor(*inner, *tweak);
+            }
+            self.0.encrypt(outer);
+            for ((sum, outer), inner) in sums.iter_mut().zip(&*outer).zip(&*inner) {
+                *sum ^= u128::from_le_bytes(xor(*outer, *inner)) as u64;
+            }
+        }
+    }
+}
+
 /// Secret bits, packed into blocks; the last block is filled up with zeros.
 #[derive(Default)]
-pub(super) struct Bits {
+pub(crate) struct Bits {
     blocks: Zeroizing<Vec<Block>>,
     len: usize,
 }
 
 impl Bits {
-    pub(super) fn push(&mut self, bit: u32) {
+    pub(crate) fn push(&mut self, bit: u32) {
         if self.len.is_multiple_of(128) {
             self.blocks.push([0; 16]);
         }
@@ -172,13 +194,13 @@ impl Bits {
         self.len += 1;
     }
 
-    pub(super) fn blocks(&self) -> &[Block] {
+    pub(crate) fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 }
 
 /// 128 fresh bits for each of `count` blocks.
-pub(super) fn fresh(count: usize, coins: &mut Coins) -> Zeroizing<Vec<Block>> {
+pub(crate) fn fresh(count: usize, coins: &mut Coins) -> Zeroizing<Vec<Block>> {
     let mut blocks = Zeroizing::new(vec![[0; 16]; count]);
     coins.fill("blocks", blocks.as_flattened_mut());
     blocks.iter().for_each(|block| crate::rand::drawn::note("block", block));

@@ -63,7 +63,7 @@ impl Expansion {
     }
 
     /// Bytes from the receiver to the sender when the trees are set up.
-    pub(super) const fn setup_bytes(self, checked: bool) -> usize {
+    pub(crate) const fn setup_bytes(self, checked: bool) -> usize {
         LEVELS_BYTES + if checked { tree_bytes(self.trees()) } else { 0 }
     }
 }
@@ -119,14 +119,14 @@ impl Keys {
 }
 
 /// Correlated OTs as one side holds them: t_j, or q_j = t_j + c_j Delta.
-pub(super) struct Cots {
+pub(crate) struct Cots {
     pub(super) blocks: Zeroizing<Vec<Block>>,
     /// The index of the first, which its tweaks are made of.
     pub(super) first: u64,
 }
 
 /// The side with Delta.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     expansion: Expansion,
     /// What challenges are bound to, if batches are checked.
     checked: Option<[u8; 32]>,
@@ -141,7 +141,7 @@ pub(super) struct Sender {
 }
 
 /// The side with the choices.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     expansion: Expansion,
     /// What challenges are bound to, and the stream of the choices that hide the others, if batches
     /// are checked.
@@ -214,7 +214,7 @@ impl Receiver {
     }
 
     /// Makes OTs with the given choices; appends to the message for the sender.
-    pub(super) fn extend(&mut self, choices: &Bits, message: &mut Vec<u8>) -> Cots {
+    pub(crate) fn extend(&mut self, choices: &Bits, message: &mut Vec<u8>) -> Cots {
         self.extend_but(choices, message, |_| {})
     }
 
@@ -277,7 +277,7 @@ impl Receiver {
     }
 
     /// H(t_j) for the OTs `from`.. of a batch: the pad of the chosen side, `per` blocks each.
-    pub(super) fn pads(&self, cots: &Cots, from: usize, per: usize, out: &mut [Block]) {
+    pub(crate) fn pads(&self, cots: &Cots, from: usize, per: usize, out: &mut [Block]) {
         let t = &cots.blocks[from..from + out.len() / per];
         self.hash.hash(t, cots.first + from as u64, per, out);
     }
@@ -352,7 +352,7 @@ impl Sender {
     ///
     /// # Errors
     /// What is wrong with the message. The extension is then of no use any more.
-    pub(super) fn extend(&mut self, count: usize, message: &[u8]) -> Result<Cots, &'static str> {
+    pub(crate) fn extend(&mut self, count: usize, message: &[u8]) -> Result<Cots, &'static str> {
         if message.len() as u64 != self.expansion.bytes(count as u64, self.checked.is_some()) {
             return Err("not the choices due");
         }
@@ -400,7 +400,7 @@ impl Sender {
     }
 
     /// H(q_j) and H(q_j + Delta) for the OTs `from`.. of a batch: the pads of both sides.
-    pub(super) fn pads(&self, cots: &Cots, from: usize, per: usize, out: [&mut [Block]; 2]) {
+    pub(crate) fn pads(&self, cots: &Cots, from: usize, per: usize, out: [&mut [Block]; 2]) {
         let [zero, one] = out;
         let q = &cots.blocks[from..from + zero.len() / per];
         let shifted: Zeroizing<Vec<Block>> =

@@ -20,10 +20,10 @@ use zeroize::Zeroizing;
 use super::block::{Block, Cipher, swap_if, xor};
 
 /// Bytes that the sums of one level take.
-pub(super) const LEVEL_BYTES: usize = 32;
+pub(crate) const LEVEL_BYTES: usize = 32;
 
 /// All leaves under `root`, and the sums of each level.
-pub(super) fn full(
+pub(crate) fn full(
     cipher: &Cipher,
     root: Block,
     depth: u32,
@@ -45,7 +45,7 @@ pub(super) fn full(
 
 /// The leaves but for d, in relative order with zero at place 0. `keys[l]` is the sum of level l
 /// on the side that the path to d leaves.
-pub(super) fn punctured(
+pub(crate) fn punctured(
     cipher: &Cipher,
     keys: &[Block],
     d: u32,
@@ -71,7 +71,7 @@ pub(super) fn punctured(
 }
 
 /// Moves what stands at place x + d to place x.
-pub(super) fn absolute_order(leaves: &mut [Block], d: u32) {
+pub(crate) fn absolute_order(leaves: &mut [Block], d: u32) {
     let mut stride = 1;
     let mut bits = d;
     while stride < leaves.len() {

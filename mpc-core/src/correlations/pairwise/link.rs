@@ -18,18 +18,18 @@ const CHOICES: Tag = Tag::new("ot/choices");
 const CORRECTIONS: Tag = Tag::new("ot/corrections");
 
 /// Bytes to each peer for the base OTs of both directions.
-pub(super) const BASE_BYTES: usize = BASE * (FROM_SENDER + FROM_RECEIVER);
+pub(crate) const BASE_BYTES: usize = BASE * (FROM_SENDER + FROM_RECEIVER);
 
 /// The extensions with one peer.
-pub(super) struct Link {
+pub(crate) struct Link {
     /// This party sends: it holds Delta.
-    pub(super) send: Sender,
+    pub(crate) send: Sender,
     /// This party receives: it has the choices.
-    pub(super) receive: Receiver,
+    pub(crate) receive: Receiver,
 }
 
 /// One for each party; none with itself.
-pub(super) type Links = Vec<Option<Link>>;
+pub(crate) type Links = Vec<Option<Link>>;
 
 /// What both sides of one batch hold with each peer.
 pub(super) struct Batch {
@@ -40,7 +40,7 @@ pub(super) struct Batch {
 }
 
 /// Base OTs and trees with every peer, in both directions. Two rounds.
-pub(super) async fn establish(
+pub(crate) async fn establish(
     session: &mut Session,
     (expansion, checked): (Expansion, bool),
 ) -> Result<Links, Error> {

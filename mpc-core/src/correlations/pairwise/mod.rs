@@ -62,18 +62,18 @@
 //! length; tables of the own phasors are read by scanning them.
 
 mod base_ot;
-mod block;
+pub(crate) mod block;
 mod consistency;
-mod extension;
-mod ggm;
-mod link;
+pub(crate) mod extension;
+pub(crate) mod ggm;
+pub(crate) mod link;
 mod ole;
 mod one_hot;
 mod opened;
 mod phasors;
 mod plan;
 pub mod rlwe;
-mod rows;
+pub(crate) mod rows;
 mod sacrifice;
 mod source;
 mod toss;

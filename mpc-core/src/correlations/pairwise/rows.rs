@@ -6,20 +6,20 @@ use super::block::{Block, xor, xor_into};
 use crate::rand::{MaskSite, MaskSwitch};
 
 /// Rows of a batch: bits of a correlated OT.
-pub(super) const ROWS: usize = 128;
+pub(crate) const ROWS: usize = 128;
 
 /// Blocks of each row in one pass: 128 OTs a block. Larger passes do not stay in the cache.
-pub(super) const PASS: usize = 32;
+pub(crate) const PASS: usize = 32;
 
 /// Buffers of one batch.
-pub(super) struct Scratch {
-    pub(super) streams: Zeroizing<Vec<Block>>,
-    pub(super) rows: Zeroizing<Vec<Block>>,
+pub(crate) struct Scratch {
+    pub(crate) streams: Zeroizing<Vec<Block>>,
+    pub(crate) rows: Zeroizing<Vec<Block>>,
     switch: MaskSwitch,
 }
 
 impl Scratch {
-    pub(super) fn new(depth: usize, switch: MaskSwitch) -> Self {
+    pub(crate) fn new(depth: usize, switch: MaskSwitch) -> Self {
         Self {
             streams: Zeroizing::new(vec![[0; 16]; PASS << depth]),
             rows: Zeroizing::new(vec![[0; 16]; PASS * ROWS]),
@@ -28,7 +28,7 @@ impl Scratch {
     }
 
     /// Leaves out what hides the choices where a test says so.
-    pub(super) fn mask(&mut self, len: usize) {
+    pub(crate) fn mask(&mut self, len: usize) {
         if self.switch.is_off(MaskSite::OtChoice) {
             self.streams[..len].fill([0; 16]);
         }
@@ -37,7 +37,7 @@ impl Scratch {
 
 /// From streams of n blocks at places x = 0, 1, ..: row b becomes the sum over all x with bit b,
 /// and the first stream the sum over all.
-pub(super) fn fold(streams: &mut [Block], n: usize, rows: &mut [Block]) {
+pub(crate) fn fold(streams: &mut [Block], n: usize, rows: &mut [Block]) {
     let mut count = streams.len() / n;
     for row in rows.chunks_exact_mut(n) {
         count /= 2;
@@ -56,7 +56,7 @@ pub(super) fn fold(streams: &mut [Block], n: usize, rows: &mut [Block]) {
 }
 
 /// 128 rows of n blocks become 128 n blocks: bit r of block j is bit j of row r.
-pub(super) fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
+pub(crate) fn transpose(rows: &[Block], n: usize, out: &mut Vec<Block>) {
     const MASKS: [u64; 6] = [
         0x0000_0000_ffff_ffff,
         0x0000_ffff_0000_ffff,

@@ -29,6 +29,14 @@ impl Powers {
         Self(std::iter::successors(Some(1), |&last| Some(product(last, a))).take(count).collect())
     }
 
+    /// Public elements that are no powers, in place of them: a row x_0 .. x_(n-1) is folded into
+    /// a_(n-1) x_0 + .. + a_0 x_(n-1), for n elements and a sum that begins at zero.
+    pub(crate) fn independent(elements: &[Block]) -> Self {
+        // The factor of the sum so far, which is zero, comes last.
+        let elements = elements.iter().map(|a| u128::from_le_bytes(*a));
+        Self(elements.chain(std::iter::once(1)).collect())
+    }
+
     /// For each row of n blocks and its sum s: s becomes s a^n + x_0 a^(n-1) + .. + x_(n-1).
     ///
     /// # Panics
