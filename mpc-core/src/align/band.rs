@@ -150,7 +150,7 @@ mod tests {
             .chunks_exact(6)
             .map(|draw| {
                 let places = (len - WIDTH + 1) as u128;
-                let start = (u128::from(draw[0].0) * places >> 64) as u32;
+                let start = ((u128::from(draw[0].0) * places) >> 64) as u32;
                 let band = [draw[1].0 | 1, draw[2].0, draw[3].0, draw[4].0];
                 (Row { start, band }, draw[5].0)
             })

@@ -50,7 +50,7 @@ impl Functions {
         self.each(digests, |draw| {
             let wide =
                 u64::from(u32::from_le_bytes([draw[0][0], draw[0][1], draw[0][2], draw[0][3]]));
-            all.push((wide * bins as u64 >> 32) as u32);
+            all.push(((wide * bins as u64) >> 32) as u32);
         });
         all
     }
@@ -60,7 +60,7 @@ impl Functions {
         let places = (len - WIDTH + 1) as u128;
         self.each(digests, |draw| {
             let [first, low, high, value] = [0, 1, 2, 3].map(|i| u128::from_le_bytes(draw[i]));
-            let start = ((first >> 64) * places >> 64) as u32;
+            let start = (((first >> 64) * places) >> 64) as u32;
             let words = [low as u64 | 1, (low >> 64) as u64, high as u64, (high >> 64) as u64];
             take(Row { start, band: words }, value & ((1 << DATA) - 1));
         });
@@ -109,11 +109,11 @@ impl Binned {
     /// When an id comes twice, or a bin overflows.
     pub(super) fn new(
         functions: &Functions,
-        digests: Zeroizing<Vec<Block>>,
+        digests: &[Block],
         bins: usize,
         capacity: usize,
     ) -> Result<Self, Error> {
-        let of = functions.bins(&digests, bins);
+        let of = functions.bins(digests, bins);
         let mut order: Vec<(u32, u128, u32)> = of
             .iter()
             .zip(digests.iter())
@@ -194,7 +194,7 @@ mod tests {
     fn an_id_that_comes_twice_is_named_by_its_records() {
         let functions = Functions::new([4; 32]);
         let ids = ["a", "b", "c", "b"].map(|id| functions.digest(id.as_bytes()));
-        let error = Binned::new(&functions, Zeroizing::new(ids.to_vec()), 1, 4).err();
+        let error = Binned::new(&functions, &ids, 1, 4).err();
         let text = error.expect("refused").to_string();
         assert!(text.contains("records 2 and 4"), "{text}");
     }

@@ -59,7 +59,7 @@ pub async fn align(
     }
     let (bins, capacity) = (terms.bins(), terms.capacity(me));
     let (functions, own) = offload(move || {
-        let own = Binned::new(&functions, digests, bins, capacity);
+        let own = Binned::new(&functions, &digests, bins, capacity);
         (functions, own)
     })
     .await?;
