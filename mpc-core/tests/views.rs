@@ -55,6 +55,9 @@ fn every_mask_is_needed() {
         MaskSite::RlweOutputError,
         // `covert.rs` looks at commitments.
         MaskSite::Commitment,
+        // `src/align/tests.rs` at alignments.
+        MaskSite::AlignRequest,
+        MaskSite::AlignHint,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
         if let Err(seen) = look(site, None) {

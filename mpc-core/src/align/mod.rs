@@ -34,7 +34,7 @@ mod digest;
 mod oprf;
 mod seeds;
 mod steps;
-#[cfg(test)]
+#[cfg(all(test, feature = "test-util", feature = "insecure-test-masks"))]
 mod tests;
 
 use mpc_net::Tag;
