@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::door::{Door, Verdict, nonce};
 use super::gather::{Gather, Judge};
-use super::hello::{Hello, HelloError, Role, short};
+use super::hello::{Hello, HelloError, MAX_NODES, Role, short};
 use super::identity::{Identity, PublicKey};
 use super::join::{JoinEvent, Observer, Peer, judge};
 use super::settings::LinkSettings;
@@ -186,6 +186,11 @@ impl Judge for Table {
         Vec::new()
     }
 
+    fn mesh(&self) -> Option<(usize, usize)> {
+        let nodes = usize::from(self.study().as_ref()?.nodes);
+        Some((nodes - 1, nodes))
+    }
+
     fn missing(&self, present: &[usize]) -> Vec<String> {
         let nodes = self.study().as_ref().map(|study| usize::from(study.nodes));
         match nodes {
@@ -217,7 +222,7 @@ impl Judge for Table {
         }
         // The dealer's own idea of the mesh: the count of the first party, the last place for
         // itself, and for the visitor any place before it that nobody else has.
-        let nodes = seats.as_ref().map_or(nodes, |study| study.nodes).clamp(2, u16::MAX);
+        let nodes = seats.as_ref().map_or(nodes, |study| study.nodes).clamp(2, MAX_NODES as u16);
         let mine = Hello {
             build: self.build.clone(),
             index: nodes - 1,

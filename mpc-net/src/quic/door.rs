@@ -13,11 +13,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::hello::{Answer, Hello, HelloError, MAX_MESSAGE, decode, encode, mismatch, printable};
+use super::closing;
+use super::hello::{
+    Answer, ConnectionId, Hello, HelloError, MAX_MESSAGE, decode, encode, mismatch, printable,
+};
 use super::identity::{Identity, PublicKey};
 use super::settings::{LinkSettings, bind, endpoint_config};
 use super::tls::{self, PinnedKeys, SERVER_NAME, peer_key};
-use super::transport::closing;
 use crate::NetError;
 
 /// How long a single attempt to join may take.
@@ -29,9 +31,25 @@ const ACCESS_DENIED: u64 = 0x100 + 49;
 /// A connection whose two ends have accepted each other's hello.
 pub(crate) struct Joined {
     pub(crate) connection: Connection,
-    pub(crate) send: SendStream,
-    pub(crate) recv: RecvStream,
+    /// The name of the connection.
+    pub(crate) id: ConnectionId,
+    /// The streams of the hellos, until they are used for the last time.
+    pub(crate) send: Option<SendStream>,
+    pub(crate) recv: Option<RecvStream>,
     pub(crate) build: String,
+    /// What tells a start of the peer's process from all others.
+    pub(crate) nonce: [u8; 32],
+}
+
+impl Joined {
+    fn new(connection: Connection, send: SendStream, recv: RecvStream, theirs: &Hello) -> Self {
+        let mut id = ConnectionId::default();
+        // Fails for lengths only that no hash gives.
+        let named = connection.export_keying_material(&mut id, b"mpc-net connection 1", b"");
+        debug_assert!(named.is_ok());
+        let (send, recv) = (Some(send), Some(recv));
+        Self { connection, id, send, recv, build: printable(&theirs.build), nonce: theirs.nonce }
+    }
 }
 
 /// Why an attempt to join failed.
@@ -88,7 +106,7 @@ impl Door {
         // the endpoint listen.
         let nobody = tls::server(identity, &PinnedKeys::new(Vec::new()))?;
         let endpoint = Endpoint::new(
-            endpoint_config()?,
+            endpoint_config(identity)?,
             Some(ServerConfig::with_crypto(nobody)),
             socket,
             Arc::new(TokioRuntime),
@@ -154,7 +172,7 @@ impl Door {
         if let Some(reason) = mismatch(mine, &theirs) {
             return Err(does_not_fit(target.name, &reason));
         }
-        Ok(Joined { connection, send, recv, build: printable(&theirs.build) })
+        Ok(Joined::new(connection, send, recv, &theirs))
     }
 
     /// What a connection that ended early says about this node's chances.
@@ -228,13 +246,13 @@ impl Door {
             Err(Unread::Message(error)) => Err(error),
             Err(_) => return Visit::Nothing,
         };
-        let build = hello.as_ref().map_or(String::new(), |hello| printable(&hello.build));
         match judge(&key, &hello) {
             Verdict::Welcome { index, reply } => {
+                let Ok(theirs) = hello else { return Visit::Nothing };
                 if write(&mut send, &Answer::Accept(reply)).await.is_err() {
                     return Visit::Nothing;
                 }
-                Visit::Joined { index, joined: Joined { connection, send, recv, build } }
+                Visit::Joined { index, joined: Joined::new(connection, send, recv, &theirs) }
             }
             Verdict::Busy(reason) => {
                 turn_away(&connection, send, &Answer::Busy(reason), closing::GONE, "").await;

@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quinn::{Connection, VarInt};
+use quinn::{RecvStream, VarInt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::door::{Door, Failed, Joined, Target, Unread, Verdict, Visit, read, write};
-use super::hello::{Hello, HelloError, Ready};
+use super::closing::{self, abort_of, close};
+use super::dialling::dial_until_joined;
+use super::door::{Door, Joined, Unread, Verdict, Visit, read, write};
+use super::hello::{ConnectionId, Hello, HelloError, Ready};
 use super::identity::PublicKey;
 use super::join::{JoinEvent, Observer, Peer};
-use super::transport::{QuicTransport, abort_of, close, closing};
+use super::latecomers::Latecomers;
+use super::links::{Links, Pen};
+use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
 
 /// Visitors that are answered at the same time.
 const MAX_VISITORS: usize = 64;
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long the last packets may take to reach the peers that have joined.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -28,12 +30,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(250);
 const REPORT: Duration = Duration::from_secs(5);
 
+/// What is due from a peer that has joined.
+const MET_ALL: &str = "the sign that it has met all nodes";
+
 /// Who belongs to the mesh.
 pub(crate) trait Judge: Send + Sync + 'static {
     fn pinned(&self) -> Vec<PublicKey>;
     fn name(&self, index: usize) -> String;
     /// The peers to dial, each with this node's hello for it.
     fn to_dial(&self) -> Vec<(usize, Peer, Hello)>;
+    /// This node's place and the number of nodes, once they are known.
+    fn mesh(&self) -> Option<(usize, usize)>;
     /// Who is missing beside those `present`.
     fn missing(&self, present: &[usize]) -> Vec<String>;
     fn judge(&self, key: &PublicKey, hello: &Result<Hello, HelloError>) -> Verdict;
@@ -56,7 +63,8 @@ pub(crate) struct Gather {
 /// All nodes are there.
 pub(crate) struct Meeting {
     door: Door,
-    links: BTreeMap<usize, Connection>,
+    judge: Arc<dyn Judge>,
+    joined: BTreeMap<usize, Joined>,
 }
 
 impl Meeting {
@@ -66,30 +74,78 @@ impl Meeting {
         names: Vec<String>,
         silence: Duration,
     ) -> QuicTransport {
-        let connections = (0..names.len()).map(|index| self.links.remove(&index)).collect();
-        QuicTransport::new(me, names, silence, self.door.endpoint, connections)
+        let starts = self.joined.iter().map(|(index, joined)| (*index, joined.nonce)).collect();
+        let connections = (0..names.len())
+            .map(|index| self.joined.remove(&index).map(|joined| joined.connection))
+            .collect();
+        let latecomers = Latecomers::new(self.door.clone(), self.judge, starts);
+        QuicTransport::new(me, names, silence, self.door.endpoint, connections, latecomers)
     }
 }
 
 enum Step {
-    Dialled { index: usize, joined: Box<Joined> },
-    Visited(Box<Visit>),
+    Dialled {
+        index: usize,
+        joined: Box<Joined>,
+    },
+    /// `welcomed`: whether the peer was told that it has joined.
+    Visited {
+        visit: Box<Visit>,
+        welcomed: bool,
+    },
+    /// The sign of a peer, from the connection `id`.
+    Signed {
+        index: usize,
+        id: ConnectionId,
+        ready: Result<Ready, Unread>,
+    },
+    /// This node's own sign was sent on the connection `id`, or the connection was lost.
+    Told {
+        index: usize,
+        id: ConnectionId,
+    },
     Fatal(NetError),
+}
+
+/// For whom a node waits.
+#[derive(Clone, PartialEq, Eq)]
+enum Wait {
+    /// Until these have joined.
+    Join(Vec<String>),
+    /// Until these have met everybody too.
+    Ready(Vec<String>),
+}
+
+/// A meeting in progress.
+struct Room {
+    links: Links,
+    steps: JoinSet<Step>,
+    /// Welcomed visitors whose connections are not in `links` yet.
+    on_the_way: Arc<AtomicUsize>,
+    /// Visitors that are being answered.
+    visitors: usize,
+    /// When the last node joined.
+    complete: Option<Instant>,
 }
 
 impl Gather {
     /// Meets all nodes, or gives up for the reason of `leave`. The peers that are there then, and
     /// after an error, are told why before their connections are closed.
     pub(crate) async fn run(self, leave: impl Future<Output = Abort>) -> Result<Meeting, NetError> {
-        let mut links = BTreeMap::new();
+        let mut room = Room {
+            links: Links::default(),
+            steps: JoinSet::new(),
+            on_the_way: Arc::default(),
+            visitors: 0,
+            complete: None,
+        };
         let (error, reason) = tokio::select! {
             biased;
             reason = leave => (NetError::Stopped, reason),
-            result = self.meet(&mut links) => match result {
+            result = self.meet(&mut room) => match result {
                 Ok(()) => {
-                    let links = links.into_iter();
-                    let links = links.map(|(index, joined)| (index, joined.connection)).collect();
-                    return Ok(Meeting { links, door: self.door });
+                    let joined = room.links.into_joined();
+                    return Ok(Meeting { door: self.door, judge: self.judge, joined });
                 }
                 Err(error) => {
                     let reason = Abort::new(error.code(), error.to_string());
@@ -97,74 +153,72 @@ impl Gather {
                 }
             },
         };
-        links.values().for_each(|joined| close(&joined.connection, &reason));
+        // Nobody is dialled or answered any more.
+        drop(room.steps);
+        room.links.connections().for_each(|connection| close(connection, &reason));
         // Everybody who was told why has to receive it before the socket closes.
         let _ = timeout(LAST_WORDS, self.door.endpoint.wait_idle()).await;
         Err(error)
     }
 
-    async fn meet(&self, links: &mut BTreeMap<usize, Joined>) -> Result<(), NetError> {
+    /// Accepts, dials and reports until everybody has met everybody.
+    async fn meet(&self, room: &mut Room) -> Result<(), NetError> {
         let start = Instant::now();
-        let deadline = self.patience.map(|patience| start + patience);
-        let mut steps = JoinSet::new();
         for (index, peer, hello) in self.judge.to_dial() {
-            self.dial(&mut steps, index, peer, hello);
+            self.dial(&mut room.steps, index, peer, hello);
         }
-        let mut visitors = 0;
         let mut stale = false;
-        let mut reported: Option<(Vec<String>, Instant)> = None;
+        let mut reported: Option<(Wait, Instant)> = None;
         loop {
-            stale |= self.drop_dead(links, &mut steps)?;
-            let present: Vec<usize> = links.keys().copied().collect();
-            // Not while somebody is at the door: who was welcomed there is not present yet.
-            if stale && visitors == 0 {
+            stale |= self.drop_dead(room)?;
+            let present = room.links.present();
+            // Who was welcomed is not present yet.
+            if stale && room.on_the_way.load(Ordering::Relaxed) == 0 {
                 self.judge.left(&present);
                 stale = false;
             }
-            let missing = self.judge.missing(&present);
-            if missing.is_empty() {
-                break;
-            }
+            let Some(wait) = self.waits_for(room, &present) else { return Ok(()) };
             let now = Instant::now();
+            let deadline = match room.complete {
+                Some(since) => Some(since + self.ready_timeout),
+                None => self.patience.map(|patience| start + patience),
+            };
             if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(NetError::Timeout {
-                    peer: missing.join(", "),
-                    expected: "joining the study".to_owned(),
-                    after: self.patience.unwrap_or_default(),
-                });
+                return Err(self.too_late(&wait));
             }
-            if reported.as_ref().is_none_or(|(list, at)| *list != missing || now > *at + REPORT) {
+            if reported.as_ref().is_none_or(|(told, at)| *told != wait || now > *at + REPORT) {
                 let left = deadline.map(|deadline| deadline - now);
-                (self.observer)(JoinEvent::Waiting { missing: missing.clone(), left });
-                reported = Some((missing, now));
+                (self.observer)(match wait.clone() {
+                    Wait::Join(missing) => JoinEvent::Waiting { missing, left },
+                    Wait::Ready(peers) => JoinEvent::Unready { peers, left },
+                });
+                reported = Some((wait, now));
             }
             let wake = deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK));
             tokio::select! {
                 incoming = self.door.endpoint.accept() => match incoming {
-                    Some(incoming) if visitors < MAX_VISITORS => {
-                        visitors += 1;
-                        let (door, judge) = (self.door.clone(), Arc::clone(&self.judge));
-                        steps.spawn(async move {
-                            let pinned = judge.pinned();
-                            let visit = door.answer(incoming, pinned, |key, hello| {
-                                judge.judge(key, hello)
-                            });
-                            Step::Visited(Box::new(visit.await))
-                        });
+                    Some(incoming) if room.visitors < MAX_VISITORS => {
+                        room.visitors += 1;
+                        self.answer(room, incoming);
                     }
                     Some(incoming) => incoming.refuse(),
                     None => {
                         return Err(NetError::Internal("the endpoint is closed".to_owned()));
                     }
                 },
-                Some(step) = steps.join_next() => match step {
-                    Ok(Step::Dialled { index, joined }) => self.add(links, index, *joined),
+                Some(step) = room.steps.join_next() => match step {
+                    Ok(Step::Dialled { index, joined }) => self.add(room, index, *joined),
                     Ok(Step::Fatal(error)) => return Err(error),
-                    Ok(Step::Visited(visit)) => {
-                        visitors -= 1;
-                        // It may have been welcomed and lost on the way in.
-                        stale |= matches!(*visit, Visit::Nothing);
-                        self.visited(links, *visit)?;
+                    Ok(Step::Told { index, id }) => room.links.told(index, &id),
+                    Ok(Step::Signed { index, id, ready }) => self.signed(room, index, &id, ready)?,
+                    Ok(Step::Visited { visit, welcomed }) => {
+                        room.visitors -= 1;
+                        if welcomed {
+                            room.on_the_way.fetch_sub(1, Ordering::Relaxed);
+                            // It may have been lost on the way in.
+                            stale |= matches!(*visit, Visit::Nothing);
+                        }
+                        self.visited(room, *visit)?;
                     }
                     Err(error) => {
                         return Err(NetError::Internal(format!("a task failed: {error}")));
@@ -173,12 +227,63 @@ impl Gather {
                 () = sleep_until(wake) => {}
             }
         }
-        self.everyone_ready(links).await
     }
 
-    fn visited(&self, links: &mut BTreeMap<usize, Joined>, visit: Visit) -> Result<(), NetError> {
+    /// For whom this node waits; `None` when everybody has met everybody. It gives its own sign as
+    /// soon as all have joined.
+    fn waits_for(&self, room: &mut Room, present: &[usize]) -> Option<Wait> {
+        let missing = self.judge.missing(present);
+        let mesh = self.judge.mesh().filter(|_| missing.is_empty());
+        let Some((me, nodes)) = mesh else {
+            room.complete = None;
+            return Some(Wait::Join(missing));
+        };
+        room.complete.get_or_insert_with(Instant::now);
+        if let Some((ready, pens)) = room.links.sign(nodes) {
+            for Pen { index, id, mut stream } in pens {
+                let ready = ready.clone();
+                room.steps.spawn(async move {
+                    // A failure shows when the peer's connection ends.
+                    let _ = write(&mut stream, &ready).await;
+                    Step::Told { index, id }
+                });
+            }
+        }
+        let unready = room.links.unready(me, nodes);
+        let names = unready.into_iter().map(|index| self.judge.name(index)).collect();
+        Some(Wait::Ready(names)).filter(|wait| *wait != Wait::Ready(Vec::new()))
+    }
+
+    fn too_late(&self, wait: &Wait) -> NetError {
+        let (peers, expected, after) = match wait {
+            Wait::Join(names) => (names, "joining the study", self.patience.unwrap_or_default()),
+            Wait::Ready(names) => (names, MET_ALL, self.ready_timeout),
+        };
+        NetError::Timeout { peer: peers.join(", "), expected: expected.to_owned(), after }
+    }
+
+    fn answer(&self, room: &mut Room, incoming: quinn::Incoming) {
+        let (door, judge) = (self.door.clone(), Arc::clone(&self.judge));
+        let on_the_way = Arc::clone(&room.on_the_way);
+        room.steps.spawn(async move {
+            let welcomed = AtomicUsize::new(0);
+            let pinned = judge.pinned();
+            let visit = door.answer(incoming, pinned, |key, hello| {
+                let verdict = judge.judge(key, hello);
+                if matches!(verdict, Verdict::Welcome { .. }) {
+                    welcomed.store(1, Ordering::Relaxed);
+                    on_the_way.fetch_add(1, Ordering::Relaxed);
+                }
+                verdict
+            });
+            let visit = Box::new(visit.await);
+            Step::Visited { visit, welcomed: welcomed.into_inner() == 1 }
+        });
+    }
+
+    fn visited(&self, room: &mut Room, visit: Visit) -> Result<(), NetError> {
         match visit {
-            Visit::Joined { index, joined } => self.add(links, index, joined),
+            Visit::Joined { index, joined } => self.add(room, index, joined),
             Visit::UnknownKey { key, address } => {
                 (self.observer)(JoinEvent::UnknownKey { key, address });
             }
@@ -191,123 +296,108 @@ impl Gather {
         Ok(())
     }
 
-    fn add(&self, links: &mut BTreeMap<usize, Joined>, index: usize, joined: Joined) {
+    fn add(&self, room: &mut Room, index: usize, mut joined: Joined) {
         let peer = self.judge.name(index);
         let (address, build) = (joined.connection.remote_address(), joined.build.clone());
-        if let Some(old) = links.insert(index, joined) {
+        if let Some(recv) = joined.recv.take() {
+            let id = joined.id;
+            room.steps.spawn(read_sign(index, id, recv));
+        }
+        if let Some(old) = room.links.remove(index) {
             // The same key again: the node was started anew before its old connection ended.
             old.connection.close(VarInt::from_u32(closing::REPLACED), b"");
+            self.meet_anew(room, &[index]);
         }
+        room.links.insert(index, joined);
         (self.observer)(JoinEvent::Joined { peer, address, build });
+    }
+
+    fn signed(
+        &self,
+        room: &mut Room,
+        index: usize,
+        id: &ConnectionId,
+        ready: Result<Ready, Unread>,
+    ) -> Result<(), NetError> {
+        let malformed = |detail: String| NetError::Malformed {
+            peer: self.judge.name(index),
+            expected: MET_ALL.to_owned(),
+            detail,
+        };
+        match ready {
+            Ok(ready) => {
+                // A peer that counts other nodes has not joined.
+                let Some(mesh) = self.judge.mesh() else { return Ok(()) };
+                room.links
+                    .signed_by(index, id, mesh, ready)
+                    .map_err(|detail| malformed(detail.to_owned()))
+            }
+            Err(Unread::Message(error)) => Err(malformed(error.to_string())),
+            // The next look finds the connection closed.
+            Err(Unread::Connection(_)) => Ok(()),
+            Err(Unread::Stream) => {
+                room.links.close(index, id);
+                Ok(())
+            }
+        }
     }
 
     /// Forgets peers that have gone away, and dials them again. One that gave up does not come
     /// back by itself: it ends the wait, unless this node goes on without it.
-    fn drop_dead(
-        &self,
-        links: &mut BTreeMap<usize, Joined>,
-        steps: &mut JoinSet<Step>,
-    ) -> Result<bool, NetError> {
-        let mut dead = Vec::new();
-        for (index, joined) in links.iter() {
-            let Some(closed) = joined.connection.close_reason() else { continue };
-            if let Some(reason) = abort_of(&closed).filter(|_| !self.judge.goes_on_after_refusal())
+    fn drop_dead(&self, room: &mut Room) -> Result<bool, NetError> {
+        let closed = room.links.take_closed();
+        let mut lost = Vec::new();
+        for (index, joined) in &closed {
+            let peer = self.judge.name(*index);
+            let reason = joined.connection.close_reason();
+            if let Some(reason) = reason.as_ref().and_then(abort_of)
+                && !self.judge.goes_on_after_refusal()
             {
-                return Err(NetError::Aborted { peer: self.judge.name(*index), reason });
+                return Err(NetError::Aborted { peer, reason });
             }
-            dead.push(*index);
+            (self.observer)(JoinEvent::Left { peer });
+            lost.push(*index);
         }
-        links.retain(|index, _| !dead.contains(index));
-        for index in &dead {
-            (self.observer)(JoinEvent::Left { peer: self.judge.name(*index) });
+        if !lost.is_empty() {
+            self.meet_anew(room, &lost);
+            self.dial_again(room, &lost);
         }
-        if !dead.is_empty() {
-            for (index, peer, hello) in self.judge.to_dial() {
-                if dead.contains(&index) {
-                    self.dial(steps, index, peer, hello);
-                }
+        Ok(!lost.is_empty())
+    }
+
+    /// The connections of the peers `lost` are gone or others: what this node signed, if it did, is
+    /// not true any more, and all others have to meet it anew.
+    fn meet_anew(&self, room: &mut Room, lost: &[usize]) {
+        let names: Vec<String> = lost.iter().map(|index| self.judge.name(*index)).collect();
+        let why = format!("{} was lost while the nodes met", names.join(" and "));
+        let again = room.links.withdraw(&why);
+        if !again.is_empty() {
+            (self.observer)(JoinEvent::Anew { lost: names });
+            self.dial_again(room, &again);
+        }
+    }
+
+    fn dial_again(&self, room: &mut Room, peers: &[usize]) {
+        for (index, peer, hello) in self.judge.to_dial() {
+            if peers.contains(&index) {
+                self.dial(&mut room.steps, index, peer, hello);
             }
         }
-        Ok(!dead.is_empty())
     }
 
     fn dial(&self, steps: &mut JoinSet<Step>, index: usize, peer: Peer, hello: Hello) {
         let (door, observer) = (self.door.clone(), Arc::clone(&self.observer));
         steps.spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            let mut told = String::new();
-            loop {
-                let detail = match dial_once(&door, &peer, &hello).await {
-                    Ok(joined) => return Step::Dialled { index, joined: Box::new(joined) },
-                    Err(Failed::Fatal(error)) => return Step::Fatal(error),
-                    Err(Failed::Retry(detail)) => detail,
-                };
-                if detail != told {
-                    observer(JoinEvent::Unreachable {
-                        peer: peer.name.clone(),
-                        address: peer.address.clone().unwrap_or_default(),
-                        detail: detail.clone(),
-                    });
-                    told = detail;
-                }
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            match dial_until_joined(&door, &observer, &peer, &hello).await {
+                Ok(joined) => Step::Dialled { index, joined: Box::new(joined) },
+                Err(error) => Step::Fatal(error),
             }
         });
     }
-
-    /// Waits until all others have met everybody too; without this, a node would take another
-    /// one's waiting for a silence.
-    async fn everyone_ready(&self, links: &mut BTreeMap<usize, Joined>) -> Result<(), NetError> {
-        let step = || "the sign that it has met all nodes".to_owned();
-        for joined in links.values_mut() {
-            // A failure shows when the peer's own sign does not come.
-            let _ = write(&mut joined.send, &Ready).await;
-        }
-        let deadline = Instant::now() + self.ready_timeout;
-        for (index, joined) in links {
-            let peer = self.judge.name(*index);
-            match tokio::time::timeout_at(deadline, read::<Ready>(&mut joined.recv)).await {
-                Ok(Ok(Ready)) => {}
-                Ok(Err(Unread::Message(error))) => {
-                    let detail = error.to_string();
-                    return Err(NetError::Malformed { peer, expected: step(), detail });
-                }
-                Ok(Err(Unread::Connection(error))) => {
-                    if let Some(reason) = abort_of(&error) {
-                        return Err(NetError::Aborted { peer, reason });
-                    }
-                    let detail = error.to_string();
-                    return Err(NetError::Lost { peer, expected: step(), detail });
-                }
-                Ok(Err(Unread::Stream)) => {
-                    let detail = "the stream ended".to_owned();
-                    return Err(NetError::Lost { peer, expected: step(), detail });
-                }
-                Err(_) => {
-                    let after = self.ready_timeout;
-                    return Err(NetError::Timeout { peer, expected: step(), after });
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// One attempt at every address of a peer.
-async fn dial_once(door: &Door, peer: &Peer, hello: &Hello) -> Result<Joined, Failed> {
-    let host = peer.address.as_deref().unwrap_or_default();
-    let addresses = tokio::net::lookup_host(host)
-        .await
-        .map_err(|error| Failed::Retry(format!("{host} is no address: {error}")))?;
-    let mut last = Failed::Retry(format!("{host} has no address of the right family"));
-    let v4_only = door.address().is_ok_and(|address| address.is_ipv4());
-    for address in addresses.filter(|address| address.is_ipv4() || !v4_only) {
-        let target = Target { name: &peer.name, key: peer.key, address };
-        match door.dial(&target, hello).await {
-            Err(Failed::Retry(detail)) => last = Failed::Retry(detail),
-            done => return done,
-        }
-    }
-    Err(last)
+/// Waits for the sign of a peer.
+async fn read_sign(index: usize, id: ConnectionId, mut recv: RecvStream) -> Step {
+    let ready = read::<Ready>(&mut recv).await;
+    Step::Signed { index, id, ready }
 }

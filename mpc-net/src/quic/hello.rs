@@ -14,13 +14,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The versions of the protocol between nodes that this build speaks.
-pub(crate) const VERSIONS: (u16, u16) = (2, 2);
+pub(crate) const VERSIONS: (u16, u16) = (3, 3);
 
 const MAGIC: [u8; 8] = *b"mpc-join";
 const HEAD: usize = 12;
 
 /// The longest message before a node has joined.
 pub(crate) const MAX_MESSAGE: usize = 4096;
+
+/// Nodes of a mesh at most, so that a [`Ready`] is not too long.
+pub(crate) const MAX_NODES: usize = 250;
+
+/// The name of a connection, which both of its ends derive from its TLS session: no other
+/// connection has it, not even one between the same two processes.
+pub(crate) type ConnectionId = [u8; 16];
 
 /// What a node does in a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +62,12 @@ pub(crate) enum Answer {
     Refuse(String),
 }
 
-/// Sent when a node has joined all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ready;
+/// Sent when a node has joined all others, once on each connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// Its connections with all nodes in their order; zeros in its own place.
+    pub(crate) connections: Vec<ConnectionId>,
+}
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -191,12 +201,20 @@ mod tests {
         assert_eq!(decode::<Hello>(&bytes[4..]).unwrap(), hello());
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let golden = format!(
-            "55000000{}0200020003312e300000020103{}{}",
+            "55000000{}0300030003312e300000020103{}{}",
             "6d70632d6a6f696e",
             "ab".repeat(32),
             "01".repeat(32)
         );
         assert_eq!(hex, golden);
+    }
+
+    #[test]
+    fn the_sign_of_the_largest_mesh_is_no_longer_than_a_message_may_be() {
+        let ready = Ready { connections: vec![[0xff; 16]; MAX_NODES] };
+        let bytes = encode(&ready).unwrap();
+        assert!(bytes.len() - 4 <= MAX_MESSAGE);
+        assert_eq!(decode::<Ready>(&bytes[4..]).unwrap(), ready);
     }
 
     #[test]
@@ -232,13 +250,16 @@ mod tests {
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(decode::<Hello>(&bytes).is_err());
             prop_assert!(decode::<Answer>(&bytes).is_err());
+            prop_assert!(decode::<Ready>(&bytes).is_err());
         }
 
         #[test]
         fn random_bodies_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let bytes = [&MAGIC, [1, 0, 1, 0].as_slice(), &body].concat();
+            let versions = [VERSIONS.0.to_le_bytes(), VERSIONS.1.to_le_bytes()].concat();
+            let bytes = [MAGIC.as_slice(), &versions, &body].concat();
             let _ = decode::<Hello>(&bytes);
             let _ = decode::<Answer>(&bytes);
+            let _ = decode::<Ready>(&bytes);
         }
 
         #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::door::{Door, Verdict, nonce};
 use super::gather::{Gather, Judge};
-use super::hello::{Hello, HelloError, Role, mismatch};
+use super::hello::{Hello, HelloError, MAX_NODES, Role, mismatch};
 use super::identity::{Identity, PublicKey};
 use super::settings::LinkSettings;
 use super::transport::QuicTransport;
@@ -44,7 +44,7 @@ impl Roster {
         let Some(myself) = self.nodes.get(self.me.index()) else {
             return wrong(format!("the roster of {} nodes has no {}", self.nodes.len(), self.me));
         };
-        if self.nodes.len() < 2 || self.nodes.len() > usize::from(u16::MAX) {
+        if self.nodes.len() < 2 || self.nodes.len() > MAX_NODES {
             return wrong(format!("a mesh of {} nodes is not possible", self.nodes.len()));
         }
         if myself.key != *me {
@@ -77,6 +77,20 @@ pub enum JoinEvent {
         missing: Vec<String>,
         /// How long this node goes on waiting; `None` without limit.
         left: Option<Duration>,
+    },
+    /// All nodes have joined this one; these have not met all others yet. Comes like
+    /// [`Waiting`](Self::Waiting).
+    Unready {
+        /// Their names.
+        peers: Vec<String>,
+        /// How long this node goes on waiting.
+        left: Option<Duration>,
+    },
+    /// Nodes were lost when this one had told the others that it has met everybody: it meets all
+    /// of them anew.
+    Anew {
+        /// Who was lost.
+        lost: Vec<String>,
     },
     /// A peer has joined.
     Joined {
@@ -156,7 +170,8 @@ impl JoinOptions {
 /// The node with the lower index dials the higher one, again and again until the time is up, so
 /// that parties dial the dealer. A peer has joined once both ends have proved their keys and have
 /// agreed on protocol version, study, number of nodes, places and roles. The call returns when
-/// every node has joined every other.
+/// every node has joined every other. Until then a node may be restarted, and is met anew; one that
+/// is lost later shows as [`NetError::Lost`] in the first call that needs it.
 ///
 /// # Errors
 /// * [`NetError::WrongKey`] at once, when the node at an address has another key.
@@ -253,6 +268,10 @@ impl Judge for Hosts {
     fn to_dial(&self) -> Vec<(usize, Peer, Hello)> {
         let nodes = self.roster.nodes.iter().enumerate().skip(self.roster.me.index() + 1);
         nodes.map(|(index, node)| (index, node.clone(), self.hello(index))).collect()
+    }
+
+    fn mesh(&self) -> Option<(usize, usize)> {
+        Some((self.roster.me.index(), self.roster.nodes.len()))
     }
 
     fn missing(&self, present: &[usize]) -> Vec<String> {

@@ -11,12 +11,16 @@
 //! Everything runs on the caller's tokio runtime, best one current-thread runtime for network and
 //! protocol together: on a multi-thread runtime small messages take more than twice as long.
 
+mod closing;
 mod dealer;
+mod dialling;
 mod door;
 mod gather;
 mod hello;
 mod identity;
 mod join;
+mod latecomers;
+mod links;
 mod settings;
 mod tls;
 mod transport;
@@ -34,5 +38,6 @@ pub(crate) mod decoding {
     pub(crate) fn hello(bytes: &[u8]) {
         let _ = super::hello::decode::<super::hello::Hello>(bytes);
         let _ = super::hello::decode::<super::hello::Answer>(bytes);
+        let _ = super::hello::decode::<super::hello::Ready>(bytes);
     }
 }

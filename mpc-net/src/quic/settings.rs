@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
 use quinn::{
-    AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout,
+    MtuDiscoveryConfig, TransportConfig, VarInt,
 };
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::door::nonce;
+use super::identity::Identity;
 use crate::NetError;
 
 /// Socket buffers each way. quinn sets none, and the usual default of 208 KiB drops packets.
@@ -26,6 +30,9 @@ const MAX_INITIAL_WINDOW: u64 = 8 << 20;
 
 /// Streams that a peer may have open at the same time: one for each channel.
 const MAX_STREAMS: u32 = 1024;
+
+/// Bytes of a connection id.
+const ID_BYTES: usize = 8;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
@@ -123,13 +130,47 @@ fn varint(value: u64) -> VarInt {
     VarInt::from_u64(value).unwrap_or(VarInt::MAX)
 }
 
-/// The parameters of the endpoint: packets of any size are received.
-pub(crate) fn endpoint_config() -> Result<EndpointConfig, NetError> {
-    let mut config = EndpointConfig::default();
+/// The parameters of the endpoint: packets of any size are received. A node that was started anew
+/// can say to a peer's packets of an old connection, so that the peer believes it, that it does not
+/// know that connection: the tokens of such resets (RFC 9000, 10.3) follow from the identity.
+pub(crate) fn endpoint_config(identity: &Identity) -> Result<EndpointConfig, NetError> {
+    let reset = identity.derive("stateless resets/1");
+    let ids = nonce()?;
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*reset)));
     config
+        .cid_generator(move || Box::new(Ids::new(&ids)))
         .max_udp_payload_size(65527)
         .map_err(|error| NetError::Internal(format!("endpoint configuration: {error}")))?;
     Ok(config)
+}
+
+/// Connection ids, pseudorandom. quinn's own carry a mark of their process, and packets of a
+/// connection with an earlier process would be dropped without a reset.
+struct Ids {
+    key: hmac::Key,
+    given: u64,
+}
+
+impl Ids {
+    fn new(key: &[u8; 32]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), given: 0 }
+    }
+}
+
+impl ConnectionIdGenerator for Ids {
+    fn generate_cid(&mut self) -> ConnectionId {
+        self.given += 1;
+        let hash = hmac::sign(&self.key, &self.given.to_le_bytes());
+        ConnectionId::new(&hash.as_ref()[..ID_BYTES])
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A socket bound to `listen`.

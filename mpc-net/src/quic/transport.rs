@@ -11,34 +11,23 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
+use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::hello::printable;
+use super::closing::{self, STARTED_AGAIN, close, fate};
+use super::latecomers::Latecomers;
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
 use crate::record::Recorder;
 use crate::transport::delegate_transport;
 use crate::{Abort, AbortCode, PartyId};
 
-/// Why a connection was closed, as its error code.
-pub(crate) mod closing {
-    pub(crate) const FINISHED: u32 = 1;
-    pub(crate) const GONE: u32 = 2;
-    pub(crate) const ABORTED: u32 = 3;
-    pub(crate) const REFUSED: u32 = 4;
-    pub(crate) const REPLACED: u32 = 5;
-}
-
 const MAGIC: [u8; 4] = *b"mpc1";
 const PREAMBLE: usize = 20;
 
 /// Streams that may wait for a receiver.
 const MAX_UNCLAIMED: usize = 256;
-
-/// The longest reason of an abort: it has to fit into one packet.
-const MAX_REASON: usize = 600;
 
 /// How long the last frame may take to be acknowledged, and a closed connection to be forgotten.
 const LAST_ACK: Duration = Duration::from_secs(5);
@@ -63,9 +52,10 @@ impl QuicTransport {
         silence: Duration,
         endpoint: Endpoint,
         connections: Vec<Option<Connection>>,
+        latecomers: Latecomers,
     ) -> Self {
         let fates = Arc::new(Fates::new(names.len()));
-        let links = connections
+        let links: Vec<_> = connections
             .into_iter()
             .enumerate()
             .map(|(index, connection)| {
@@ -75,7 +65,8 @@ impl QuicTransport {
                 Some(link)
             })
             .collect();
-        let latecomers = tokio::spawn(refuse_latecomers(endpoint.clone())).abort_handle();
+        let restarted = restarted(&links, &fates);
+        let latecomers = tokio::spawn(latecomers.answer(restarted)).abort_handle();
         Self(Channel::root(Mesh {
             me,
             names,
@@ -156,10 +147,16 @@ impl Linger {
     }
 }
 
-/// Nodes that dial during a study are turned away at once and try again.
-async fn refuse_latecomers(endpoint: Endpoint) {
-    while let Some(incoming) = endpoint.accept().await {
-        incoming.refuse();
+/// What is done when a peer turns out to have been started anew: its connection is of no use, even
+/// if no packet has said so yet.
+fn restarted(links: &[Option<Arc<Link>>], fates: &Arc<Fates>) -> impl Fn(usize) + use<> {
+    let links: Vec<Option<Arc<Link>>> = links.to_vec();
+    let fates = Arc::clone(fates);
+    move |index| {
+        if let Some(Some(link)) = links.get(index) {
+            fates.settle(PartyId::from_index(index), Fate::Lost(STARTED_AGAIN.to_owned()));
+            link.connection.close(VarInt::from_u32(closing::REPLACED), b"");
+        }
     }
 }
 
@@ -245,53 +242,6 @@ async fn read_preamble(mut stream: RecvStream) -> Result<(ChannelName, RecvStrea
     let mut channel = ChannelName::default();
     channel.copy_from_slice(name);
     Ok((channel, stream))
-}
-
-/// What a closed connection says about the peer.
-fn fate(error: ConnectionError) -> Fate {
-    match error {
-        ConnectionError::ApplicationClosed(close) => {
-            match u32::try_from(close.error_code.into_inner()) {
-                Ok(closing::FINISHED) => Fate::Finished,
-                Ok(closing::GONE) => Fate::Lost("the node stopped".to_owned()),
-                Ok(closing::REPLACED) => Fate::Lost("the node was started again".to_owned()),
-                Ok(closing::ABORTED) => match reason_of(&close.reason) {
-                    Some(abort) => Fate::Aborted(abort),
-                    None => Fate::Lost("it gave up for a reason that cannot be read".to_owned()),
-                },
-                _ => Fate::Lost("the node closed the connection".to_owned()),
-            }
-        }
-        ConnectionError::LocallyClosed => Fate::Local("the connection is closed".to_owned()),
-        ConnectionError::TimedOut => Fate::Lost("no packet came from it any more".to_owned()),
-        ConnectionError::Reset => Fate::Lost("the node does not know the connection".to_owned()),
-        other => Fate::Lost(other.to_string()),
-    }
-}
-
-fn reason_of(bytes: &[u8]) -> Option<Abort> {
-    let abort: Abort = postcard::from_bytes(bytes).ok()?;
-    Some(Abort::new(abort.code, printable(&abort.reason)))
-}
-
-/// Why the peer gave up, if that is how the connection ended.
-pub(crate) fn abort_of(error: &ConnectionError) -> Option<Abort> {
-    match fate(error.clone()) {
-        Fate::Aborted(abort) => Some(abort),
-        _ => None,
-    }
-}
-
-/// Closes a connection with an abort in the reason.
-pub(crate) fn close(connection: &Connection, reason: &Abort) {
-    let mut end = reason.reason.len().min(MAX_REASON);
-    while !reason.reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    let short = Abort::new(reason.code, &reason.reason[..end]);
-    // Without the reason the code alone still says that the node gave up.
-    let bytes = postcard::to_stdvec(&short).unwrap_or_default();
-    connection.close(VarInt::from_u32(closing::ABORTED), &bytes);
 }
 
 /// The connections of one node.

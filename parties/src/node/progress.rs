@@ -1,7 +1,7 @@
 //! What an operator sees while a node works: on standard error, and nothing about the data.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,10 @@ use mpc_net::quic::{JoinEvent, Observer};
 
 use super::strangers::Strangers;
 use super::{Event, Events};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Prints one line to standard error.
 pub fn say(line: &str) {
@@ -22,7 +26,7 @@ pub fn say(line: &str) {
 pub fn terminal() -> Events {
     let (observer, progress) = (observer(), Mutex::<Option<Bars>>::default());
     Arc::new(move |event| {
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&progress);
         match event {
             Event::Study { title, digest } => say(&format!("{title} ({digest})")),
             Event::Recovery { title, digest } => say(&format!("recovery of {title} ({digest})")),
@@ -45,22 +49,39 @@ pub fn terminal() -> Events {
 /// Tells the operator who is there and who is missing.
 #[must_use]
 pub fn observer() -> Observer {
-    let last: Mutex<Option<(Vec<String>, Instant)>> = Mutex::default();
+    let last: Mutex<Option<(String, Instant)>> = Mutex::default();
     let strangers: Mutex<Strangers> = Mutex::default();
+    // Since when all have joined this node.
+    let complete: Mutex<Option<Instant>> = Mutex::default();
+    // For whom this node waits; again after a while.
+    let wait = move |what: String, left: Option<Duration>| {
+        let mut last = lock(&last);
+        let now = Instant::now();
+        let told = last.as_ref().is_some_and(|(before, when)| {
+            *before == what && now.duration_since(*when) < Duration::from_secs(10)
+        });
+        if !told {
+            let left =
+                left.map_or_else(String::new, |left| format!(" ({} s left)", left.as_secs()));
+            say(&format!("waiting {what}{left}"));
+            *last = Some((what, now));
+        }
+    };
     Arc::new(move |event| match event {
         JoinEvent::Listening { address } => say(&format!("listening on {address} (UDP)")),
         JoinEvent::Waiting { missing, left } => {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let told = last.as_ref().is_some_and(|(before, when)| {
-                *before == missing && now.duration_since(*when) < Duration::from_secs(10)
-            });
-            if !missing.is_empty() && !told {
-                let left =
-                    left.map_or_else(String::new, |left| format!(" ({} s left)", left.as_secs()));
-                say(&format!("waiting for {}{left}", missing.join(", ")));
-                *last = Some((missing, now));
+            *lock(&complete) = None;
+            wait(format!("for {}", missing.join(", ")), left);
+        }
+        JoinEvent::Unready { peers, left } => {
+            // As a rule the others are ready in the same moment.
+            let since = *lock(&complete).get_or_insert_with(Instant::now);
+            if since.elapsed() >= Duration::from_secs(1) {
+                wait(format!("until {} and all others have met", peers.join(", ")), left);
             }
+        }
+        JoinEvent::Anew { lost } => {
+            say(&format!("{} was lost at the last moment: meeting all anew", lost.join(", ")));
         }
         JoinEvent::Joined { peer, address, .. } => {
             say(&format!("{peer} has joined from {address}"));
@@ -70,7 +91,7 @@ pub fn observer() -> Observer {
             tracing::info!(peer, address, detail, "not reachable yet");
         }
         JoinEvent::UnknownKey { key, address } => {
-            let mut strangers = strangers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut strangers = lock(&strangers);
             if let Some(hidden) = strangers.tell(Instant::now()) {
                 let more = match hidden {
                     0 => String::new(),

@@ -1,0 +1,9 @@
+//! Joining and the transport contract over real QUIC on loopback.
+#![cfg(all(feature = "quic", feature = "test-util"))]
+#![allow(clippy::unwrap_used)]
+
+mod dealer;
+mod joining;
+mod plan;
+mod restarts;
+mod runs;
