@@ -19,6 +19,7 @@ fn train() -> Result<Vec<Vec<f64>>, Error> {
         condition: 20.0,
         release_bits: 20,
         inference: false,
+        ..LinearSettings::default()
     };
     // Public: 50 rows at each party, two columns whose mean square is at most 1, the target's range.
     let facts = Facts::horizontal(&[50; 3], vec![1.0; 2], Origin::Pairwise);

@@ -4,6 +4,7 @@
 //! * [`standardise`] brings columns to a common scale by their joint mean and deviation.
 //! * [`model`] has the one trait of all models: settings, a plan from public facts that refuses what
 //!   could wrap, a fit that gives shares, a release. [`models`] are the models, a folder each.
+//! * [`inference`] says how sure the coefficients of a fit are: what the fits share.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
 //!
@@ -13,12 +14,14 @@
 pub mod artifact;
 pub mod data;
 mod error;
+pub mod inference;
 pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod plaintext;
 pub mod rows;
 pub mod standardise;
+mod sums;
 pub mod synthetic;
 
 pub use error::Error;

@@ -17,6 +17,7 @@
 mod agreed;
 mod canonical;
 mod facts;
+mod orders;
 mod output;
 mod run;
 mod summary;
@@ -30,6 +31,7 @@ use serde::de::DeserializeOwned;
 pub use agreed::Agreed;
 pub use canonical::Canonical;
 pub use facts::{Facts, features};
+pub(crate) use orders::Orders;
 pub use output::{Output, OutputKind, ledger};
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;
@@ -131,8 +133,11 @@ pub trait Model: 'static {
     /// Settings that the model once had and finds out by itself now, so that a study of then is told.
     const RETIRED: &'static [&'static str] = &[];
 
-    /// Whether it looks at case weights and groups of rows; a study that names them is refused else.
+    /// Whether it looks at case weights; a study that names them is refused else.
     const WEIGHS_ROWS: bool = false;
+
+    /// Whether it looks at groups of rows; a study that names them is refused else.
+    const GROUPS_ROWS: bool = false;
 
     /// Whether the columns of a study and the parties that receive the result suit the model, as
     /// far as that is known before there are rows. By itself: there are features and no offset, and
@@ -210,8 +215,11 @@ pub fn has_features(schema: &Schema) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Field`] of `weights` or `groups`.
 pub fn weighs_rows<M: Model>(schema: &Schema) -> Result<(), Error> {
-    let given = [("weights", schema.weights().is_some()), ("groups", schema.groups().is_some())];
-    match given.into_iter().find(|(_, given)| *given && !M::WEIGHS_ROWS) {
+    let given = [
+        ("weights", schema.weights().is_some() && !M::WEIGHS_ROWS),
+        ("groups", schema.groups().is_some() && !M::GROUPS_ROWS),
+    ];
+    match given.into_iter().find(|(_, refused)| *refused) {
         Some((field, _)) => {
             let rule = format!("have no place in a model by the solver {:?}: remove them", M::NAME);
             Err(Error::field(field, rule))

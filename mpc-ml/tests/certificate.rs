@@ -180,6 +180,7 @@ fn linear(l2: f64) -> (LinearPlan, Vec<Rows>) {
         condition: 20.0,
         release_bits: 20,
         inference: false,
+        ..LinearSettings::default()
     };
     let data: Vec<Rows> = synthetic::logistic(90, 6, 3, 2);
     let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();

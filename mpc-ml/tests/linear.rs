@@ -2,132 +2,22 @@
 
 // Helpers outside of test functions; a panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
-use std::fs;
-use std::path::Path;
 
+#[path = "support/linear.rs"]
+mod joint;
+
+use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::testing::World;
-use mpc_core::{Outputs, Recipients};
 use mpc_ml::data::STANDARDISED;
-use mpc_ml::model::{Facts, OutputKind, Run, ledger};
-use mpc_ml::models::linear::{CHECK, Linear, LinearFit, plaintext};
-use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan, Rows};
-use serde_json::Value;
+use mpc_ml::inference::Robust;
+use mpc_ml::model::{Facts, OutputKind, ledger};
+use mpc_ml::models::linear::{CHECK, Linear, plaintext};
+use mpc_ml::{LinearSettings, Model, Plan, Rows};
 
-struct Study {
-    /// All training rows, standardised.
-    x: Vec<Vec<f64>>,
-    y: Vec<f64>,
-    columns: Vec<String>,
-    reference: Value,
-}
-
-/// Reads a data set and standardises it by its reference's mean and deviation.
-fn study(name: &str) -> Study {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data").join(name);
-    let text = fs::read(folder.join("reference.json")).unwrap();
-    let all: Value = serde_json::from_slice(&text).unwrap();
-    let reference = all["tasks"].as_object().unwrap().values().next().unwrap().clone();
-    let strings = |value: &Value| -> Vec<String> {
-        value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
-    };
-    let columns = strings(&reference["encoding"]["order_of_columns"]);
-    let target = reference["target"].as_str().unwrap().to_owned();
-    let (mut x, mut y) = (Vec::new(), Vec::new());
-    for party in 1..=3 {
-        let mut reader = csv::Reader::from_path(folder.join(format!("party{party}.csv"))).unwrap();
-        let header = reader.headers().unwrap().clone();
-        let at = |name: &String| header.iter().position(|column| column == name).unwrap();
-        for record in reader.records() {
-            let record = record.unwrap();
-            let cell = |name: &String| -> f64 { record[at(name)].parse().unwrap() };
-            y.push(cell(&target));
-            let standardised = columns.iter().map(|column| {
-                let numeric = &reference["encoding"]["numeric"][column];
-                let of = |key: &str| numeric[key].as_f64().unwrap();
-                (cell(column) - of("mean")) / of("std_ddof0")
-            });
-            x.push(standardised.collect());
-        }
-    }
-    Study { x, y, columns, reference }
-}
-
-impl Study {
-    /// The rows dealt out to `parties` parties, unevenly.
-    fn divided(&self, parties: usize) -> Vec<Rows> {
-        let owner = |row: usize| (row + row * row / 3) % parties;
-        (0..parties)
-            .map(|party| {
-                let mine: Vec<_> = (0..self.y.len()).filter(|&row| owner(row) == party).collect();
-                let x = mine.iter().flat_map(|&row| self.x[row].clone()).collect();
-                let y = mine.iter().map(|&row| self.y[row]).collect();
-                Rows::new(x, y, self.columns.len())
-            })
-            .collect()
-    }
-
-    /// A reference fit in the order of the fit: the intercept last.
-    fn reference(&self, fit: &str, what: &str) -> Vec<f64> {
-        let fit = &self.reference[fit];
-        let mut all: Vec<f64> =
-            self.columns.iter().map(|column| fit[what][column].as_f64().unwrap()).collect();
-        let intercept = if what == "se" { "se_intercept" } else { "intercept" };
-        all.push(fit[intercept].as_f64().unwrap());
-        all
-    }
-}
-
-fn settings(condition: f64) -> LinearSettings {
-    LinearSettings {
-        intercept: true,
-        l2: 0.0,
-        clip: 8.0,
-        condition,
-        release_bits: 20,
-        inference: true,
-    }
-}
-
-fn facts(data: &[Rows], square: f64, target: (f64, f64)) -> Facts {
-    let rows: Vec<u64> = data.iter().map(|rows| rows.len() as u64).collect();
-    let facts = Facts::horizontal(&rows, vec![square; data[0].columns()], Origin::Dealer);
-    Facts { target: Some(target), ..facts }
-}
-
-/// Fits jointly, checks rounds and bytes against the plan, and gives what every party learned.
-fn try_fit(plan: &LinearPlan, data: &[Rows], outputs: Outputs) -> Vec<Result<LinearFit, Error>> {
-    let world = World::new(data.len()).with_dealer().outputs(outputs);
-    world.run(async |mut session| {
-        let me = session.me();
-        let mut source = DealerSource::start(&mut session)?;
-        let plan = Agreed::among(plan.clone(), &mut session).await?;
-        session.meter().enter("fit");
-        let data = data[me].clone().into();
-        let (source, progress) = (&mut source, &mut |_| {});
-        let mut run = Run { session: &mut session, source, progress };
-        let fitted = Linear::fit(&plan, &data, &mut run).await?;
-        let fit = Linear::release(&plan, fitted, &data, &mut run).await?;
-        let phase = run.session.meter().phase("fit");
-        let cost = plan.cost(me).under(run.session.against(), me);
-        assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
-        run.source.finish().await?;
-        Ok::<_, Error>(fit.expect("everybody receives the model"))
-    })
-}
-
-fn fit(plan: &LinearPlan, data: &[Rows]) -> LinearFit {
-    let outputs = ledger(&plan.outputs());
-    let mut fits: Vec<_> =
-        try_fit(plan, data, outputs).into_iter().map(|fit| fit.expect("fits")).collect();
-    assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same");
-    fits.remove(0)
-}
-
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |a, v| a.max(v.abs()))
-}
+use joint::{
+    close, facts, fit, fit_in_groups, in_groups, largest, numbers, oracle, settings, study,
+    synthetic, try_fit,
+};
 
 /// Compares with the reference: coefficients to `tolerance` of the largest and to 2% of their
 /// standard errors, standard errors to 1%.
@@ -163,7 +53,7 @@ fn compare(name: &str, target: (f64, f64), condition: f64, tolerance: f64) {
         let l2 = study.reference["l2"]["lambda"].as_f64().unwrap();
         let ridge = LinearSettings { l2, ..settings(condition) };
         let ridge = Linear::plan(&ridge, &facts).expect("the plan fits");
-        let fit = self::fit(&ridge, &data);
+        let fit = fit_in_groups(&ridge, &data, &[]);
         assert!(fit.std_errors.is_none(), "a penalty leaves no standard errors");
         let expected = study.reference("l2", "coef");
         let off: Vec<f64> = fit.coefficients.iter().zip(&expected).map(|(a, b)| a - b).collect();
@@ -187,26 +77,90 @@ fn longley_collinear_is_the_reference() {
     compare("longley_collinear", (50_000.0, 80_000.0), 500.0, 1e-4);
 }
 
-/// Deterministic rows of `columns` standardised columns.
-fn synthetic(rows: usize, columns: usize, parties: usize) -> Vec<Rows> {
-    let mut state = 1u64;
-    let mut next = move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1u64 << 23) as f64 - 1.0
+/// Standard errors that trust no variance, joint tests of features and covariances are those of
+/// another program on the pooled rows.
+#[test]
+fn robust_errors_tests_and_covariances_are_those_of_statsmodels() {
+    let (study, oracle) = (study("concrete_strength"), oracle());
+    for (kind, name, parties) in [
+        (Robust::None, "usual", 3),
+        (Robust::Hc0, "hc0", 2),
+        (Robust::Hc1, "hc1", 5),
+        (Robust::Cluster, "cluster", 3),
+    ] {
+        let (data, groups, mut facts) = in_groups(&study, parties);
+        let (usual, expected) = (&oracle["fits"]["usual"], &oracle["fits"][name]);
+        let mut settings = LinearSettings { robust: kind, ..settings(20.0) };
+        if kind == Robust::None {
+            (settings.covariance, settings.tests) = (true, vec!["mixture".into(), "age".into()]);
+        }
+        facts.groups = kind == Robust::Cluster;
+        let groups = if facts.groups { groups } else { Vec::new() };
+        let plan = Linear::plan(&settings, &facts).expect("fits");
+        let fit = fit_in_groups(&plan, &data, &groups);
+        let usual_errors = numbers(&usual["std_errors"]);
+        for (got, expected) in fit.std_errors.iter().flatten().zip(&usual_errors) {
+            close(*got, *expected, 1e-4);
+        }
+        let summary = Linear::summary(&plan, fit.clone());
+        assert_eq!(summary.warnings, Vec::<String>::new());
+        let inference = summary.inference.expect("asked for");
+        if kind == Robust::None {
+            let free = fit.statistics.as_ref().expect("asked for").degrees_of_freedom;
+            assert_eq!((fit.robust, free), (None, 815));
+            let [mixture, age] = &inference.tests[..] else { panic!("two tests") };
+            close(mixture.joint.statistic, usual["first_three"]["F"].as_f64().unwrap(), 1e-4);
+            close(mixture.joint.p_value, usual["first_three"]["p"].as_f64().unwrap(), 1e-2);
+            let t = fit.coefficients[7] / usual_errors[7];
+            close(age.joint.statistic, t * t, 1e-3);
+            let covariance = fit.covariance.expect("asked for");
+            let deviations = numbers(&oracle["deviations"]);
+            let at = |i: usize, j: usize| covariance[9 * i + j] / deviations[i] / deviations[j];
+            let error = usual["contrasts"]["cement beside slag"]["std_error"].as_f64().unwrap();
+            close(at(0, 0) + at(1, 1) - at(0, 1) - at(1, 0), error * error, 1e-4);
+        } else {
+            let robust = fit.robust.expect("asked for");
+            for (got, expected) in robust.iter().zip(&numbers(&expected["std_errors"])) {
+                println!("{name}: {got} for {expected}");
+                close(*got, *expected, 1e-4);
+            }
+            let told = inference.robust.expect("asked for");
+            assert_eq!(told.coefficients, robust[..8]);
+            assert_eq!(told.intercept, Some(robust[8]));
+        }
+    }
+}
+
+/// Groups that the one column makes up: their residuals sum to nothing, and what rounding leaves of it
+/// is no standard error.
+#[test]
+fn robust_errors_of_nothing_are_not_told() {
+    let mut data = synthetic(200, 1, 2);
+    let of = |row: usize| (row % 2) as u64;
+    for rows in &mut data {
+        let x = (0..rows.len()).map(|row| of(row) as f64).collect();
+        *rows = Rows::new(x, rows.y().to_vec(), 1);
+    }
+    let groups: Vec<Vec<u64>> = data.iter().map(|rows| (0..rows.len()).map(of).collect()).collect();
+    let own = LinearSettings { robust: Robust::Cluster, ..settings(50.0) };
+    let facts = facts(&data, 1.0, (-20.0, 20.0));
+    let fitted = |parties: &[Rows], groups: &[Vec<u64>]| {
+        let mut facts = Facts { groups: true, ..facts.clone() };
+        facts.partition = Facts::horizontal(&[100, 100], vec![1.0], Origin::Dealer).partition;
+        let plan = Linear::plan(&own, &facts).expect("fits");
+        let fit = fit_in_groups(&plan, parties, groups);
+        assert!(fit.std_errors.is_some());
+        (fit.robust.clone(), Linear::summary(&plan, fit))
     };
-    (0..parties)
-        .map(|party| {
-            let count = rows / parties + usize::from(party < rows % parties);
-            let x: Vec<f64> = (0..count * columns).map(|_| next()).collect();
-            let y = x
-                .chunks(columns)
-                .map(|x| x.iter().enumerate().map(|(j, x)| (j as f64 - 1.0) * x).sum::<f64>())
-                .map(|score| score + next() + 2.0)
-                .collect();
-            Rows::new(x, y, columns)
-        })
-        .collect()
+    // The same word at two parties is two groups, whose residuals do not sum to nothing each.
+    let (robust, summary) = fitted(&data, &groups);
+    assert!(robust.is_some() && summary.warnings.is_empty());
+    // Each party's rows fit as well as the other's.
+    let alike = [data[0].clone(), data[0].clone()];
+    let (robust, summary) = fitted(&alike, &groups);
+    assert_eq!(robust, None);
+    assert!(summary.warnings[0].contains("robust standard errors are not told"));
+    assert!(summary.inference.expect("asked for").robust.is_none());
 }
 
 #[test]
@@ -292,4 +246,11 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     assert!(refused(&|_, f| *f = Facts { target, ..rows(&[5]) }).contains("two parties"));
     assert!(refused(&|_, f| f.recipients = Recipients::One(0)).contains("recipients"));
     assert!(refused(&|_, f| f.offset = Some((0.0, 1.0))).contains("offsets"));
+    assert!(refused(&|s, _| s.covariance = true).contains("between two parties"));
+    assert!(refused(&|s, _| s.robust = Robust::Cluster).contains("groups"));
+    assert!(refused(&|s, _| s.tests = vec!["age".into()]).contains("no feature"));
+    let penalised = |s: &mut LinearSettings| (s.robust, s.l2) = (Robust::Hc0, 0.1);
+    assert!(refused(&|s, _| penalised(s)).contains("not possible with a penalty"));
+    let both = |s: &mut LinearSettings| (s.robust, s.tests) = (Robust::Hc0, vec!["age".into()]);
+    assert!(refused(&|s, _| both(s)).contains("usual covariances"));
 }

@@ -191,6 +191,7 @@ impl Case {
             condition: 50.0,
             release_bits: 12,
             inference: false,
+            ..LinearSettings::default()
         };
         let plan = LinearPlan::new(&settings, &facts);
         if let Ok(plan) = plan {

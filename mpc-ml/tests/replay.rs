@@ -171,6 +171,7 @@ fn least_squares() {
         condition: 20.0,
         release_bits: 20,
         inference: true,
+        ..LinearSettings::default()
     };
     let facts = Facts { target: Some((0.0, 1.0)), ..facts(&rows) };
     audit::<Linear>(&settings, &facts, &rows, &["inverse/truncate-gx", "reveal"]);

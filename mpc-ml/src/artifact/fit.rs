@@ -84,6 +84,13 @@ impl JointTest {
         let p_value = laws::chi_squared_beyond(statistic, degrees_of_freedom);
         Self { statistic, degrees_of_freedom, p_value }
     }
+
+    /// F on so many and `free` degrees of freedom.
+    #[must_use]
+    pub fn f(statistic: f64, degrees_of_freedom: u64, free: u64) -> Self {
+        let p_value = laws::f_beyond(statistic, degrees_of_freedom, free);
+        Self { statistic, degrees_of_freedom, p_value }
+    }
 }
 
 impl LeastSquares {
@@ -111,11 +118,8 @@ impl LeastSquares {
             residual_variance,
             r2,
             adjusted_r2: r2.map(|r2| 1.0 - (1.0 - r2) * total_freedom / degrees_of_freedom as f64),
-            f_test: (features > 0 && f.is_finite() && f >= 0.0).then(|| JointTest {
-                statistic: f,
-                degrees_of_freedom: features,
-                p_value: laws::f_beyond(f, features, degrees_of_freedom),
-            }),
+            f_test: (features > 0 && f.is_finite() && f >= 0.0)
+                .then(|| JointTest::f(f, features, degrees_of_freedom)),
         })
     }
 }

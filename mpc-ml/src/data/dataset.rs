@@ -212,16 +212,25 @@ impl Dataset {
     /// # Errors
     /// [`Error::Data`] with what was given.
     pub fn check_plain(&self) -> Result<(), Error> {
-        let given = [
-            ("offsets", !self.offset.is_empty()),
-            ("weights", !self.weights.is_empty()),
-            ("ids", !self.ids.is_empty()),
-        ];
-        match given.into_iter().find(|(_, given)| *given) {
-            Some((what, _)) => Err(Error::Data(format!("this model has no place for {what}"))),
-            None => Ok(()),
-        }
+        self.check_unweighted()?;
+        has_no("ids", self.ids.is_empty())
     }
+
+    /// Refuses offsets and weights, for a model that has a place for groups alone.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with what there is.
+    pub fn check_unweighted(&self) -> Result<(), Error> {
+        has_no("offsets", self.offset.is_empty())?;
+        has_no("weights", self.weights.is_empty())
+    }
+}
+
+fn has_no(what: &str, none: bool) -> Result<(), Error> {
+    if none {
+        return Ok(());
+    }
+    Err(Error::Data(format!("this model has no place for {what}")))
 }
 
 impl From<Rows> for Dataset {

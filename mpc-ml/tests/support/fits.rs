@@ -144,6 +144,8 @@ fn linear(origin: Origin) -> Fit {
         condition: 20.0,
         release_bits: 20,
         inference: true,
+        robust: Robust::Hc1,
+        ..LinearSettings::default()
     };
     let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
     let (runs, offsets) = (few(origin, 12, 4), Vec::new());

@@ -16,7 +16,7 @@ pub(super) fn coefficients(model: &Model) -> String {
             let (kind, errors, _) = inference.tested();
             let known = errors.intercept.is_some();
             tested(model, &tests, &inference.fit, (kind, known))
-                + &joint(&inference.tests)
+                + &joint(&inference.tests, &inference.fit)
                 + &fit(&inference.fit)
         }
         _ => plain(model),
@@ -112,15 +112,19 @@ fn name(test: &CoefficientTest) -> &str {
 }
 
 /// The joint tests of features.
-fn joint(tests: &[FeatureTest]) -> String {
+fn joint(tests: &[FeatureTest], fit: &FitStatistics) -> String {
     if tests.is_empty() {
         return String::new();
     }
     let mut text = "  All coefficients of a feature are 0 (Wald):\n".to_owned();
+    let (law, free) = match fit {
+        FitStatistics::LeastSquares(fit) => ("F", format!(" and {}", fit.degrees_of_freedom)),
+        _ => ("chi2", String::new()),
+    };
     for FeatureTest { feature, joint } in tests {
         let _ = writeln!(
             text,
-            "  {feature:14} chi2 {} on {} degrees of freedom, p {}",
+            "  {feature:14} {law} {} on {}{free} degrees of freedom, p {}",
             figure(joint.statistic),
             joint.degrees_of_freedom,
             probability(joint.p_value)

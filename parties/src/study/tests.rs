@@ -177,6 +177,10 @@ fn weights_and_groups_are_facts_of_the_plan() {
     let facts = study.facts(&[1000, 1000, 1000]);
     assert_eq!((facts.weights, facts.groups), (Some(9.0), true));
     assert!(study.plan(&[1000, 1000, 1000]).is_ok());
+    let linear = format!("{NUMBERS}\ngroups = \"ward\"");
+    let linear = with(&linear, EXACT, "inference = true\nrobust = \"cluster\"").unwrap();
+    assert!(linear.facts(&[1000, 1000, 1000]).groups);
+    assert!(linear.plan(&[1000, 1000, 1000]).is_ok());
     let study = with(CLASSES, OPTIMUM, "inference = true\nrobust = \"cluster\"").unwrap();
     let error = study.plan(&[1000, 1000, 1000]).map(drop).unwrap_err().to_string();
     assert!(error.contains("needs the groups of the rows"), "{error}");
@@ -227,6 +231,14 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             OPTIMUM,
             "",
             "model.groups are for robust = \"cluster\"",
+        ),
+        (&plus(NUMBERS, "groups = \"g\""), EXACT, "", "model.groups are for robust = \"cluster\""),
+        (NUMBERS, EXACT, "robust = \"hc1\"", "output.robust needs inference = true"),
+        (
+            NUMBERS,
+            EXACT,
+            "inference = true\ntests = [\"ward\"]",
+            "output.tests names \"ward\", which is no feature",
         ),
         (&plus(CLASSES, "groups = 3"), OPTIMUM, "", "invalid type"),
         (&plus(CLASSES, "weights = \"w\""), OPTIMUM, "", "model.weights need a range"),

@@ -8,6 +8,7 @@ use super::pass::groups;
 use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
 use super::scales::{Scales, W_FRACTION};
 use super::settings::{Finish, Iterates};
+use crate::inference;
 
 /// Passes on shares of most fits, and models that are revealed.
 const PASSES: (u64, u64) = (2, 4);
@@ -106,14 +107,10 @@ impl Costs<'_> {
         if settings.inference {
             cost = cost + self.to_all(3, 16 * (order * order + order + 4)).results(2);
         }
-        for inverse in self.plan.tests.iter().filter_map(|test| test.inverse.as_ref()) {
-            cost = cost + inverse.cost(self.me) + self.to_all(2, 16 * 2).results(2);
-        }
-        if settings.robust != super::Robust::None {
-            cost = cost + self.to_all(4, 16 * (4 * order * order + order + 2)).results(2);
-        }
-        if settings.covariance {
-            cost = cost + self.to_all(1, 16 * order * order).results(1);
+        if let Some(inverses) = &self.scales.inverses {
+            let size = (order, inverses.first.inverse_fraction());
+            let party = (self.me, plan.parties());
+            cost = cost + inference::cost(&settings.asked(), &plan.tests, size, party);
         }
         cost
     }

@@ -16,16 +16,16 @@ use super::inference::{self, Found, Inference};
 use super::inverses;
 use super::inversion::{Inversion, Inverted, determined, no_inverse};
 use super::labels;
-use super::orders::Orders;
 use super::own::Own;
 use super::plan::GlmPlan;
 use super::products::Factor;
 use super::scales::Scales;
 use super::settings::Finish;
-use super::start::{self, Totals};
-use super::sums::Triangle;
+use super::start::Totals;
 use crate::error::Error;
-use crate::model::Run;
+use crate::inference::{sizes, unit};
+use crate::model::{Orders, Run};
+use crate::sums::Triangle;
 
 /// Fractional bits of gradients that are made in the clear.
 const GRADIENT_FRACTION: u32 = 30;
@@ -280,7 +280,7 @@ impl Finishing<'_, '_> {
         let before = Some((std::mem::take(&mut self.slopes), warm.rise));
         let (curvature, slopes, cut) = self.curvature(model, before).await?;
         let any = f64::from(u8::from(cut > 0));
-        let cut = start::sizes(&labels::size(at), &[any], &[0], self.run.session).await?[0];
+        let cut = sizes(&labels::size(at), &[any], &[0], self.run.session).await?[0];
         // Near the end the curvature must be whole; before it only has to be good enough for a step.
         if plan.settings.inference && at > 0 && cut > 0.0 {
             return Ok(None);
@@ -311,9 +311,9 @@ impl Finishing<'_, '_> {
         let (plan, scales) = (self.plan, self.scales);
         let order = plan.order();
         let (curvature, _, _) = self.curvature(model, None).await?;
-        let unit = start::unit(self.totals.weight * order as f64 * self.totals.variance);
+        let unit = unit(self.totals.weight * order as f64 * self.totals.variance);
         let label = labels::whole_size(at);
-        let sizes = start::sizes(&label, &[curvature.trace()], &[unit], self.run.session).await?;
+        let sizes = sizes(&label, &[curvature.trace()], &[unit], self.run.session).await?;
         let pulls = scales.penalty.map_or(0.0, |penalty| penalty.pulls.0 * order as f64);
         let exponent = inverses::exponent(sizes[0] + pulls);
         let inverses = scales.inverses.as_ref().ok_or_else(no_inverse)?;

@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 use super::inversion::no_inverse;
 use super::labels;
 use super::link::E_FRACTION;
-use super::orders::Orders;
 use super::own::Own;
 use super::pass::Gradient;
 use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
@@ -25,7 +24,7 @@ use super::start::{self, Expected, LARGEST_OWN, Totals};
 use super::steps::Steps;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::model::{Progress, Run};
+use crate::model::{Orders, Progress, Run};
 
 /// Fractional bits of gradient and step in the length of a step.
 const LENGTH_FRACTION: u32 = 8;

@@ -2,32 +2,25 @@
 
 use std::sync::Arc;
 
-use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::solve::InversePlan;
-use mpc_core::{Fixed, Shared, offload};
+use mpc_core::{Fixed, offload};
 
 use super::finish::Information;
-use super::inversion::{Inverted, diagonal};
+use super::inversion::Inverted;
 use super::labels;
-use super::orders::Orders;
 use super::own::Own;
 use super::plan::GlmPlan;
-use super::settings::Robust;
-use super::start::{self, Totals};
-use super::wald::{self, Tested, WaldTest};
+use super::start::Totals;
 use crate::error::Error;
-use crate::model::Run;
+use crate::inference::{
+    COVARIANCE, COVARIANCE_FRACTION, Expected, Inverse, Robust, WaldTest, diagonal, robust, tests,
+};
+use crate::model::{Orders, Run};
 
 /// Significant bits of the smallest variance that there can be.
 const VARIANCE_BITS: u32 = 16;
-/// The same where the whole matrix is revealed, whose small entries count too.
-const COVARIANCE_BITS: u32 = 20;
-/// Bits of a robust variance beside the smallest usual one that there can be.
-const ROBUST_BITS: u32 = 24;
 /// Bits of a revealed sum of one a row.
 const SUM_BITS: i32 = 28;
-/// Fractional bits of a scatter, in units of the curvature, with which robust variances are told.
-const LEAST_SCATTER_BITS: u32 = 16;
 /// A row is all but certain when its mean is within this of 0, or of 1.
 const CERTAIN: f64 = 1e-8;
 
@@ -102,14 +95,32 @@ pub(super) async fn reveal(
     let variances = run.session.reveal_fixed(labels::VARIANCES, &diagonal(x)?, few).await?;
     let variances = variances.ok_or_else(|| Error::untold(labels::VARIANCES))?;
     let [deviance, null_deviance, log_likelihood, certain] = describe(found, run).await?;
-    let tested = Tested { inverse: &information.inverse, w: found.w, variances: &variances };
-    let tests = wald::reveal(&plan.tests, &tested, orders, run).await?;
+    let exponent = information.inverse.exponent as i32;
+    let entries: Vec<f64> = variances.iter().map(|v| libm::ldexp(*v, exponent)).collect();
+    let slack = information.inverse.slack;
+    // Without the power of two that is in the scale of the inverse.
+    let (share, ring, _) = information.inverse.x.parts();
+    let x_units = Fixed::new(share.clone(), ring, inverse.inverse_fraction())?;
+    let known = Inverse {
+        x: &x_units,
+        unit: libm::ldexp(1.0, exponent),
+        slack: libm::ldexp(slack.units as f64, -(slack.fraction as i32)),
+        diagonal: &entries,
+    };
+    let tests = tests(&plan.tests, &known, (found.w, 1.0), orders, run).await?;
     let robust = match plan.settings.robust {
         Robust::None => None,
-        kind => Some(robust(found, kind, inverse, orders, run).await?),
+        kind => {
+            let (own, w) = (Arc::clone(found.own), found.w.to_vec());
+            let scatter = offload(move || own.scatter(&w, kind)).await?;
+            let Totals { weight, variance, .. } = found.totals;
+            let size = weight * order as f64 * variance;
+            let expected = Expected { size, weight, dispersion: 1.0 };
+            robust(&known, kind, scatter, expected, orders, run).await?
+        }
     };
     let covariance = match plan.settings.covariance {
-        true => run.session.reveal_fixed(labels::COVARIANCE, x, bits(COVARIANCE_BITS)).await?,
+        true => run.session.reveal_fixed(COVARIANCE, x, bits(COVARIANCE_FRACTION)).await?,
         false => None,
     };
     let roots = |variances: Vec<f64>| -> Vec<f64> {
@@ -162,67 +173,4 @@ async fn describe(found: &Found<'_>, run: &mut Run<'_>) -> Result<[f64; 4], Erro
     let parts = Fixed::own_part(&parts, parts.len(), 1, fraction)?;
     let all = run.session.reveal_fixed(labels::SUMS, &parts, fraction).await?;
     all.and_then(|all| all.try_into().ok()).ok_or_else(|| Error::untold(labels::SUMS))
-}
-
-/// Reveals the diagonal of X M X, M the scatter of the rows' parts of the gradient: its owners know
-/// their parts. Four rounds.
-async fn robust(
-    found: &Found<'_>,
-    kind: Robust,
-    inverse: &InversePlan,
-    orders: &mut Orders,
-    run: &mut Run<'_>,
-) -> Result<Vec<f64>, Error> {
-    let (plan, information, totals) = (found.plan, found.information, found.totals);
-    let (order, exponent) = (plan.order(), information.inverse.exponent);
-    let (own, w) = (Arc::clone(found.own), found.w.to_vec());
-    let work = move || match kind {
-        Robust::Cluster => own.group_scatter(&w),
-        _ => (own.scatter(&w), 0),
-    };
-    let (scatter, groups) = offload(work).await?;
-    let units = [start::unit(totals.weight * order as f64 * totals.variance), 0];
-    let sizes = [scatter.trace(), groups as f64];
-    let sizes = start::sizes(labels::ROBUST_SIZE, &sizes, &units, run.session).await?;
-
-    // In units in which the curvature is at most 1: |X M X| <= |X|^2 trace M must not wrap.
-    let size = libm::ldexp(sizes[0], -(exponent as i32)).max(1.0);
-    let bound = libm::log2(inverse.bound_once_converged());
-    let x_bits = inverse.inverse_fraction();
-    let left = 126.0 - 2.0 * f64::from(x_bits) - 2.0 * bound - libm::log2(size);
-    if left < f64::from(LEAST_SCATTER_BITS) {
-        return Err(Error::Unusable(
-            "robust variances do not fit 128 bits with so many rows and columns: set robust = \"none\""
-                .to_owned(),
-        ));
-    }
-    let bits = libm::floor(left.min(40.0)) as u32;
-    let scatter =
-        Shared::new(scatter.rounded(bits as i32 - exponent as i32).to_vec(), order, order);
-    let scatter = Fixed::new(scatter, 128, bits)?;
-    let x = Fixed::new(information.inverse.x.parts().0.clone(), 128, x_bits)?;
-    let mut requests = Vec::new();
-    for _ in 0..2 {
-        let left = orders.left(order, order, &mut requests);
-        Orders::right(left, order, true, &mut requests);
-    }
-    run.source.demand(requests)?;
-    let mut product = x.clone();
-    for factor in [&scatter, &x] {
-        let (left, right) = run.factors().await?;
-        product = multiply_fixed(&product, factor, left, right, run.session).await?;
-    }
-    let revealed =
-        run.session.reveal_fixed(labels::ROBUST, &diagonal(&product)?, ROBUST_BITS).await?;
-    let revealed = revealed.ok_or_else(|| Error::untold(labels::ROBUST))?;
-    let free = totals.weight / (totals.weight - order as f64);
-    let factor = match kind {
-        Robust::Cluster => {
-            sizes[1] / (sizes[1] - 1.0) * (totals.weight - 1.0) / totals.weight * free
-        }
-        Robust::Hc1 => free,
-        _ => 1.0,
-    };
-    let unit = factor * libm::ldexp(1.0, -(exponent as i32));
-    Ok(revealed.iter().map(|variance| unit * variance).collect())
 }

@@ -7,12 +7,10 @@ use mpc_core::{Fixed, Shared};
 
 use super::labels;
 use super::plan::GlmPlan;
-use super::sums::Triangle;
 use crate::error::Error;
+use crate::inference::{diagonal, residual};
 use crate::model::Run;
-
-/// Fractional bits of a revealed residual of an inverse.
-const RESIDUAL_FRACTION: u32 = 11;
+use crate::sums::Triangle;
 
 pub(super) fn no_inverse() -> Error {
     Error::Settings("this fit has no joint inverse".to_owned())
@@ -89,18 +87,6 @@ impl Inversion<'_> {
     }
 }
 
-/// Reveals the residual of an inverse. One round.
-pub(super) async fn residual(
-    plan: &InversePlan,
-    residual: Shared<Z128>,
-    label: &str,
-    run: &mut Run<'_>,
-) -> Result<f64, Error> {
-    let residual = Fixed::new(residual, 128, plan.residual_fraction())?;
-    let told = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
-    told.and_then(|values| values.first().copied()).ok_or_else(|| Error::untold(label))
-}
-
 /// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
 /// One round.
 pub(super) async fn determined(
@@ -120,10 +106,4 @@ pub(super) async fn determined(
         .filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most))
         .collect();
     Ok(Error::Determined { columns })
-}
-
-/// The diagonal of a square matrix.
-pub(super) fn diagonal(x: &Fixed) -> Result<Fixed, Error> {
-    let places: Vec<usize> = (0..x.rows()).map(|j| j * (x.columns() + 1)).collect();
-    Ok(x.select(&places)?)
 }

@@ -2,7 +2,8 @@
 
 use super::family::Family;
 use super::plan::{GlmPlan, Preconditioner};
-use super::settings::{Finish, Iterates, Robust};
+use super::settings::{Finish, Iterates};
+use crate::inference;
 use crate::model::Output;
 
 /// Sums over all rows that the fit starts from.
@@ -17,12 +18,6 @@ pub const COEFFICIENTS: &str = "coefficients";
 pub(super) const CERTIFICATE: &str = "gradient at the model";
 /// The variances of the coefficients.
 pub(super) const VARIANCES: &str = "variances";
-/// Robust variances of the coefficients.
-pub(super) const ROBUST: &str = "robust variances";
-/// How large the squared residuals are, and how many groups there are.
-pub(super) const ROBUST_SIZE: &str = "size of the squared residuals";
-/// The whole covariance matrix.
-pub(super) const COVARIANCE: &str = "covariance";
 /// The sums that describe the fit.
 pub(super) const SUMS: &str = "sums";
 /// Which columns determine each other, where a check failed.
@@ -61,16 +56,6 @@ pub(super) fn check(at: u32) -> String {
 /// How far model `at` is from the optimum.
 pub(super) fn distance(at: u32) -> String {
     format!("distance {at}")
-}
-
-/// The check of the inverse of the covariances of a feature's columns.
-pub(super) fn wald_check(feature: &str) -> String {
-    format!("inverse check, {feature}")
-}
-
-/// The joint test of a feature.
-pub(super) fn wald(feature: &str) -> String {
-    format!("test of {feature}")
 }
 
 pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
@@ -196,42 +181,6 @@ pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
             "they describe the fit",
         ));
     }
-    for test in plan.tests.iter().filter(|test| test.inverse.is_some()) {
-        list.push(Output::figure(
-            wald_check(&test.feature),
-            format!("whether the covariances of the columns of {:?} have an inverse", test.feature),
-            "the joint test needs it; without one the test is not told",
-        ));
-        list.push(Output::result(
-            wald(&test.feature),
-            to,
-            format!("how far the coefficients of {:?} are from 0 together: chi squared", test.feature),
-            "one number, made of covariances that are not revealed; whether the feature has an effect \
-             follows from it",
-        ));
-    }
-    if settings.robust != Robust::None {
-        list.push(Output::figure(
-            ROBUST_SIZE,
-            "how large the squared residuals are, a number of some 10 bits, and how many groups of rows \
-             there are",
-            "scales follow from it, and the factor of robust variances",
-        ));
-        list.push(Output::result(
-            ROBUST,
-            to,
-            "the robust variance of each coefficient",
-            "standard errors that do not trust the family's variance",
-        ));
-    }
-    if settings.covariance {
-        list.push(Output::result(
-            COVARIANCE,
-            to,
-            "the whole covariance matrix of the coefficients",
-            "the study asks for it. WARNING: all parties but one together learn the weighted Gram matrix \
-             of the remaining one's rows from it, exactly",
-        ));
-    }
+    list.extend(inference::outputs(&settings.asked(), &plan.tests, to));
     list
 }

@@ -18,7 +18,6 @@ mod inverses;
 mod inversion;
 mod labels;
 mod link;
-mod orders;
 mod own;
 mod pass;
 mod plan;
@@ -28,8 +27,6 @@ mod scales;
 mod settings;
 mod start;
 mod steps;
-mod sums;
-mod wald;
 
 use mpc_core::Recipients;
 
@@ -39,19 +36,18 @@ pub use fit::GlmShares;
 pub use inference::Inference;
 pub use labels::COEFFICIENTS;
 pub use plan::GlmPlan;
-pub use settings::{Finish, GlmSettings, Iterates, Robust};
-pub use wald::WaldTest;
+pub use settings::{Finish, GlmSettings, Iterates};
+
+pub use crate::inference::{Robust, WaldTest};
 
 use crate::artifact::{
-    CheckRecord, ErrorKind, FeatureTest, FitStatistics, InferenceParts, JointTest, Likelihood,
-    ModelKind, RobustParts,
+    CheckRecord, FitStatistics, InferenceParts, JointTest, Likelihood, ModelKind, RobustParts,
 };
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
+use crate::inference::{tested, told};
 use crate::model::Agreed;
-use crate::model::{
-    Facts, Model, Run, Settings, Summary, features, has_features, passes_indicators,
-};
+use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Logistic or Poisson regression to the optimum.
 #[derive(Debug)]
@@ -71,15 +67,12 @@ impl Model for Glm {
 
     const WEIGHS_ROWS: bool = true;
 
+    const GROUPS_ROWS: bool = true;
+
     fn suits(settings: &GlmSettings, schema: &Schema, _: Recipients) -> Result<(), Error> {
         has_features(schema)?;
         passes_indicators(schema, settings.clip())?;
-        if schema.groups().is_some() && settings.robust != Robust::Cluster {
-            let rule =
-                "are for robust = \"cluster\" alone, and would change nothing here: remove them";
-            return Err(Error::field("groups", rule));
-        }
-        wald::WaldPlan::of(&settings.tests, &features(schema))?;
+        settings.asked().suits(schema)?;
         if settings.family == Family::Logistic && schema.offset().is_some() {
             let rule = "belongs to a Poisson model, where it is the logarithm of the exposure: \
                         remove it";
@@ -114,7 +107,12 @@ impl Model for Glm {
     fn summary(plan: &GlmPlan, result: GlmResult) -> Summary {
         let GlmResult { fit, rows } = result;
         let settings = plan.settings();
-        let inference = fit.inference.as_ref().and_then(|found| {
+        let found = fit.inference.as_ref();
+        let robust = found.and_then(|found| found.robust.as_deref());
+        let (robust, untold) = told(settings.robust, robust);
+        let tests = found.map_or(&[][..], |found| &found.tests);
+        let (tests, tests_untold) = tested(tests, JointTest::chi_squared);
+        let inference = found.and_then(|found| {
             let split = |errors: &[f64]| {
                 let mut coefficients = errors.to_vec();
                 let intercept = if settings.intercept { coefficients.pop() } else { None };
@@ -125,23 +123,12 @@ impl Model for Glm {
             let (deviance, null) = (found.deviance, found.null_deviance);
             let fit = Likelihood::new(rows, columns, settings.intercept, deviance, null)?;
             let fit = fit.with_likelihood(found.log_likelihood, found.certain);
-            let kind = match settings.robust {
-                Robust::None => ErrorKind::Usual,
-                Robust::Hc0 => ErrorKind::Hc0,
-                Robust::Hc1 => ErrorKind::Hc1,
-                Robust::Cluster => ErrorKind::Cluster,
-            };
-            let robust = found.robust.as_deref().filter(|errors| usable(errors)).map(|errors| {
+            let robust = robust.map(|errors| {
                 let (coefficients, intercept) = split(errors);
-                RobustParts { kind, coefficients, intercept }
+                RobustParts { kind: settings.robust.record(), coefficients, intercept }
             });
             let covariance = found.covariance.clone();
             let fit = FitStatistics::Likelihood(fit);
-            let tests = found.tests.iter().filter_map(|test| {
-                let joint = JointTest::chi_squared(test.statistic?, test.degrees_of_freedom);
-                Some(FeatureTest { feature: test.feature.clone(), joint })
-            });
-            let tests = tests.collect();
             Some(InferenceParts { coefficients, intercept, robust, covariance, tests, fit })
         });
         let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
@@ -149,20 +136,6 @@ impl Model for Glm {
                 "{} fitted rows are all but certain (R warns of fitted values of 0 or 1): a level or a \
                  combination of columns may decide the target by itself",
                 found.certain
-            )
-        });
-        let robust = fit.inference.iter().filter_map(|found| found.robust.as_deref());
-        let robust = robust.filter(|errors| !usable(errors)).map(|_| {
-            "a robust standard error is 0 (a column that its groups alone make up, or too few \
-             groups): the usual standard errors are given in their place"
-                .to_owned()
-        });
-        let untold = fit.inference.iter().flat_map(|found| &found.tests);
-        let untold = untold.filter(|test| test.statistic.is_none()).map(|test| {
-            format!(
-                "the joint test of {:?} is not told: its columns nearly determine each other, or one of \
-                 them has too few rows beside the others",
-                test.feature
             )
         });
         Summary {
@@ -184,15 +157,10 @@ impl Model for Glm {
                 }
             }))
             .collect(),
-            warnings: certain.chain(robust).chain(untold).collect(),
+            warnings: certain.chain(untold).chain(tests_untold).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }
-}
-
-/// Whether tests can rest on these standard errors.
-fn usable(errors: &[f64]) -> bool {
-    errors.iter().all(|error| error.is_finite() && *error > 0.0)
 }
 
 /// A fit, and how many rows it rests on.

@@ -1,14 +1,14 @@
 //! What an owner computes over its own rows in the clear: sums that are additive shares of joint ones
 //! by nature, and the fit of its own rows from which the joint one starts (docs/protocols.md 8.1).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use super::cholesky;
 use super::family::Family;
-use super::sums::{Triangle, Vector};
+use crate::inference::{Robust, Scatter};
+use crate::sums::{Triangle, Vector};
 
 /// Steps of an owner's own fit: always as many, so that the time before an owner's first message does
 /// not depend on its data.
@@ -163,32 +163,18 @@ impl Own {
         (slopes, cut)
     }
 
-    /// The sum of the outer products of the rows' parts of the gradient at w; a case weight counts
-    /// copies of a row.
-    pub(super) fn scatter(&self, w: &[f64]) -> Triangle {
+    /// The scatter of the rows' parts of the gradient at w, and the number of groups; a case weight
+    /// counts copies of a row.
+    pub(super) fn scatter(&self, w: &[f64], kind: Robust) -> (Triangle, u64) {
         let scores = self.scores(w);
-        let squares = self.each(|row| {
+        let mut scatter = Scatter::new(self.order(), kind);
+        let mut entries = Zeroizing::new(vec![0.0; self.order()]);
+        for row in 0..self.rows() {
+            entries.iter_mut().zip(self.entries(row)).for_each(|(entry, x)| *entry = x);
             let residual = self.y[row] - self.family.mean(scores[row]);
-            residual * residual
-        });
-        self.curvature(&squares)
-    }
-
-    /// The same for the parts of the gradient summed over each group of rows, and the number of
-    /// groups.
-    pub(super) fn group_scatter(&self, w: &[f64]) -> (Triangle, u64) {
-        let residuals = self.residuals(&self.scores(w));
-        let mut sums = BTreeMap::<u64, Zeroizing<Vec<f64>>>::new();
-        for (row, &group) in self.groups.iter().enumerate() {
-            let sum = sums.entry(group).or_insert_with(|| Zeroizing::new(vec![0.0; self.order()]));
-            for (sum, x) in sum.iter_mut().zip(self.entries(row)) {
-                *sum += residuals[row] * x;
-            }
+            scatter.add(residual, self.weight(row), &entries, self.groups.get(row));
         }
-        let mut scatter = Triangle::new(self.order());
-        sums.values().for_each(|sum| scatter.add(1.0, sum));
-        scatter.fold();
-        (scatter, sums.len() as u64)
+        scatter.finish()
     }
 
     /// The sum of the losses of the own rows.

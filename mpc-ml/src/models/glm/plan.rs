@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::labels;
 use super::link::{E_FRACTION, Link};
 use super::scales::Scales;
-use super::settings::{Finish, GlmSettings, Iterates, Robust};
-use super::wald::WaldPlan;
+use super::settings::{Finish, GlmSettings, Iterates};
 use super::{Family, cost};
 use crate::error::Error;
+use crate::inference::{INVERSE_STEPS, WaldPlan};
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
-const ARITHMETIC: u32 = 4;
+const ARITHMETIC: u32 = 5;
 /// Fractional bits of the entries of the design matrix in products with shares.
 pub(super) const X_FRACTION: u32 = 12;
 /// The largest matrix that is inverted on shares.
@@ -28,8 +28,6 @@ const REVEALED: u32 = 6;
 const STEPS_IN_THE_CLEAR: u32 = 4;
 /// Between two parties, fits of fewer coefficients than this show fewer models.
 const FEW_COEFFICIENTS: usize = 12;
-/// Steps of an inverse that sigma counts: more are refused.
-const INVERSE_STEPS: u64 = 48;
 
 /// What makes a step of a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -87,15 +85,7 @@ impl GlmPlan {
         if !few {
             many_columns(settings, &rows, order)?;
         }
-        if settings.robust == Robust::Cluster && !facts.groups {
-            let rule = "= \"cluster\" needs the groups of the rows";
-            return Err(Error::field("robust", rule));
-        }
-        if settings.covariance && rows.len() == 2 {
-            let rule = "is not revealed between two parties: each would learn the weighted Gram matrix \
-                        of the other's rows from it, exactly";
-            return Err(Error::field("covariance", rule));
-        }
+        settings.asked().fits(facts)?;
         if settings.inference && total <= order as u64 {
             let rule =
                 format!("is not possible: {total} rows do not determine {order} coefficients");
@@ -111,8 +101,7 @@ impl GlmPlan {
         let inverses = if few { 1 + u64::from(REVEALED) } else { 0 };
         let lifted = if settings.l2 > 0.0 { passes * (total + d) } else { 0 };
         let steps = |d: u64| INVERSE_STEPS * (5 * d * d / 2 + 3 * d);
-        let tested = tests.iter().map(|test| steps(test.inverted())).sum::<u64>();
-        let opened = inverses * steps(d) + tested + lifted;
+        let opened = inverses * steps(d) + WaldPlan::masked_elements(&tests) + lifted;
         let bits = |count: u64| 64 - count.max(1).leading_zeros();
         let dealer = u32::from(facts.origin == Origin::Dealer);
         let sigma = (41 + dealer + bits(opened)).max(53);

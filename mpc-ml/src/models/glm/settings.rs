@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::Family;
 use crate::error::Error;
+use crate::inference::{Asked, Robust};
 use crate::model::{self, in_range};
 
 /// The settings of a logistic or Poisson regression. None but the family, the penalty and what is to
@@ -82,21 +83,6 @@ pub enum Iterates {
     Revealed,
 }
 
-/// Standard errors that do not trust the family's variance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Robust {
-    /// None.
-    #[default]
-    None,
-    /// From squared residuals (White).
-    Hc0,
-    /// The same, times n / (n - d).
-    Hc1,
-    /// From the residuals summed over each group of rows.
-    Cluster,
-}
-
 fn clip() -> f64 {
     1024.0
 }
@@ -130,6 +116,17 @@ impl GlmSettings {
             tests: Vec::new(),
         }
     }
+
+    /// What is to be told of the coefficients.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            inference: self.inference,
+            l2: self.l2,
+            robust: self.robust,
+            covariance: self.covariance,
+            tests: &self.tests,
+        }
+    }
 }
 
 impl model::Settings for GlmSettings {
@@ -157,14 +154,7 @@ impl model::Settings for GlmSettings {
             "finish = \"open\": standard errors are made at a revealed model",
             !hidden,
         )?;
-        needs("robust", self.robust != Robust::None, "inference = true", self.inference)?;
-        needs("covariance", self.covariance, "inference = true", self.inference)?;
-        needs("tests", !self.tests.is_empty(), "inference = true", self.inference)?;
-        if !self.tests.is_empty() && self.robust != Robust::None {
-            let rule = "rest on the usual covariances, not on robust ones: remove them, or set robust = \
-                        \"none\"";
-            return Err(Error::field("tests", rule));
-        }
+        self.asked().validate()?;
         let revealed = self.iterates == Iterates::Revealed;
         needs("iterates", revealed, "finish = \"open\"", !hidden)
     }

@@ -13,14 +13,13 @@ use super::link::E_FRACTION;
 use super::own::Own;
 use super::plan::{GlmPlan, X_FRACTION};
 use super::scales::{Scales, weighed_fraction};
-use super::sums::Triangle;
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::inference::{sizes, unit};
+use crate::sums::Triangle;
 
 /// Fractional bits of the revealed sums over rows.
 const TOTALS_FRACTION: u32 = 10;
-/// Bits of a revealed size, if it is what the joint mean makes it.
-const SIZE_BITS: i32 = 8;
 /// No owner's coefficient is larger where the fit starts from their mean.
 pub(super) const LARGEST_OWN: f64 = 64.0;
 
@@ -259,30 +258,6 @@ pub(super) async fn scales(
     let weight = (totals.weight, totals.variance);
     let scales = Scales::new(plan, weight, sizes[0], sizes[1]);
     Ok((scales.map_err(alike)?, sizes[1]))
-}
-
-/// The unit of a size that is expected to be so large.
-pub(super) fn unit(expected: f64) -> i32 {
-    libm::floor(libm::log2(expected.max(1e-6))) as i32 - SIZE_BITS
-}
-
-/// Reveals bounds of the sums of the parties' own sizes, in units of powers of two. One round.
-pub(super) async fn sizes(
-    label: &str,
-    own: &[f64],
-    units: &[i32],
-    session: &mut Session,
-) -> Result<Vec<f64>, Error> {
-    // Upwards, so that the sum is a bound.
-    let rounded = own.iter().zip(units).map(|(size, unit)| libm::ceil(libm::ldexp(*size, -unit)));
-    let rounded: Vec<f64> = rounded.collect();
-    let share = Fixed::own_part(&rounded, rounded.len(), 1, 0)?;
-    let revealed = session.reveal_fixed(label, &share, 0).await?;
-    let revealed = revealed.ok_or_else(|| Error::untold(label))?;
-    if revealed.iter().any(|size| *size < 0.0) {
-        return Err(Error::Unusable(format!("the output `{label}` is no size")));
-    }
-    Ok(revealed.iter().zip(units).map(|(size, unit)| libm::ldexp(*size, *unit)).collect())
 }
 
 /// A refusal that follows from what all parties know.

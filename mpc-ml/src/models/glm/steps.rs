@@ -12,7 +12,6 @@ use super::cholesky;
 use super::fit::Fitting;
 use super::inversion::{Inversion, determined, no_inverse};
 use super::labels;
-use super::orders::Orders;
 use super::own::Own;
 use super::plan::Preconditioner;
 use super::products::{Factor, Matrix, Opening};
@@ -20,6 +19,7 @@ use super::scales::W_FRACTION;
 use super::settings::{Finish, Iterates};
 use super::start::Expected;
 use crate::error::Error;
+use crate::model::Orders;
 
 /// With more noise than this in standard errors, a pass on shares gains nothing.
 const DROWNED: f64 = 1.0;

@@ -57,7 +57,13 @@ pub(super) async fn fit(
 
 fn check(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<(), Error> {
     data.check(plan.facts(), me, plan.settings().clip)?;
-    data.check_plain()
+    data.check_unweighted()?;
+    let due = if plan.facts().groups { data.len() } else { 0 };
+    if data.ids().len() != due {
+        let given = data.ids().len();
+        return Err(Error::Data(format!("{given} groups of rows were given, and {due} are due")));
+    }
+    Ok(())
 }
 
 /// The first half of a fit: exact sums of products of the own rows, clipped and rounded, each

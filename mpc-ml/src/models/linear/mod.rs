@@ -4,12 +4,14 @@
 //! depend on the number of rows, and nothing of a row is ever opened.
 
 mod certificate;
+mod encoding;
 mod fit;
 mod moments;
 mod outputs;
 pub mod plaintext;
 mod plan;
 mod release;
+mod scatter;
 mod settings;
 
 use mpc_core::Recipients;
@@ -21,9 +23,12 @@ pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 pub use release::LinearFit;
 pub use settings::LinearSettings;
 
-use crate::artifact::{CheckRecord, FitStatistics, InferenceParts, ModelKind};
+use crate::artifact::{
+    CheckRecord, FitStatistics, InferenceParts, JointTest, ModelKind, RobustParts,
+};
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
+use crate::inference::{tested, told};
 use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Linear regression by its normal equations.
@@ -38,6 +43,8 @@ impl Model for Linear {
 
     const NAME: &'static str = "exact";
     const KINDS: &'static [ModelKind] = &[ModelKind::Linear];
+
+    const GROUPS_ROWS: bool = true;
 
     fn suits(
         settings: &LinearSettings,
@@ -54,6 +61,7 @@ impl Model for Linear {
                         tests and intervals from their standard errors would be wrong; set l2 = 0.0";
             return Err(Error::field("inference", rule));
         }
+        settings.asked().suits(schema)?;
         plan::sums_for_all(settings, recipients == Recipients::All)
     }
 
@@ -75,19 +83,32 @@ impl Model for Linear {
         data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<Option<LinearFit>, Error> {
-        release::release(plan, fitted, data, run.session).await
+        release::release(plan, fitted, data, run).await
     }
 
     fn summary(plan: &LinearPlan, fit: LinearFit) -> Summary {
         let settings = plan.settings();
-        let inference = fit.statistics.zip(fit.std_errors).map(|(statistics, mut coefficients)| {
+        let split = |errors: &[f64]| {
+            let mut coefficients = errors.to_vec();
             let intercept = if settings.intercept { coefficients.pop() } else { None };
+            (coefficients, intercept)
+        };
+        let (robust, untold) = told(settings.robust, fit.robust.as_deref());
+        let free = fit.statistics.as_ref().map_or(0, |statistics| statistics.degrees_of_freedom);
+        let law = |statistic, tested| JointTest::f(statistic / tested as f64, tested, free);
+        let (tests, tests_untold) = tested(&fit.tests, law);
+        let inference = fit.statistics.zip(fit.std_errors).map(|(statistics, errors)| {
+            let (coefficients, intercept) = split(&errors);
+            let robust = robust.map(|errors| {
+                let (coefficients, intercept) = split(errors);
+                RobustParts { kind: settings.robust.record(), coefficients, intercept }
+            });
             InferenceParts {
                 coefficients,
                 intercept,
-                robust: None,
-                covariance: None,
-                tests: Vec::new(),
+                robust,
+                covariance: fit.covariance.clone(),
+                tests,
                 fit: FitStatistics::LeastSquares(statistics),
             }
         });
@@ -101,6 +122,7 @@ impl Model for Linear {
             release_bits: settings.release_bits,
             inference,
             checks: std::iter::once(check).chain(fit.certificate).collect(),
+            warnings: untold.into_iter().chain(tests_untold).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }

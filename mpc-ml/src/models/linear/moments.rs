@@ -12,11 +12,12 @@ use mpc_core::ring::kernels::Level;
 use mpc_core::ring::kernels::gram::{self, Four, TILE, Tile};
 use zeroize::Zeroizing;
 
-use super::plan::{Encoding, X_FRACTION, Y_FRACTION};
+use super::encoding::Encoding;
+use super::plan::{X_FRACTION, Y_FRACTION};
 use crate::rows::Rows;
 
 /// Rows that are summed before the runtime is given a chance to move bytes.
-const ROWS_A_TURN: usize = 512;
+pub(super) const ROWS_A_TURN: usize = 512;
 /// Rows of a block at most: more would not stay in the cache.
 const MOST_ROWS: usize = 64;
 /// With fewer rows in a block, both factors are cut.
@@ -218,7 +219,7 @@ fn round(value: f64) -> f64 {
 }
 
 /// Lets other tasks run once.
-async fn pause() {
+pub(super) async fn pause() {
     let mut paused = false;
     std::future::poll_fn(|context| {
         if paused {

@@ -4,6 +4,7 @@ use mpc_core::Cost;
 
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::error::Error;
+use crate::inference;
 use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED};
 
 /// The output that says whether the inverse has converged: the sum of the errors of its spectrum.
@@ -71,6 +72,7 @@ impl Plan for LinearPlan {
             }
             outputs.push(Output::result(SUMS, recipients, what, why));
         }
+        outputs.extend(inference::outputs(&settings.asked(), self.tests(), recipients));
         outputs
     }
 

@@ -7,7 +7,9 @@ use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, Sta
 use mpc_core::ring::wire::element_bytes;
 
 use super::LinearSettings;
+use super::encoding::Encoding;
 use crate::error::Error;
+use crate::inference::{self, WaldPlan};
 use crate::model::{Facts, LEAST_SIGMA, Settings, in_range};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
@@ -24,37 +26,6 @@ const REFINEMENTS: u32 = 1;
 /// The matrix is scaled below 15/16, with this to spare for what covers its rounding.
 const TOP: f64 = 15.0 / 16.0 - 1.0 / 1024.0;
 
-/// How a row becomes integers: public.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Encoding {
-    /// Columns, without the intercept.
-    pub(super) columns: usize,
-    /// Whether there is an intercept.
-    pub(super) intercept: bool,
-    /// Entries are cut to this magnitude.
-    pub(super) clip: f64,
-    /// Targets are cut to this range.
-    pub(super) target: (f64, f64),
-}
-
-impl Encoding {
-    /// The number of coefficients, the intercept included.
-    pub(super) fn weights(&self) -> usize {
-        self.columns + usize::from(self.intercept)
-    }
-
-    /// What is subtracted from a target, and what the rest is divided by, so that it is from -1
-    /// to 1. Without an intercept nothing may be subtracted.
-    pub(super) fn target_scale(&self) -> (f64, f64) {
-        let (low, high) = self.target;
-        if self.intercept {
-            ((low + high) / 2.0, (high - low) / 2.0)
-        } else {
-            (0.0, low.abs().max(high.abs()))
-        }
-    }
-}
-
 /// A linear regression, planned to the last bit (docs/protocols.md 7.2).
 #[derive(Clone, Debug)]
 pub struct LinearPlan {
@@ -70,6 +41,8 @@ pub struct LinearPlan {
     shift: u64,
     inverse: InversePlan,
     solution: SolutionPlan,
+    /// The joint tests.
+    tests: Vec<WaldPlan>,
 }
 
 impl LinearPlan {
@@ -81,7 +54,7 @@ impl LinearPlan {
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
         let rows = facts.rows()?;
-        let encoding = encoding(settings, facts)?;
+        let encoding = Encoding::new(settings, facts)?;
         check(settings, facts, &encoding)?;
         let parties = rows.len() as u32;
         let order = encoding.weights();
@@ -106,8 +79,10 @@ impl LinearPlan {
             start: StartBound::Identity,
             reuse: true,
         };
+        let tests = WaldPlan::of(&settings.tests, &facts.features)?;
         let masked = InversePlan::masked_elements(&wanted)
-            + SolutionPlan::masked_elements(order, REFINEMENTS);
+            + SolutionPlan::masked_elements(order, REFINEMENTS)
+            + WaldPlan::masked_elements(&tests);
         wanted.sigma = (41 + libm::ceil(libm::log2(masked as f64)) as u32).max(LEAST_SIGMA);
         let too_large = |error: mpc_core::Error| {
             Error::Settings(format!(
@@ -135,8 +110,10 @@ impl LinearPlan {
             return Err(Error::field("release_bits", rule));
         }
         let sigma = inverse.settings().sigma;
+        let tests = tests.into_iter().map(|test| test.with_inverse(rows.len(), sigma));
+        let tests = tests.collect::<Result<_, _>>()?;
         let (settings, facts) = (settings.clone(), facts.clone());
-        Ok(Self { settings, facts, rows, encoding, sigma, scale, shift, inverse, solution })
+        Ok(Self { settings, facts, rows, encoding, sigma, scale, shift, inverse, solution, tests })
     }
 
     /// What the study says.
@@ -218,6 +195,11 @@ impl LinearPlan {
         requests
     }
 
+    /// The joint tests.
+    pub(super) fn tests(&self) -> &[WaldPlan] {
+        &self.tests
+    }
+
     /// Fractional bits of the revealed diagonal of the inverse.
     #[must_use]
     pub fn diagonal_fraction(&self) -> u32 {
@@ -280,7 +262,9 @@ impl LinearPlan {
             cost =
                 cost + output(weights, self.inverse.inverse_fraction() - self.diagonal_fraction());
         }
-        cost
+        let size = (weights, self.inverse.inverse_fraction());
+        let party = (me, self.parties());
+        cost + inference::cost(&self.settings.asked(), &self.tests, size, party)
     }
 }
 
@@ -295,14 +279,6 @@ pub(super) fn sums_for_all(settings: &LinearSettings, for_all: bool) -> Result<(
     Ok(())
 }
 
-fn encoding(settings: &LinearSettings, facts: &Facts) -> Result<Encoding, Error> {
-    let target = facts.target.ok_or_else(|| {
-        Error::field("target", "needs a range that holds all its values: the scales follow from it")
-    })?;
-    let LinearSettings { intercept, clip, .. } = *settings;
-    Ok(Encoding { columns: facts.columns(), intercept, clip, target })
-}
-
 fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Result<(), Error> {
     in_range("features", facts.columns() as f64, 1.0, 2000.0)?;
     for &square in &facts.mean_squares {
@@ -314,10 +290,11 @@ fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Resul
     if encoding.target_scale().1 <= 0.0 || low >= high {
         return Err(Error::field("target.range", format!("is from {low} to {high}")));
     }
-    if facts.offset.is_some() || facts.weights.is_some() || facts.groups {
-        let rule = "have offsets, weights or groups, for which a linear model has no place";
+    if facts.offset.is_some() || facts.weights.is_some() {
+        let rule = "have offsets or weights, for which a linear model has no place";
         return Err(Error::field("rows", rule));
     }
+    settings.asked().fits(facts)?;
     sums_for_all(settings, facts.for_all())?;
     let (rows, weights) = (facts.total_rows(), encoding.weights());
     if settings.inference && rows <= weights as u64 {
@@ -358,6 +335,7 @@ mod tests {
             condition: 141.0,
             release_bits: 20,
             inference: true,
+            ..LinearSettings::default()
         }
     }
 

@@ -1,17 +1,20 @@
 //! From shares of the coefficients to a model.
 
-use mpc_core::protocols::solve::Inverse;
+use mpc_core::correlations::Request;
 use mpc_core::{Fixed, Session};
 use zeroize::Zeroizing;
 
 use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
 use super::plan::LinearPlan;
+use super::scatter::{Residuals, scatter};
 use super::{LinearShares, certificate};
 use crate::artifact::{CheckRecord, LeastSquares};
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::model::Agreed;
-use crate::plaintext::score;
+use crate::inference::{
+    COVARIANCE, COVARIANCE_FRACTION, Expected, Inverse, Robust, WaldTest, diagonal, robust, tests,
+};
+use crate::model::{Agreed, Orders, Run};
 
 /// What a linear regression reveals.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,12 @@ pub struct LinearFit {
     pub coefficients: Vec<f64>,
     /// Their standard errors, if the study asks for inference and has no penalty.
     pub std_errors: Option<Vec<f64>>,
+    /// Robust ones, where the study asks for them and they can be told.
+    pub robust: Option<Vec<f64>>,
+    /// The whole covariance matrix, row by row, if the study asks for it.
+    pub covariance: Option<Vec<f64>>,
+    /// The joint tests that the study asks for, each as chi squared: F times the number of columns.
+    pub tests: Vec<WaldTest>,
     /// What follows from the sums of squares over all parties' rows, if the study asks for
     /// inference.
     pub statistics: Option<LeastSquares>,
@@ -30,7 +39,8 @@ pub struct LinearFit {
 }
 
 /// Reveals the coefficients, then, where all parties receive them, the gradient there, and
-/// [`DIAGONAL`] and [`SUMS`] as far as the plan says. One round an output.
+/// [`DIAGONAL`], [`SUMS`] and what is asked for besides as far as the plan says. One round an output,
+/// and those of what is computed for it.
 ///
 /// # Errors
 /// [`Error::Uncertified`] when the coefficients are not the optimum of the parties' rows; network
@@ -39,15 +49,15 @@ pub(super) async fn release(
     plan: &Agreed<LinearPlan>,
     shares: LinearShares,
     data: &Dataset,
-    session: &mut Session,
+    run: &mut Run<'_>,
 ) -> Result<Option<LinearFit>, Error> {
     let (settings, encoding) = (plan.settings(), plan.encoding());
     let (bits, own) = (settings.release_bits, shares.coefficients());
-    let coefficients = session.reveal_fixed(COEFFICIENTS, own, bits).await?;
+    let coefficients = run.session.reveal_fixed(COEFFICIENTS, own, bits).await?;
     let (middle, half) = encoding.target_scale();
     let certificate = match &coefficients {
         Some(values) if plan.facts().for_all() => {
-            Some(certificate::certify(plan, values, data, session).await?)
+            Some(certificate::certify(plan, values, data, run.session).await?)
         }
         _ => None,
     };
@@ -58,8 +68,9 @@ pub(super) async fn release(
         }
         all
     });
-    let diagonal = if settings.std_errors() {
-        reveal_diagonal(plan, &shares.inverse, session).await?
+    let x = Fixed::new(shares.inverse.x, 128, plan.inverse().inverse_fraction())?;
+    let entries = if settings.std_errors() {
+        run.session.reveal_fixed(DIAGONAL, &diagonal(&x)?, plan.diagonal_fraction()).await?
     } else {
         None
     };
@@ -67,32 +78,67 @@ pub(super) async fn release(
         let coefficients = coefficients.as_ref().ok_or_else(|| {
             Error::Settings("inference needs the coefficients to be for every party".to_owned())
         })?;
-        reveal_sums(plan, data, coefficients, session).await?
+        reveal_sums(plan, data, coefficients, run.session).await?
     } else {
         None
     };
-    Ok(coefficients.map(|coefficients| {
-        let std_errors = diagonal.zip(statistics.as_ref()).map(|(diagonal, statistics)| {
-            let variance = statistics.residual_variance;
-            diagonal.iter().map(|d| libm::sqrt(d * variance)).collect()
-        });
-        LinearFit { coefficients, std_errors, statistics, check: shares.check, certificate }
-    }))
+    let Some(coefficients) = coefficients else { return Ok(None) };
+    let (check, tests) = (shares.check, Vec::new());
+    let mut fit = LinearFit {
+        coefficients,
+        std_errors: None,
+        robust: None,
+        covariance: None,
+        tests,
+        statistics,
+        check,
+        certificate,
+    };
+    if let Some(entries) = entries {
+        infer(plan, (&x, &entries), data, &mut fit, run).await?;
+    }
+    Ok(Some(fit))
 }
 
-/// The diagonal of (X^T X)^-1.
-async fn reveal_diagonal(
+/// How sure the coefficients are, from the inverse and its revealed diagonal.
+async fn infer(
     plan: &LinearPlan,
-    inverted: &Inverse,
-    session: &mut Session,
-) -> Result<Option<Vec<f64>>, Error> {
-    let d = inverted.x.rows();
-    let diagonal: Vec<usize> = (0..d).map(|i| i * (d + 1)).collect();
-    let diagonal = inverted.x.select(&diagonal)?;
-    let diagonal = Fixed::new(diagonal, 128, plan.inverse().inverse_fraction())?;
-    let revealed = session.reveal_fixed(DIAGONAL, &diagonal, plan.diagonal_fraction()).await?;
+    (x, entries): (&Fixed, &[f64]),
+    data: &Dataset,
+    fit: &mut LinearFit,
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let Some(statistics) = &fit.statistics else { return Ok(()) };
+    let (settings, encoding) = (plan.settings(), plan.encoding());
     let unit = plan.scale() * plan.total_rows() as f64;
-    Ok(revealed.map(|all| all.into_iter().map(|v| v / unit).collect()))
+    let dispersion = statistics.residual_variance;
+    let root = |variance: f64| libm::sqrt(variance.max(0.0));
+    fit.std_errors = Some(entries.iter().map(|v| root(v / unit * dispersion)).collect());
+
+    let slack = libm::ldexp(plan.shift() as f64, -(plan.inverse().fraction() as i32));
+    let inverse = Inverse { x, unit, slack, diagonal: entries };
+    let lefts = plan.requests().iter().filter(|of| matches!(of, Request::Left { .. })).count();
+    let mut orders = Orders::after(lefts as u32);
+    let w = &fit.coefficients;
+    fit.tests = tests(plan.tests(), &inverse, (w, dispersion), &mut orders, run).await?;
+    if settings.robust != Robust::None {
+        let scatter = scatter(plan, data, w).await;
+        let half = encoding.target_scale().1;
+        // Each row has squared entries of at most this in the mean.
+        let squares = plan.facts().total_mean_square + 1.0;
+        let size = statistics.residual_sum_of_squares / (half * half) * squares;
+        let (weight, dispersion) = (plan.total_rows() as f64, dispersion / (half * half));
+        let expected = Expected { size, weight, dispersion };
+        let kind = settings.robust;
+        let variances = robust(&inverse, kind, scatter, expected, &mut orders, run).await?;
+        fit.robust = variances.map(|all| all.iter().map(|v| half * root(*v)).collect());
+    }
+    if settings.covariance {
+        let bits = COVARIANCE_FRACTION.min(x.fraction());
+        let all = run.session.reveal_fixed(COVARIANCE, x, bits).await?;
+        fit.covariance = all.map(|all| all.iter().map(|v| v / unit * dispersion).collect());
+    }
+    Ok(())
 }
 
 /// Sums of squares under the revealed coefficients: each party's own, in the clear, are its shares.
@@ -103,7 +149,7 @@ async fn reveal_sums(
     session: &mut Session,
 ) -> Result<Option<LeastSquares>, Error> {
     let (settings, encoding) = (plan.settings(), plan.encoding());
-    let (rows, columns) = (data.rows(), encoding.columns);
+    let columns = encoding.columns;
     let (middle, half) = encoding.target_scale();
     let centre = if settings.intercept { coefficients[columns] } else { 0.0 };
     // Public, and the same for all: no residual is larger, in units of half the range.
@@ -112,20 +158,16 @@ async fn reveal_sums(
     let bits = libm::ceil(libm::log2(largest * largest * plan.total_rows() as f64)) as u32;
     let scale = 120u32.saturating_sub(bits).min(60);
 
-    let mut own = [0.0; 3];
-    let mut clipped = Zeroizing::new(Vec::with_capacity(columns));
-    for (row, &y) in rows.y().iter().enumerate() {
-        clipped.clear();
-        let entries = rows.row(row).iter();
-        clipped.extend(entries.map(|x| x.clamp(-settings.clip, settings.clip)));
-        let y = y.clamp(encoding.target.0, encoding.target.1);
-        let residual = (y - score(coefficients, &clipped)) / half;
+    let mut own = Zeroizing::new([0.0; 3]);
+    let mut rows = Residuals::new(plan, data, coefficients);
+    for row in 0..data.len() {
+        let (_, y, residual) = rows.row(row);
         let about = (y - centre) / half;
         own[0] += residual * residual;
         own[1] += about;
         own[2] += about * about;
     }
-    let own = Fixed::own_part(&own, 3, 1, scale)?;
+    let own = Fixed::own_part(&own[..], 3, 1, scale)?;
     let revealed = session.reveal_fixed(SUMS, &own, scale).await?;
     let revealed: Option<[f64; 3]> = revealed.and_then(|all| all.try_into().ok());
     let Some([residual, sum, squares]) = revealed else { return Ok(None) };

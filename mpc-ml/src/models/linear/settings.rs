@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::inference::{Asked, Robust};
 use crate::model::{Settings, in_range};
 
 /// The settings of a linear regression.
@@ -28,6 +29,34 @@ pub struct LinearSettings {
     /// penalty are there standard errors.
     #[serde(default)]
     pub inference: bool,
+    /// Which standard errors are revealed beside the usual ones.
+    #[serde(default)]
+    pub robust: Robust,
+    /// Whether the whole inverse of X^T X is revealed. It tells all parties but one together the Gram
+    /// matrix of the remaining one's rows.
+    #[serde(default)]
+    pub covariance: bool,
+    /// Features of which it is tested whether all their coefficients are zero. They rest on the usual
+    /// covariances, so they do not go with robust standard errors.
+    #[serde(default)]
+    pub tests: Vec<String>,
+}
+
+impl Default for LinearSettings {
+    /// The plain fit of a table whose columns are standardised, without inference.
+    fn default() -> Self {
+        Self {
+            intercept: true,
+            l2: 0.0,
+            clip: 8.0,
+            condition: 100.0,
+            release_bits: 20,
+            inference: false,
+            robust: Robust::None,
+            covariance: false,
+            tests: Vec::new(),
+        }
+    }
 }
 
 impl LinearSettings {
@@ -36,6 +65,17 @@ impl LinearSettings {
     pub fn std_errors(&self) -> bool {
         self.inference && self.l2 == 0.0
     }
+
+    /// What is to be told of the coefficients.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            inference: self.inference,
+            l2: self.l2,
+            robust: self.robust,
+            covariance: self.covariance,
+            tests: &self.tests,
+        }
+    }
 }
 
 impl Settings for LinearSettings {
@@ -43,7 +83,8 @@ impl Settings for LinearSettings {
         in_range("l2", self.l2, 0.0, 1e3)?;
         in_range("clip", self.clip, 1e-3, 65536.0)?;
         in_range("condition", self.condition, 1.0, 1e6)?;
-        in_range("release_bits", f64::from(self.release_bits), 8.0, 24.0)
+        in_range("release_bits", f64::from(self.release_bits), 8.0, 24.0)?;
+        self.asked().validate()
     }
 
     fn clip(&self) -> f64 {

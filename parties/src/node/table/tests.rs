@@ -1,6 +1,6 @@
 use mpc_ml::artifact::{
-    FeatureTest, InferenceParts, JointTest, Likelihood, ModelKind, ModelParts, RobustParts,
-    SecurityRecord, SolverRecord, TrainingRecord,
+    FeatureTest, InferenceParts, JointTest, LeastSquares, Likelihood, ModelKind, ModelParts,
+    RobustParts, SecurityRecord, SolverRecord, TrainingRecord,
 };
 use mpc_ml::data::{
     BinaryTarget, Feature, FeatureKind, Numeric, NumericMissing, Scaling, Schema, Standardisation,
@@ -100,6 +100,15 @@ fn model(robust: bool) -> Model {
         },
     })
     .unwrap()
+}
+
+#[test]
+fn joint_tests_of_a_linear_model_have_the_law_of_f() {
+    let fit = LeastSquares::new(824, 8, true, 86_000.0, 234_000.0).unwrap();
+    let test = FeatureTest { feature: "ward".into(), joint: JointTest::f(12.5, 3, 815) };
+    let text = joint(&[test], &FitStatistics::LeastSquares(fit));
+    let line = "  ward           F 12.50000 on 3 and 815 degrees of freedom, p < 1e-4\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

@@ -142,6 +142,7 @@ impl Shape {
             condition: 10.0,
             release_bits: 20,
             inference: true,
+            ..LinearSettings::default()
         };
         let facts = Facts::of(schema, clip, &rows, Recipients::All, Origin::Pairwise);
         Ok(LinearPlan::new(&settings, &facts)?)

@@ -1,5 +1,5 @@
-//! Joint Wald tests of features of several columns, from the inverse on shares and the revealed
-//! variances (docs/protocols.md 8.6, Joint tests).
+//! Joint Wald tests of features of several columns, from the inverse on shares and its revealed
+//! diagonal (docs/protocols.md 8.6, Joint tests).
 
 use std::ops::Range;
 
@@ -7,11 +7,9 @@ use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Shared, fixed};
 
-use super::inversion::{Inverted, residual};
-use super::labels;
-use super::orders::Orders;
+use super::{Inverse, labels};
 use crate::error::Error;
-use crate::model::Run;
+use crate::model::{Orders, Run};
 
 /// The trace of the matrix that is inverted, at most; 15/16 is what an inverse allows.
 const TRACE: f64 = 0.92;
@@ -23,18 +21,23 @@ const ENOUGH_FRACTION: u32 = 44;
 const MOST_SLACK: f64 = 0.01;
 /// Fractional bits of the public factors of an inverse's entries, and of a revealed statistic.
 const FACTOR_FRACTION: u32 = 30;
-const STATISTIC_FRACTION: u32 = 12;
-/// What rounding may take of a revealed variance, for each coefficient and party, beside the smallest
-/// variance that there can be.
-const ROUNDING: f64 = 1.02 / 4096.0;
+pub(super) const STATISTIC_FRACTION: u32 = 12;
+/// A factor of an entry is below 2^this, or the statistic is not told: the coefficients are so sure
+/// that no test is needed.
+const MOST_FACTOR: i32 = 40;
+/// Fractional bits of a revealed residual of an inverse.
+pub(super) const RESIDUAL_FRACTION: u32 = 11;
+
+/// Steps of an inverse that sigma counts: more are refused.
+pub(crate) const INVERSE_STEPS: u64 = 48;
 
 /// A joint test, planned.
 #[derive(Clone, Debug)]
-pub(super) struct WaldPlan {
-    pub(super) feature: String,
-    pub(super) columns: Range<usize>,
+pub(crate) struct WaldPlan {
+    pub(crate) feature: String,
+    pub(crate) columns: Range<usize>,
     /// How the covariances of its columns are inverted; none for one column.
-    pub(super) inverse: Option<InversePlan>,
+    pub(crate) inverse: Option<InversePlan>,
 }
 
 /// A joint test that the coefficients of a feature are all zero.
@@ -53,7 +56,7 @@ impl WaldPlan {
     ///
     /// # Errors
     /// [`Error::Field`] of `tests` when one is no feature.
-    pub(super) fn of(tests: &[String], features: &[(String, u32)]) -> Result<Vec<Self>, Error> {
+    pub(crate) fn of(tests: &[String], features: &[(String, u32)]) -> Result<Vec<Self>, Error> {
         let mut plans = Vec::<Self>::new();
         for feature in tests {
             let mut from = 0;
@@ -75,16 +78,18 @@ impl WaldPlan {
         Ok(plans)
     }
 
-    /// The number of columns of which an inverse is made: none of a single one.
-    pub(super) fn inverted(&self) -> u64 {
-        if self.columns.len() > 1 { self.columns.len() as u64 } else { 0 }
+    /// Elements that are opened under statistical masks where these are tested, at most: none for a
+    /// single column.
+    pub(crate) fn masked_elements(tests: &[Self]) -> u64 {
+        let columns = tests.iter().map(|test| test.columns.len() as u64).filter(|&k| k > 1);
+        columns.map(|k| INVERSE_STEPS * (5 * k * k / 2 + 3 * k)).sum()
     }
 
     /// Plans the inverse.
     ///
     /// # Errors
     /// [`Error::Field`] of `tests` when none fits.
-    pub(super) fn with_inverse(mut self, parties: usize, sigma: u32) -> Result<Self, Error> {
+    pub(crate) fn with_inverse(mut self, parties: usize, sigma: u32) -> Result<Self, Error> {
         let order = self.columns.len();
         if order < 2 {
             return Ok(self);
@@ -138,29 +143,29 @@ impl Scaling {
     }
 }
 
-/// What the tests are made from.
-pub(super) struct Tested<'a> {
-    pub(super) inverse: &'a Inverted,
-    /// The coefficients, and their variances as they were revealed.
-    pub(super) w: &'a [f64],
-    pub(super) variances: &'a [f64],
+/// Fractional bits of a statistic on shares.
+pub(super) fn statistic_fraction(inverse: &InversePlan) -> u32 {
+    inverse.inverse_fraction() + FACTOR_FRACTION
 }
 
-/// Reveals the tests, one after the other: the rounds of an inverse and two for each that has more than
-/// one column.
-pub(super) async fn reveal(
+/// Reveals the tests that the coefficients `w` are 0, one after the other: the rounds of an inverse and
+/// two for each that has more than one column. Covariances are those of the inverse's unit times
+/// `dispersion`.
+pub(crate) async fn reveal(
     plans: &[WaldPlan],
-    tested: &Tested<'_>,
+    inverse: &Inverse<'_>,
+    (w, dispersion): (&[f64], f64),
     orders: &mut Orders,
     run: &mut Run<'_>,
 ) -> Result<Vec<WaldTest>, Error> {
+    let per = inverse.unit / dispersion;
     let mut tests = Vec::with_capacity(plans.len());
     for plan in plans {
         let columns = plan.columns.clone();
         let statistic = match &plan.inverse {
-            Some(inverse) => joint(plan, inverse, tested, orders, run).await?,
+            Some(inverse_plan) => joint(plan, inverse_plan, inverse, (w, per), orders, run).await?,
             None => {
-                let (w, variance) = (tested.w[columns.start], tested.variances[columns.start]);
+                let (w, variance) = (w[columns.start], inverse.diagonal[columns.start] / per);
                 (variance > 0.0).then(|| w * w / variance)
             }
         };
@@ -175,25 +180,31 @@ pub(super) async fn reveal(
 async fn joint(
     plan: &WaldPlan,
     inverse_plan: &InversePlan,
-    tested: &Tested<'_>,
+    found: &Inverse<'_>,
+    (w, per): (&[f64], f64),
     orders: &mut Orders,
     run: &mut Run<'_>,
 ) -> Result<Option<f64>, Error> {
-    let Tested { inverse: found, w, variances } = tested;
-    let Inverted { x, exponent, slack, .. } = found;
-    let (columns, parties) = (plan.columns.clone(), run.session.parties() as f64);
-    let order = w.len();
-    let units: Vec<f64> =
-        variances[columns.clone()].iter().map(|v| libm::ldexp(*v, *exponent as i32)).collect();
-    // What the slack adds to the information, beside that of the columns.
-    let slack = libm::ldexp(slack.units as f64, -(slack.fraction as i32));
-    let above = (order as f64 + 1.0) * parties * ROUNDING;
-    let hidden = units.iter().any(|variance| slack * variance > MOST_SLACK);
-    let Some(scaling) = Scaling::new(&units, above).filter(|_| !hidden) else { return Ok(None) };
-    let fraction = x.fraction() - exponent + 2 * scaling.fraction;
+    let Inverse { x, slack, diagonal, .. } = found;
+    let (columns, order) = (plan.columns.clone(), w.len());
+    let diagonal = &diagonal[columns.clone()];
+    // What was added to the curvature, beside the information of the columns.
+    let hidden = diagonal.iter().any(|entry| slack * entry > MOST_SLACK);
+    let scaling = Scaling::new(diagonal, found.above(run.session.parties()));
+    let Some(scaling) = scaling.filter(|_| !hidden) else { return Ok(None) };
+    let fraction = x.fraction() + 2 * scaling.fraction;
     let Some(up) = inverse_plan.fraction().checked_sub(fraction) else { return Ok(None) };
-
+    let scaled = |at: usize| {
+        let factor = libm::ldexp(scaling.factors[at] as f64, -(scaling.fraction as i32));
+        factor * w[columns.start + at]
+    };
     let k = columns.len();
+    let factors: Vec<f64> = (0..k * k).map(|at| scaled(at / k) * scaled(at % k) * per).collect();
+    let most = libm::ldexp(1.0, MOST_FACTOR);
+    if !factors.iter().all(|factor| factor.abs() < most) {
+        return Ok(None);
+    }
+
     let places: Vec<usize> =
         columns.clone().flat_map(|i| columns.clone().map(move |j| i * order + j)).collect();
     let mut matrix = x.parts().0.select(&places)?.reshape(k, k)?;
@@ -210,21 +221,28 @@ async fn joint(
     if !inverse_plan.converged(residual) {
         return Ok(None);
     }
-    let scaled = |at: usize| {
-        let factor = libm::ldexp(scaling.factors[at] as f64, -(scaling.fraction as i32));
-        factor * w[columns.start + at]
-    };
     let mut sum = Z128::ZERO;
-    for (at, &entry) in result.x.as_slice().iter().enumerate() {
-        let factor = libm::ldexp(scaled(at / k) * scaled(at % k), *exponent as i32);
+    for (&entry, &factor) in result.x.as_slice().iter().zip(&factors) {
         sum += entry * Z128::from_i128(fixed::encode(factor, FACTOR_FRACTION, 100)?);
     }
-    let fraction = inverse_plan.inverse_fraction() + FACTOR_FRACTION;
-    let statistic = Fixed::new(Shared::column(vec![sum]), 128, fraction)?;
+    let statistic = Shared::column(vec![sum]);
+    let statistic = Fixed::new(statistic, 128, statistic_fraction(inverse_plan))?;
     let label = labels::wald(&plan.feature);
     let told = run.session.reveal_fixed(&label, &statistic, STATISTIC_FRACTION).await?;
     let told = told.and_then(|values| values.first().copied());
     Ok(Some(told.ok_or_else(|| Error::untold(&label))?.max(0.0)))
+}
+
+/// Reveals the residual of an inverse. One round.
+pub(crate) async fn residual(
+    plan: &InversePlan,
+    residual: Shared<Z128>,
+    label: &str,
+    run: &mut Run<'_>,
+) -> Result<f64, Error> {
+    let residual = Fixed::new(residual, 128, plan.residual_fraction())?;
+    let told = run.session.reveal_fixed(label, &residual, RESIDUAL_FRACTION).await?;
+    told.and_then(|values| values.first().copied()).ok_or_else(|| Error::untold(label))
 }
 
 #[cfg(test)]

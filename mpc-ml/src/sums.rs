@@ -14,7 +14,7 @@ const BLOCK: usize = 16;
 const PRECISION: i32 = -48;
 
 /// Sums of vectors.
-pub(super) struct Vector {
+pub(crate) struct Vector {
     block: Zeroizing<Vec<f64>>,
     high: Zeroizing<Vec<f64>>,
     low: Zeroizing<Vec<f64>>,
@@ -22,12 +22,12 @@ pub(super) struct Vector {
 }
 
 impl Vector {
-    pub(super) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         let zeros = || Zeroizing::new(vec![0.0; len]);
         Self { block: zeros(), high: zeros(), low: zeros(), count: 0 }
     }
 
-    pub(super) fn add(&mut self, values: &[f64]) {
+    pub(crate) fn add(&mut self, values: &[f64]) {
         self.block.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         self.count += 1;
         if self.count == BLOCK {
@@ -40,14 +40,14 @@ impl Vector {
         self.count = 0;
     }
 
-    pub(super) fn values(mut self) -> Zeroizing<Vec<f64>> {
+    pub(crate) fn values(mut self) -> Zeroizing<Vec<f64>> {
         self.fold();
         Zeroizing::new(self.high.iter().zip(self.low.iter()).map(|(h, l)| h + l).collect())
     }
 }
 
 /// A weighted sum of outer products: the upper triangle, row by row.
-pub(super) struct Triangle {
+pub(crate) struct Triangle {
     order: usize,
     block: Zeroizing<Vec<f64>>,
     high: Zeroizing<Vec<f64>>,
@@ -56,13 +56,13 @@ pub(super) struct Triangle {
 }
 
 impl Triangle {
-    pub(super) fn new(order: usize) -> Self {
+    pub(crate) fn new(order: usize) -> Self {
         let zeros = || Zeroizing::new(vec![0.0; order * (order + 1) / 2]);
         Self { order, block: zeros(), high: zeros(), low: zeros(), count: 0 }
     }
 
     /// Adds `weight` row row^T.
-    pub(super) fn add(&mut self, weight: f64, row: &[f64]) {
+    pub(crate) fn add(&mut self, weight: f64, row: &[f64]) {
         let mut block = &mut self.block[..];
         for (i, &x) in row.iter().enumerate() {
             let (line, rest) = block.split_at_mut(self.order - i);
@@ -77,7 +77,7 @@ impl Triangle {
     }
 
     /// To be called before the sums are read.
-    pub(super) fn fold(&mut self) {
+    pub(crate) fn fold(&mut self) {
         fold(&mut self.block, &mut self.high, &mut self.low);
         self.count = 0;
     }
@@ -93,18 +93,18 @@ impl Triangle {
     }
 
     /// The sum of the diagonal.
-    pub(super) fn trace(&self) -> f64 {
+    pub(crate) fn trace(&self) -> f64 {
         (0..self.order).map(|i| self.entry(i, i)).sum()
     }
 
     /// The whole symmetric matrix, row by row.
-    pub(super) fn square(&self) -> Zeroizing<Vec<f64>> {
+    pub(crate) fn square(&self) -> Zeroizing<Vec<f64>> {
         let order = self.order;
         Zeroizing::new((0..order * order).map(|at| self.entry(at / order, at % order)).collect())
     }
 
     /// The whole symmetric matrix times 2^`scale`, each entry of the triangle rounded once.
-    pub(super) fn rounded(&self, scale: i32) -> Zeroizing<Vec<Z128>> {
+    pub(crate) fn rounded(&self, scale: i32) -> Zeroizing<Vec<Z128>> {
         let order = self.order;
         let entry = |at: usize| {
             let at = self.at(at / order, at % order);
