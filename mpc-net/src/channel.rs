@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::frame::{Expected, HEADER_BYTES, Header, MAX_PAYLOAD, step};
 use crate::record::Recorder;
+use crate::waits::{self, Overdue, Waits};
 use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
 
 /// Payloads up to this size travel in one write together with their header.
@@ -26,12 +27,14 @@ const DONE_PATH: &str = "done";
 const DONE: Tag = Tag::new("mesh/done");
 
 /// What all channels of one node share.
-pub(crate) struct Mesh<C> {
+pub(crate) struct Mesh<C: Carrier> {
     pub(crate) me: PartyId,
     pub(crate) names: Vec<String>,
     pub(crate) silence: Duration,
     pub(crate) carrier: C,
     pub(crate) fates: Arc<Fates>,
+    /// Who waits for whom.
+    pub(crate) waits: Waits<C::Reader, C::Writer>,
     /// Who is told of all messages.
     pub(crate) recorder: OnceLock<Arc<dyn Recorder>>,
     #[cfg(feature = "test-util")]
@@ -85,7 +88,8 @@ impl<S> Half<S> {
 
 /// Why bytes did not come.
 enum Broken {
-    Silent,
+    /// Nothing came for so long.
+    Silent(Duration),
     Stream(io::Error),
     Frame(NetError),
 }
@@ -136,7 +140,7 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
-    pub(crate) fn mesh(&self) -> &Mesh<C> {
+    pub(crate) fn mesh(&self) -> &Arc<Mesh<C>> {
         &self.mesh
     }
 
@@ -184,16 +188,24 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
-    /// The error of a peer that sent nothing in time. It may itself have waited for another one just as
-    /// long, and be about to say so: who is named is the one that it names.
-    async fn silent(&self, peer: PartyId, expected: String) -> NetError {
-        match timeout(REASON_WAIT, self.mesh.fates.when(peer, |_| true)).await {
+    /// The error of a peer that sent nothing for so long. It may itself have waited for another one just
+    /// as long: who is named besides is the one that it names, be it as it gives up or in what the nodes
+    /// tell each other of their waiting.
+    async fn silent(&self, peer: PartyId, expected: String, after: Duration) -> NetError {
+        let fate = async {
+            tokio::select! {
+                fate = self.mesh.fates.when(peer, |_| true) => fate,
+                () = waits::listen(&self.mesh) => std::future::pending().await,
+            }
+        };
+        match timeout(REASON_WAIT, fate).await {
             Ok(fate @ (Fate::Aborted(_) | Fate::Local(_))) => self.fated(peer, expected, fate),
-            _ => NetError::Timeout {
-                peer: self.peer(peer).to_owned(),
-                expected,
-                after: self.mesh.silence,
-            },
+            _ => {
+                let chain = self.mesh.waits.chain(peer).into_iter();
+                let named = |(a, b)| (self.peer(a).to_owned(), self.peer(b).to_owned());
+                let waits = chain.map(named).collect();
+                NetError::Timeout { peer: self.peer(peer).to_owned(), expected, after, waits }
+            }
         }
     }
 
@@ -277,7 +289,8 @@ impl<C: Carrier> Channel<C> {
             sequence,
             session: *lock(&self.session),
         };
-        let silence = (!due.patient).then_some(self.mesh.silence);
+        let patience =
+            Patience { mesh: &self.mesh, from, limit: (!due.patient).then_some(self.mesh.silence) };
         let fates = &self.mesh.fates;
         // What a lost peer sent before is still read; an abort overtakes it.
         let result = tokio::select! {
@@ -285,7 +298,7 @@ impl<C: Carrier> Channel<C> {
             fate = fates.when(from, Fate::is_urgent) => {
                 return Err(self.fated(from, expected.step(), fate));
             }
-            result = self.read(from, &self.path, &mut half.stream, &expected, silence) => result,
+            result = self.read(&patience, &self.path, &mut half.stream, &expected) => result,
             fate = fates.when(from, |_| true) => {
                 return Err(self.fated(from, expected.step(), fate));
             }
@@ -296,7 +309,9 @@ impl<C: Carrier> Channel<C> {
             Err(Broken::Stream(error)) => {
                 return Err(self.broken(from, expected.step(), &error).await);
             }
-            Err(Broken::Silent) => return Err(self.silent(from, expected.step()).await),
+            Err(Broken::Silent(after)) => {
+                return Err(self.silent(from, expected.step(), after).await);
+            }
         };
         half.done();
         self.meter.received(from, payload.len(), HEADER_BYTES);
@@ -310,24 +325,24 @@ impl<C: Carrier> Channel<C> {
 
     async fn read(
         &self,
-        from: PartyId,
+        patience: &Patience<'_, C>,
         path: &str,
         stream: &mut Option<C::Reader>,
         expected: &Expected<'_>,
-        silence: Option<Duration>,
     ) -> Result<Vec<u8>, Broken> {
         let stream = match stream {
             Some(stream) => stream,
             None => {
-                let claimed = within(silence, self.mesh.carrier.claim(from, path)).await?;
+                let claim = self.mesh.carrier.claim(patience.from, path);
+                let claimed = patience.within(claim).await?;
                 stream.insert(claimed.map_err(Broken::Stream)?)
             }
         };
         let mut header = Vec::with_capacity(HEADER_BYTES);
-        fill(stream, &mut header, HEADER_BYTES, silence).await?;
+        patience.fill(stream, &mut header, HEADER_BYTES).await?;
         let length = expected.check(&header).map_err(Broken::Frame)?;
         let mut payload = Vec::with_capacity(length);
-        fill(stream, &mut payload, length, silence).await?;
+        patience.fill(stream, &mut payload, length).await?;
         Ok(payload)
     }
 
@@ -349,7 +364,8 @@ impl<C: Carrier> Channel<C> {
             Ok(writer)
         };
         let mut stream = None;
-        let hear = self.read(peer, DONE_PATH, &mut stream, &expected, limit);
+        let patience = Patience { mesh: &self.mesh, from: peer, limit };
+        let hear = self.read(&patience, DONE_PATH, &mut stream, &expected);
         let both = async {
             let (writer, _) = tokio::try_join!(tell, hear)?;
             carrier.drain(writer).await;
@@ -362,10 +378,9 @@ impl<C: Carrier> Channel<C> {
             result = both => match result {
                 Ok(()) => return Ok(()),
                 Err(Broken::Frame(error)) => return Err(error),
-                Err(Broken::Silent) => {
-                    let expected = expected.step();
-                    let peer = self.peer(peer).to_owned();
-                    return Err(NetError::Timeout { peer, expected, after: limit.unwrap_or_default() });
+                Err(Broken::Silent(after)) => {
+                    let (peer, expected) = (self.peer(peer).to_owned(), expected.step());
+                    return Err(NetError::Timeout { peer, expected, after, waits: Vec::new() });
                 }
                 Err(Broken::Stream(error)) => {
                     match timeout(REASON_WAIT, fates.when(peer, |_| true)).await {
@@ -523,30 +538,49 @@ pub(crate) fn forked(
     Ok((format!("{path}/{}:{label}", label.len()), name))
 }
 
-/// Reads until `buffer` holds `length` bytes. The clock of the silence starts anew with every
-/// piece that arrives: a long message over a slow line is not silence.
-async fn fill<R: AsyncRead + Unpin>(
-    stream: &mut R,
-    buffer: &mut Vec<u8>,
-    length: usize,
-    silence: Option<Duration>,
-) -> Result<(), Broken> {
-    while buffer.len() < length {
-        let missing = length - buffer.len();
-        let mut room = (&mut *buffer).limit(missing);
-        match within(silence, stream.read_buf(&mut room)).await? {
-            Ok(0) => return Err(Broken::Stream(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            Err(error) => return Err(Broken::Stream(error)),
-        }
-    }
-    Ok(())
+/// How long a peer is waited for.
+struct Patience<'a, C: Carrier> {
+    mesh: &'a Arc<Mesh<C>>,
+    from: PartyId,
+    limit: Option<Duration>,
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Broken> {
-    match limit {
-        Some(limit) => timeout(limit, future).await.map_err(|_| Broken::Silent),
-        None => Ok(future.await),
+impl<C: Carrier> Patience<'_, C> {
+    /// Waits for what comes from the peer. At half of the time the others are told for whom this node waits.
+    async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, Broken> {
+        let Some(limit) = self.limit else { return Ok(future.await) };
+        let mut future = std::pin::pin!(future);
+        if let Ok(done) = timeout(limit / 2, &mut future).await {
+            return Ok(done);
+        }
+        let overdue = Overdue::begin(self.mesh, self.from);
+        match timeout(limit - limit / 2, future).await {
+            Ok(done) => Ok(done),
+            Err(_) => {
+                overdue.in_vain();
+                Err(Broken::Silent(limit))
+            }
+        }
+    }
+
+    /// Reads until `buffer` holds `length` bytes. The clock of the silence starts anew with every
+    /// piece that arrives: a long message over a slow line is not silence.
+    async fn fill<R: AsyncRead + Unpin>(
+        &self,
+        stream: &mut R,
+        buffer: &mut Vec<u8>,
+        length: usize,
+    ) -> Result<(), Broken> {
+        while buffer.len() < length {
+            let missing = length - buffer.len();
+            let mut room = (&mut *buffer).limit(missing);
+            match self.within(stream.read_buf(&mut room)).await? {
+                Ok(0) => return Err(Broken::Stream(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) => return Err(Broken::Stream(error)),
+            }
+        }
+        Ok(())
     }
 }
 

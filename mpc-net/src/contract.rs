@@ -38,6 +38,7 @@ pub async fn run(connect: &Connect, nodes: usize) {
     within("unusable after an error", unusable(connect(nodes, SHORT).await)).await;
     within("abort", abort(connect(nodes, LONG).await)).await;
     within("time-out", silence(connect(nodes, SHORT).await)).await;
+    within("chain of waits", chain(connect(nodes, SHORT).await)).await;
     within("lost peer", lost(connect(nodes, LONG).await)).await;
     within("meter", meter(connect(nodes, LONG).await)).await;
     within("finish", finish(connect(nodes, SHORT).await)).await;
@@ -266,6 +267,26 @@ async fn silence(nodes: Nodes) {
     let text = error.to_string();
     assert!(text.contains("node 1") && text.contains("contract/step"), "{text}");
     assert!(started.elapsed() >= SHORT);
+}
+
+/// The last node is silent; the first waits for it, the next for the first, and so on. All run out of time
+/// at once, and each names the last node.
+async fn chain(nodes: Nodes) {
+    let n = nodes.len();
+    everyone(&nodes, |me, node| {
+        Box::pin(async move {
+            if me + 1 == n {
+                return;
+            }
+            let awaited = PartyId::from_index((me + n - 1) % n);
+            let error = node.recv(awaited, Due::exactly(STEP, 1)).await.expect_err("silence");
+            let text = error.to_string();
+            for named in [awaited, PartyId::from_index(n - 1)] {
+                assert!(text.contains(&named.to_string()), "{me}: {text}");
+            }
+        })
+    })
+    .await;
 }
 
 async fn lost(mut nodes: Nodes) {

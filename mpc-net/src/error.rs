@@ -53,7 +53,11 @@ impl fmt::Display for Abort {
 #[non_exhaustive]
 pub enum NetError {
     /// Nothing arrived in time.
-    #[error("{peer} sent nothing for {} s while {expected} was due", after.as_secs_f32())]
+    #[error(
+        "{peer} sent nothing for {} s while {expected} was due{}",
+        after.as_secs_f32(),
+        Chain(waits)
+    )]
     Timeout {
         /// The silent peer.
         peer: String,
@@ -61,6 +65,9 @@ pub enum NetError {
         expected: String,
         /// The time-out that ran down.
         after: Duration,
+        /// Who says that it waits for whom: the silent peer, then those for whom it waits. The word of each
+        /// is all there is of it, so both are named.
+        waits: Vec<(String, String)>,
     },
     /// The connection is gone.
     #[error("the connection to {peer} was lost while {expected} was due: {detail}")]
@@ -143,6 +150,19 @@ pub enum NetError {
     /// A fault of this program, such as a channel used after an error.
     #[error("internal error in the transport: {0}")]
     Internal(String),
+}
+
+/// Who says that it waits for whom, as the end of a sentence.
+struct Chain<'a>(&'a [(String, String)]);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (node, awaited)) in self.0.iter().enumerate() {
+            let join = if at == 0 { "; " } else { ", and " };
+            write!(f, "{join}{node} says that it waits for {awaited}")?;
+        }
+        Ok(())
+    }
 }
 
 impl NetError {

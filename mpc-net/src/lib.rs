@@ -31,6 +31,7 @@ pub mod quic;
 pub mod record;
 pub mod replay;
 mod transport;
+mod waits;
 
 pub use error::{Abort, AbortCode, NetError};
 pub use frame::{HEADER_BYTES, MAX_PAYLOAD};

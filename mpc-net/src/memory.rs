@@ -36,6 +36,7 @@ use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
 use crate::record::Recorder;
 use crate::transport::delegate_transport;
+use crate::waits::Waits;
 use crate::{Abort, PartyId};
 
 /// How a memory mesh is built.
@@ -95,6 +96,7 @@ impl MeshOptions {
                     silence: self.timeout,
                     carrier: Pipes { me, world: Arc::clone(&world) },
                     fates: Arc::clone(&world.fates[me.index()]),
+                    waits: Waits::new(nodes),
                     recorder: OnceLock::new(),
                     #[cfg(feature = "test-util")]
                     hooks: crate::fault::Hooks::default(),
@@ -114,7 +116,7 @@ pub fn mesh(nodes: usize) -> Vec<MemoryTransport> {
 ///
 /// Dropping it without [`finish`](crate::Transport::finish) is, to the peers, the death of the
 /// node, even while forks of it are alive.
-pub struct MemoryTransport(Channel<Pipes>);
+pub struct MemoryTransport(pub(crate) Channel<Pipes>);
 
 delegate_transport!(MemoryTransport);
 

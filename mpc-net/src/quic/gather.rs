@@ -259,7 +259,8 @@ impl Gather {
             Wait::Join(names) => (names, "joining the study", self.patience.unwrap_or_default()),
             Wait::Ready(names) => (names, MET_ALL, self.ready_timeout),
         };
-        NetError::Timeout { peer: peers.join(", "), expected: expected.to_owned(), after }
+        let (peer, expected, waits) = (peers.join(", "), expected.to_owned(), Vec::new());
+        NetError::Timeout { peer, expected, after, waits }
     }
 
     fn answer(&self, room: &mut Room, incoming: quinn::Incoming) {

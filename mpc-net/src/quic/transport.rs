@@ -21,6 +21,7 @@ use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
 use crate::record::Recorder;
 use crate::transport::delegate_transport;
+use crate::waits::Waits;
 use crate::{Abort, AbortCode, PartyId};
 
 const MAGIC: [u8; 4] = *b"mpc1";
@@ -66,6 +67,7 @@ impl QuicTransport {
             })
             .collect();
         let restarted = restarted(&links, &fates);
+        let waits = Waits::new(names.len());
         let latecomers = tokio::spawn(latecomers.answer(restarted)).abort_handle();
         Self(Channel::root(Mesh {
             me,
@@ -73,6 +75,7 @@ impl QuicTransport {
             silence,
             carrier: Connections { links, endpoint, latecomers },
             fates,
+            waits,
             recorder: OnceLock::new(),
             #[cfg(feature = "test-util")]
             hooks: crate::fault::Hooks::default(),
