@@ -14,16 +14,19 @@ use mpc_core::{Error, Tag};
 use mpc_net::PartyId;
 use mpc_net::fault::{Fault, FaultPlan};
 
-/// Party `from` flips the lowest bits of these bytes in what it sends `to` in `step`, the first time.
+/// Party `from` flips the lowest bits of these bytes (number, of how many) in what it sends `to` in
+/// `step`, the first time.
 fn flipped(
     world: &World,
     (from, to): (usize, usize),
     step: &'static str,
-    at: impl Fn(usize) -> bool + Send + Sync + 'static,
+    at: impl Fn(usize, usize) -> bool + Send + Sync + 'static,
 ) -> Vec<mpc_net::memory::MemoryTransport> {
     let mesh = world.mesh();
     let change = move |payload: &mut Vec<u8>| {
-        payload.iter_mut().enumerate().filter(|(i, _)| at(*i)).for_each(|(_, byte)| *byte ^= 1);
+        let all = payload.len();
+        let bytes = payload.iter_mut().enumerate().filter(|(i, _)| at(*i, all));
+        bytes.for_each(|(_, byte)| *byte ^= 1);
     };
     let fault = FaultPlan::new(Fault::Change(Arc::new(change))).in_step(Tag::new(step));
     mesh[from].inject(fault.to(PartyId::from_index(to)));
@@ -49,22 +52,48 @@ fn assert_named(result: &Result<(), Error>, who: &str, what: &str) {
     }
 }
 
+/// One bit of each side of one level of one tree: whichever side the digit leaves, the leaves are not
+/// those of the sender. Without the check one of 17 such evaluations was noticed.
+#[test]
+fn one_wrong_tree_is_named() {
+    for parties in [2, 3] {
+        let request = request(parties, 40, PhasorMethod::OneHot);
+        for level in [0, 3] {
+            let world = World::new(parties);
+            let both = move |i, _| i == 32 * level + 7 || i == 32 * level + 16 + 7;
+            let mesh = flipped(&world, (0, 1), "ot/one-hot-stage", both);
+            let results = world.run_on(mesh, |session| phasors(session, &request));
+            assert_named(&results[1], "node 0", "do not hang together");
+        }
+    }
+}
+
+/// Every byte of a stage is part of what its digests stand behind.
+#[test]
+fn a_stage_of_which_anything_was_changed_is_named() {
+    let request = request(2, 150, PhasorMethod::OneHot);
+    // In the first group, the last one, the first digest, and the last one.
+    let places: [fn(usize) -> usize; 4] = [|_| 200, |all| all - 40, |all| all - 32, |all| all - 1];
+    for place in places {
+        let world = World::new(2);
+        let mesh = flipped(&world, (0, 1), "ot/one-hot-stage", move |i, all| i == place(all));
+        let results = world.run_on(mesh, |session| phasors(session, &request));
+        assert_named(&results[1], "node 0", "do not hang together");
+    }
+}
+
 #[test]
 fn wrong_phasors_are_seen_by_all() {
-    for (method, step) in
-        [(PhasorMethod::OneHot, "ot/one-hot-stage"), (PhasorMethod::Bits, "ot/corrections")]
+    let world = World::new(3);
+    let mesh = flipped(&world, (1, 2), "ot/corrections", |i, _| i % 5 == 0);
+    // A third of them is wrong, of which 38 are opened: none of these with 2^-22.
+    let request = request(3, 600, PhasorMethod::Bits);
+    let results = world.run_on(mesh, |session| phasors(session, &request));
+    let what = "not the product of the parties' own";
+    for (me, others) in
+        ["node 1 or node 2", "node 0 or node 2", "node 0 or node 1"].iter().enumerate()
     {
-        let world = World::new(3);
-        let mesh = flipped(&world, (1, 2), step, |i| i % 5 == 0);
-        // A third of them is wrong, of which 38 are opened: none of these with 2^-22.
-        let request = request(3, 600, method);
-        let results = world.run_on(mesh, |session| phasors(session, &request));
-        let what = "not the product of the parties' own";
-        for (me, others) in
-            ["node 1 or node 2", "node 0 or node 2", "node 0 or node 1"].iter().enumerate()
-        {
-            assert_named(&results[me], others, what);
-        }
+        assert_named(&results[me], others, what);
     }
 }
 
@@ -72,12 +101,12 @@ fn wrong_phasors_are_seen_by_all() {
 #[test]
 fn one_wrong_phasor_is_seen_as_often_as_it_is_opened() {
     const RUNS: usize = 24;
-    let request = request(2, 1, PhasorMethod::OneHot);
+    let request = request(2, 1, PhasorMethod::Bits);
     let mut seen = 0;
     for _ in 0..RUNS {
         let world = World::new(2);
-        // The last byte but three is in the last correction of the evaluation in which party 0 is first.
-        let mesh = flipped(&world, (0, 1), "ot/one-hot-stage", |i| i == 300);
+        // All corrections of the evaluation in which party 0 is first.
+        let mesh = flipped(&world, (0, 1), "ot/corrections", |_, _| true);
         let results = world.run_on(mesh, |session| phasors(session, &request));
         assert_eq!(results[0].is_err(), results[1].is_err());
         seen += usize::from(results[1].is_err());
@@ -90,7 +119,7 @@ fn one_wrong_phasor_is_seen_as_often_as_it_is_opened() {
 fn what_is_shown_is_what_was_committed_to() {
     for (step, at) in [("ot/open", 40), ("toss/coin", 33)] {
         let world = World::new(3);
-        let mesh = flipped(&world, (1, 2), step, move |i| i == at);
+        let mesh = flipped(&world, (1, 2), step, move |i, _| i == at);
         let request = request(3, 40, PhasorMethod::OneHot);
         let results = world.run_on(mesh, |session| phasors(session, &request));
         assert_named(&results[2], "node 1", "committed");
@@ -101,7 +130,7 @@ fn what_is_shown_is_what_was_committed_to() {
 fn wrong_factors_are_seen() {
     // By transfers.
     let world = World::new(2);
-    let mesh = flipped(&world, (0, 1), "ot/corrections", |i| i % 3 == 0);
+    let mesh = flipped(&world, (0, 1), "ot/corrections", |i, _| i % 3 == 0);
     let results = world.run_on(mesh, async |mut session| {
         let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await?;
         ot.left(3, 2, 64)?;
@@ -113,7 +142,7 @@ fn wrong_factors_are_seen() {
     // By RLWE.
     for ring in [64, 128] {
         let world = World::new(2);
-        let mesh = flipped(&world, (0, 1), "rlwe/outputs", |i| i % 7 == 6);
+        let mesh = flipped(&world, (0, 1), "rlwe/outputs", |i, _| i % 7 == 6);
         let results = world.run_on(mesh, async |mut session| {
             let mut source = PairwiseSource::start(&mut session, Expansion::Fast)?;
             source.demand(vec![
@@ -124,5 +153,30 @@ fn wrong_factors_are_seen() {
             source.take().await.map(|_| ())
         });
         assert_named(&results[1], "node 0", "a product of factors");
+    }
+}
+
+/// One row of a product is off by as little as one unit: the row that is given up has a random multiple of
+/// it, which is zero with 2^-(64 - v) where the unit is 2^v, and that it is at least that with 2^-v.
+#[test]
+fn one_wrong_row_is_seen() {
+    // Of the corrections of the first scalar's bit i, those of the first of 17 rows.
+    let starts = (0..64).scan(0, |at, bit: usize| {
+        let start = *at;
+        *at += 17 * (64 - bit).div_ceil(8);
+        Some(start)
+    });
+    let places: Vec<usize> = starts.collect();
+    for _ in 0..4 {
+        let (world, places) = (World::new(2), places.clone());
+        let mesh = flipped(&world, (0, 1), "ot/corrections", move |i, _| places.contains(&i));
+        let results = world.run_on(mesh, async |mut session| {
+            let mut ot = PairwiseOt::establish(&mut session, Expansion::Fast).await?;
+            ot.left(16, 2, 64)?;
+            ot.right(&RightRequest { left: 0, n: 1, last: true }).await.map(|_| ())
+        });
+        for (me, result) in results.iter().enumerate() {
+            assert_named(result, ["node 1", "node 0"][me], "a product of factors");
+        }
     }
 }

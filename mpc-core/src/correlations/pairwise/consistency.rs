@@ -1,9 +1,10 @@
 //! What makes a deviating receiver of an extension visible (docs/protocols.md 6.2, Consistency): its
-//! trees hang together, and it has the same choices in all of them.
+//! trees hang together, and it has the same choices in all of them. And what makes a deviating sender of
+//! one-hot products visible (6.3): its trees hang together, too.
 
 use zeroize::Zeroizing;
 
-use super::block::{Block, xor};
+use super::block::{Block, Cipher, xor};
 use super::ggm;
 use super::rows::{PASS, ROWS};
 use crate::rand::hash;
@@ -137,6 +138,124 @@ impl Trees {
     }
 }
 
+/// One digest is sent for so many evaluations of a one-hot stage.
+const GROUP: usize = 64;
+
+/// Bytes of the sum of a one-hot tree's hashes.
+pub(super) const LEAVES_BYTES: usize = 16;
+
+/// Bytes of the digests of a stage of `count` evaluations.
+pub(super) const fn stage_bytes(count: usize) -> usize {
+    16 * count.div_ceil(GROUP)
+}
+
+/// The hash of each leaf of a one-hot tree: the block of its stream that follows those that are used.
+fn leaf_hashes(cipher: &Cipher, leaves: &[Block], blocks: usize) -> Zeroizing<Vec<Block>> {
+    let at = (blocks as u128).to_le_bytes();
+    let shifted: Zeroizing<Vec<Block>> =
+        Zeroizing::new(leaves.iter().map(|&leaf| xor(leaf, at)).collect());
+    let mut hashes = Zeroizing::new(Vec::new());
+    cipher.expand(&shifted, 1, &mut hashes);
+    hashes
+}
+
+fn sum(hashes: &[Block]) -> Block {
+    hashes.iter().fold([0; 16], |sum, &hash| xor(sum, hash))
+}
+
+/// What shows in a one-hot stage that the trees hang together: for each tree the sum of its leaves'
+/// hashes, for each group of evaluations a digest of all hashes, with a challenge that the group's
+/// message sets.
+#[derive(Default)]
+pub(super) struct Leaves {
+    hashes: Zeroizing<Vec<Block>>,
+    /// The number of leaves of each tree.
+    trees: Vec<usize>,
+    /// How many groups there were.
+    groups: u64,
+    /// Where in the message the group begins.
+    begun: usize,
+}
+
+impl Leaves {
+    /// The owner's next tree; gives the sum.
+    pub(super) fn own(&mut self, cipher: &Cipher, leaves: &[Block], blocks: usize) -> Block {
+        let hashes = leaf_hashes(cipher, leaves, blocks);
+        self.hashes.extend_from_slice(&hashes);
+        self.trees.push(leaves.len());
+        sum(&hashes)
+    }
+
+    /// The other side's next tree, in relative order; the first leaf is not there. `shown` is the
+    /// owner's sum.
+    pub(super) fn punctured(
+        &mut self,
+        cipher: &Cipher,
+        leaves: &[Block],
+        blocks: usize,
+        (hole, shown): (u32, Block),
+    ) {
+        let mut hashes = leaf_hashes(cipher, leaves, blocks);
+        hashes[0] = xor(shown, sum(&hashes[1..]));
+        ggm::absolute_order(&mut hashes, hole);
+        self.hashes.extend_from_slice(&hashes);
+        self.trees.push(leaves.len());
+    }
+
+    /// The digest of a group, if one is full, or the message `ends` here. `message` is what was sent so
+    /// far in the stage, whose OTs begin at `first`; then the next group begins.
+    pub(super) fn close(
+        &mut self,
+        binding: &[u8; 32],
+        first: u64,
+        message: &[u8],
+        ends: bool,
+    ) -> Option<Block> {
+        let due = self.trees.len() >= 2 * GROUP || (ends && !self.trees.is_empty());
+        due.then(|| {
+            let begun = std::mem::replace(&mut self.begun, message.len());
+            self.digest(binding, first, &message[begun..])
+        })
+    }
+
+    /// [`close`](Self::close) for the whole `message` of a stage, which has come as far as `end` and whose
+    /// evaluations end at `body`: whether the digest that is due is the one that stands behind them.
+    pub(super) fn agrees(
+        &mut self,
+        binding: &[u8; 32],
+        first: u64,
+        message: &[u8],
+        (end, body): (usize, usize),
+    ) -> bool {
+        let at = body + 16 * self.groups as usize;
+        let digest = self.close(binding, first, &message[..end], end == body);
+        digest.is_none_or(|digest| message.get(at..at + 16) == Some(&digest))
+    }
+
+    fn digest(&mut self, binding: &[u8; 32], first: u64, message: &[u8]) -> Block {
+        let mut hasher = blake3::Hasher::new_derive_key("mpc-core/1 one-hot challenge");
+        hasher.update(binding);
+        hasher.update(&first.to_le_bytes());
+        hasher.update(&self.groups.to_le_bytes());
+        hasher.update(message);
+        let mut challenge = [0; 16];
+        challenge.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let most = self.trees.iter().copied().max().unwrap_or_default();
+        let powers = Powers::new(challenge, most + 1);
+        let mut digest = [[0; 16]];
+        let mut rest: &[Block] = &self.hashes;
+        for &leaves in &self.trees {
+            let (tree, after) = rest.split_at(leaves);
+            powers.fold(tree, leaves, &mut digest);
+            rest = after;
+        }
+        self.hashes.clear();
+        self.trees.clear();
+        self.groups += 1;
+        digest[0]
+    }
+}
+
 /// Whether one who sees the check of some choices cannot confirm a guess of all of them. For a test
 /// that switches `MaskSite::OtCheck` off.
 ///
@@ -154,7 +273,8 @@ pub fn choices_are_hidden(without: Option<crate::rand::MaskSite>) -> bool {
     receiver.extend(&choices, &mut message);
     let (sent, shown) = message.split_at(message.len() - CHECK_BYTES);
     // The challenge is public. The guess, and no choices that hide it.
-    let mut guess = Check::new(&sender.challenges(), 0, sent);
+    let challenges = sender.challenges().expect("batches are checked");
+    let mut guess = Check::new(challenges, 0, sent);
     guess.choices(choices.blocks());
     guess.choices(&[[0; 16]]);
     guess.message()[..16] != shown[..16]

@@ -39,6 +39,7 @@
 //! | the same, covert | the choices' sum under a public challenge; a digest | `MaskSite::OtCheck`: random choices that are thrown away |
 //! | `ot/corrections` | h0 - h1 + x mod 2^(m - i) | `MaskSite::RingPad`: the pad not chosen; tweakable correlation-robust hash from AES |
 //! | `ot/one-hot-stage`, level sums | sums + h0, h1 | `MaskSite::LevelPad`: the same hash |
+//! | the same, covert | sum of the hashes of a tree's leaves; a value of all hashes | a block of the missing leaf's stream that is used for nothing else |
 //! | `ot/one-hot-stage`, corrections | x - U mod 2^ring_k | `MaskSite::OneHotLeaf`: the leaf that the receiver lacks |
 //! | `toss/commit`, `ot/open-commit`, `factor/rest-commit`, covert | commitments | a nonce |
 //! | `toss/coin`, covert | coins | nothing to hide |

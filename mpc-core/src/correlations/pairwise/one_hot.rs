@@ -18,6 +18,7 @@
 use zeroize::Zeroizing;
 
 use super::block::{Block, Cipher, xor};
+use super::consistency::Leaves;
 use super::extension::{Cots, Receiver, Sender};
 use super::ggm;
 use super::ole::{read, reduce};
@@ -98,9 +99,17 @@ pub(super) struct Scratch {
     leaves: Zeroizing<Vec<Block>>,
     streams: Zeroizing<Vec<Block>>,
     sums: Zeroizing<Vec<Sums>>,
+    /// What shows the peer, or what it shows, in the evaluations so far.
+    pub(super) shown: Vec<Leaves>,
 }
 
 impl Scratch {
+    /// For messages to or from so many parties.
+    pub(super) fn new(parties: usize) -> Self {
+        let shown = (0..parties).map(|_| Leaves::default()).collect();
+        Self { shown, ..Self::default() }
+    }
+
     /// The streams of all leaves.
     fn expand(&mut self, cipher: &Cipher, layout: &Layout, switch: MaskSwitch) {
         cipher.expand(&self.leaves, layout.blocks, &mut self.streams);
@@ -110,11 +119,12 @@ impl Scratch {
     }
 }
 
-/// The sender's half of one digit: appends level sums and corrections; turns the own share `state`
+/// The sender's half of one digit: appends level sums, in a covert session the sum that shows that they are
+/// of one tree, and corrections; turns the own share `state`
 /// (C and S of each harmonic) into the share of the product.
 pub(super) fn send(
     (plan, layout, digit): (&PhasorPlan, &Layout, usize),
-    (link, cots, at): (&Sender, &Cots, usize),
+    (peer, link, cots, at): (usize, &Sender, &Cots, usize),
     root: Block,
     state: &mut [u128],
     scratch: &mut Scratch,
@@ -133,6 +143,10 @@ pub(super) fn send(
     for (level, sums) in levels.iter().enumerate() {
         message.extend_from_slice(&xor(sums[0], pads[0][level]));
         message.extend_from_slice(&xor(sums[1], pads[1][level]));
+    }
+    if link.challenges().is_some() {
+        let leaves = &scratch.leaves;
+        message.extend_from_slice(&scratch.shown[peer].own(&cipher, leaves, layout.blocks));
     }
     scratch.expand(&cipher, layout, link.switch());
     layout.sums(digit, &scratch.streams, &mut scratch.sums);
@@ -159,7 +173,7 @@ pub(super) struct OwnDigit<'a> {
 /// correction is out of range.
 pub(super) fn receive(
     (plan, layout): (&PhasorPlan, &Layout),
-    (link, cots, at): (&Receiver, &Cots, usize),
+    (peer, link, cots, at): (usize, &Receiver, &Cots, usize),
     own: &OwnDigit<'_>,
     message: &[u8],
     sum: &mut [u128],
@@ -179,6 +193,12 @@ pub(super) fn receive(
         *key = xor(*key, left);
     }
     ggm::punctured(&cipher, &keys, own.value, depth, &mut scratch.leaves);
+    if link.challenges().is_some() {
+        let (shown, after) = rest.split_first_chunk()?;
+        rest = after;
+        let (leaves, hole) = (&scratch.leaves, (own.value, *shown));
+        scratch.shown[peer].punctured(&cipher, leaves, layout.blocks, hole);
+    }
     ggm::absolute_order(&mut scratch.leaves, own.value);
     scratch.expand(&cipher, layout, link.switch());
     // The stream of the unknown leaf means nothing.
@@ -250,10 +270,10 @@ pub fn level_sums_are_hidden(without: Option<MaskSite>) -> bool {
     let mut message = Vec::new();
     send(
         (&plan, &Layout::new(&plan), 0),
-        (&sender, &cots, 0),
+        (0, &sender, &cots, 0),
         root,
         &mut [5, 6],
-        &mut Scratch::default(),
+        &mut Scratch::new(1),
         &mut message,
     );
     let (mut leaves, mut sums) = (Vec::new(), Vec::new());

@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | choices (one-hot: once; bits: in every stage) | u + choice bits | `OtChoice`, AES as a PRF |
 //! | stage, one-hot: level sums | sums + pads | `LevelPad`: hash of a correlated OT |
+//! | the same, covert: sum of the leaves' hashes; digests of all | one more block of the leaf that is not there; a function of what the receiver has |
 //! | stage, one-hot: corrections | x - U mod 2^ring_k | `OneHotLeaf`: the leaf that is not there |
 //! | stage, bits: corrections | h0 - h1 + x mod 2^(ring_k - i) | `RingPad`: hash of an OT |
 
@@ -217,13 +218,13 @@ impl PairwiseOt {
             })
             .await?;
         for stage in 1..parties {
-            let bytes = plan.one_hot_bytes();
+            let checked = self.checked;
             let incoming = (0..parties)
                 .map(|peer| {
                     if peer == me {
                         return 0;
                     }
-                    worker.pass.meetings(peer, me, Some(stage)).len() * bytes
+                    plan.stage_bytes(worker.pass.meetings(peer, me, Some(stage)).len(), checked)
                 })
                 .collect();
             let outgoing;
@@ -241,9 +242,7 @@ impl PairwiseOt {
                     (worker, result)
                 })
                 .await?;
-            result.map_err(|peer| {
-                self.session.misbehaved(peer, STAGE, "a correction is out of range")
-            })?;
+            result.map_err(|(peer, wrong)| self.session.misbehaved(peer, STAGE, wrong))?;
         }
         Ok(worker.pass)
     }
@@ -355,10 +354,12 @@ impl Worker {
 
     fn send(&mut self, me: usize, stage: usize, links: &link::Links) -> Vec<Zeroizing<Vec<u8>>> {
         let plan = self.pass.plan.clone();
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(links.len());
         let mut outgoing = vec![Zeroizing::new(Vec::new()); links.len()];
         for (peer, out) in outgoing.iter_mut().enumerate() {
             let (Some(link), Some(batch)) = (&links[peer], &self.batches[peer]) else { continue };
+            let (first, binding) = (batch.sent.first, link.send.challenges());
+            let mut digests = Vec::new();
             for (nth, e) in self.pass.meetings(me, peer, None).into_iter().enumerate() {
                 if plan.place(e, peer) != stage {
                     continue;
@@ -369,7 +370,7 @@ impl Worker {
                     self.root += 1;
                     one_hot::send(
                         (&plan, &self.layout, digit),
-                        (&link.send, &batch.sent, at),
+                        (peer, &link.send, &batch.sent, at),
                         root,
                         self.pass.state(e),
                         &mut scratch,
@@ -377,21 +378,34 @@ impl Worker {
                     );
                     at += plan.digits()[digit] as usize;
                 }
+                if let Some(binding) = binding {
+                    digests.extend(scratch.shown[peer].close(binding, first, out, false));
+                }
             }
+            if let Some(binding) = binding {
+                digests.extend(scratch.shown[peer].close(binding, first, out, true));
+            }
+            out.extend_from_slice(digests.as_flattened());
         }
         outgoing
     }
 
+    /// Takes in what the peers sent in a stage; in place of it the peer that sent something else, and what
+    /// is wrong with it.
     fn receive(
         &mut self,
         me: usize,
         stage: usize,
         links: &link::Links,
         received: &[Zeroizing<Vec<u8>>],
-    ) -> Result<(), usize> {
+    ) -> Result<(), (usize, &'static str)> {
         let plan = self.pass.plan.clone();
-        let mut scratch = Scratch::default();
-        let bytes = plan.one_hot_bytes();
+        let mut scratch = Scratch::new(links.len());
+        let checked = links.iter().flatten().any(|link| link.receive.challenges().is_some());
+        let [high, low] = plan.one_hot_bytes(checked);
+        let bytes = high + low;
+        let body = |peer: usize| self.pass.meetings(peer, me, Some(stage)).len() * bytes;
+        let bodies: Vec<_> = (0..links.len()).map(|p| if p == me { 0 } else { body(p) }).collect();
         let mut done = vec![0; links.len()];
         let mut nth = vec![0; links.len()];
         for e in self.pass.range.clone() {
@@ -408,23 +422,28 @@ impl Worker {
                             continue;
                         };
                         // The message of an evaluation: the high digit, then the low one.
-                        let levels = plan.digits()[0] as usize;
-                        let corrections =
-                            bytes - plan.of().angle_bits as usize * super::ggm::LEVEL_BYTES;
-                        let first = corrections / 2 + levels * super::ggm::LEVEL_BYTES;
-                        let (from, to) = if digit == 0 { (0, first) } else { (first, bytes) };
+                        let (from, to) = if digit == 0 { (0, high) } else { (high, bytes) };
                         let start = done[peer] * bytes;
-                        let part = received[peer].get(start + from..start + to).ok_or(peer)?;
-                        let at = nth[peer] * plan.of().angle_bits as usize + digit * levels;
+                        let wrong = (peer, "a correction is out of range");
+                        let part = received[peer].get(start + from..start + to).ok_or(wrong)?;
+                        let levels = digit * plan.digits()[0] as usize;
+                        let at = nth[peer] * plan.of().angle_bits as usize + levels;
                         one_hot::receive(
                             (&plan, &self.layout),
-                            (&link.receive, &batch.chosen, at),
+                            (peer, &link.receive, &batch.chosen, at),
                             &own,
                             part,
                             &mut sum,
                             &mut scratch,
                         )
-                        .ok_or(peer)?;
+                        .ok_or(wrong)?;
+                        let Some(binding) = link.receive.challenges().filter(|_| digit == 1) else {
+                            continue;
+                        };
+                        let (first, ends) = (batch.chosen.first, (start + to, bodies[peer]));
+                        if !scratch.shown[peer].agrees(binding, first, &received[peer], ends) {
+                            return Err((peer, "trees that do not hang together"));
+                        }
                     }
                     self.pass.state(e).copy_from_slice(&sum);
                 }

@@ -8,6 +8,7 @@ use crate::ring::wire::element_bytes;
 use crate::session::{Against, Cost};
 use crate::trig;
 
+use super::consistency::{LEAVES_BYTES, stage_bytes};
 use super::extension::Expansion;
 use super::ggm::LEVEL_BYTES;
 use super::ole::Shape;
@@ -256,11 +257,18 @@ impl PhasorPlan {
         self.request.ring - self.shift(k)
     }
 
-    /// Bytes of one evaluation's corrections in a one-hot stage: level sums, and a cosine and a
-    /// sine for each harmonic and digit.
-    pub(super) fn one_hot_bytes(&self) -> usize {
+    /// Bytes of one evaluation's corrections in a one-hot stage, by digit: level sums, a cosine and a
+    /// sine for each harmonic; `checked` with the sum that shows that the tree hangs together.
+    pub(super) fn one_hot_bytes(&self, checked: bool) -> [usize; 2] {
         let elements: usize = (0..self.bits.len()).map(|k| element_bytes(self.ring(k))).sum();
-        self.request.angle_bits as usize * LEVEL_BYTES + 2 * 2 * elements
+        let shown = if checked { LEAVES_BYTES } else { 0 };
+        self.digits().map(|depth| depth as usize * LEVEL_BYTES + shown + 2 * elements)
+    }
+
+    /// Bytes of a one-hot stage of `count` evaluations.
+    pub(super) fn stage_bytes(&self, count: usize, checked: bool) -> usize {
+        let shown = if checked { stage_bytes(count) } else { 0 };
+        count * self.one_hot_bytes(checked).iter().sum::<usize>() + shown
     }
 
     /// The products of a stage of `count` evaluations, bit by bit, for harmonic k: cosines, then
@@ -313,7 +321,9 @@ impl PhasorPlan {
                 cost.bytes[peer] += match self.method {
                     PhasorMethod::OneHot => {
                         let ots = count(peer, me, None) * self.request.angle_bits as usize;
-                        let corrections = count(me, peer, None) * self.one_hot_bytes();
+                        let stages = (1..self.parties).map(|stage| count(me, peer, Some(stage)));
+                        let corrections: usize =
+                            stages.map(|count| self.stage_bytes(count, checked)).sum();
                         expansion.bytes(ots as u64, checked) + corrections as u64
                     }
                     PhasorMethod::Bits => (1..self.parties)

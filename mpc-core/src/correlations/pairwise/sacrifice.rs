@@ -18,7 +18,11 @@ const REST: [Tag; 2] = [Tag::new("factor/rest-commit"), Tag::new("factor/rest")]
 const PART: usize = 16;
 
 /// Bits of what is compared that noise may reach, where the factor was made with RLWE.
-const NOISE: u32 = 20;
+const NOISE: u32 = 28;
+
+/// Bits of what a row is multiplied with before it is added to one that is given up, where noise grows by
+/// them.
+const FACTOR: u32 = 8;
 
 /// Rounds of a check.
 pub(super) const ROUNDS: u64 = 2 * toss::ROUNDS + 1;
@@ -58,24 +62,25 @@ pub(super) async fn check<R: Ring>(
     let ProductShape { m, k, n, ring } = *shape;
     let (rows, parties, me) = (more(m, true), session.parties(), session.me());
     let mut coins = toss::toss(session, number).await?;
-    // For each row that is given up, which of the others are added to it.
-    let taken: Vec<Vec<bool>> = (0..rows)
-        .map(|_| {
-            let words: Vec<u64> = (0..m.div_ceil(64)).map(|_| coins.word()).collect();
-            (0..m).map(|i| words[i / 64] >> (i % 64) & 1 == 1).collect()
-        })
-        .collect();
+    // For each row that is given up, how often each of the others is added to it.
+    let (most, drop) = match made {
+        Made::Exactly => (u64::MAX, 0),
+        Made::Nearly => ((1 << FACTOR) - 1, NOISE),
+    };
+    let taken: Vec<Vec<u128>> =
+        (0..rows).map(|_| (0..m).map(|_| u128::from(coins.word() & most)).collect()).collect();
     let combined = |of: &[u128], width: usize| {
         let mut out = Zeroizing::new(of[m * width..].to_vec());
         for (row, taken) in out.chunks_exact_mut(width).zip(&taken) {
-            for (from, _) in of.chunks_exact(width).zip(taken).filter(|(_, taken)| **taken) {
-                row.iter_mut().zip(from).for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+            for (from, &times) in of.chunks_exact(width).zip(taken) {
+                let more = from.iter().map(|x| x.wrapping_mul(times));
+                row.iter_mut().zip(more).for_each(|(sum, x)| *sum = sum.wrapping_add(x));
             }
         }
         out
     };
 
-    // These rows plus their part of the others: to all.
+    // These rows plus their multiples of the others: to all.
     let mask = wire::mask(ring);
     let element = wire::element_bytes(ring);
     let mut opened = combined(a, k);
@@ -99,12 +104,12 @@ pub(super) async fn check<R: Ring>(
                 .for_each(|(rest, &y)| *rest = rest.wrapping_add(x.wrapping_mul(y)));
         }
     }
-    let (drop, most) = match made {
-        Made::Exactly => (0, 0),
+    let most = match made {
+        Made::Exactly => 0,
         // A floor each, and the errors of the sums.
         Made::Nearly => {
-            let errors = (parties * (parties / 2) * (m + 1)) as u128;
-            (NOISE, parties as u128 + 1 + (errors >> NOISE))
+            let errors = ((parties * (parties / 2) * (m + 1)) as u128) << FACTOR;
+            parties as u128 + 1 + (errors >> NOISE)
         }
     };
     rest.iter_mut().for_each(|rest| *rest = (*rest & mask) >> drop);
