@@ -3,9 +3,10 @@
 # end: 165 faulty frames and 30 messages of the right form with wrong values, in studies by gradient
 # descent, linear and logistic regression among three parties. Writes target/faults/summary.json, and
 # fails unless every honest node names the one that misbehaved, or ends with the model of an undisturbed
-# run (a changed bit may not matter). scripts/tools/src/bin/faults/verdict.rs has the list of verdicts.
+# run (a changed bit may not matter). The node signs what its program computed, not what becomes of it.
+# scripts/tools/src/bin/faults/verdict.rs has the list of verdicts.
 #
-#   scripts/faults.sh            all of it, some ten minutes
+#   scripts/faults.sh            all of it, some four minutes
 #   scripts/faults.sh --smoke    a dozen
 #   --jobs N                     so many runs at a time; 2 unless told otherwise
 #   --only TEXT                  cases in whose description TEXT occurs

@@ -128,6 +128,22 @@ fn who_signs_something_else_than_it_sent_is_named() {
     }
 }
 
+/// A message that is not what the sender's protocol gave to be sent, in steps that nothing else looks at.
+#[test]
+fn what_was_changed_on_its_way_is_named() {
+    for step in ["rlwe/keys", "rlwe/inputs", "rlwe/outputs"] {
+        let kept = Kept::new(PARTIES);
+        let world = kept.world();
+        let mesh = world.mesh();
+        let flip = Fault::Change(Arc::new(|payload: &mut Vec<u8>| payload[0] ^= 1));
+        mesh[1].inject(FaultPlan::new(flip).in_step(Tag::new(step)).to(PartyId(0)));
+        let ends = world.run_on(mesh, async |mut session| attested(&mut session).await.map(drop));
+        let error = ends[0].as_ref().expect_err("it is noticed");
+        assert_eq!(error.code(), AbortCode::PeerMisbehaved, "{step}");
+        assert!(error.to_string().contains("node 1"), "{step}: {error}");
+    }
+}
+
 #[test]
 fn a_statement_that_was_changed_is_refused() {
     for at in [0, 70, 100, 200] {

@@ -18,7 +18,7 @@ use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
 /// Payloads up to this size travel in one write together with their header.
 const ONE_WRITE: usize = 64 << 10;
 
-/// How long after an error of a stream the reason may take to become known.
+/// How long after the end of a wait the reason may take to become known.
 const REASON_WAIT: Duration = Duration::from_secs(1);
 
 /// The path of the channel that carries the closing barrier; forks never have it, because each
@@ -176,9 +176,11 @@ impl<C: Carrier> Channel<C> {
         }
     }
 
-    /// The error of a broken stream: the peer's fate, which may become known a moment later.
+    /// The error of a broken stream: the peer's fate. As long as it is there it is about to give up for a
+    /// reason that it says when it comes to it; it may be at work on something else before.
     async fn broken(&self, peer: PartyId, expected: String, error: &io::Error) -> NetError {
-        match timeout(REASON_WAIT, self.mesh.fates.when(peer, |_| true)).await {
+        let patience = self.mesh.silence.max(REASON_WAIT);
+        match timeout(patience, self.mesh.fates.when(peer, |_| true)).await {
             Ok(fate) => self.fated(peer, expected, fate),
             Err(_) => NetError::Lost {
                 peer: self.peer(peer).to_owned(),
@@ -195,7 +197,7 @@ impl<C: Carrier> Channel<C> {
         let fate = async {
             tokio::select! {
                 fate = self.mesh.fates.when(peer, |_| true) => fate,
-                () = waits::listen(&self.mesh) => std::future::pending().await,
+                never = waits::listen(&self.mesh) => match never {},
             }
         };
         match timeout(REASON_WAIT, fate).await {
@@ -245,6 +247,8 @@ impl<C: Carrier> Channel<C> {
             Some(stream) => stream,
             None => stream.insert(self.mesh.carrier.open(to, &self.path, self.depth).await?),
         };
+        // What the protocol gives to be sent, whatever becomes of it on the way.
+        self.record_sent(to, tag, payload);
         #[cfg(feature = "test-util")]
         if let Some(tampered) =
             self.mesh.hooks.tamper(to, tag, &self.path, &header.encode(), payload)
@@ -253,14 +257,9 @@ impl<C: Carrier> Channel<C> {
                 self.mesh.leave("killed by an injected fault");
                 return std::future::pending().await;
             };
-            // Who sends something else records what it sends.
-            if let Some(payload) = bytes.get(HEADER_BYTES..) {
-                self.record_sent(to, tag, payload);
-            }
             stream.write_all(&bytes).await?;
             return stream.flush().await;
         }
-        self.record_sent(to, tag, payload);
         if payload.len() <= ONE_WRITE {
             let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
             frame.extend_from_slice(&header.encode());

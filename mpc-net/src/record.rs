@@ -13,7 +13,7 @@ use crate::{PartyId, Tag};
 /// channel, peer and direction.
 ///
 /// It is called on the task of the network, so it has to be quick. A message that is being sent is told
-/// before it leaves, one that arrives after it was accepted.
+/// as the protocol gave it, before anything is done with it; one that arrives after it was accepted.
 pub trait Recorder: Send + Sync {
     /// This node sends `payload` to `to`.
     fn sent(&self, to: PartyId, channel: &str, tag: Tag, payload: &[u8]);

@@ -5,6 +5,7 @@
 //! What a node says here is its word and nothing else, and it is told as that; nothing else depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -174,7 +175,7 @@ async fn update<C: Carrier>(mesh: &Mesh<C>, to: PartyId) {
 }
 
 /// Takes in what all others say, as long as it is polled; it never ends.
-pub(crate) async fn listen<C: Carrier>(mesh: &Mesh<C>) {
+pub(crate) async fn listen<C: Carrier>(mesh: &Mesh<C>) -> Infallible {
     let peers = (0..mesh.names.len()).filter(|&index| index != mesh.me.index());
     let mut readers: Vec<_> =
         peers.map(|index| Box::pin(read(mesh, PartyId::from_index(index)))).collect();
@@ -236,7 +237,7 @@ mod tests {
         let all = async {
             tokio::select! {
                 () = script => (),
-                () = listen(mesh) => (),
+                never = listen(mesh) => match never {},
             }
         };
         tokio::time::timeout(Duration::from_secs(20), all).await.expect("it is heard");

@@ -42,11 +42,18 @@ pub async fn establish(
 
 /// Waits, after a failure that all parties see alike, until each of them has seen it: a node that
 /// closed its connections at once could take the messages with it from which another one is about
-/// to learn the same. One round; how it ends does not matter any more.
-pub(super) async fn refuse_together(session: &mut Session) {
-    if let Err(error) = session.agree("refusal", &[]).await {
-        tracing::debug!(%error, "while the parties refused the study together");
-    }
+/// to learn the same. Then all sign what they have sent: where somebody signs something else than what
+/// arrived, that is the reason, and it is what this gives. Two rounds; how they end does not matter any
+/// more otherwise.
+pub(super) async fn refuse_together(session: &mut Session) -> Option<Failure> {
+    let said = match session.agree("refusal", &[]).await {
+        Ok(()) => session.attest(false).await,
+        Err(error) => Err(error),
+    };
+    let failed = |error| tracing::debug!(%error, "while the parties refused the study together");
+    let errors = said.map_err(failed).ok()?.into_iter().filter_map(|(_, said)| said.err());
+    let mut deviating = errors.filter(|error| error.code() == AbortCode::PeerMisbehaved);
+    deviating.next().map(Failure::from)
 }
 
 /// A failure that all parties see alike follows from what was revealed; and a party that sends wrong

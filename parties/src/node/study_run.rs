@@ -210,9 +210,9 @@ impl Node {
         let outcome = match worked {
             Ok(outcome) => outcome,
             Err(failure) => {
-                let failure = doubt(failure, &session);
+                let mut failure = doubt(failure, &session);
                 if failure.seen_by_all {
-                    refuse_together(&mut session).await;
+                    failure = refuse_together(&mut session).await.unwrap_or(failure);
                 }
                 give_up(&session, linger, &failure).await;
                 let failure = self.with_evidence(failure, &session);

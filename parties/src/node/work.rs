@@ -57,6 +57,8 @@ impl Node {
         // The number of rows of each party is public.
         let own_rows = table.rows() as u64;
         let rows = session.announce(ROWS, &own_rows.to_le_bytes()).await?;
+        // What all plan from: who told another party something else is named before anybody refuses it.
+        session.compare().await?;
         let rows: Vec<u64> = rows
             .iter()
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))

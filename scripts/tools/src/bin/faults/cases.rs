@@ -159,7 +159,8 @@ pub fn of(study: &Study, sent: &[Vec<(String, usize, u64)>], smoke: bool) -> Vec
 
 /// Faults of frames, in turn; places and sizes differ from one time to the next.
 fn frame(turn: usize) -> String {
-    let (at, mask) = (turn * 31 % 97, 1 << (turn % 8));
+    // Anywhere in the message, whose length it is taken modulo.
+    let (at, mask) = (turn * 7_919 % 100_003, 1 << (turn % 8));
     match turn % 8 {
         0 | 5 => format!("kind=flip-payload;at={at};mask={mask}"),
         1 => format!("kind=flip-header;at={at};mask={mask}"),
