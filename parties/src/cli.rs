@@ -58,6 +58,11 @@ pub enum Command {
     /// The studies that this node may take part in
     #[command(subcommand)]
     Study(StudyCommand),
+    /// What this node remembers: studies, approvals, runs, and what was revealed of which data
+    Studies,
+    /// The signed accounts of runs
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Take part in a study: meet the other nodes, train, and write the model and a receipt
     Train(Train),
     /// Give the model of a released study to a recipient that lost it, or get it: run at all recipients
@@ -111,6 +116,45 @@ pub struct PeerAdd {
 pub enum StudyCommand {
     /// Check a study and my data against each other, and tell what will be revealed to whom
     Check(StudyCheck),
+    /// Sign that this party approves of a study with the rows that it has now
+    Approve(StudyApprove),
+    /// Take the approval of a study back
+    Withdraw(StudyWithdraw),
+}
+
+/// `party study approve`
+#[derive(Debug, Args)]
+pub struct StudyApprove {
+    /// The study
+    pub study: PathBuf,
+    /// Who approves
+    #[arg(long)]
+    pub name: String,
+    /// As what, such as "data protection officer"
+    #[arg(long)]
+    pub role: String,
+    /// What is to stand beside the approval
+    #[arg(long)]
+    pub note: Option<String>,
+    /// For how many days it holds
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub valid_days: u32,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// How many rows each party has, in the order of the study; if unknown, as many as this one
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
+    pub rows: Option<Vec<u64>>,
+}
+
+/// `party study withdraw`
+#[derive(Debug, Args)]
+pub struct StudyWithdraw {
+    /// The study
+    pub study: PathBuf,
+    /// Who takes it back
+    #[arg(long)]
+    pub name: String,
 }
 
 /// `party study check`
@@ -127,6 +171,30 @@ pub struct StudyCheck {
     /// Show the values of bad cells
     #[arg(long)]
     pub show_values: bool,
+}
+
+/// `party receipt ...`
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Check the signatures of receipts of one run, and compare what their parties signed
+    Verify(ReceiptVerify),
+    /// Print the receipt of a run as the store has it, also of one that was broken off
+    Show(ReceiptShow),
+}
+
+/// `party receipt verify`
+#[derive(Debug, Args)]
+pub struct ReceiptVerify {
+    /// The receipts, of one party or several
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `party receipt show`
+#[derive(Debug, Args)]
+pub struct ReceiptShow {
+    /// The run, as `party studies` numbers it
+    pub run: u64,
 }
 
 /// `party train`

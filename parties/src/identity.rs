@@ -9,6 +9,9 @@ use std::sync::Arc;
 use mpc_net::quic;
 use zeroize::Zeroizing;
 
+use crate::input;
+use crate::output::{PREFIX, SUFFIX};
+
 /// The public key of a node as people exchange it: `ed25519:` and 64 lowercase hex digits.
 pub use mpc_net::quic::PublicKey as Fingerprint;
 
@@ -76,8 +79,11 @@ impl Identity {
         let failed = |source| IdentityError::Write { path: path.to_owned(), source };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         // A temporary file has mode 0600 from its first moment, and takes its name only when whole.
-        let mut file =
-            tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .suffix(SUFFIX)
+            .tempfile_in(directory.unwrap_or(Path::new(".")))
+            .map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         file.persist_noclobber(path).map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => IdentityError::Exists { path: path.to_owned() },
@@ -100,7 +106,7 @@ impl Identity {
                 return Err(IdentityError::NotPrivate { path: path.to_owned(), mode });
             }
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+        let text = Zeroizing::new(input::text(path).map_err(failed)?);
         let key = quic::Identity::from_pkcs8_pem(&text)
             .map_err(|_| IdentityError::Malformed { path: path.to_owned() })?;
         Ok(Self { key: Arc::new(key) })

@@ -4,7 +4,7 @@
 //!   same at every party.
 //! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
 //!   opened.
-//! * [`store`] is what a node remembers.
+//! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`models`] are the models that a study can name.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
@@ -12,6 +12,7 @@
 //!
 //! The models and their file format are in `mpc-ml`, which knows no files or terminals.
 
+pub mod approval;
 pub mod cli;
 pub mod commands;
 pub mod data_file;

@@ -8,14 +8,16 @@
 
 use std::path::Path;
 
+use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::Table;
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
+use crate::name::PartyName;
 use crate::study::{Correlations, Study};
 
 /// The limits of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The least number of own rows in a study.
     pub least_rows: u64,
@@ -24,29 +26,49 @@ pub struct Limits {
     pub least_cells: u64,
     /// Whether this node takes part in studies with a dealer.
     pub dealer: bool,
+    /// The parties with which this node takes part in studies; none is no limit.
+    pub peers: Option<Vec<PartyName>>,
+    /// The kinds of purposes (`consent.kind` of a study); none is no limit.
+    pub purposes: Option<Vec<String>>,
+    /// The kinds of models; none is no limit.
+    pub models: Option<Vec<ModelKind>>,
+    /// The most coefficients, with the intercept, that a study may reveal; none is no limit.
+    pub most_coefficients: Option<u64>,
+    /// Columns that no study may use, in whatever case they are written.
+    pub never_columns: Vec<String>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { least_rows: 10, least_cells: 10, dealer: true }
+        Self {
+            least_rows: 10,
+            least_cells: 10,
+            dealer: true,
+            peers: None,
+            purposes: None,
+            models: None,
+            most_coefficients: None,
+            never_columns: Vec::new(),
+        }
+    }
+}
+
+/// The word for a kind of model in party.toml and study.toml.
+pub(crate) fn word(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::Linear => "linear",
+        ModelKind::Logistic => "logistic",
+        ModelKind::Poisson => "poisson",
+        _ => "unknown",
     }
 }
 
 impl Limits {
-    /// Refuses a study that these limits do not allow with the own rows in `table`, which are those of
-    /// the file at `data`.
+    /// Refuses rows that these limits do not allow, `table`, which are those of the file at `data`.
     ///
     /// # Errors
     /// Which limit, and what to do. Shows no cell.
-    pub fn check(&self, study: &Study, table: &Table, data: &Path) -> Result<(), Failure> {
-        if !self.dealer && study.security().correlations == Correlations::Dealer {
-            let what = "the study takes its correlated randomness from a dealer, and limits.dealer of this \
-                        node is false";
-            return Err(Failure::new(Exit::Configuration, what).advise(
-                "agree with the other parties on correlations = \"pairwise\", or set limits.dealer = true \
-                 in party.toml",
-            ));
-        }
+    pub fn check(&self, table: &Table, data: &Path) -> Result<(), Failure> {
         let rows = table.rows() as u64;
         if rows < self.least_rows {
             let what =
@@ -57,6 +79,95 @@ impl Limits {
             ));
         }
         self.check_columns(table).map_err(|failure| failure.in_file(data))
+    }
+
+    /// Refuses a study that these limits do not allow with any rows. `own` is the name of this party.
+    ///
+    /// # Errors
+    /// Which limit, and what to do.
+    pub fn check_study(&self, study: &Study, own: &PartyName) -> Result<(), Failure> {
+        let refused = |what: String, advice: &str| {
+            Err(Failure::new(Exit::Configuration, what).advise(format!(
+                "agree with the other parties on a study {advice}, or change this limit in party.toml if \
+                 your organisation allows it"
+            )))
+        };
+        if !self.dealer && study.security().correlations == Correlations::Dealer {
+            let what = "the study takes its correlated randomness from a dealer, and limits.dealer of this \
+                        node is false";
+            return Err(Failure::new(Exit::Configuration, what).advise(
+                "agree with the other parties on correlations = \"pairwise\", or set limits.dealer = true \
+                 in party.toml",
+            ));
+        }
+        if let Some(peers) = &self.peers {
+            let others = study.parties().iter().filter(|name| *name != own);
+            if let Some(other) = others.into_iter().find(|name| !peers.contains(name)) {
+                let what = format!(
+                    "the study names {other} as a party, and limits.peers of this node is {}",
+                    list(peers)
+                );
+                return refused(what, "without it");
+            }
+        }
+        if let Some(purposes) = &self.purposes {
+            let allowed = list(purposes);
+            match &study.consent().kind {
+                Some(kind) if purposes.contains(kind) => {}
+                Some(kind) => {
+                    let what = format!(
+                        "consent.kind of the study is {kind:?}, and limits.purposes of this node is \
+                         {allowed}"
+                    );
+                    return refused(what, "for another purpose");
+                }
+                None => {
+                    let what = format!(
+                        "the study does not say what kind of purpose it has, and limits.purposes of \
+                         this node is {allowed}"
+                    );
+                    return refused(what, "with consent.kind");
+                }
+            }
+        }
+        if let Some(models) = &self.models
+            && !models.contains(&study.kind())
+        {
+            let words: Vec<&str> = models.iter().map(|kind| word(*kind)).collect();
+            let what = format!(
+                "model.kind of the study is {:?}, and limits.models of this node is {}",
+                word(study.kind()),
+                list(&words)
+            );
+            return refused(what, "with another kind of model");
+        }
+        let coefficients = study.schema().columns().len() as u64 + 1;
+        if let Some(most) = self.most_coefficients
+            && coefficients > most
+        {
+            let what = format!(
+                "the model has {coefficients} coefficients with the intercept, and \
+                 limits.most_coefficients of this node is {most}"
+            );
+            return refused(what, "with fewer columns or levels");
+        }
+        let schema = study.schema();
+        let mut used: Vec<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
+        used.push(schema.target().column());
+        used.extend(schema.offset().map(|offset| offset.column.as_str()));
+        used.extend(schema.weights().map(|weights| weights.column.as_str()));
+        used.extend(schema.groups());
+        let never = |column: &&&str| {
+            let same = |never: &String| never.to_lowercase() == column.to_lowercase();
+            self.never_columns.iter().any(same)
+        };
+        if let Some(column) = used.iter().find(never) {
+            let what = format!(
+                "the study uses the column {column}, which limits.never_columns of this node forbids"
+            );
+            return refused(what, "that does not use it");
+        }
+        Ok(())
     }
 
     fn check_columns(&self, table: &Table) -> Result<(), Failure> {
@@ -108,6 +219,12 @@ impl Limits {
         );
         Err(Failure::new(Exit::LocalInput, what).advise(advice))
     }
+}
+
+/// Words as party.toml has them.
+fn list<T: ToString>(words: &[T]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{:?}", word.to_string())).collect();
+    format!("[{}]", words.join(", "))
 }
 
 /// How many cells there are, and how many differ from the most frequent value.

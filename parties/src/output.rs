@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -78,11 +79,65 @@ pub fn remove_leftovers(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether `text` is one line of 1 to `most` characters that shows as what it is: without control
+/// characters, and without those that turn the direction of what follows.
+#[must_use]
+pub fn is_plain(text: &str, most: usize) -> bool {
+    const TURNS: [char; 13] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{202a}', '\u{202b}', '\u{202c}',
+        '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    !text.trim().is_empty()
+        && text.chars().count() <= most
+        && !text.chars().any(|each| each.is_control() || TURNS.contains(&each))
+}
+
+/// `text` in lines of at most 80 columns behind `head`; further lines stand below the first word.
+#[must_use]
+pub fn wrapped(head: &str, text: &str) -> String {
+    let indent = head.chars().count();
+    let (mut lines, mut width) = (head.to_owned(), indent);
+    for (index, word) in text.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if index > 0 && width + 1 + length > 80 {
+            lines = lines.trim_end().to_owned() + "\n" + &" ".repeat(indent);
+            width = indent;
+        } else if index > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines += word;
+        width += length;
+    }
+    lines.push('\n');
+    lines
+}
+
 /// Bytes as lowercase hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// The bytes of hexadecimal digits; `None` where there are others.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let byte = |pair: &[u8]| Some(value(pair[0])? << 4 | value(pair[1])?);
+    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(byte).collect()).flatten()
+}
+
+/// Seconds since 1970 as people read a time.
+#[must_use]
+pub fn when(seconds: u64) -> String {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds.min(FAR_AWAY)));
+    let text = time.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+    text.unwrap_or_default().replace('T', " ").replace('Z', " UTC")
+}
+
+/// The end of the year 9999, the last one with four digits.
+const FAR_AWAY: u64 = 253_402_300_799;
 
 /// Writes a new file, whole or not at all, readable by the owner only.
 ///
@@ -157,4 +212,29 @@ fn temporary(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, Failu
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Configuration, format!("the file cannot be written: {error}")).in_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_digits_are_read_by_people() {
+        assert_eq!(when(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(when(1_790_000_000), "2026-09-21 14:13:20 UTC");
+        assert_eq!(when(u64::MAX), "9999-12-31 23:59:59 UTC");
+        assert_eq!(unhex(&hex(&[0, 255, 16])), Some(vec![0, 255, 16]));
+        assert!(["0", "0g", "é"].iter().all(|text| unhex(text).is_none()));
+    }
+
+    #[test]
+    fn lines_are_wrapped_below_their_first_word() {
+        let text = wrapped("  Purpose: ", &"word ".repeat(40));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(lines[0].starts_with("  Purpose: word"));
+        assert!(lines[1].starts_with("           word") && !lines[1].ends_with(' '));
+        assert_eq!(text.split_whitespace().filter(|word| *word == "word").count(), 40);
+        assert_eq!(wrapped("x ", ""), "x \n");
+    }
 }

@@ -6,7 +6,6 @@
 
 mod raw;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +14,10 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::identity::{Fingerprint, FingerprintError};
+use crate::input;
 use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
+use crate::output::is_plain;
 use raw::{Raw, RawPeer};
 
 /// The version of the format that this program reads.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// What it keeps of a run for an audit.
     pub keep: Keep,
+    /// Whether this node takes part only in studies that somebody here has approved by signature.
+    pub approval: bool,
     /// What no study may ask for.
     pub limits: Limits,
 }
@@ -174,7 +177,7 @@ impl Settings {
     /// When the file cannot be read or a value breaks a rule.
     pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, SettingsError> {
         let failed = |source| SettingsError::Read { path: path.to_owned(), source };
-        let text = fs::read_to_string(path).map_err(failed)?;
+        let text = input::text(path).map_err(failed)?;
         let environment = Environment::with_prefix("PARTY").prefix_separator("__").separator("__");
         let mut builder = Config::builder()
             .add_source(File::from_str(&text, FileFormat::Toml))
@@ -239,8 +242,9 @@ impl Settings {
             })
             .transpose()?;
         let state = directory.join(raw.state.directory);
-        let limits = raw.limits.into();
-        Ok(Self { identity, network, peers, dealer, data, state, keep: raw.audit.keep, limits })
+        let limits = raw.limits.check()?;
+        let (keep, approval) = (raw.audit.keep, raw.consent.required);
+        Ok(Self { identity, network, peers, dealer, data, state, keep, approval, limits })
     }
 }
 
@@ -287,8 +291,7 @@ fn name(field: &str, text: &str) -> Result<PartyName, SettingsError> {
 
 /// One line of text.
 fn line(field: &str, text: String) -> Result<String, SettingsError> {
-    if !text.trim().is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control)
-    {
+    if is_plain(&text, 200) {
         return Ok(text);
     }
     let rule = "must be one line of 1 to 200 characters".to_owned();

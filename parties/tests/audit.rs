@@ -178,6 +178,7 @@ fn who_says_something_else_than_was_sent_proves_nothing() {
     audited.refused(&[&changed], 3, "signature of the audited party does not hold");
     fs::write(&changed, b"mpc-audit").unwrap();
     audited.refused(&[&changed], 3, "not what `party audit export` writes");
+    audited.refused(&[Path::new("/dev/zero")], 3, "not a regular file");
     // Nor does the record of another party.
     let other = audited.nodes.dir("clinic-1").join("other.bin");
     assert_eq!(audited.export("clinic-1", "clinic-2", &other), 0);

@@ -125,6 +125,8 @@ fn a_study_is_checked_against_my_data() {
     let study = data("study.toml");
     let study = study.to_str().unwrap();
     let text = ok(at, &["study", "check", study]);
+    let stated = "  Purpose:     not stated in the study\n";
+    assert!(text.find(stated).unwrap() < text.find("What will be revealed").unwrap(), "{text}");
     for part in [
         "study:",
         "What will be revealed",

@@ -6,11 +6,13 @@ mod fingerprint;
 mod init;
 mod peer;
 mod predict;
+mod receipt;
 mod recover;
+mod studies;
 mod study;
 mod train;
 
-use crate::cli::{AuditCommand, Cli, Command, PeerCommand, StudyCommand};
+use crate::cli::{AuditCommand, Cli, Command, PeerCommand, ReceiptCommand, StudyCommand};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
 
@@ -23,6 +25,11 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Fingerprint => fingerprint::run(config),
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
+        Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
+        Command::Study(StudyCommand::Withdraw(options)) => study::withdraw(config, options),
+        Command::Studies => studies::list(config),
+        Command::Receipt(ReceiptCommand::Verify(options)) => receipt::verify(config, options),
+        Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),
         Command::Train(options) => return train::run(config, options, as_json),
         Command::Recover(options) => recover::run(config, options),
         Command::Audit(AuditCommand::Export(options)) => audit::export(config, options),

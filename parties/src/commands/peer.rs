@@ -1,6 +1,5 @@
 //! `party peer add`
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::json;
@@ -9,6 +8,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 use crate::cli::PeerAdd;
 use crate::exit::{Exit, Failure};
 use crate::identity::{Fingerprint, Identity};
+use crate::input;
 use crate::name::{Address, PartyName};
 use crate::output::{Report, replace};
 use crate::settings::{Settings, SettingsError};
@@ -21,7 +21,7 @@ pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
         .parse()
         .map_err(|error| Failure { exit: Exit::Usage, ..Failure::from(error) })?;
     let in_file = |error: SettingsError| Failure::from(error).in_file(config);
-    let text = fs::read_to_string(config)
+    let text = input::text(config)
         .map_err(|source| in_file(SettingsError::Read { path: config.to_owned(), source }))?;
     let directory = config.parent().unwrap_or(Path::new(""));
     let settings = Settings::from_text(&text, directory).map_err(in_file)?;

@@ -1,29 +1,31 @@
-//! `party study check`
+//! `party study ...`
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use mpc_core::Against;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::StudyCheck;
+use crate::approval::Approver;
+use crate::cli::{StudyApprove, StudyCheck, StudyWithdraw};
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
 use crate::models::{Account, Planned};
 use crate::name::PartyName;
-use crate::node::OwnSide;
-use crate::output::Report;
+use crate::node::{self, OwnSide};
+use crate::output::{Report, wrapped};
 use crate::settings::{Overrides, Settings};
-use crate::study::{Correlations, Disclosure, Study};
+use crate::study::{Approvals, Controller, Correlations, Disclosure, Study};
 
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
     let OwnSide { study, settings, source, data: file, .. } = &side;
     let to_do = to_do(study, settings);
-    let (planned, plan) = Plan::new(&side, options)?;
+    let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
     Ok(Report {
         text: text(&side, &plan, &disclosure, &to_do),
@@ -31,6 +33,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "study": study.digest().to_string(),
             "against": study.security().against,
             "title": study.title(),
+            "consent": study.consent(),
             "parties": study.parties(),
             "this_party": settings.identity.name,
             "disclosure": disclosure,
@@ -47,6 +50,46 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     })
 }
 
+pub(super) fn approve(config: &Path, options: &StudyApprove) -> Result<Report, Failure> {
+    let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
+    let side = OwnSide::read(&options.study, config, &overrides, false)?;
+    let (planned, _) = Plan::new(&side, &options.study, options.rows.as_ref())?;
+    let outputs = side.study.outputs(&*planned);
+    let disclosure = side.study.disclosure_digest(&outputs);
+    let StudyApprove { name, role, note, valid_days, .. } = options;
+    let by = Approver { name: name.clone(), role: role.clone(), note: note.clone() };
+    let valid = Duration::from_secs(u64::from(*valid_days) * 86_400);
+    let signed = node::approve(&side, &disclosure, by, valid)?;
+    let OwnSide { study, source, data, .. } = &side;
+    let lines = [
+        wrapped("Approved:  ", study.title()),
+        format!("           {}\n", study.digest()),
+        wrapped("By:        ", &signed.in_words()),
+        wrapped("Of rows:   ", &format!("{} of {}", data.table.rows(), source.path.display())),
+        wrapped(
+            "It counts: ",
+            "for this study, these rows, and what `party study check` says will be revealed; `party study \
+             withdraw` takes it back",
+        ),
+    ];
+    Ok(Report {
+        text: lines.concat(),
+        json: json!({ "study": study.digest().to_string(), "approved": signed }),
+    })
+}
+
+pub(super) fn withdraw(config: &Path, options: &StudyWithdraw) -> Result<Report, Failure> {
+    let overrides = Overrides::default();
+    let (study, settings, _) = OwnSide::without_rows(&options.study, config, &overrides)?;
+    let there = node::withdraw(&study, &settings, &options.name)?;
+    let text = if there {
+        "The approval was taken back. A run that is under way is not stopped by that.\n"
+    } else {
+        "There was no approval that counts.\n"
+    };
+    Ok(Report { text: text.to_owned(), json: json!({ "withdrawn": there }) })
+}
+
 /// What can be said of the computation without the other parties.
 #[derive(Serialize)]
 struct Plan {
@@ -58,11 +101,15 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(side: &OwnSide, options: &StudyCheck) -> Result<(Box<dyn Planned>, Self), Failure> {
+    fn new(
+        side: &OwnSide,
+        path: &Path,
+        given: Option<&Vec<u64>>,
+    ) -> Result<(Box<dyn Planned>, Self), Failure> {
         let (study, own) = (&side.study, side.data.table.rows() as u64);
         let parties = study.parties().len();
         let usage = |what: String| Err(Failure::new(Exit::Usage, what));
-        let rows = match &options.rows {
+        let rows = match given {
             Some(rows) if rows.len() != parties => {
                 return usage(format!(
                     "--rows has {} numbers, and the study has {parties} parties",
@@ -78,9 +125,9 @@ impl Plan {
             Some(rows) => rows.clone(),
             None => vec![own; parties],
         };
-        let rows_given = options.rows.is_some();
+        let rows_given = given.is_some();
         let planned = study.plan(&rows).map_err(|error| {
-            let failure = Failure::from(error).in_file(&options.study);
+            let failure = Failure::from(error).in_file(path);
             if rows_given {
                 return failure;
             }
@@ -127,6 +174,26 @@ fn nothing_else(against: Against) -> &'static str {
     }
 }
 
+/// What the study says that it is for, and who answers for it.
+fn purpose(study: &Study) -> String {
+    let consent = study.consent();
+    let none = || "not stated in the study".to_owned();
+    let mut text = "What it is for\n".to_owned();
+    let kind = consent.kind.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
+    text += &wrapped("  Purpose:     ", &(consent.purpose.clone().unwrap_or_else(none) + &kind));
+    text += &wrapped("  Legal basis: ", &consent.legal_basis.clone().unwrap_or_else(none));
+    text += &wrapped("  Kept:        ", &consent.retention.clone().unwrap_or_else(none));
+    for Controller { party, controller, contact } in &consent.controllers {
+        let contact = contact.as_ref().map(|contact| format!(", {contact}")).unwrap_or_default();
+        text += &wrapped("  Controller:  ", &format!("of {party}: {controller}{contact}"));
+    }
+    let approvals = match consent.approvals {
+        Approvals::All => "of all parties, before anything leaves a node",
+        Approvals::Own => "as each party's own settings say",
+    };
+    text + &wrapped("  Approvals:   ", approvals)
+}
+
 fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
@@ -138,6 +205,7 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
     line(format_args!("{}", study.title()));
     line(format_args!("  {}", study.digest()));
     line(format_args!("  Parties: {}\n", parties.join(", ")));
+    line(format_args!("{}", purpose(study)));
 
     line(format_args!("What will be revealed"));
     for (index, each) in disclosure.iter().enumerate() {

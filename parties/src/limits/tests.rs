@@ -96,7 +96,7 @@ fn limits_are_read_and_kept() {
     assert!(study.contains("correlations = \"pairwise\""));
     let with_dealer = study.replace("correlations = \"pairwise\"", "correlations = \"dealer\"");
     std::fs::write(at("study.toml"), study).unwrap();
-    std::fs::write(at("dealer.toml"), with_dealer).unwrap();
+    std::fs::write(at("dealer.toml"), &with_dealer).unwrap();
     let read = |limits: &str, study: &str| {
         let settings = format!(
             "version = 1\nidentity = {{ name = \"bank-a\", key = \"x.key\" }}\n\
@@ -124,4 +124,32 @@ fn limits_are_read_and_kept() {
     let words = ["limits.dealer of this node is false", "dealer.toml", "what to do"];
     refused("limits = { dealer = false }", "dealer.toml", Exit::Configuration, &words);
     refused("limits = { most_rows = 1 }", "study.toml", Exit::Configuration, &["most_rows"]);
+
+    // What is in the study alone, whatever the rows are.
+    let limited = |limit: &str, words: &[&str]| {
+        let limits = format!("limits = {{ {limit} }}");
+        refused(&limits, "study.toml", Exit::Configuration, words);
+        refused(&limits, "study.toml", Exit::Configuration, &["study.toml", "what to do"]);
+    };
+    limited("peers = [\"bank-b\"]", &["names bank-c as a party", "limits.peers", "[\"bank-b\"]"]);
+    limited("peers = []", &["names bank-b as a party"]);
+    limited("purposes = [\"research\"]", &["does not say what kind", "limits.purposes"]);
+    limited("models = [\"linear\"]", &["\"logistic\", and limits.models", "[\"linear\"]"]);
+    limited("most_coefficients = 24", &["has 25 coefficients", "limits.most_coefficients", "24"]);
+    limited("never_columns = [\"x\", \"income\"]", &["column Income", "limits.never_columns"]);
+    limited("never_columns = [\"STATUS\"]", &["column Status", "limits.never_columns"]);
+    let all = "limits = { peers = [\"bank-c\", \"bank-b\", \"bank-d\"], models = [\"logistic\"], \
+               most_coefficients = 25, never_columns = [\"Inc\"] }";
+    read(all, "study.toml").unwrap();
+    let kind = |kind: &str| format!("{with_dealer}\n[consent]\nkind = {kind:?}\n");
+    std::fs::write(at("research.toml"), kind("research")).unwrap();
+    std::fs::write(at("sales.toml"), kind("sales")).unwrap();
+    let research = "limits = { purposes = [\"care\", \"research\"] }";
+    read(research, "research.toml").unwrap();
+    let words = ["consent.kind of the study is \"sales\"", "[\"care\", \"research\"]"];
+    refused(research, "sales.toml", Exit::Configuration, &words);
+    for wrong in ["models = [\"ridge\"]", "purposes = [\"Any\"]", "peers = [\"Bank B\"]"] {
+        let field = format!("limits.{}", wrong.split(' ').next().unwrap());
+        refused(&format!("limits = {{ {wrong} }}"), "study.toml", Exit::Configuration, &[&field]);
+    }
 }

@@ -34,7 +34,8 @@ impl Finished {
     #[must_use]
     pub fn report(&self) -> Report {
         let total = &self.receipt.phases["total"];
-        let steps = match (self.receipt.iterations, self.passes) {
+        let (taken, dropped) = (self.receipt.iterations, self.receipt.rows_dropped);
+        let steps = match (taken.unwrap_or_default(), self.passes) {
             (1, true) => "1 pass".to_owned(),
             (passes, true) => format!("{passes} passes"),
             (steps, false) => format!("{steps} steps"),
@@ -45,7 +46,7 @@ impl Finished {
             self.receipt.rows.iter().sum::<u64>(),
             self.receipt.rows.len(),
         );
-        text += &match self.receipt.rows_dropped {
+        text += &match dropped.unwrap_or_default() {
             0 => "\n".to_owned(),
             dropped => format!(", {dropped} left out of the last batch\n"),
         };

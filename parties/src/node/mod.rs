@@ -1,12 +1,13 @@
 //! The node at work: it meets the other nodes of a study and runs it with them.
 
+mod approve;
 mod audit;
+mod consent;
 mod events;
 mod evidence;
 mod finished;
 mod give_up;
 mod mesh;
-mod outputs;
 mod own_side;
 mod phases;
 mod progress;
@@ -24,14 +25,16 @@ mod table;
 mod work;
 mod written;
 
+pub use approve::{approve, withdraw};
 pub use audit::{Again, AuditRecord, Exported, Keys, Verdict, forget};
+pub use consent::PartyConsent;
 pub use events::{Event, Events};
 pub use finished::Finished;
 pub use give_up::{Closing, establish, give_up};
 pub use mesh::{context, link_settings, pinned};
 pub use own_side::OwnSide;
 pub use progress::{observer, say, terminal};
-pub use receipt::{PhaseReceipt, Receipt, Revealed};
+pub use receipt::{Heard, PhaseReceipt, Receipt, Revealed, verify};
 pub use recovery::Recovery;
 pub use release::{FolderLog, StudyFolder};
 pub use rows_digest::BoundRows;

@@ -60,6 +60,10 @@ impl OwnSide {
         show_values: bool,
     ) -> Result<Self, Failure> {
         let (study, settings, place) = Self::without_rows(study_path, config, overrides)?;
+        settings
+            .limits
+            .check_study(&study, &settings.identity.name)
+            .map_err(|failure| failure.in_file(study_path))?;
         let source = settings.data.clone().ok_or_else(|| {
             Failure::new(Exit::Configuration, "party.toml names no data")
                 .in_file(config)
@@ -68,9 +72,7 @@ impl OwnSide {
         let id_column = source.id_column.clone();
         let options = ReadOptions { id_column, with_target: true, show_values };
         let data = read(&source.path, study.schema(), &options)?;
-        settings.limits.check(&study, &data.table, &source.path).map_err(|failure| {
-            if failure.place.is_none() { failure.in_file(study_path) } else { failure }
-        })?;
+        settings.limits.check(&data.table, &source.path)?;
         Ok(Self { study, settings, place, source, data })
     }
     /// The data as the store keeps them.

@@ -148,16 +148,10 @@ impl StudyFolder {
         }
     }
 
-    /// The labels of the outputs of which this node has sent its part.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn released(&self) -> Result<Vec<String>, Failure> {
-        let mut labels = Vec::new();
-        for kind in [Kind::Interim, Kind::Result] {
-            labels.extend(self.store.sent(&self.study, kind)?.into_iter().map(|(label, _)| label));
-        }
-        Ok(labels)
+    /// Remembers which run of this study each party said that it is there; gives the highest that each had
+    /// said before.
+    pub(super) fn heard(&self, told: &[(&str, u32)]) -> Result<Vec<u32>, Failure> {
+        self.store.hear_runs(&self.study, told)
     }
 
     /// Where `model.json` goes.
@@ -176,6 +170,12 @@ impl StudyFolder {
     #[must_use]
     pub fn receipt(&self) -> PathBuf {
         self.path.join("receipt.json")
+    }
+
+    /// Where the receipt of a run goes that did not come to its end.
+    #[must_use]
+    pub fn failed_receipt(&self, run: u32) -> PathBuf {
+        self.path.join(format!("receipt-failed-{run}.json"))
     }
 
     /// Where the folder is.
@@ -239,9 +239,13 @@ impl ReleaseLog for FolderLog {
             at: now(),
         };
         let sealed = folder.sealer.seal(&folder.sealed_as(label), message);
-        sealed
-            .and_then(|sealed| folder.store.record_sent(&folder.study, &line, &sealed))
-            .map_err(|failure| failure.what)
+        let recorded =
+            sealed.and_then(|sealed| folder.store.record_sent(&folder.study, &line, &sealed));
+        #[cfg(feature = "test-faults")]
+        if !repeatable {
+            crate::fault::die_at("recorded");
+        }
+        recorded.map_err(|failure| failure.what)
     }
 }
 

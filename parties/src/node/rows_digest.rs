@@ -7,6 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
+use crate::study::StudyDigest;
 
 const SALT: usize = 32;
 const DIGEST: usize = 32;
@@ -75,6 +77,13 @@ impl<'a> BoundRows<'a> {
         bytes[..SALT].copy_from_slice(&salt);
         bytes[SALT..].copy_from_slice(&digest);
         Ok(bytes)
+    }
+
+    /// What an approval says of the rows: their digest under a key of this party and this study. The same
+    /// rows give the same, and nobody else can try a guess.
+    #[must_use]
+    pub fn fingerprint(&self, identity: &Identity, study: &StudyDigest) -> [u8; DIGEST] {
+        self.digest(identity.key().derive(&format!("rows of an approval/1 {study}")).as_slice())
     }
 
     /// Whether these are the rows of a salt and a digest.

@@ -30,7 +30,7 @@ impl State {
     /// When another node is at work, nothing can be written there, or the store is not this node's.
     pub fn lock(directory: &Path, identity: &Identity) -> Result<Self, Failure> {
         let lock = Self::take(directory)?;
-        remove_leftovers(directory).map_err(|error| unusable(directory, &error))?;
+        remove_all_leftovers(directory).map_err(|error| unusable(directory, &error))?;
         let store = Store::open(directory, &identity.fingerprint())?;
         Ok(Self { store, directory: directory.to_owned(), _lock: lock })
     }
@@ -69,6 +69,18 @@ impl State {
     }
 }
 
+/// Removes what killed nodes were writing, to the directory and to the folders of all studies.
+fn remove_all_leftovers(directory: &Path) -> io::Result<()> {
+    remove_leftovers(directory)?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_leftovers(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn unusable(directory: &Path, error: &io::Error) -> Failure {
     let what = format!("the state directory cannot be used: {error}");
     Failure::new(Exit::Configuration, what).in_file(directory)
@@ -102,10 +114,12 @@ mod tests {
         assert!(second.what.contains("another node is at work"), "{second}");
         drop(first);
         // What a killed node was writing goes, and nothing else.
-        let left = [".party-x1y2z3.tmp", "notes.tmp"].map(|name| state.join(name));
+        std::fs::create_dir(state.join("0123456789abcdef")).unwrap();
+        let left = [".party-x1y2z3.tmp", "0123456789abcdef/.party-a.tmp", "notes.tmp"];
+        let left = left.map(|name| state.join(name));
         left.iter().for_each(|file| std::fs::write(file, "x").unwrap());
         State::lock(&state, &own).unwrap();
-        assert_eq!(left.map(|file| file.exists()), [false, true]);
+        assert_eq!(left.map(|file| file.exists()), [false, false, true]);
         let refused = State::lock(&state, &other).unwrap_err();
         assert!(refused.what.contains("another key"), "{refused}");
         #[cfg(unix)]

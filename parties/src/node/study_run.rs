@@ -10,6 +10,7 @@ use mpc_net::replay::Replay;
 use mpc_net::{Abort, AbortCode};
 
 use super::audit::{Kept, Keys};
+use super::consent::Said;
 use super::events::join_observer;
 use super::evidence;
 use super::give_up::{doubt, leave, refuse_together};
@@ -17,9 +18,10 @@ use super::phases::Phases;
 use super::receipt::now;
 use super::work::Told;
 use super::{
-    Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder, context, establish,
-    give_up, link_settings,
+    BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder, context,
+    establish, give_up, link_settings,
 };
+use crate::approval::SignedApproval;
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -43,11 +45,15 @@ pub(super) struct Node {
     pub(super) folder: StudyFolder,
     /// The file with the rows, as the store knows it.
     data: (DataId, DataEntry),
+    /// A digest of the rows under a key of this party and this study.
+    pub(super) fingerprint: [u8; 32],
+    /// The valid approval of these rows, where there is one.
+    approval: Option<SignedApproval>,
     pub(super) out: Option<PathBuf>,
     /// Whether this is a part that is done again: then nothing is written.
     pub(super) again: bool,
     /// Held until the node has ended.
-    state: State,
+    pub(super) state: State,
 }
 
 /// A part that is done again: the state directory stays as it is.
@@ -69,9 +75,22 @@ impl Participant {
         let state = State::lock(&side.settings.state, &identity)?;
         let folder = StudyFolder::of(&state, side.study.digest(), &identity);
         let data = (DataId::of(&identity, &side.data.digest), side.data_entry());
+        let digest = side.study.digest();
+        let fingerprint = BoundRows::new(&side.data.table).fingerprint(&identity, &digest);
         let OwnSide { study, settings, data: DataFile { table, .. }, .. } = side;
-        let out = None;
-        let node = Node { study, settings, identity, roster, folder, data, out, again, state };
+        let node = Node {
+            study,
+            settings,
+            identity,
+            roster,
+            folder,
+            data,
+            fingerprint,
+            approval: None,
+            out: None,
+            again,
+            state,
+        };
         Ok(Self { node, table })
     }
 
@@ -88,7 +107,7 @@ impl Participant {
         self,
         transport: Replay,
         options: SessionOptions,
-        due: [u8; 32],
+        (due, started, consent): ([u8; 32], u64, Vec<u8>),
     ) -> Result<(), Failure> {
         let Self { node, table } = self;
         let mut session = Session::establish(Box::new(transport), options).await?;
@@ -98,7 +117,8 @@ impl Participant {
         }
         let quiet: Events = Arc::new(|_| {});
         let mut phases = Phases::begin(&quiet);
-        node.work(table, &mut session, &mut phases, &quiet, &mut Told::default()).await.map(drop)
+        let mut told = Told { started, consent, ..Told::default() };
+        node.work(table, &mut session, &mut phases, &quiet, &mut told).await.map(drop)
     }
 }
 
@@ -119,6 +139,7 @@ impl Participant {
         let node = &mut participant.node;
         node.state.store().see_study(&node.study.digest(), &study_entry(&node.study))?;
         node.folder.open()?;
+        node.approval = node.approved(study_path, now())?;
         if let Some(out) = out {
             check_writable(out)?;
             if node.folder.holds(out) {
@@ -186,13 +207,12 @@ impl Node {
 
         let (mut session, linger) = establish(transport, session_options, stop).await?;
         let run = (study.digest(), context);
-        let mut told = Told::default();
-        let begun = kept
-            .established(&session, run, &self.roster, (&table, started))
-            .and_then(|()| self.begin(&session, started));
+        let mut told = Told { started, ..Told::default() };
+        let begun = self.begin(&session, &mut told, &phases).and_then(|()| {
+            kept.established(&session, run, &self.roster, (&table, started, &told.consent))
+        });
         let worked = match begun {
-            Ok(run) => {
-                told.run = Some(run);
+            Ok(()) => {
                 let work = self.work(table, &mut session, &mut phases, events, &mut told);
                 stop.until(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
             }
@@ -216,53 +236,41 @@ impl Node {
                 }
                 give_up(&session, linger, &failure).await;
                 let failure = self.with_evidence(failure, &session);
-                return Err(self.ended(&told, failure));
+                phases.close();
+                return Err(self.write_failed(&told, &session, &phases, (kept, failure)));
             }
         };
         phases.close();
-        match self.write(outcome, &told, &session, started, &phases, kept) {
+        match self.write(outcome, &told, &session, &phases, kept) {
             Ok(finished) => {
                 Ok((finished, Closing::new(session, linger, settings.network.silence_timeout)))
             }
             Err(failure) => {
                 // The others have all that they are due; why they wait in vain they are told too.
                 let reason = "it could not write its result";
+                let failure = self.write_failed(&told, &session, &phases, (kept, failure));
                 leave(&session, linger, Abort::new(AbortCode::LocalInput, reason)).await;
-                Err(self.ended(&told, failure))
+                Err(failure)
             }
         }
     }
 
     /// The store knows of the run from here on, whatever becomes of this process.
-    fn begin(&self, session: &Session, started: u64) -> Result<store::Run, Failure> {
+    fn begin(&self, session: &Session, told: &mut Told, phases: &Phases) -> Result<(), Failure> {
         let (id, entry) = &self.data;
-        let name = hex(&session.id());
-        self.state.store().begin_run(&self.study.digest(), (*id, entry), &name, started)
-    }
-
-    /// The store knows how the run ended; a failure that it did not come to its end by.
-    fn ended(&self, told: &Told, failure: Failure) -> Failure {
-        let Some(run) = &told.run else { return failure };
-        let outcome =
-            store::Outcome { class: failure.exit.class().to_owned(), what: failure.what.clone() };
-        match self.state.store().end_run(run.place, now(), &outcome, None) {
-            Ok(()) => failure,
-            Err(unwritten) => {
-                let known = failure.advice.clone().map(|advice| advice + "; ").unwrap_or_default();
-                failure.advise(format!(
-                    "{known}the end of this run is not recorded: {}",
-                    unwritten.what
-                ))
-            }
-        }
-    }
-
-    /// The run came to its end, with this receipt.
-    pub(super) fn complete(&self, told: &Told, receipt: &str) -> Result<(), Failure> {
-        let Some(run) = &told.run else { return Ok(()) };
-        let what = "the run came to its end".to_owned();
-        let outcome = store::Outcome { class: Exit::Ok.class().to_owned(), what };
-        self.state.store().end_run(run.place, now(), &outcome, Some(receipt))
+        let (study, name) = (self.study.digest(), hex(&session.id()));
+        let run = self.state.store().begin_run(&study, (*id, entry), &name, told.started)?;
+        let (required, number, place) = (self.settings.approval, run.number, run.place);
+        told.run = Some(run);
+        // The receipt of a run whose end this process does not live to see.
+        let (class, what) = ("broken-off".to_owned(), NO_END.to_owned());
+        let how = store::Outcome { class, what };
+        let receipt = self.receipt(told, session, phases, (0, None, how))?;
+        self.state.store().keep_receipt(place, &receipt.signed(&self.identity)?)?;
+        let valid = |signed: &&SignedApproval| signed.is_valid_at(told.started);
+        let approval = self.approval.as_ref().filter(valid).cloned();
+        told.consent = Said { required, run: number, approval }.to_bytes()?;
+        Ok(())
     }
 
     /// The failure, with what it can be shown with.
@@ -281,6 +289,10 @@ impl Node {
         }
     }
 }
+
+/// How a run ended that nobody saw the end of.
+const NO_END: &str =
+    "the run had begun, and no end of it is recorded: it goes on, or the process was killed";
 
 /// A study as the store keeps it.
 pub(super) fn study_entry(study: &Study) -> StudyEntry {

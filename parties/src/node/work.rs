@@ -3,27 +3,23 @@
 use mpc_core::session::Signed;
 use mpc_core::{Session, Tag};
 use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
-use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
+use mpc_ml::model::{Figures, Output, Progress, Run, Summary, ledger};
 use mpc_ml::standardise;
 use mpc_net::AbortCode;
 
 use super::phases::Phases;
 use super::study_run::Node;
-use super::{BoundRows, Event, Events, source};
+use super::{BoundRows, Event, Events, PartyConsent, consent, source};
 use crate::exit::{Exit, Failure};
-use crate::models::Account;
 use crate::store;
 
 const ROWS: Tag = Tag::new("study/rows");
 
 /// What is known when the last message of the study was sent.
 pub(super) struct Outcome {
-    pub(super) account: Account,
     pub(super) standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     pub(super) summary: Option<Summary>,
-    /// Steps that the fit took.
-    pub(super) steps: u64,
     pub(super) own_warnings: Vec<String>,
 }
 
@@ -32,10 +28,22 @@ pub(super) struct Outcome {
 pub(super) struct Told {
     /// The run; none where a part is done again.
     pub(super) run: Option<store::Run>,
+    /// When the nodes had met.
+    pub(super) started: u64,
+    /// What this node says of its approval.
+    pub(super) consent: Vec<u8>,
+    /// What all have said of theirs.
+    pub(super) consents: Vec<PartyConsent>,
+    /// What the operator should know about the others.
+    pub(super) noticed: Vec<String>,
     /// Rows of each party.
     pub(super) rows: Vec<u64>,
     /// What may be revealed.
     pub(super) outputs: Vec<Output>,
+    /// What the plan says.
+    pub(super) figures: Option<Figures>,
+    /// Steps that the fit took.
+    pub(super) steps: Option<u64>,
     /// How many runs there were on these rows.
     pub(super) runs: u32,
     /// What the others said under their signatures.
@@ -53,6 +61,12 @@ impl Node {
         told: &mut Told,
     ) -> Result<Outcome, Failure> {
         let study = &self.study;
+        // Before anything else is told: whether all have approved.
+        let heard = consent::exchange(&told.consent, study, &self.roster, session, told.started);
+        told.consents = heard.await?;
+        if !self.again {
+            told.noticed = consent::remember(&told.consents, session.me(), &self.folder, events)?;
+        }
         phases.enter("standardisation", session);
         // The number of rows of each party is public.
         let own_rows = table.rows() as u64;
@@ -68,9 +82,11 @@ impl Node {
         let plan = study
             .plan(&rows)
             .map_err(|error| Failure { seen_by_all: true, ..Failure::from(error) })?;
-        let account = Account::of(&*plan, session.me(), session.against());
+        let figures = plan.figures();
+        told.figures = Some(figures.clone());
         let outputs = study.outputs(&*plan);
         told.outputs.clone_from(&outputs);
+        consent::of_this_list(&told.consents, &study.disclosure_digest(&outputs))?;
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
         told.runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(&table))? };
@@ -122,7 +138,7 @@ impl Node {
                 return Err(study.failure(error));
             }
         };
-        let steps = if account.figures.passes { passes } else { account.figures.steps };
+        told.steps = Some(if figures.passes { passes } else { figures.steps });
 
         phases.enter("release", session);
         // Nobody gets the result who did not put its name under everything before.
@@ -156,7 +172,7 @@ impl Node {
                 }
             }
         }
-        Ok(Outcome { account, standardisation, summary, steps, own_warnings })
+        Ok(Outcome { standardisation, summary, own_warnings })
     }
 }
 

@@ -4,11 +4,13 @@ use mpc_core::Session;
 use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
 
 use super::phases::Phases;
+use super::receipt::{Heard, VERSION, digest_of, now, program_sha256};
 use super::study_run::Node;
 use super::work::{Outcome, Told};
-use super::{Finished, Receipt, outputs};
+use super::{Finished, Receipt, Revealed};
 use crate::exit::{Exit, Failure};
-use crate::output::{create, hex};
+use crate::output::{create, hex, when};
+use crate::store;
 
 impl Node {
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -17,28 +19,35 @@ impl Node {
         outcome: Outcome,
         told: &Told,
         session: &Session,
-        started: u64,
         phases: &Phases,
         kept: u64,
     ) -> Result<Finished, Failure> {
-        let receipt = self.receipt((&outcome, told), session, started, phases, kept)?;
-        let passes = outcome.account.figures.passes;
         let mut own_warnings = outcome.own_warnings.clone();
         let mut warnings = Vec::new();
         if let Some(summary) = &outcome.summary {
             own_warnings.extend(summary.own_warnings.iter().cloned());
             warnings.extend(summary.warnings.iter().cloned());
         }
-        let model = self.model(outcome, &told.rows)?;
+        let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
+        let model = self.model(outcome, told)?;
         let json = model.as_ref().map(Model::to_json).transpose()?;
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("model");
         if let Some(json) = &json {
             create(&self.folder.model(), json.as_bytes())?;
         }
-        let text = serde_json::to_string_pretty(&receipt)
-            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        // The last write is the one that says that everything is there.
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("receipt");
+        let (class, what) = (Exit::Ok.class().to_owned(), "the run came to its end".to_owned());
+        let ended = now();
+        let how = store::Outcome { class, what };
+        let mut receipt = self.receipt(told, session, phases, (kept, Some(ended), how.clone()))?;
+        receipt.model_sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
+        let text = receipt.signed(&self.identity)?;
+        if let Some(run) = &told.run {
+            self.state.store().end_run(run.place, ended, &how, &text)?;
+        }
         create(&self.folder.receipt(), text.as_bytes())?;
-        self.complete(told, &text)?;
         let copy = match (&self.out, &json) {
             (Some(out), Some(json)) => create(out, json.as_bytes()).map_err(|failure| {
                 let model = self.folder.model();
@@ -50,12 +59,41 @@ impl Node {
         Ok(Finished { model, receipt, passes, folder, copy, warnings, own_warnings })
     }
 
+    /// A run that did not come to its end has a receipt too. Gives the failure, which says where it is.
+    pub(super) fn write_failed(
+        &self,
+        told: &Told,
+        session: &Session,
+        phases: &Phases,
+        (kept, failure): (u64, Failure),
+    ) -> Failure {
+        let Some(run) = &told.run else { return failure };
+        let ended = now();
+        let how =
+            store::Outcome { class: failure.exit.class().to_owned(), what: failure.what.clone() };
+        let path = self.folder.failed_receipt(run.number);
+        let written = self
+            .receipt(told, session, phases, (kept, Some(ended), how.clone()))
+            .and_then(|receipt| receipt.signed(&self.identity))
+            .and_then(|text| {
+                self.state.store().end_run(run.place, ended, &how, &text)?;
+                create(&path, text.as_bytes())
+            });
+        match written {
+            Ok(()) => failure,
+            Err(unwritten) => {
+                let known = failure.advice.clone().map(|advice| advice + "; ").unwrap_or_default();
+                failure.advise(format!("{known}this run has no receipt: {}", unwritten.what))
+            }
+        }
+    }
+
     /// The model, for those who receive it.
-    fn model(&self, outcome: Outcome, rows: &[u64]) -> Result<Option<Model>, Failure> {
+    fn model(&self, outcome: Outcome, told: &Told) -> Result<Option<Model>, Failure> {
         let study = &self.study;
-        let Outcome { account, standardisation, summary, steps, .. } = outcome;
+        let Outcome { standardisation, summary, .. } = outcome;
         let Some(summary) = summary else { return Ok(None) };
-        let rows_dropped = account.figures.rows_dropped;
+        let rows_dropped = told.figures.as_ref().map_or(0, |figures| figures.rows_dropped);
         Ok(Some(Model::new(ModelParts {
             kind: study.kind(),
             title: study.title().to_owned(),
@@ -68,8 +106,8 @@ impl Node {
             inference: summary.inference,
             training: TrainingRecord {
                 solver: study.model().record(),
-                iterations: steps,
-                rows_used: rows.iter().sum::<u64>() - rows_dropped,
+                iterations: told.steps.unwrap_or_default(),
+                rows_used: told.rows.iter().sum::<u64>() - rows_dropped,
                 rows_dropped,
                 clip: study.model().clip(),
                 checks: summary.checks,
@@ -82,40 +120,59 @@ impl Node {
         })?))
     }
 
-    fn receipt(
+    /// The account of a run, as far as it went.
+    pub(super) fn receipt(
         &self,
-        (outcome, told): (&Outcome, &Told),
+        told: &Told,
         session: &Session,
-        started: u64,
         phases: &Phases,
-        kept: u64,
+        (kept, ended, outcome): (u64, Option<u64>, store::Outcome),
     ) -> Result<Receipt, Failure> {
         let Self { study, settings, .. } = self;
+        let figures = told.figures.as_ref();
+        let nodes = self.roster.nodes.iter();
         Ok(Receipt {
             format: "mpc-receipt",
-            version: 1,
+            version: VERSION,
             party: settings.identity.name.to_string(),
             program: env!("CARGO_PKG_VERSION"),
+            program_sha256: program_sha256(),
             title: study.title().to_owned(),
             study: study.digest().to_string(),
+            consent: study.consent().clone(),
             session: hex(&session.id()),
-            nodes: self
-                .roster
-                .nodes
-                .iter()
-                .map(|node| (node.name.clone(), node.key.to_string()))
-                .collect(),
+            nodes: nodes.map(|node| (node.name.clone(), node.key.to_string())).collect(),
+            approvals: told.consents.clone(),
+            noticed: told.noticed.clone(),
+            data: hex(&self.fingerprint),
             correlations: study.security().correlations.to_string(),
             rows: told.rows.clone(),
-            rows_dropped: outcome.account.figures.rows_dropped,
-            iterations: outcome.steps,
-            statistical_security_bits: outcome.account.figures.sigma,
-            sigmoid_error: outcome.account.figures.sigmoid_error,
-            revealed: outputs::revealed(study, &told.outputs, &self.folder)?,
+            rows_dropped: figures.map(|figures| figures.rows_dropped),
+            iterations: told.steps,
+            statistical_security_bits: figures.map(|figures| figures.sigma),
+            sigmoid_error: figures.and_then(|figures| figures.sigmoid_error),
+            revealed: self.revealed(told)?,
+            run: told.run.as_ref().map_or(0, |run| run.number),
             runs: told.runs,
-            started,
+            begun: when(told.started),
+            ended: ended.map(when),
+            started: told.started,
+            transcript: Heard::of(session),
+            model_sha256: None,
+            outcome,
             kept_for_audit: kept,
             phases: phases.receipts(session),
         })
+    }
+
+    /// The outputs that this node has sent its part of in this run, in the order of the study.
+    fn revealed(&self, told: &Told) -> Result<Vec<Revealed>, Failure> {
+        let Some(run) = &told.run else { return Ok(Vec::new()) };
+        let lines = self.state.store().revealed_in(run.place)?;
+        let place = |label: &String| told.outputs.iter().position(|output| output.label == *label);
+        let mut revealed: Vec<Revealed> =
+            lines.into_iter().map(|line| Revealed { what: line.label, to: line.to }).collect();
+        revealed.sort_by_key(|line| place(&line.what));
+        Ok(revealed)
     }
 }

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use mpc_ml::artifact::ModelKind;
 use serde::Deserialize;
 
-use super::{Keep, LinkProfile};
-use crate::limits::Limits;
+use super::{Keep, LinkProfile, SettingsError};
+use crate::limits::{Limits, word};
+use crate::study::is_kind;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +24,16 @@ pub(super) struct Raw {
     #[serde(default)]
     pub audit: RawAudit,
     #[serde(default)]
+    pub consent: RawNodeConsent,
+    #[serde(default)]
     pub limits: RawLimits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNodeConsent {
+    #[serde(default)]
+    pub required: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -79,16 +90,49 @@ pub(super) struct RawLimits {
     pub least_rows: Option<u64>,
     pub least_cells: Option<u64>,
     pub dealer: Option<bool>,
+    pub peers: Option<Vec<String>>,
+    pub purposes: Option<Vec<String>>,
+    pub models: Option<Vec<String>>,
+    pub most_coefficients: Option<u64>,
+    #[serde(default)]
+    pub never_columns: Vec<String>,
 }
 
-impl From<RawLimits> for Limits {
-    fn from(raw: RawLimits) -> Self {
-        let default = Self::default();
-        Self {
-            least_rows: raw.least_rows.unwrap_or(default.least_rows),
-            least_cells: raw.least_cells.unwrap_or(default.least_cells),
-            dealer: raw.dealer.unwrap_or(default.dealer),
+impl RawLimits {
+    /// The limits, each by its rule.
+    pub(super) fn check(self) -> Result<Limits, SettingsError> {
+        let default = Limits::default();
+        let rule =
+            |field: &str, rule: String| SettingsError::Rule { field: field.to_owned(), rule };
+        let peers = self.peers.map(|names| {
+            let each = names.iter().map(|text| super::name("limits.peers", text));
+            each.collect::<Result<Vec<_>, _>>()
+        });
+        if let Some(word) = self.purposes.iter().flatten().find(|word| !is_kind(word)) {
+            let wrong =
+                format!("holds {word:?}: must be words of lowercase letters, digits and hyphens");
+            return Err(rule("limits.purposes", wrong));
         }
+        let models = self.models.map(|words| {
+            let kinds = [ModelKind::Linear, ModelKind::Logistic, ModelKind::Poisson];
+            let read = |text: &String| kinds.into_iter().find(|kind| word(*kind) == text);
+            let each = words.iter().map(|text| {
+                let wrong =
+                    || format!("holds {text:?}: must be \"linear\", \"logistic\" or \"poisson\"");
+                read(text).ok_or_else(|| rule("limits.models", wrong()))
+            });
+            each.collect::<Result<Vec<_>, _>>()
+        });
+        Ok(Limits {
+            least_rows: self.least_rows.unwrap_or(default.least_rows),
+            least_cells: self.least_cells.unwrap_or(default.least_cells),
+            dealer: self.dealer.unwrap_or(default.dealer),
+            peers: peers.transpose()?,
+            purposes: self.purposes,
+            models: models.transpose()?,
+            most_coefficients: self.most_coefficients,
+            never_columns: self.never_columns,
+        })
     }
 }
 

@@ -80,7 +80,18 @@ impl Store {
         })
     }
 
-    /// A run has ended, with its receipt if it has one.
+    /// Keeps a receipt for a run that has just begun.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn keep_receipt(&self, run: u64, receipt: &str) -> Result<(), Failure> {
+        self.write(|it| {
+            it.open_table(RECEIPTS)?.insert(run, receipt.as_bytes())?;
+            Ok(())
+        })
+    }
+
+    /// A run has ended, with its receipt.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -89,7 +100,7 @@ impl Store {
         run: u64,
         ended: u64,
         outcome: &Outcome,
-        receipt: Option<&str>,
+        receipt: &str,
     ) -> Result<(), Failure> {
         self.write(|it| {
             let mut runs = it.open_table(RUNS)?;
@@ -99,9 +110,7 @@ impl Store {
             };
             (entry.ended, entry.outcome) = (Some(ended), Some(outcome.clone()));
             runs.insert(run, encode(&entry)?.as_slice())?;
-            if let Some(receipt) = receipt {
-                it.open_table(RECEIPTS)?.insert(run, receipt.as_bytes())?;
-            }
+            it.open_table(RECEIPTS)?.insert(run, receipt.as_bytes())?;
             Ok(())
         })
     }
@@ -162,6 +171,23 @@ impl Store {
             let (record, told) = change(before.as_deref(), revealed)?;
             rows.insert(place(study), record.as_slice())?;
             Ok(told)
+        })
+    }
+
+    /// What was revealed in a run, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn revealed_in(&self, run: u64) -> Result<Vec<Ledgered>, Failure> {
+        self.read(|it| {
+            let mut lines = Vec::new();
+            for entry in it.open_table(LEDGER)?.iter()? {
+                let line: Ledgered = decode(entry?.1.value())?;
+                if line.run == Some(run) {
+                    lines.push(line);
+                }
+            }
+            Ok(lines)
         })
     }
 

@@ -5,6 +5,7 @@
 //! and the ledger of what was revealed of which data. Every change is on the disk before the call that
 //! makes it returns. docs/operations.md says what is in it, and what its loss means.
 
+mod approvals;
 mod entries;
 mod error;
 mod listing;
@@ -50,6 +51,10 @@ const ROWS: TableDefinition<'_, Digest, Bytes> = TableDefinition::new("rows");
 const SENT: TableDefinition<'_, (Digest, u8, &str), Bytes> = TableDefinition::new("sent");
 const RUNS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("runs");
 const RECEIPTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("receipts");
+/// By study and number: the last entry of a study counts.
+const APPROVALS: TableDefinition<'_, (Digest, u64), Bytes> = TableDefinition::new("approvals");
+/// By study and party: the highest run of the study that this party ever named.
+const HEARD: TableDefinition<'_, (Digest, &str), u32> = TableDefinition::new("heard");
 const LEDGER: TableDefinition<'_, u64, Bytes> = TableDefinition::new("ledger");
 
 /// An open store. Clones are the same store.
@@ -187,6 +192,8 @@ fn create(path: &Path, key: &Fingerprint) -> Result<(), StoreError> {
             transaction.open_table(RUNS)?;
             transaction.open_table(RECEIPTS)?;
             transaction.open_table(LEDGER)?;
+            transaction.open_table(APPROVALS)?;
+            transaction.open_table(HEARD)?;
         }
         transaction.commit()?;
     }

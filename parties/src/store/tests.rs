@@ -46,7 +46,7 @@ fn what_was_written_is_there_after_the_process() {
     let run = store.begin_run(&first, (id, &known), "session", 12).unwrap();
     assert_eq!((run.place, run.number), (3, 2));
     let outcome = Outcome { class: "ok".to_owned(), what: "well".to_owned() };
-    store.end_run(3, 20, &outcome, Some("{}")).unwrap();
+    store.end_run(3, 20, &outcome, "{}").unwrap();
     // Beside a node that is at work the store can be looked at.
     for store in [Store::look(folder.path(), &key).unwrap(), store] {
         let all = store.contents().unwrap();

@@ -1,7 +1,7 @@
 //! What a study reveals, and to whom, in plain words for those who must approve it.
 
 use mpc_core::Recipients;
-use mpc_ml::model::{Figures, Output};
+use mpc_ml::model::{Figures, Output, OutputKind};
 use mpc_ml::standardise;
 use serde::Serialize;
 
@@ -54,6 +54,28 @@ pub(super) fn outputs(study: &Study, plan: &dyn Planned) -> Vec<Output> {
     let mut outputs = standardise::outputs(&columns, study.parties().len());
     outputs.extend(plan.outputs());
     outputs
+}
+
+fn kind(kind: OutputKind) -> &'static str {
+    match kind {
+        OutputKind::Check => "check",
+        OutputKind::Figure => "figure",
+        OutputKind::Result => "result",
+    }
+}
+
+/// A digest of every output with its words, and of who learns it.
+pub(super) fn digest(study: &Study, outputs: &[Output]) -> [u8; 32] {
+    let mut parts: Vec<String> = Vec::new();
+    for output in outputs {
+        parts.push(output.label.clone());
+        parts.push(kind(output.kind).to_owned());
+        parts.push(names(study, output.recipients));
+        parts.push(output.what.clone());
+        parts.push(output.why.clone());
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+    mpc_core::rand::hash("disclosure of a study 1", &parts)
 }
 
 /// The parties who learn something.

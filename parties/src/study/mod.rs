@@ -3,6 +3,7 @@
 //! The same bytes at every party; their digest is the study's name. Everything is explicit:
 //! a field that is missing is an error, and so is one that this version does not know.
 
+mod consent;
 mod digest;
 mod disclosure;
 mod error;
@@ -32,6 +33,9 @@ use crate::exit::Failure;
 use crate::input;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
+use crate::output::is_plain;
+pub(crate) use consent::is_kind;
+pub use consent::{Approvals, Consent, Controller};
 pub use digest::StudyDigest;
 pub use disclosure::Disclosure;
 pub use error::StudyError;
@@ -59,6 +63,7 @@ pub struct Study {
     model: Arc<dyn Chosen>,
     security: Security,
     recipients: Vec<PartyName>,
+    consent: Consent,
     lines: Lines,
 }
 
@@ -96,6 +101,12 @@ impl Study {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         Self::from_bytes(&bytes)
+    }
+
+    /// What it is for, and whose approval it needs.
+    #[must_use]
+    pub fn consent(&self) -> &Consent {
+        &self.consent
     }
 
     /// The text of its file.
@@ -137,8 +148,19 @@ impl Study {
         let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
         let security = security::check(&raw.security)?;
         let recipients = output::check(raw.output, &parties)?;
-        let study =
-            Self { digest, title, parties, kind, schema, model, security, recipients, lines };
+        let consent = consent::check(raw.consent, &parties)?;
+        let study = Self {
+            digest,
+            title,
+            parties,
+            kind,
+            schema,
+            model,
+            security,
+            recipients,
+            consent,
+            lines,
+        };
         let suits = study.model.suits(&study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
         Ok(study)
@@ -252,6 +274,13 @@ impl Study {
         disclosure::outputs(self, plan)
     }
 
+    /// The digest of [`outputs`](Self::outputs): what an approval is about. The same for all numbers of
+    /// rows that reveal the same.
+    #[must_use]
+    pub fn disclosure_digest(&self, outputs: &[Output]) -> [u8; 32] {
+        disclosure::digest(self, outputs)
+    }
+
     /// Everything that anyone learns from the study if it is planned so, in plain words.
     #[must_use]
     pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
@@ -290,8 +319,7 @@ fn determined(schema: &Schema, places: &[usize]) -> String {
 }
 
 fn title(title: String) -> Result<String, StudyError> {
-    if title.trim().is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control)
-    {
+    if !is_plain(&title, 200) {
         return Err(StudyError::rule("title", "must be one line of 1 to 200 characters"));
     }
     Ok(title)

@@ -22,6 +22,28 @@ pub(super) struct RawStudy {
     pub training: RawTraining,
     pub security: RawSecurity,
     pub output: RawOutput,
+    #[serde(default)]
+    pub consent: RawConsent,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConsent {
+    pub purpose: Option<String>,
+    pub kind: Option<String>,
+    pub legal_basis: Option<String>,
+    pub retention: Option<String>,
+    #[serde(default)]
+    pub controllers: Vec<RawController>,
+    pub approvals: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawController {
+    pub party: String,
+    pub controller: String,
+    pub contact: Option<String>,
 }
 
 #[derive(Deserialize)]

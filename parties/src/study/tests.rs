@@ -7,6 +7,7 @@ use mpc_ml::models::sgd::Sgd;
 
 use super::*;
 
+mod consent;
 mod disclosure;
 
 const EXAMPLE: &str = include_str!("../../../scripts/data/credit_status/study.toml");

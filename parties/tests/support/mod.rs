@@ -188,7 +188,7 @@ impl Nodes {
     }
 
     /// A new file for what a node says, in the place of the one before.
-    fn new_log(&self, name: &str) -> fs::File {
+    pub fn new_log(&self, name: &str) -> fs::File {
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
         fs::File::create(self.dir(name).join(format!("log-{number:04}.txt"))).unwrap()
     }

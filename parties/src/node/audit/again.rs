@@ -169,7 +169,8 @@ impl Again {
         let me = PartyId(record.me);
         let transport = Replay::new(me, names, Box::new(messages), Arc::clone(&sent));
         let options = participant.node().options(record.run.context).master(master);
-        let ended = participant.replay(transport, options, record.run.session).await;
+        let due = (record.run.session, record.started, record.consent.clone());
+        let ended = participant.replay(transport, options, due).await;
         // A run that ended early ends early again, where nothing more was received.
         if let (Err(failure), true) = (&ended, record.complete) {
             tracing::info!(%failure, "the part that is done again did not come to its end");

@@ -1,17 +1,20 @@
 //! The part of a record that another one's audit needs: what a node received from the audited one.
 
-use std::fs;
 use std::path::Path;
 
 use mpc_core::session::Signed;
 use serde::{Deserialize, Serialize};
 
 use super::super::OwnSide;
-use super::record::{Files, Lines, RunName, VERSION};
+use super::record::{Files, Lines, RunName};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
+use crate::input;
 use crate::output::create;
 use crate::settings::Overrides;
+
+/// The version of the file.
+const VERSION: u32 = 1;
 
 const MAGIC: [u8; 9] = *b"mpc-audit";
 
@@ -86,8 +89,8 @@ impl Exported {
     /// When it cannot be read, or is no such file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let failed = |what: String| Failure::new(Exit::LocalInput, what).in_file(path);
-        let bytes =
-            fs::read(path).map_err(|error| failed(format!("the file cannot be read: {error}")))?;
+        let bytes = input::read(path)
+            .map_err(|error| failed(format!("the file cannot be read: {error}")))?;
         Self::decode(&bytes)
             .ok_or_else(|| failed("this is not what `party audit export` writes".to_owned()))
             .and_then(|exported| match exported.version {

@@ -76,7 +76,7 @@ impl Kept {
         session: &Session,
         (study, context): (StudyDigest, [u8; 32]),
         roster: &Roster,
-        (table, started): (&Table, u64),
+        (table, started, consent): (&Table, u64, &[u8]),
     ) -> Result<(), Failure> {
         if self.keep == Keep::Nothing {
             return Ok(());
@@ -90,7 +90,7 @@ impl Kept {
             commitments: session.coin_commitments().to_vec(),
         };
         let rows = BoundRows::new(table).salted()?.to_vec();
-        let record = AuditRecord::new(run, session.me(), started, rows);
+        let record = AuditRecord::new(run, session.me(), started, (rows, consent.to_vec()));
         self.files.write(&record, &self.master)?;
         self.record = Some(record);
         Ok(())

@@ -24,7 +24,7 @@ const RECORD: &str = "audit.bin";
 const MESSAGES: &str = "received.bin";
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// All messages in one direction with one node, by channel.
 pub type Lines = BTreeMap<String, Vec<Entry>>;
@@ -58,6 +58,8 @@ pub struct AuditRecord {
     pub started: u64,
     /// The salted digest of this party's rows.
     pub rows: Vec<u8>,
+    /// What this node said of its approval.
+    pub consent: Vec<u8>,
     /// Whether the run came to its end; no while it has not ended.
     pub complete: bool,
     /// What this node sent, by node.
@@ -70,7 +72,12 @@ pub struct AuditRecord {
 
 impl AuditRecord {
     /// The record of a run that begins.
-    pub(super) fn new(run: RunName, me: usize, started: u64, rows: Vec<u8>) -> Self {
+    pub(super) fn new(
+        run: RunName,
+        me: usize,
+        started: u64,
+        (rows, consent): (Vec<u8>, Vec<u8>),
+    ) -> Self {
         Self {
             version: VERSION,
             run,
@@ -78,6 +85,7 @@ impl AuditRecord {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             started,
             rows,
+            consent,
             complete: false,
             sent: Vec::new(),
             received: Vec::new(),
@@ -160,14 +168,15 @@ impl Files {
             || failed(Exit::LocalInput, "the record was changed, or is another node's".to_owned());
         let bytes = self.sealer.open(&self.what(&path), &sealed).ok_or_else(damaged)?;
         let (master, rest) = bytes.split_first_chunk::<{ Master::BYTES }>().ok_or_else(damaged)?;
-        let record: AuditRecord = postcard::from_bytes(rest).map_err(|_| damaged())?;
-        if record.version != VERSION {
+        // The version stands first: a record of another one has other fields.
+        let (version, _) = postcard::take_from_bytes::<u32>(rest).map_err(|_| damaged())?;
+        if version != VERSION {
             let what = format!(
-                "the record is of version {}, and this program reads version {VERSION}",
-                record.version
+                "the record is of version {version}, and this program reads version {VERSION}"
             );
             return Err(failed(Exit::Configuration, what));
         }
+        let record: AuditRecord = postcard::from_bytes(rest).map_err(|_| damaged())?;
         Ok((record, Master::from_bytes(master)))
     }
 

@@ -1,0 +1,115 @@
+//! A study is approved at a node, and a node asks for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::receipt::now;
+use super::study_run::{Node, study_entry};
+use super::{BoundRows, OwnSide, State};
+use crate::approval::{Approval, ApprovalEntry, Approver, SignedApproval, Subject};
+use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
+use crate::output::{hex, when};
+use crate::study::{Approvals, Study};
+
+/// Signs that somebody approves of what a study reveals of the rows of `side`, and remembers it.
+/// `disclosure` is the digest of what it reveals.
+///
+/// # Errors
+/// When another node is at work with the state directory, or nothing can be written there.
+pub fn approve(
+    side: &OwnSide,
+    disclosure: &[u8; 32],
+    by: Approver,
+    valid: Duration,
+) -> Result<SignedApproval, Failure> {
+    by.check()?;
+    let identity = Identity::read(&side.settings.identity.key)?;
+    let state = State::lock(&side.settings.state, &identity)?;
+    let study = side.study.digest();
+    let data = BoundRows::new(&side.data.table).fingerprint(&identity, &study);
+    let subject = Subject {
+        study: hex(study.as_bytes()),
+        party: side.settings.identity.name.to_string(),
+        disclosure: hex(disclosure),
+        data: hex(&data),
+    };
+    let signed = SignedApproval::sign(Approval::new(subject, by, now(), valid), &identity)?;
+    state.store().see_study(&study, &study_entry(&side.study))?;
+    state.store().record_approval(&study, &ApprovalEntry::Given(signed.clone()))?;
+    Ok(signed)
+}
+
+/// Takes the approval of a study back, if there is one that counts; whether there was.
+///
+/// # Errors
+/// As [`approve`].
+pub fn withdraw(
+    study: &Study,
+    settings: &crate::settings::Settings,
+    name: &str,
+) -> Result<bool, Failure> {
+    let by = Approver { name: name.to_owned(), role: "-".to_owned(), note: None };
+    by.check()?;
+    let identity = Identity::read(&settings.identity.key)?;
+    let state = State::lock(&settings.state, &identity)?;
+    let digest = study.digest();
+    let last = state.store().approvals(&digest)?.pop();
+    let there = matches!(last, Some(ApprovalEntry::Given(signed)) if signed.is_valid_at(now()));
+    if there {
+        let entry = ApprovalEntry::Withdrawn { name: by.name, at: now() };
+        state.store().record_approval(&digest, &entry)?;
+    }
+    Ok(there)
+}
+
+impl Node {
+    /// The approval of this study and these rows; none where none is there and none is needed.
+    ///
+    /// # Errors
+    /// Why there is none, where one is needed, and what to do.
+    pub(super) fn approved(
+        &self,
+        study_path: &Path,
+        at: u64,
+    ) -> Result<Option<SignedApproval>, Failure> {
+        let digest = self.study.digest();
+        let asks = if self.study.consent().approvals == Approvals::All {
+            "the study asks for the approvals of all parties (consent.approvals)"
+        } else {
+            "consent.required of this node is true"
+        };
+        let needed = self.settings.approval || self.study.consent().approvals == Approvals::All;
+        let why = match self.state.store().approvals(&digest)?.pop() {
+            None => "this study is not approved here".to_owned(),
+            Some(ApprovalEntry::Withdrawn { name, at }) => {
+                format!("the approval of this study was taken back by {name} on {}", when(at))
+            }
+            Some(ApprovalEntry::Given(signed)) => {
+                let of = &signed.approval;
+                if !signed.holds(&self.identity.fingerprint())
+                    || of.study != hex(digest.as_bytes())
+                    || of.party != self.settings.identity.name.as_str()
+                {
+                    "the approval of this study was changed".to_owned()
+                } else if !signed.is_valid_at(at) {
+                    format!("the approval of this study has expired on {}", when(of.expires))
+                } else if of.data != hex(&self.fingerprint) {
+                    "the approval of this study is for other rows".to_owned()
+                } else {
+                    return Ok(Some(signed));
+                }
+            }
+        };
+        if !needed {
+            return Ok(None);
+        }
+        let study = study_path.display();
+        Err(Failure::new(Exit::Configuration, format!("{why}, and {asks}")).in_file(study_path).advise(
+            format!(
+                "let whoever decides read `party study check {study}`, and then run `party study approve \
+                 {study} --name NAME --role ROLE`, with the same --data FILE if you give one here"
+            ),
+        ))
+    }
+}

@@ -1,0 +1,320 @@
+//! Who has approved, what a node remembers of it, and what its receipts show afterwards: real processes that
+//! meet over real QUIC on loopback.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+#[path = "support/clinics.rs"]
+mod clinics;
+mod support;
+
+use clinics::nodes;
+use support::{DEALER, Ended, Nodes, Running};
+
+/// Runs a command of a party, with its settings.
+fn run(nodes: &Nodes, name: &str, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+    command.current_dir(nodes.dir(name)).args(arguments).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(nodes.new_log(name));
+    nodes.spawn(name, &mut command).end()
+}
+
+fn approve(nodes: &Nodes, name: &str) -> Ended {
+    let by = ["--name", "A. Officer", "--role", "data protection officer", "--note", "as agreed"];
+    let command = ["study", "approve", "study.toml", "--data", "rows.csv"];
+    run(nodes, name, &[&command[..], &by].concat())
+}
+
+fn json(nodes: &Nodes, name: &str, arguments: &[&str]) -> Value {
+    let ended = run(nodes, name, &[&["--json"], arguments].concat());
+    ended.expect(0, &[]);
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+/// Appends to a file of all parties.
+fn append(nodes: &Nodes, file: &str, text: &str) {
+    for name in nodes.parties() {
+        let path = nodes.dir(name).join(file);
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before + text).unwrap();
+    }
+}
+
+fn fits_80_columns(text: &str) {
+    for line in text.lines() {
+        let word = line.split_whitespace().map(str::len).max().unwrap_or(0);
+        assert!(line.chars().count() <= 80 || word > 40, "{line}");
+    }
+}
+
+#[test]
+fn nothing_leaves_a_node_before_all_have_approved_and_receipts_show_who_did() {
+    let nodes = nodes(2, 4);
+    append(
+        &nodes,
+        "study.toml",
+        "[consent]\npurpose = \"Whether dose matters\"\nkind = \"research\"\napprovals = \"all\"\n",
+    );
+    // Refused alone, before anybody is met.
+    for name in nodes.parties() {
+        let ended = nodes.start(name).end();
+        ended.expect(4, &["not approved here", "approvals of all parties", "party study approve"]);
+        assert!(!ended.stderr.contains("listening"), "{}", ended.stderr);
+    }
+    // The advice works, for these rows and no others.
+    approve(&nodes, "clinic-1").expect(0, &["A. Officer (data protection officer)"]);
+    approve(&nodes, "clinic-0").expect(0, &["Approved:", "It counts:"]);
+    let path = nodes.dir("clinic-0").join("rows.csv");
+    let rows = fs::read_to_string(&path).unwrap();
+    fs::write(&path, rows.replacen(",yes", ",no", 1)).unwrap();
+    nodes.start("clinic-0").end().expect(4, &["approval of this study is for other rows"]);
+    fs::write(&path, &rows).unwrap();
+    let withdraw = ["study", "withdraw", "study.toml", "--name", "A. Officer"];
+    run(&nodes, "clinic-0", &withdraw).expect(0, &["was taken back"]);
+    run(&nodes, "clinic-0", &withdraw).expect(0, &["no approval that counts"]);
+    nodes.start("clinic-0").end().expect(4, &["taken back by A. Officer"]);
+    approve(&nodes, "clinic-0").expect(0, &[]);
+    let bad = ["study", "approve", "study.toml", "--data", "rows.csv", "--role", "x", "--name"];
+    run(&nodes, "clinic-0", &[&bad[..], &["a\u{7}"]].concat())
+        .expect(2, &["--name must be one line"]);
+
+    nodes.start_all().into_iter().for_each(|it| it.end().expect(0, &["\"ok\": true"]));
+    let receipt =
+        |name: &str| nodes.results(name).join("receipt.json").to_str().unwrap().to_owned();
+    let (first, second) = (receipt("clinic-0"), receipt("clinic-1"));
+    let read =
+        |path: &str| -> Value { serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
+    for path in [&first, &second] {
+        let receipt = read(path);
+        assert_eq!(receipt["consent"]["purpose"], "Whether dose matters");
+        for (consent, name) in receipt["approvals"].as_array().unwrap().iter().zip(nodes.parties())
+        {
+            assert_eq!(consent["party"].as_str().unwrap(), name);
+            assert_eq!(consent["approved"]["approval"]["name"], "A. Officer");
+        }
+        assert_eq!(receipt["outcome"]["class"], "ok");
+        assert!(receipt["begun"].as_str().unwrap().ends_with(" UTC"));
+    }
+    let heard = |path: &str| read(path)["transcript"].clone();
+    assert!(heard(&first)["digest"].as_str().is_some_and(|digest| digest.len() == 64));
+    assert_eq!(heard(&first), heard(&second));
+
+    // Anybody can verify them, with pinned keys or without.
+    let both = ["receipt", "verify", &first, &second];
+    let ended = run(&nodes, "clinic-0", &both);
+    ended.expect(0, &["clinic-1: the signature holds", "They agree", "the same at each of them"]);
+    fits_80_columns(&ended.stdout);
+    let alone = run(&nodes, DEALER, &["--config", "none.toml", "receipt", "verify", &second]);
+    alone.expect(0, &["Not given: the receipts of clinic-0", "compare them with those that you"]);
+    let verified = json(&nodes, "clinic-1", &both);
+    assert_eq!(verified["same_transcript"], true, "{verified}");
+    let changed = nodes.dir("clinic-0").join("changed.json");
+    let text = fs::read_to_string(&first).unwrap();
+    fs::write(&changed, text.replace("research", "marketing")).unwrap();
+    let changed = changed.to_str().unwrap();
+    run(&nodes, "clinic-0", &["receipt", "verify", changed])
+        .expect(3, &["does not carry the signature"]);
+    run(&nodes, "clinic-0", &["receipt", "verify", &first, &first]).expect(2, &["of clinic-0 too"]);
+    run(&nodes, "clinic-0", &["receipt", "verify", "/dev/zero"]).expect(3, &["regular file"]);
+
+    // And the store tells all of it, to people and to machines.
+    let ended = run(&nodes, "clinic-0", &["studies"]);
+    let words = [
+        "Illness by age and dose",
+        "logistic, of clinic-0, clinic-1",
+        "came to its end",
+        "rows.csv, 60 rows",
+    ];
+    ended.expect(0, &words);
+    ended.expect(0, &["approved by A. Officer", "result, to clinic-0, clinic-1: coefficients"]);
+    fits_80_columns(&ended.stdout);
+    let all = json(&nodes, "clinic-0", &["studies"]);
+    let history = all["studies"][0]["approvals"].as_array().unwrap();
+    assert_eq!(history.len(), 3, "{all:#}");
+    assert!(history[1]["withdrawn"].is_object(), "{all:#}");
+    assert_eq!((&all["runs"][0]["run"], &all["runs"][0]["of_study"]), (&1.into(), &1.into()));
+    let ledger = all["data_sets"][0]["ledger"].as_array().unwrap();
+    assert_eq!(ledger.last().unwrap()["kind"], "result");
+    assert_eq!(run(&nodes, "clinic-0", &["receipt", "show", "1"]).stdout, text);
+    run(&nodes, "clinic-0", &["receipt", "show", "2"]).expect(2, &["no receipt of run 2"]);
+}
+
+/// A node that asks for an approval asks only its own people; the others see what it has.
+#[test]
+fn a_node_asks_for_its_own_approval_and_a_run_that_fails_has_a_receipt() {
+    let nodes = nodes(2, 4);
+    // Ages that are constant: all see it, and end before a result.
+    for name in nodes.parties() {
+        let mut text = String::from("id,age,dose,sex,ill\n");
+        (0..50).for_each(|i| text += &format!("{i},40,{i},f,no\n"));
+        fs::write(nodes.dir(name).join("rows.csv"), text).unwrap();
+    }
+    let start = |name: &String| {
+        let mut command = nodes.command(name);
+        if name == "clinic-0" {
+            command.env("PARTY__CONSENT__REQUIRED", "true");
+        }
+        nodes.spawn(name, &mut command)
+    };
+    let first = nodes.names[0].clone();
+    start(&first).end().expect(4, &["not approved here", "consent.required of this node is true"]);
+    approve(&nodes, "clinic-0").expect(0, &[]);
+    let fail = || {
+        let running: Vec<Running> = nodes.names.iter().map(start).collect();
+        let ends: Vec<Ended> = running.into_iter().map(Running::end).collect();
+        ends.iter()
+            .filter(|it| it.name != DEALER)
+            .for_each(|it| it.expect(4, &["age is constant"]));
+        ends
+    };
+    fail();
+    let receipts = |run: u32| -> Vec<PathBuf> {
+        let file = format!("receipt-failed-{run}.json");
+        nodes.parties().iter().map(|name| nodes.results(name).join(&file)).collect()
+    };
+    let paths: Vec<String> =
+        receipts(1).iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+    let value: Value = serde_json::from_str(&fs::read_to_string(&paths[1]).unwrap()).unwrap();
+    assert_eq!(value["outcome"]["class"], "configuration");
+    assert!(value["outcome"]["what"].as_str().unwrap().contains("age is constant"));
+    assert_eq!(
+        (&value["approvals"][0]["required"], &value["approvals"][1]["required"]),
+        (&true.into(), &false.into())
+    );
+    assert!(
+        value["approvals"][0]["approved"].is_object()
+            && value["approvals"][1]["approved"].is_null()
+    );
+    let revealed = value["revealed"].as_array().unwrap();
+    assert_eq!(revealed[0]["what"], "column counts and means", "{value:#}");
+    run(&nodes, "clinic-1", &["receipt", "verify", &paths[0], &paths[1]])
+        .expect(0, &["They agree"]);
+
+    // Whoever deletes its memory is found out by the others.
+    let ends = fail();
+    assert!(ends.iter().all(|it| !it.stderr.contains("memory was deleted")));
+    fs::remove_dir_all(nodes.dir("clinic-1").join("state")).unwrap();
+    let ends = fail();
+    ends[0].expect(4, &["clinic-1 says that this is its run 1", "at run 2", "memory was deleted"]);
+    assert!(!ends[1].stderr.contains("memory was deleted"));
+    let path = nodes.results("clinic-0").join("receipt-failed-3.json");
+    let value: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(value["noticed"][0].as_str().unwrap().contains("memory was deleted"));
+
+    // What was killed has a receipt too, and is no longer said to run.
+    let training = clinics::nodes(2, 20_000);
+    let running = training.start_all();
+    training.wait_for_training();
+    let listed = run(&training, "clinic-0", &["studies"]);
+    listed.expect(0, &["run 1: ", "goes on, or was"]);
+    running.iter().for_each(|node| node.signal("-KILL"));
+    drop(running);
+    let text = run(&training, "clinic-0", &["receipt", "show", "1"]);
+    text.expect(0, &["broken-off", "no end of it is recorded"]);
+    let path = training.dir("clinic-0").join("killed.json");
+    fs::write(&path, &text.stdout).unwrap();
+    run(&training, "clinic-0", &["receipt", "verify", path.to_str().unwrap()])
+        .expect(0, &["the signature holds"]);
+}
+
+/// Where one party is killed while results are written, the others have theirs, and it gets its own from them
+/// when it is back; nobody is left behind.
+#[test]
+fn a_party_that_was_killed_while_it_wrote_gets_the_model_when_it_is_back() {
+    for (place, has_model) in [("model", false), ("receipt", true)] {
+        let nodes = nodes(3, 4);
+        let start = |name: &String| {
+            let mut command = nodes.command(name);
+            if name == "clinic-2" {
+                command.env("MPC_DIE_AT", place);
+            }
+            nodes.spawn(name, &mut command)
+        };
+        let running: Vec<Running> = nodes.names.iter().map(start).collect();
+        for ended in running.into_iter().map(Running::end) {
+            match ended.name.as_str() {
+                "clinic-2" => assert_eq!(ended.code, None, "{}", ended.stderr),
+                DEALER => {}
+                _ => ended.expect(0, &["\"ok\": true"]),
+            }
+        }
+        // It knows that it has released, whatever it has on disk.
+        nodes.start("clinic-2").end().expect(8, &["party recover"]);
+        let model = |name: &str| fs::read(nodes.results(name).join("model.json"));
+        assert_eq!(model("clinic-2").is_ok(), has_model);
+        let recover = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
+        let running: Vec<Running> = nodes.parties().iter().map(recover).collect();
+        for ended in running.into_iter().map(Running::end) {
+            let received = format!("\"received\": {}", !has_model && ended.name == "clinic-2");
+            ended.expect(0, &[&received]);
+        }
+        assert_eq!(model("clinic-2").unwrap(), model("clinic-0").unwrap());
+        clinics::model(&nodes.results("clinic-2"));
+    }
+}
+
+/// A part of the result that is recorded and was not sent is not sent by a second run either: the others have
+/// nothing, and all say so.
+#[test]
+fn a_result_that_nobody_has_is_not_revealed_a_second_time() {
+    let nodes = nodes(3, 4);
+    let start = |name: &String| {
+        let mut command = nodes.command(name);
+        if name == "clinic-2" {
+            command.env("MPC_DIE_AT", "recorded");
+        }
+        nodes.spawn(name, &mut command)
+    };
+    let running: Vec<Running> = nodes.names.iter().map(start).collect();
+    for ended in running.into_iter().map(Running::end) {
+        match ended.name.as_str() {
+            "clinic-2" => assert_eq!(ended.code, None, "{}", ended.stderr),
+            _ => ended.expect(6, &[]),
+        }
+    }
+    for name in nodes.parties() {
+        nodes.start(name).end().expect(8, &["did not come to an end"]);
+        let (_, result) = nodes.revealed(name);
+        assert_eq!(result, ["coefficients"]);
+    }
+    let recover = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
+    let running: Vec<Running> = nodes.parties().iter().map(recover).collect();
+    for ended in running.into_iter().map(Running::end) {
+        ended.expect(4, &["no recipient of the study has its model", "another title"]);
+    }
+}
+
+/// A pipe waits for a writer that may never come, and some devices never end: neither is read, whatever it is
+/// named as.
+#[test]
+fn pipes_and_devices_are_no_files() {
+    let nodes = nodes(2, 4);
+    let at = nodes.dir("clinic-0");
+    assert!(
+        Command::new("mkfifo").args(["-m", "600"]).arg(at.join("pipe")).status().unwrap().success()
+    );
+    let settings = fs::read_to_string(at.join("party.toml")).unwrap();
+    fs::write(at.join("key.toml"), settings.replace("\"identity.key\"", "\"pipe\"")).unwrap();
+    let key = format!("ed25519:{}", "0b".repeat(32));
+    for stream in ["pipe", "/dev/zero"] {
+        let commands: [(i32, &[&str]); 7] = [
+            (3, &["study", "check", "study.toml", "--data", stream]),
+            (4, &["study", "check", stream]),
+            (4, &["--config", stream, "study", "check", "study.toml"]),
+            (4, &["--config", stream, "peer", "add", "bank-b", "b.example:1", &key]),
+            (4, &["--config", "key.toml", "fingerprint"]),
+            (3, &["receipt", "verify", stream]),
+            (3, &["predict", "--model", stream, "--data", "rows.csv"]),
+        ];
+        for (code, arguments) in commands {
+            let ended = run(&nodes, "clinic-0", arguments);
+            ended.expect(code, &["not a regular file"]);
+        }
+    }
+}
