@@ -5,6 +5,7 @@
 mod joint;
 
 use mpc_core::correlations::Origin;
+use mpc_ml::inference::Contrast;
 use mpc_ml::models::glm::{Family, Finish, GlmPlan, GlmSettings, Iterates, Robust};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
@@ -173,6 +174,14 @@ fn weights_and_robust_standard_errors() {
     }
 }
 
+/// Weights of the columns x0, x1, .. and of the intercept, the last one.
+fn contrast(at: usize, row: &[f64]) -> Contrast {
+    let name = |j: usize| if j + 1 < row.len() { format!("x{j}") } else { "(intercept)".into() };
+    let weights = row.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+    let weights = weights.map(|(j, weight)| (name(j), *weight)).collect();
+    Contrast { name: format!("contrast {at}"), weights }
+}
+
 /// Tests of whole features, from covariances that nobody sees, are those of the pooled rows.
 #[test]
 fn joint_tests_of_features_are_those_of_the_pooled_rows() {
@@ -192,13 +201,30 @@ fn joint_tests_of_features_are_those_of_the_pooled_rows() {
             .collect();
         let mut settings = GlmSettings::new(Family::Logistic);
         settings.tests = ["ward", "age", "pair"].map(str::to_owned).into();
+        // Two rare levels beside each other, a level beside the mean of two, a value of the score.
+        let rows: [&[f64]; 3] = [
+            &[0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0, 0.0],
+            &[0.0, 0.0, 0.0, 0.0, 1.0, -0.5, -0.5, 0.0],
+            &[0.3, -1.7, 55.5, 0.0, 1.0, 0.0, 0.0, 1.0],
+        ];
+        settings.contrasts = rows.iter().enumerate().map(|(at, row)| contrast(at, row)).collect();
         let mut joint = Joint::new(settings, data);
         joint.features =
             [("pair", 2), ("age", 1), ("ward", 4)].map(|(n, k)| (n.to_owned(), k)).into();
         let exact = reference(&joint);
         let fit = joint.fit(origin).unwrap();
         compare(&fit, &exact, 1e-3);
-        let tests = fit.inference.unwrap().tests;
+        let inference = fit.inference.unwrap();
+        for (found, row) in inference.contrasts.iter().zip(rows) {
+            let at = |i: usize, j: usize| exact.covariance[8 * i + j] * row[i] * row[j];
+            let variance: f64 = (0..64).map(|at_ij| at(at_ij / 8, at_ij % 8)).sum();
+            let estimate: f64 = row.iter().zip(&exact.coefficients).map(|(a, w)| a * w).sum();
+            let (got, error) = (found.std_error.unwrap(), variance.sqrt());
+            println!("{}: {} +- {got} for {estimate} +- {error}", found.name, found.estimate);
+            assert!((got / error - 1.0).abs() < 1e-4, "{got} for {error}");
+            assert!((found.estimate - estimate).abs() < 1e-3 * error);
+        }
+        let tests = inference.tests;
         let sets: [&[usize]; 3] = [&[3, 4, 5, 6], &[2], &[0, 1]];
         assert_eq!(tests.len(), 3);
         for ((test, set), name) in tests.iter().zip(sets).zip(["ward", "age", "pair"]) {

@@ -9,14 +9,14 @@ mod joint;
 use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use mpc_ml::data::STANDARDISED;
-use mpc_ml::inference::Robust;
+use mpc_ml::inference::{Contrast, Robust};
 use mpc_ml::model::{Facts, OutputKind, ledger};
 use mpc_ml::models::linear::{CHECK, Linear, plaintext};
 use mpc_ml::{LinearSettings, Model, Plan, Rows};
 
 use joint::{
-    close, facts, fit, fit_in_groups, in_groups, largest, numbers, oracle, settings, study,
-    synthetic, try_fit,
+    close, combinations, facts, fit, fit_in_groups, in_groups, largest, numbers, oracle, settings,
+    study, synthetic, try_fit,
 };
 
 /// Compares with the reference: coefficients to `tolerance` of the largest and to 2% of their
@@ -93,6 +93,7 @@ fn robust_errors_tests_and_covariances_are_those_of_statsmodels() {
         let mut settings = LinearSettings { robust: kind, ..settings(20.0) };
         if kind == Robust::None {
             (settings.covariance, settings.tests) = (true, vec!["mixture".into(), "age".into()]);
+            settings.contrasts = combinations();
         }
         facts.groups = kind == Robust::Cluster;
         let groups = if facts.groups { groups } else { Vec::new() };
@@ -113,6 +114,15 @@ fn robust_errors_tests_and_covariances_are_those_of_statsmodels() {
             close(mixture.joint.p_value, usual["first_three"]["p"].as_f64().unwrap(), 1e-2);
             let t = fit.coefficients[7] / usual_errors[7];
             close(age.joint.statistic, t * t, 1e-3);
+            assert_eq!(inference.contrasts.len(), 3);
+            for contrast in &inference.contrasts {
+                let expected = &usual["contrasts"][&contrast.name];
+                println!("{}: {} for {expected}", contrast.name, contrast.std_error);
+                let error = expected["std_error"].as_f64().unwrap();
+                close(contrast.std_error, error, 1e-4);
+                let off = contrast.estimate - expected["estimate"].as_f64().unwrap();
+                assert!(off.abs() < 1e-3 * error, "{off}");
+            }
             let covariance = fit.covariance.expect("asked for");
             let deviations = numbers(&oracle["deviations"]);
             let at = |i: usize, j: usize| covariance[9 * i + j] / deviations[i] / deviations[j];
@@ -251,6 +261,39 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     assert!(refused(&|s, _| s.tests = vec!["age".into()]).contains("no feature"));
     let penalised = |s: &mut LinearSettings| (s.robust, s.l2) = (Robust::Hc0, 0.1);
     assert!(refused(&|s, _| penalised(s)).contains("not possible with a penalty"));
+    let contrast = |names: [&str; 2]| Contrast {
+        name: names.join(" and "),
+        weights: names.map(|name| (name.to_owned(), 1.0)).into(),
+    };
+    let contrasts = |f: &mut Facts| f.names = ["a", "b", "c"].map(str::to_owned).into();
+    let four = [["a", "b"], ["a", "c"], ["b", "c"], ["a", "(intercept)"]];
+    let few = |s: &mut LinearSettings, f: &mut Facts, count: usize| {
+        contrasts(f);
+        s.contrasts = four[..count].iter().map(|names| contrast(*names)).collect();
+    };
+    let error = refused(&|s, f| few(s, f, 4));
+    assert!(
+        error.contains("contrasts and the variances") && error.contains("at most 3"),
+        "{error}"
+    );
+    let error = refused(&|s, f| {
+        few(s, f, 3);
+        (s.tests, f.features) = (vec!["a".into()], vec![("a".into(), 3)]);
+    });
+    assert!(error.contains("at most 3 contrasts and joint tests"), "{error}");
+    assert!(
+        refused(&|s, _| s.contrasts = vec![contrast(["a", "b"])]).contains("no encoded column")
+    );
+    let robust = |s: &mut LinearSettings, f: &mut Facts| {
+        few(s, f, 1);
+        s.robust = Robust::Hc1;
+    };
+    assert!(refused(&|s, f| robust(s, f)).contains("contrasts rest on the usual covariances"));
+    let penalised = |s: &mut LinearSettings, f: &mut Facts| {
+        few(s, f, 1);
+        (s.inference, s.l2) = (false, 0.1);
+    };
+    assert!(refused(&|s, f| penalised(s, f)).contains("contrasts is not possible with a penalty"));
     let both = |s: &mut LinearSettings| (s.robust, s.tests) = (Robust::Hc0, vec!["age".into()]);
     assert!(refused(&|s, _| both(s)).contains("usual covariances"));
 }

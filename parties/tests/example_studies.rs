@@ -152,6 +152,9 @@ fn the_threat_model_has_every_output() {
     let small =
         |more: &str| trial.replace("inference = true", &format!("{more}\ninference = true"));
     texts.push(small("robust = \"hc1\"\ncovariance = true"));
+    let contrast =
+        "[[output.contrasts]]\nname = \"C\"\nweights = { age = 10, \"rx=1_indomethacin\" = 1 }";
+    texts.push(format!("{trial}\n{contrast}\n"));
     texts.push(
         trial
             .replace("inference = true", "")

@@ -119,8 +119,30 @@ fn dealt(text: &str) -> String {
 /// Without a dealer: three nodes and nobody else.
 #[test]
 fn a_linear_study_finds_the_least_squares_of_all_rows() {
-    let run = Run::new("concrete_strength", "study.toml", "strength", str::to_owned);
+    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/oracles/linear.json");
+    let oracle: Value = serde_json::from_slice(&fs::read(oracle).unwrap()).unwrap();
+    // Combinations on the scale of the files, one of them with their intercept.
+    let contrast = |name: &str| {
+        let weights = oracle["combinations"][name].as_object().unwrap().iter();
+        let weights: Vec<String> =
+            weights.map(|(of, weight)| format!("{of:?} = {weight}")).collect();
+        let weights = weights.join(", ");
+        format!("[[output.contrasts]]\nname = {name:?}\nweights = {{ {weights} }}\n")
+    };
+    let names = ["cement beside slag", "a mixture"];
+    let run = Run::new("concrete_strength", "study.toml", "strength", |text| {
+        format!("{text}\n{}{}", contrast(names[0]), contrast(names[1]))
+    });
     let (model, fit) = (run.model(), &run.reference["unpenalised"]);
+    for (contrast, name) in model.contrasts(0.95).iter().zip(names) {
+        let expected = &oracle["fits"]["usual"]["contrasts"][name];
+        assert_eq!(contrast.name, name);
+        close(contrast.estimate, &expected["estimate"], 1e-4);
+        close(contrast.std_error, &expected["std_error"], 1e-4);
+        close(contrast.statistic, &expected["t"], 1e-4);
+        close(contrast.p_value, &expected["p"], 1e-2);
+    }
+    assert_eq!(model.contrasts(0.95).len(), 2);
     compare(&model, fit, 0.01, 1e-3);
     let Some(FitStatistics::LeastSquares(statistics)) = model.inference().map(|it| &it.fit) else {
         panic!("{:?}", model.inference());
@@ -144,7 +166,9 @@ fn a_linear_study_finds_the_least_squares_of_all_rows() {
             "coefficients",
             "gradient at the coefficients",
             "diagonal of the inverse",
-            "sums of squares"
+            "sums of squares",
+            "variance of cement beside slag",
+            "variance of a mixture"
         ]
     );
     let report: Value = serde_json::from_str(&run.ended[0].stdout).unwrap();

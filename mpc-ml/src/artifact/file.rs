@@ -13,7 +13,7 @@ use crate::data::{CaseWeights, Feature, Offset, Standardisation, Target};
 pub(super) const FORMAT: &str = "mpc-model";
 
 /// The version of the format that this program writes.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// The file, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,8 +57,8 @@ impl ModelFile {
         }
         match header.version {
             1 => serde_json::from_slice::<Version1>(bytes)?.current(),
-            // Versions 2 and 3 have nothing that version 4 has not, and lack only what may be absent.
-            2 | 3 | VERSION => {
+            // Versions 2 to 4 have nothing that version 5 has not, and lack only what may be absent.
+            2..=VERSION => {
                 let file = serde_json::from_slice::<Self>(bytes)?;
                 Ok(Self { version: VERSION, ..file })
             }

@@ -45,6 +45,23 @@ pub struct Inference {
     /// Joint tests of the features that the study names (Wald). Since version 4.
     #[serde(default)]
     pub tests: Vec<FeatureTest>,
+    /// The linear combinations of coefficients that the study declares. Since version 5.
+    #[serde(default)]
+    pub contrasts: Vec<Contrast>,
+}
+
+/// A linear combination of coefficients, on the scale of the data files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contrast {
+    /// What the study calls it.
+    pub name: String,
+    /// The weights of the encoded columns, and of `(intercept)`; no others have one.
+    pub weights: NamedValues,
+    /// The combination of the coefficients.
+    pub estimate: f64,
+    /// Its standard error.
+    pub std_error: f64,
 }
 
 /// A test that all coefficients of a feature are 0.
@@ -108,6 +125,8 @@ pub struct InferenceParts {
     pub covariance: Option<Vec<f64>>,
     /// Joint tests of features.
     pub tests: Vec<FeatureTest>,
+    /// Linear combinations of coefficients.
+    pub contrasts: Vec<Contrast>,
     /// How well the model fits.
     pub fit: FitStatistics,
 }
@@ -163,6 +182,14 @@ impl Inference {
         for covariance in [&self.covariance, &self.standardised_covariance].into_iter().flatten() {
             covariance.check(columns, intercept)?;
         }
+        for Contrast { name, estimate, std_error, weights } in &self.contrasts {
+            if !(estimate.is_finite() && weights.values().all(f64::is_finite)) {
+                return Err(ModelError::NotFinite { what: "contrasts" });
+            }
+            if !(std_error.is_finite() && *std_error > 0.0) {
+                return Err(ModelError::StandardError { name: name.clone() });
+            }
+        }
         let tests = self.tests.iter().flat_map(|test| [test.joint.statistic, test.joint.p_value]);
         if !tests.chain(self.fit.values()).all(f64::is_finite) {
             return Err(ModelError::NotFinite { what: "statistics of the fit" });
@@ -184,6 +211,7 @@ impl Inference {
             }),
             covariance: self.standardised_covariance.as_ref().map(|all| all.values.concat()),
             tests: self.tests.clone(),
+            contrasts: self.contrasts.clone(),
             fit: self.fit.clone(),
         }
     }

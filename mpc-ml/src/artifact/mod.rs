@@ -28,8 +28,8 @@ pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
 pub use inference::{
-    CoefficientTest, Covariance, ErrorKind, FeatureTest, Inference, InferenceParts, RobustErrors,
-    RobustParts, StandardErrors,
+    CoefficientTest, Contrast, Covariance, ErrorKind, FeatureTest, Inference, InferenceParts,
+    RobustErrors, RobustParts, StandardErrors,
 };
 pub use named::NamedValues;
 pub use record::{CheckRecord, SecurityRecord, SolverRecord, TrainingRecord};
@@ -216,6 +216,17 @@ impl Model {
         let slopes = self.file.coefficients.iter().zip(errors.coefficients.values());
         let slopes = slopes.map(|((name, estimate), error)| test(name, estimate, error));
         Some(intercept.into_iter().chain(slopes).collect())
+    }
+
+    /// The linear combinations of coefficients that the study declares, with tests and intervals as
+    /// in [`tests`](Self::tests).
+    #[must_use]
+    pub fn contrasts(&self, confidence: f64) -> Vec<CoefficientTest> {
+        let Some(inference) = self.inference() else { return Vec::new() };
+        let test = |Contrast { name, estimate, std_error, .. }: &Contrast| {
+            CoefficientTest::new(name, *estimate, *std_error, &inference.fit, confidence)
+        };
+        inference.contrasts.iter().map(test).collect()
     }
 
     /// The kind of model.

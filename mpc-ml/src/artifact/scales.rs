@@ -4,27 +4,7 @@ use super::{
     Coefficients, Covariance, Inference, InferenceParts, ModelError, NamedValues, RobustErrors,
     StandardErrors,
 };
-use crate::data::{EncodingError, FeatureKind, Schema, Standardisation, scale};
-
-/// The mean and the standard deviation that each encoded column was scaled by, in order.
-fn column_scales(
-    schema: &Schema,
-    standardisation: &[Standardisation],
-) -> Result<Vec<(f64, f64)>, EncodingError> {
-    let mut scales = Vec::new();
-    for feature in schema.features() {
-        for index in 0..feature.columns().len() {
-            scales.push(match &feature.kind {
-                // The column after the first is the indicator, which is not scaled.
-                FeatureKind::Numeric(numeric) if index == 0 => {
-                    scale(&feature.name, numeric.scale, standardisation)?
-                }
-                _ => (0.0, 1.0),
-            });
-        }
-    }
-    Ok(scales)
-}
+use crate::data::{EncodingError, Schema, Standardisation, column_scales};
 
 /// Undoes the standardisation: `w (x - mean) / std = (w / std) x - w mean / std`.
 pub(super) fn original_scale(
@@ -65,7 +45,8 @@ pub(super) fn both_scales(
         };
         Ok((original, StandardErrors { intercept, coefficients: named(own) }))
     };
-    let InferenceParts { coefficients, intercept, robust, covariance, tests, fit } = parts;
+    let InferenceParts { coefficients, intercept, robust, covariance, tests, contrasts, fit } =
+        parts;
     let (mut std_errors, standardised_std_errors) =
         errors("standard errors", coefficients, intercept)?;
     let robust = match robust {
@@ -97,5 +78,6 @@ pub(super) fn both_scales(
         standardised_covariance,
         fit,
         tests,
+        contrasts,
     })
 }

@@ -18,6 +18,8 @@ pub struct Dataset {
     offset: Zeroizing<Vec<f64>>,
     weights: Zeroizing<Vec<f64>>,
     ids: Zeroizing<Vec<u64>>,
+    /// Public: the mean and the standard deviation that each column was scaled by.
+    scales: Vec<(f64, f64)>,
     clipped: u64,
 }
 
@@ -41,7 +43,7 @@ impl Dataset {
     /// [`Error::Data`] when there is not one target (and offset, weight and group, where there are any) for each
     /// row.
     pub fn encoded(encoded: Encoded) -> Result<Self, Error> {
-        let Encoded { x, y, offset, weights, groups, clipped, .. } = encoded;
+        let Encoded { x, y, offset, weights, groups, scales, clipped, .. } = encoded;
         has_rows("target", y.len(), x.nrows())?;
         let others = [("offset", offset.len()), ("weight", weights.len()), ("group", groups.len())];
         for (what, given) in others.into_iter().filter(|(_, given)| *given > 0) {
@@ -58,6 +60,7 @@ impl Dataset {
             offset: Zeroizing::new(offset),
             weights: Zeroizing::new(weights),
             ids: Zeroizing::new(groups),
+            scales,
             clipped: clipped as u64,
             ..data
         })
@@ -94,6 +97,26 @@ impl Dataset {
         has_rows("id", ids.len(), self.len())?;
         self.ids = Zeroizing::new(ids.iter().copied().collect());
         Ok(self)
+    }
+
+    /// With the mean and the standard deviation that each column was scaled by.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there is not one pair for each column.
+    pub fn with_scales(mut self, scales: &[(f64, f64)]) -> Result<Self, Error> {
+        if scales.len() != self.columns() {
+            let what = format!("{} scales for {} columns", scales.len(), self.columns());
+            return Err(Error::Data(what));
+        }
+        self.scales = scales.to_vec();
+        Ok(self)
+    }
+
+    /// The mean and the standard deviation that each column was scaled by, where that is known; 0 and
+    /// 1 else.
+    #[must_use]
+    pub fn scales(&self) -> &[(f64, f64)] {
+        &self.scales
     }
 
     /// The number of own rows.
@@ -237,7 +260,8 @@ impl From<Rows> for Dataset {
     fn from(rows: Rows) -> Self {
         let offset = Zeroizing::default();
         let (weights, ids) = (Zeroizing::default(), Zeroizing::default());
-        Self { rows, offset, weights, ids, clipped: 0 }
+        let scales = vec![(0.0, 1.0); rows.columns()];
+        Self { rows, offset, weights, ids, scales, clipped: 0 }
     }
 }
 
@@ -277,11 +301,14 @@ mod tests {
             offset: vec![1.0; 3],
             weights: vec![2.0; 3],
             groups: vec![7, 7, 8],
+            scales: vec![(1.0, 2.0), (0.0, 1.0)],
             clipped: 0,
         };
         let encoded = Dataset::encoded(encoded).expect("fits");
         assert_eq!(encoded.design(), table.t());
         assert_eq!(encoded.offset(), [1.0; 3]);
+        assert_eq!(encoded.scales(), [(1.0, 2.0), (0.0, 1.0)]);
+        assert!(encoded.clone().with_scales(&[(0.0, 1.0)]).is_err());
         assert_eq!((encoded.weights(), encoded.ids()), (&[2.0; 3][..], &[7, 7, 8][..]));
     }
 

@@ -11,7 +11,9 @@ use std::ops::Range;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Feature, FeatureKind, Numbers, Numeric, NumericMissing, Scaling, Table};
+use super::{
+    Column, Feature, FeatureKind, Numbers, Numeric, NumericMissing, Scaling, Schema, Table,
+};
 
 /// Rows that are encoded together.
 const BLOCK: usize = 256;
@@ -97,6 +99,8 @@ pub struct Encoded {
     pub weights: Vec<f64>,
     /// The group of each row. Empty when the schema has no groups.
     pub groups: Vec<u64>,
+    /// The mean and the standard deviation that each column was scaled by: known to all parties.
+    pub scales: Vec<(f64, f64)>,
     /// How many cells of `x` were cut to the bound. Private; it stays with the party.
     pub clipped: usize,
 }
@@ -210,7 +214,28 @@ pub fn encode(
     let offset = table.offset().map(<[f64]>::to_vec).unwrap_or_default();
     let weights = table.weights().map(<[f64]>::to_vec).unwrap_or_default();
     let groups = table.groups().map(<[u64]>::to_vec).unwrap_or_default();
-    Ok(Encoded { columns, x, y, offset, weights, groups, clipped })
+    let scales = column_scales(table.schema(), standardisation)?;
+    Ok(Encoded { columns, x, y, offset, weights, groups, scales, clipped })
+}
+
+/// The mean and the standard deviation that each encoded column was scaled by, in order.
+pub(crate) fn column_scales(
+    schema: &Schema,
+    standardisation: &[Standardisation],
+) -> Result<Vec<(f64, f64)>, EncodingError> {
+    let mut scales = Vec::new();
+    for feature in schema.features() {
+        for index in 0..feature.columns().len() {
+            scales.push(match &feature.kind {
+                // The column after the first is the indicator, which is not scaled.
+                FeatureKind::Numeric(numeric) if index == 0 => {
+                    scale(&feature.name, numeric.scale, standardisation)?
+                }
+                _ => (0.0, 1.0),
+            });
+        }
+    }
+    Ok(scales)
 }
 
 /// One feature, and where its encoded columns are.
@@ -277,7 +302,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// The mean and the standard deviation that `scale` stands for.
-pub(crate) fn scale(
+fn scale(
     name: &str,
     scale: Scaling,
     standardisation: &[Standardisation],

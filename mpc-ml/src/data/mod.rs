@@ -24,7 +24,7 @@ mod validate;
 pub use bounds::{STANDARDISED, mean_squares, total_mean_square};
 pub use cell::CellError;
 pub use dataset::Dataset;
-pub(crate) use encoding::scale;
+pub(crate) use encoding::column_scales;
 pub use encoding::{
     Encoded, EncodingError, JointColumn, Standardisation, encode, joint_statistics,
 };

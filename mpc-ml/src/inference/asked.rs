@@ -1,6 +1,6 @@
 //! What a study asks for beside usual standard errors, and what it may not ask for.
 
-use super::{Robust, WaldPlan};
+use super::{Contrast, Robust, WaldPlan};
 use crate::data::Schema;
 use crate::error::Error;
 use crate::model::{Facts, features};
@@ -12,18 +12,21 @@ pub(crate) struct Asked<'a> {
     pub(crate) robust: Robust,
     pub(crate) covariance: bool,
     pub(crate) tests: &'a [String],
+    pub(crate) contrasts: &'a [Contrast],
+    pub(crate) intercept: bool,
 }
 
 impl Asked<'_> {
     /// Refuses what does not go together.
     ///
     /// # Errors
-    /// [`Error::Field`] of `robust`, `covariance` or `tests`.
+    /// [`Error::Field`] of `robust`, `covariance`, `tests` or `contrasts`.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let given = [
             ("robust", self.robust != Robust::None),
             ("covariance", self.covariance),
             ("tests", !self.tests.is_empty()),
+            ("contrasts", !self.contrasts.is_empty()),
         ];
         for (field, _) in given.into_iter().filter(|(_, given)| *given) {
             if self.l2 > 0.0 {
@@ -35,31 +38,35 @@ impl Asked<'_> {
                 return Err(Error::field(field, "needs inference = true"));
             }
         }
-        if !self.tests.is_empty() && self.robust != Robust::None {
-            let rule = "rest on the usual covariances, not on robust ones: remove them, or set robust = \
-                        \"none\"";
-            return Err(Error::field("tests", rule));
+        let resting = [("tests", self.tests.is_empty()), ("contrasts", self.contrasts.is_empty())];
+        for (field, _) in resting.into_iter().filter(|(_, none)| !none) {
+            if self.robust != Robust::None {
+                let rule = "rest on the usual covariances, not on robust ones: remove them, or set \
+                            robust = \"none\"";
+                return Err(Error::field(field, rule));
+            }
         }
-        Ok(())
+        Contrast::validate(self.contrasts)
     }
 
     /// Refuses what does not fit the columns of a study.
     ///
     /// # Errors
-    /// [`Error::Field`] of `groups` or `tests`.
+    /// [`Error::Field`] of `groups`, `tests` or `contrasts`.
     pub(crate) fn suits(&self, schema: &Schema) -> Result<(), Error> {
         if schema.groups().is_some() && self.robust != Robust::Cluster {
             let rule =
                 "are for robust = \"cluster\" alone, and would change nothing here: remove them";
             return Err(Error::field("groups", rule));
         }
+        Contrast::plan(self.contrasts, &schema.columns(), self.intercept)?;
         WaldPlan::of(self.tests, &features(schema)).map(drop)
     }
 
     /// Refuses what does not fit the parties and their rows.
     ///
     /// # Errors
-    /// [`Error::Field`] of `robust` or `covariance`.
+    /// [`Error::Field`] of `robust`, `covariance` or `contrasts`.
     pub(crate) fn fits(&self, facts: &Facts) -> Result<(), Error> {
         if self.robust == Robust::Cluster && !facts.groups {
             let rule = "= \"cluster\" needs the groups of the rows";
@@ -70,6 +77,23 @@ impl Asked<'_> {
                         of the other's rows from it, exactly";
             return Err(Error::field("covariance", rule));
         }
-        Ok(())
+        self.few_contrasts(facts.columns() + usize::from(self.intercept))
+    }
+
+    /// Refuses so many combinations that, with the variances, they tell half of the covariances.
+    fn few_contrasts(&self, order: usize) -> Result<(), Error> {
+        let most = order * order.saturating_sub(1) / 4;
+        let told = self.contrasts.len() + self.tests.len();
+        if self.contrasts.is_empty() || self.covariance || told <= most {
+            return Ok(());
+        }
+        let others = if self.tests.is_empty() { "" } else { " and joint tests" };
+        let rule = format!(
+            "and the variances would tell more than half of the covariances of {order} coefficients, which \
+             are {}: at most {most} contrasts{others} are possible; leave some out, or ask for the whole \
+             matrix with covariance = true and read what study check says of it",
+            order * order.saturating_sub(1) / 2
+        );
+        Err(Error::field("contrasts", rule))
     }
 }

@@ -4,7 +4,7 @@ use mpc_core::Cost;
 use mpc_core::ring::wire::element_bytes;
 
 use super::wald::{RESIDUAL_FRACTION, STATISTIC_FRACTION, statistic_fraction};
-use super::{Asked, COVARIANCE_FRACTION, Robust, WaldPlan, robust};
+use super::{Asked, COVARIANCE_FRACTION, Robust, WaldPlan, contrasts, robust};
 
 /// The cost for party `me` of `parties`, where everything is told to all, with an inverse of so many
 /// coefficients at this scale.
@@ -23,6 +23,9 @@ pub(crate) fn cost(
         let check = result(1, inverse.residual_fraction() - RESIDUAL_FRACTION);
         let statistic = result(1, statistic_fraction(inverse) - STATISTIC_FRACTION);
         cost = cost + inverse.cost(me) + check + statistic;
+    }
+    for _ in asked.contrasts {
+        cost = cost + result(1, contrasts::dropped(fraction));
     }
     if asked.robust != Robust::None {
         let factors = robust::PRODUCTS as usize * 2 * order * order * element_bytes(128);

@@ -22,6 +22,11 @@ pub(super) fn wald(feature: &str) -> String {
     format!("test of {feature}")
 }
 
+/// The variance of a combination of coefficients.
+pub(super) fn contrast(name: &str) -> String {
+    format!("variance of {name}")
+}
+
 /// What a study that asks for this reveals, in order.
 pub(crate) fn outputs(asked: &Asked<'_>, tests: &[WaldPlan], to: Recipients) -> Vec<Output> {
     let mut list = Vec::new();
@@ -37,6 +42,17 @@ pub(crate) fn outputs(asked: &Asked<'_>, tests: &[WaldPlan], to: Recipients) -> 
             format!("how far the coefficients of {:?} are from 0 together: chi squared, or F times their number in a linear model", test.feature),
             "one number, made of covariances that are not revealed; whether the feature has an effect \
              follows from it",
+        ));
+    }
+    for contrast in asked.contrasts {
+        let weights = contrast.weights.iter();
+        let sum: Vec<String> = weights.map(|(name, weight)| format!("{weight} {name}")).collect();
+        list.push(Output::result(
+            self::contrast(&contrast.name),
+            to,
+            format!("the variance of the contrast {:?}: {}", contrast.name, sum.join(", ")),
+            "its standard error and its test follow from it. It is one number about the covariances of \
+             these coefficients; where there are two of them, their covariance follows",
         ));
     }
     if asked.robust != Robust::None {

@@ -3,6 +3,7 @@
 //! logistic and Poisson fits share it (docs/protocols.md 8.6).
 
 mod asked;
+mod contrasts;
 mod cost;
 mod labels;
 mod robust;
@@ -13,6 +14,8 @@ use mpc_core::Fixed;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use asked::Asked;
+pub use contrasts::{Contrast, ContrastFit};
+pub(crate) use contrasts::{ContrastPlan, reveal as contrasts};
 pub(crate) use cost::cost;
 pub(crate) use labels::{COVARIANCE, outputs};
 pub(crate) use robust::{Expected, Scatter, reveal as robust};
@@ -20,7 +23,7 @@ pub(crate) use sizes::{sizes, unit};
 pub use wald::WaldTest;
 pub(crate) use wald::{INVERSE_STEPS, WaldPlan, residual, reveal as tests};
 
-use crate::artifact::{ErrorKind, FeatureTest, JointTest};
+use crate::artifact::{self, ErrorKind, FeatureTest, JointTest};
 use crate::error::Error;
 
 /// Standard errors that do not trust the model's variance.
@@ -65,6 +68,9 @@ impl Robust {
 pub(crate) struct Inverse<'a> {
     /// X, mod 2^128 at the scale of its plan: exactly symmetric, at least 1/16, checked.
     pub(crate) x: &'a Fixed,
+    /// What is missing of X, in the same units, because of what was added to the curvature: to first
+    /// order, where it is known.
+    pub(crate) correction: Option<&'a Fixed>,
     /// X is the inverse of the curvature times this.
     pub(crate) unit: f64,
     /// What was added to the diagonal of the curvature, in the same units.
@@ -110,6 +116,31 @@ pub(crate) fn told(kind: Robust, errors: Option<&[f64]>) -> (Option<&[f64]>, Opt
             .to_owned()
     });
     (errors, untold)
+}
+
+/// Combinations of coefficients as a model file has them, and what to tell of those that have no
+/// standard error.
+pub(crate) fn combined(
+    asked: &[Contrast],
+    found: &[ContrastFit],
+) -> (Vec<artifact::Contrast>, Vec<String>) {
+    let usable = |fit: &&ContrastFit| fit.std_error.is_some_and(|e| e.is_finite() && e > 0.0);
+    let told = asked.iter().zip(found).filter(|(_, fit)| usable(fit)).map(|(own, fit)| {
+        artifact::Contrast {
+            name: fit.name.clone(),
+            weights: own.weights.iter().map(|(name, weight)| (name.clone(), *weight)).collect(),
+            estimate: fit.estimate,
+            std_error: fit.std_error.unwrap_or_default(),
+        }
+    });
+    let untold = found.iter().filter(|fit| !usable(fit)).map(|fit| {
+        format!(
+            "the contrast {:?} is not told: its weights nearly take each other's coefficients out, so \
+             that rounding would show in its standard error",
+            fit.name
+        )
+    });
+    (told.collect(), untold.collect())
 }
 
 /// Joint tests as a model file has them, and what to tell of those that there are not.

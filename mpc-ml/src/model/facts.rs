@@ -34,6 +34,9 @@ pub struct Facts {
     /// the plan.
     #[serde(skip)]
     pub features: Vec<(String, u32)>,
+    /// The names of the columns of the design matrix, in order.
+    #[serde(skip)]
+    pub names: Vec<String>,
 }
 
 /// The features of a schema by name, and how many columns each becomes.
@@ -70,6 +73,7 @@ impl Facts {
             recipients: Recipients::All,
             origin,
             features: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -95,6 +99,7 @@ impl Facts {
             groups: schema.groups().is_some(),
             recipients,
             features: features(schema),
+            names: schema.columns(),
             ..Self::horizontal(rows, mean_squares(schema, clip), origin)
         }
     }

@@ -50,6 +50,7 @@ impl Joint {
             facts.weights = Some(8.0);
         }
         facts.groups = !self.groups.is_empty();
+        facts.names = (0..columns).map(|j| format!("x{j}")).collect();
         facts.features.clone_from(&self.features);
         facts
     }

@@ -1,6 +1,7 @@
 //! Linear fits in one process, and what they are compared with.
 #![allow(clippy::unwrap_used, dead_code)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::testing::World;
 use mpc_ml::data::{Dataset, STANDARDISED};
+use mpc_ml::inference::Contrast;
 use mpc_ml::model::{Facts, Run, ledger};
 use mpc_ml::models::linear::{Linear, LinearFit};
 use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan, Rows};
@@ -125,6 +127,9 @@ pub fn try_fit_in_groups(
         if let Some(groups) = groups.get(me) {
             data = data.with_ids(groups.as_slice().into())?;
         }
+        if !plan.settings().contrasts.is_empty() {
+            data = data.with_scales(&scales())?;
+        }
         let (source, progress) = (&mut source, &mut |_| {});
         let mut run = Run { session: &mut session, source, progress };
         let fitted = Linear::fit(&plan, &data, &mut run).await?;
@@ -159,6 +164,24 @@ pub fn oracle() -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// What the columns of the oracle were scaled by.
+fn scales() -> Vec<(f64, f64)> {
+    let oracle = oracle();
+    let deviations = numbers(&oracle["deviations"]);
+    numbers(&oracle["means"]).into_iter().zip(deviations).collect()
+}
+
+/// The combinations of the oracle.
+pub fn combinations() -> Vec<Contrast> {
+    let oracle = oracle();
+    let all = oracle["combinations"].as_object().unwrap().iter();
+    let weights = |of: &Value| -> BTreeMap<String, f64> {
+        let all = of.as_object().unwrap().iter();
+        all.map(|(name, weight)| (name.clone(), weight.as_f64().unwrap())).collect()
+    };
+    all.map(|(name, of)| Contrast { name: name.clone(), weights: weights(of) }).collect()
+}
+
 pub fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
@@ -177,6 +200,7 @@ pub fn in_groups(study: &Study, parties: usize) -> (Vec<Rows>, Vec<Vec<u64>>, Fa
         mine.map(|row| row as u64 / 7).collect()
     };
     let mut facts = facts(&data, STANDARDISED, (0.0, 100.0));
+    facts.names.clone_from(&study.columns);
     facts.features = [("mixture", 3), ("rest", 4), ("age", 1)].map(|(n, k)| (n.into(), k)).into();
     (data, (0..parties).map(groups).collect(), facts)
 }

@@ -91,6 +91,7 @@ impl Finished {
             "std_errors": inference.map(|inference| inference.tested().0),
             "checks": self.model.as_ref().map(|model| &model.training().checks),
             "tests": inference.map(|inference| &inference.tests),
+            "contrasts": self.model.as_ref().map(|model| model.contrasts(CONFIDENCE)),
             "fit": inference.map(|inference| &inference.fit),
             "phases": self.receipt.phases,
             "warnings": self.warnings.iter().chain(&self.own_warnings).collect::<Vec<_>>(),

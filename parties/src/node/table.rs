@@ -16,6 +16,7 @@ pub(super) fn coefficients(model: &Model) -> String {
             let (kind, errors, _) = inference.tested();
             let known = errors.intercept.is_some();
             tested(model, &tests, &inference.fit, (kind, known))
+                + &combinations(&model.contrasts(CONFIDENCE))
                 + &joint(&inference.tests, &inference.fit)
                 + &fit(&inference.fit)
         }
@@ -67,22 +68,7 @@ fn tested(
         text += &format!("  {:width$} {estimate:>9}\n", "(intercept)");
     }
     for test in tests {
-        let mut name = name(test);
-        if name.chars().count() > width {
-            let _ = writeln!(text, "  {name}");
-            name = "";
-        }
-        let _ = writeln!(
-            text,
-            "  {name:width$} {:>9} {:>9} {:>7} {:>6} {:3} {:>9} {:>9}",
-            short(test.estimate),
-            short(test.std_error),
-            score(test.statistic),
-            probability(test.p_value),
-            stars(test.p_value),
-            short(test.low),
-            short(test.high),
-        );
+        text += &line(test, width);
     }
     text += "  *** p < 0.001, ** p < 0.01, * p < 0.05\n";
     let robust = match kind {
@@ -109,6 +95,37 @@ fn tested(
 /// What a row of the table is called: the standardised intercept stands below the other one.
 fn name(test: &CoefficientTest) -> &str {
     if test.name == "(intercept, standardised)" { "  standardised" } else { &test.name }
+}
+
+/// The linear combinations of coefficients, in the columns of the table above.
+fn combinations(contrasts: &[CoefficientTest]) -> String {
+    if contrasts.is_empty() {
+        return String::new();
+    }
+    let lines: String = contrasts.iter().map(|test| line(test, 14)).collect();
+    format!("  Contrasts:\n{lines}\n")
+}
+
+/// A line of the table.
+fn line(test: &CoefficientTest, width: usize) -> String {
+    let mut name = name(test);
+    let mut text = String::new();
+    if name.chars().count() > width {
+        let _ = writeln!(text, "  {name}");
+        name = "";
+    }
+    let _ = writeln!(
+        text,
+        "  {name:width$} {:>9} {:>9} {:>7} {:>6} {:3} {:>9} {:>9}",
+        short(test.estimate),
+        short(test.std_error),
+        score(test.statistic),
+        probability(test.p_value),
+        stars(test.p_value),
+        short(test.low),
+        short(test.high),
+    );
+    text
 }
 
 /// The joint tests of features.

@@ -157,6 +157,10 @@ impl Lines {
             _ => self.tables.get(first).copied().unwrap_or(MISSING),
         };
         let field = Field::from(table).key(first);
-        Some(rest.split('.').filter(|key| !key.is_empty()).fold(field, Field::key))
+        let steps = rest.split('.').filter(|step| !step.is_empty());
+        Some(steps.fold(field, |field, step| match step.parse() {
+            Ok(place) => field.item(place),
+            Err(_) => field.key(step),
+        }))
     }
 }

@@ -238,6 +238,19 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
         (
             NUMBERS,
             EXACT,
+            "inference = true\n[[output.contrasts]]\nname = \"one\"\nweights = { Age = 1 }\n\
+             [[output.contrasts]]\nname = \"two\"\nweights = { height = 1, Age = -1 }",
+            "output.contrasts[2] has a weight for \"height\", which is no encoded column",
+        ),
+        (
+            CLASSES,
+            OPTIMUM,
+            "inference = true\n[[output.contrasts]]\nname = \"one\"\nweight = { Age = 1 }",
+            "unknown field `weight`",
+        ),
+        (
+            NUMBERS,
+            EXACT,
             "inference = true\ntests = [\"ward\"]",
             "output.tests names \"ward\", which is no feature",
         ),

@@ -68,6 +68,7 @@ pub(super) struct Information {
 pub(super) async fn release(
     plan: &GlmPlan,
     shares: GlmShares,
+    columns: &[(f64, f64)],
     run: &mut Run<'_>,
 ) -> Result<Option<GlmFit>, Error> {
     let bits = plan.settings.release_bits;
@@ -93,8 +94,8 @@ pub(super) async fn release(
     let inference = match information {
         Some(information) if plan.settings.inference => {
             let Finishing { own, totals, mut orders, run, .. } = finish;
-            let found =
-                Found { plan, own: &own, totals, w: &coefficients, information: &information };
+            let (own, w, information) = (&own, &coefficients, &information);
+            let found = Found { plan, own, totals, w, columns, information };
             let inverses = scales.inverses.as_ref().ok_or_else(no_inverse)?;
             Some(inference::reveal(&found, &inverses.first, &mut orders, run).await?)
         }

@@ -13,7 +13,8 @@ use super::plan::GlmPlan;
 use super::start::Totals;
 use crate::error::Error;
 use crate::inference::{
-    COVARIANCE, COVARIANCE_FRACTION, Expected, Inverse, Robust, WaldTest, diagonal, robust, tests,
+    COVARIANCE, COVARIANCE_FRACTION, ContrastFit, Expected, Inverse, Robust, WaldTest, contrasts,
+    diagonal, robust, tests,
 };
 use crate::model::{Orders, Run};
 
@@ -45,6 +46,8 @@ pub struct Inference {
     pub covariance: Option<Vec<f64>>,
     /// The joint tests that the study asks for.
     pub tests: Vec<WaldTest>,
+    /// The combinations of coefficients that it declares.
+    pub contrasts: Vec<ContrastFit>,
 }
 
 /// The sums of one owner.
@@ -76,6 +79,8 @@ pub(super) struct Found<'a> {
     pub(super) own: &'a Arc<Own>,
     pub(super) totals: Totals,
     pub(super) w: &'a [f64],
+    /// The mean and the standard deviation that each column was scaled by.
+    pub(super) columns: &'a [(f64, f64)],
     pub(super) information: &'a Information,
 }
 
@@ -88,7 +93,8 @@ pub(super) async fn reveal(
 ) -> Result<Inference, Error> {
     let Found { plan, information, .. } = found;
     let order = plan.order();
-    let x = &corrected(information, order, run).await?;
+    let missing = correction(information, order, run).await?;
+    let x = &information.inverse.x.clone().plus_raised(&missing)?;
     // The smallest variance is above 2^-exponent.
     let bits = |more: u32| x.fraction().min(information.inverse.exponent + more);
     let few = bits(VARIANCE_BITS);
@@ -101,13 +107,18 @@ pub(super) async fn reveal(
     // Without the power of two that is in the scale of the inverse.
     let (share, ring, _) = information.inverse.x.parts();
     let x_units = Fixed::new(share.clone(), ring, inverse.inverse_fraction())?;
+    let (share, ring, fraction) = missing.into_parts();
+    let missing = Fixed::new(share, ring, fraction - information.inverse.exponent)?;
     let known = Inverse {
         x: &x_units,
+        correction: Some(&missing),
         unit: libm::ldexp(1.0, exponent),
         slack: libm::ldexp(slack.units as f64, -(slack.fraction as i32)),
         diagonal: &entries,
     };
     let tests = tests(&plan.tests, &known, (found.w, 1.0), orders, run).await?;
+    let columns = found.columns;
+    let contrasts = contrasts(&plan.contrasts, &known, (found.w, 1.0), columns, run).await?;
     let robust = match plan.settings.robust {
         Robust::None => None,
         kind => {
@@ -136,12 +147,13 @@ pub(super) async fn reveal(
         certain: certain as u64,
         covariance,
         tests,
+        contrasts,
     })
 }
 
-/// The inverse of the curvature without what was added to its diagonal: with X = (H + s)^-1 it is
-/// X + s X X, but for the square of s X. One round.
-async fn corrected(
+/// What is missing of the inverse of the curvature because of what was added to its diagonal: with
+/// X = (H + s)^-1 that is s X X, but for the square of s X. One round.
+async fn correction(
     information: &Information,
     order: usize,
     run: &mut Run<'_>,
@@ -158,8 +170,7 @@ async fn corrected(
     let short = units.truncate(InversePlan::COARSE_FRACTION, run.session)?;
     let product = factor.times(&short, right, run.session).await?;
     let (share, ring, fraction) = product.times(slack.units).into_parts();
-    let part = Fixed::new(share, ring, fraction + slack.fraction)?;
-    Ok(x.clone().plus_raised(&part)?)
+    Ok(Fixed::new(share, ring, fraction + slack.fraction)?)
 }
 
 /// Reveals the sums that describe the fit. One round.

@@ -45,7 +45,7 @@ use crate::artifact::{
 };
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
-use crate::inference::{tested, told};
+use crate::inference::{combined, tested, told};
 use crate::model::Agreed;
 use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
@@ -96,11 +96,11 @@ impl Model for Glm {
     async fn release(
         plan: &Agreed<GlmPlan>,
         fitted: GlmShares,
-        _: &Dataset,
+        data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<Option<GlmResult>, Error> {
         let rows = plan.total_rows();
-        let fit = finish::release(plan, fitted, run).await?;
+        let fit = finish::release(plan, fitted, data.scales(), run).await?;
         Ok(fit.map(|fit| GlmResult { fit, rows }))
     }
 
@@ -112,6 +112,8 @@ impl Model for Glm {
         let (robust, untold) = told(settings.robust, robust);
         let tests = found.map_or(&[][..], |found| &found.tests);
         let (tests, tests_untold) = tested(tests, JointTest::chi_squared);
+        let contrasts = found.map_or(&[][..], |found| &found.contrasts);
+        let (contrasts, contrasts_untold) = combined(&settings.contrasts, contrasts);
         let inference = found.and_then(|found| {
             let split = |errors: &[f64]| {
                 let mut coefficients = errors.to_vec();
@@ -129,7 +131,15 @@ impl Model for Glm {
             });
             let covariance = found.covariance.clone();
             let fit = FitStatistics::Likelihood(fit);
-            Some(InferenceParts { coefficients, intercept, robust, covariance, tests, fit })
+            Some(InferenceParts {
+                coefficients,
+                intercept,
+                robust,
+                covariance,
+                tests,
+                contrasts,
+                fit,
+            })
         });
         let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
             format!(
@@ -157,7 +167,7 @@ impl Model for Glm {
                 }
             }))
             .collect(),
-            warnings: certain.chain(untold).chain(tests_untold).collect(),
+            warnings: certain.chain(untold).chain(tests_untold).chain(contrasts_untold).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }

@@ -11,7 +11,7 @@ use super::scales::Scales;
 use super::settings::{Finish, GlmSettings, Iterates};
 use super::{Family, cost};
 use crate::error::Error;
-use crate::inference::{INVERSE_STEPS, WaldPlan};
+use crate::inference::{Contrast, ContrastPlan, INVERSE_STEPS, WaldPlan};
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
@@ -55,6 +55,8 @@ pub struct GlmPlan {
     pub(super) largest: f64,
     /// The joint tests.
     pub(super) tests: Vec<WaldPlan>,
+    /// The combinations of coefficients.
+    pub(super) contrasts: Vec<ContrastPlan>,
     /// What the fit is expected to cost each party, and what noise is expected to move a coefficient
     /// by, in standard errors.
     costs: Vec<Cost>,
@@ -96,6 +98,7 @@ impl GlmPlan {
         }
 
         let tests = WaldPlan::of(&settings.tests, &facts.features)?;
+        let contrasts = Contrast::plan(&settings.contrasts, &facts.names, settings.intercept)?;
         // Openings under statistical masks, of all inverses and of every lifted step.
         let (d, passes) = (order as u64, u64::from(settings.passes));
         let inverses = if few { 1 + u64::from(REVEALED) } else { 0 };
@@ -121,6 +124,7 @@ impl GlmPlan {
             matrix_sigma,
             largest,
             tests,
+            contrasts,
             costs: Vec::new(),
             noise: 0.0,
         };

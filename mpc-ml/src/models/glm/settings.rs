@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::Family;
 use crate::error::Error;
-use crate::inference::{Asked, Robust};
+use crate::inference::{Asked, Contrast, Robust};
 use crate::model::{self, in_range};
 
 /// The settings of a logistic or Poisson regression. None but the family, the penalty and what is to
@@ -56,6 +56,10 @@ pub struct GlmSettings {
     /// covariances, so they do not go with robust standard errors.
     #[serde(default)]
     pub tests: Vec<String>,
+    /// Linear combinations of coefficients whose standard errors are told. They rest on the usual
+    /// covariances too.
+    #[serde(default)]
+    pub contrasts: Vec<Contrast>,
 }
 
 /// How a fit ends.
@@ -114,6 +118,7 @@ impl GlmSettings {
             robust: Robust::default(),
             covariance: false,
             tests: Vec::new(),
+            contrasts: Vec::new(),
         }
     }
 
@@ -125,6 +130,8 @@ impl GlmSettings {
             robust: self.robust,
             covariance: self.covariance,
             tests: &self.tests,
+            contrasts: &self.contrasts,
+            intercept: self.intercept,
         }
     }
 }

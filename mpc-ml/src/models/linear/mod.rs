@@ -28,7 +28,7 @@ use crate::artifact::{
 };
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
-use crate::inference::{tested, told};
+use crate::inference::{combined, tested, told};
 use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
 
 /// Linear regression by its normal equations.
@@ -97,6 +97,7 @@ impl Model for Linear {
         let free = fit.statistics.as_ref().map_or(0, |statistics| statistics.degrees_of_freedom);
         let law = |statistic, tested| JointTest::f(statistic / tested as f64, tested, free);
         let (tests, tests_untold) = tested(&fit.tests, law);
+        let (contrasts, contrasts_untold) = combined(&settings.contrasts, &fit.contrasts);
         let inference = fit.statistics.zip(fit.std_errors).map(|(statistics, errors)| {
             let (coefficients, intercept) = split(&errors);
             let robust = robust.map(|errors| {
@@ -109,6 +110,7 @@ impl Model for Linear {
                 robust,
                 covariance: fit.covariance.clone(),
                 tests,
+                contrasts,
                 fit: FitStatistics::LeastSquares(statistics),
             }
         });
@@ -122,7 +124,7 @@ impl Model for Linear {
             release_bits: settings.release_bits,
             inference,
             checks: std::iter::once(check).chain(fit.certificate).collect(),
-            warnings: untold.into_iter().chain(tests_untold).collect(),
+            warnings: untold.into_iter().chain(tests_untold).chain(contrasts_untold).collect(),
             ..Summary::of(fit.coefficients, settings.intercept)
         }
     }

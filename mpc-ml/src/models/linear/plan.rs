@@ -9,7 +9,7 @@ use mpc_core::ring::wire::element_bytes;
 use super::LinearSettings;
 use super::encoding::Encoding;
 use crate::error::Error;
-use crate::inference::{self, WaldPlan};
+use crate::inference::{self, Contrast, ContrastPlan, WaldPlan};
 use crate::model::{Facts, LEAST_SIGMA, Settings, in_range};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
@@ -43,6 +43,8 @@ pub struct LinearPlan {
     solution: SolutionPlan,
     /// The joint tests.
     tests: Vec<WaldPlan>,
+    /// The combinations of coefficients.
+    contrasts: Vec<ContrastPlan>,
 }
 
 impl LinearPlan {
@@ -80,6 +82,7 @@ impl LinearPlan {
             reuse: true,
         };
         let tests = WaldPlan::of(&settings.tests, &facts.features)?;
+        let contrasts = Contrast::plan(&settings.contrasts, &facts.names, settings.intercept)?;
         let masked = InversePlan::masked_elements(&wanted)
             + SolutionPlan::masked_elements(order, REFINEMENTS)
             + WaldPlan::masked_elements(&tests);
@@ -113,7 +116,19 @@ impl LinearPlan {
         let tests = tests.into_iter().map(|test| test.with_inverse(rows.len(), sigma));
         let tests = tests.collect::<Result<_, _>>()?;
         let (settings, facts) = (settings.clone(), facts.clone());
-        Ok(Self { settings, facts, rows, encoding, sigma, scale, shift, inverse, solution, tests })
+        Ok(Self {
+            settings,
+            facts,
+            rows,
+            encoding,
+            sigma,
+            scale,
+            shift,
+            inverse,
+            solution,
+            tests,
+            contrasts,
+        })
     }
 
     /// What the study says.
@@ -193,6 +208,11 @@ impl LinearPlan {
         let mut requests = self.inverse.requests(0);
         requests.extend(self.solution.requests(0, self.inverse.lefts()));
         requests
+    }
+
+    /// The combinations of coefficients.
+    pub(super) fn contrasts(&self) -> &[ContrastPlan] {
+        &self.contrasts
     }
 
     /// The joint tests.

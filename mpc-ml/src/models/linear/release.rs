@@ -12,7 +12,8 @@ use crate::artifact::{CheckRecord, LeastSquares};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::inference::{
-    COVARIANCE, COVARIANCE_FRACTION, Expected, Inverse, Robust, WaldTest, diagonal, robust, tests,
+    COVARIANCE, COVARIANCE_FRACTION, ContrastFit, Expected, Inverse, Robust, WaldTest, contrasts,
+    diagonal, robust, tests,
 };
 use crate::model::{Agreed, Orders, Run};
 
@@ -29,6 +30,8 @@ pub struct LinearFit {
     pub covariance: Option<Vec<f64>>,
     /// The joint tests that the study asks for, each as chi squared: F times the number of columns.
     pub tests: Vec<WaldTest>,
+    /// The combinations of coefficients that it declares.
+    pub contrasts: Vec<ContrastFit>,
     /// What follows from the sums of squares over all parties' rows, if the study asks for
     /// inference.
     pub statistics: Option<LeastSquares>,
@@ -90,6 +93,7 @@ pub(super) async fn release(
         robust: None,
         covariance: None,
         tests,
+        contrasts: Vec::new(),
         statistics,
         check,
         certificate,
@@ -116,11 +120,13 @@ async fn infer(
     fit.std_errors = Some(entries.iter().map(|v| root(v / unit * dispersion)).collect());
 
     let slack = libm::ldexp(plan.shift() as f64, -(plan.inverse().fraction() as i32));
-    let inverse = Inverse { x, unit, slack, diagonal: entries };
+    let inverse = Inverse { x, correction: None, unit, slack, diagonal: entries };
     let lefts = plan.requests().iter().filter(|of| matches!(of, Request::Left { .. })).count();
     let mut orders = Orders::after(lefts as u32);
     let w = &fit.coefficients;
     fit.tests = tests(plan.tests(), &inverse, (w, dispersion), &mut orders, run).await?;
+    let scales = data.scales();
+    fit.contrasts = contrasts(plan.contrasts(), &inverse, (w, dispersion), scales, run).await?;
     if settings.robust != Robust::None {
         let scatter = scatter(plan, data, w).await;
         let half = encoding.target_scale().1;

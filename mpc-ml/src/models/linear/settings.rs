@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::inference::{Asked, Robust};
+use crate::inference::{Asked, Contrast, Robust};
 use crate::model::{Settings, in_range};
 
 /// The settings of a linear regression.
@@ -40,6 +40,10 @@ pub struct LinearSettings {
     /// covariances, so they do not go with robust standard errors.
     #[serde(default)]
     pub tests: Vec<String>,
+    /// Linear combinations of coefficients whose standard errors are told. They rest on the usual
+    /// covariances too.
+    #[serde(default)]
+    pub contrasts: Vec<Contrast>,
 }
 
 impl Default for LinearSettings {
@@ -55,6 +59,7 @@ impl Default for LinearSettings {
             robust: Robust::None,
             covariance: false,
             tests: Vec::new(),
+            contrasts: Vec::new(),
         }
     }
 }
@@ -74,6 +79,8 @@ impl LinearSettings {
             robust: self.robust,
             covariance: self.covariance,
             tests: &self.tests,
+            contrasts: &self.contrasts,
+            intercept: self.intercept,
         }
     }
 }

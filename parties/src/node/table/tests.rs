@@ -1,6 +1,6 @@
 use mpc_ml::artifact::{
-    FeatureTest, InferenceParts, JointTest, LeastSquares, Likelihood, ModelKind, ModelParts,
-    RobustParts, SecurityRecord, SolverRecord, TrainingRecord,
+    Contrast, FeatureTest, InferenceParts, JointTest, LeastSquares, Likelihood, ModelKind,
+    ModelParts, RobustParts, SecurityRecord, SolverRecord, TrainingRecord,
 };
 use mpc_ml::data::{
     BinaryTarget, Feature, FeatureKind, Numeric, NumericMissing, Scaling, Schema, Standardisation,
@@ -86,6 +86,12 @@ fn model(robust: bool) -> Model {
                 feature: "ward".into(),
                 joint: JointTest::chi_squared(12.5, 4),
             }],
+            contrasts: vec![Contrast {
+                name: "one beside the other".into(),
+                weights: [("Age".to_owned(), 1.0)].into_iter().collect(),
+                estimate: -3.5,
+                std_error: 0.5,
+            }],
             fit: FitStatistics::Likelihood(fit.with_likelihood(-30_617_283.9, 17)),
         }),
         training: TrainingRecord {
@@ -124,6 +130,8 @@ fn the_table_fits_80_columns_and_says_which_errors_it_shows() {
             text.contains("ward           chi2 12.50000 on 4 degrees of freedom, p 0.0140"),
             "{text}"
         );
+        assert!(text.contains("  Contrasts:\n  one beside the other\n"), "{text}");
+        assert!(text.contains(" -3.50000  0.500000  -7.000 < 1e-4 *** "), "{text}");
         assert!(text.contains("Log-likelihood -3.0617e7, AIC 6.1235e7, BIC"), "{text}");
         assert!(text.contains("Rows that are all but certain: 17 of 123456789"), "{text}");
         // A long name stands alone, and its numbers below it.
