@@ -63,6 +63,8 @@ pub enum Command {
     /// The signed accounts of runs
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Find out which of its own records each party has in common with all others, and nothing else
+    Align(Align),
     /// Take part in a study: meet the other nodes, train, and write the model and a receipt
     Train(Train),
     /// Give the model of a released study to a recipient that lost it, or get it: run at all recipients
@@ -214,6 +216,25 @@ pub struct Train {
     /// Show the values of bad cells
     #[arg(long)]
     pub show_values: bool,
+}
+
+/// `party align`
+#[derive(Debug, Args)]
+pub struct Align {
+    /// The alignment: the same file at every party
+    pub alignment: PathBuf,
+    /// Look at the own ids, and send nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Where to write this party's rows of the common records, in the order that is the same at all
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The UDP address to listen on, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `party recover`

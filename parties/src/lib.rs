@@ -4,6 +4,7 @@
 //!   same at every party.
 //! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
 //!   opened.
+//! * [`alignment`] is the file of a record alignment, and what makes ids of cells.
 //! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`models`] are the models that a study can name.
@@ -12,6 +13,7 @@
 //!
 //! The models and their file format are in `mpc-ml`, which knows no files or terminals.
 
+pub mod alignment;
 pub mod approval;
 pub mod cli;
 pub mod commands;

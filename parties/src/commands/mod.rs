@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod align;
 mod audit;
 mod dealer;
 mod fingerprint;
@@ -30,6 +31,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Studies => studies::list(config),
         Command::Receipt(ReceiptCommand::Verify(options)) => receipt::verify(config, options),
         Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),
+        Command::Align(options) => align::run(config, options),
         Command::Train(options) => return train::run(config, options, as_json),
         Command::Recover(options) => recover::run(config, options),
         Command::Audit(AuditCommand::Export(options)) => audit::export(config, options),

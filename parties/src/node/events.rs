@@ -16,6 +16,13 @@ pub enum Event {
         /// Its digest.
         digest: String,
     },
+    /// Records are aligned.
+    Alignment {
+        /// The title of the alignment.
+        title: String,
+        /// Its digest.
+        digest: String,
+    },
     /// The model of a released study is given to the recipients that lost it.
     Recovery {
         /// The title of the study.

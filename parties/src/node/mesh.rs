@@ -75,6 +75,24 @@ pub(super) fn roster(
     Ok(Roster { me: PartyId::from_index(*me), nodes, dealer })
 }
 
+/// The parties of a record alignment, in its order.
+pub(super) fn aligning(
+    names: &[PartyName],
+    settings: &Settings,
+    identity: &Identity,
+    config: &Path,
+) -> Result<Roster, Failure> {
+    let me = names.iter().position(|name| *name == settings.identity.name).ok_or_else(|| {
+        let own = &settings.identity.name;
+        let what = format!("this node is {own}, who is not among the parties of the alignment");
+        Failure::new(Exit::Configuration, what)
+            .in_file(config)
+            .advise("use the same name in the alignment and in party.toml")
+    })?;
+    let nodes = parties(names.iter(), settings, identity, config)?;
+    Ok(Roster { me: PartyId::from_index(me), nodes, dealer: false })
+}
+
 /// Those who receive the model of a study, in its order.
 pub(super) fn recipients(
     study: &Study,

@@ -1,5 +1,6 @@
 //! The node at work: it meets the other nodes of a study and runs it with them.
 
+mod align;
 mod approve;
 mod audit;
 mod consent;
@@ -25,6 +26,7 @@ mod table;
 mod work;
 mod written;
 
+pub use align::Aligning;
 pub use approve::{approve, withdraw};
 pub use audit::{Again, AuditRecord, Exported, Keys, Verdict, forget};
 pub use consent::PartyConsent;

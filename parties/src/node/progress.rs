@@ -29,6 +29,7 @@ pub fn terminal() -> Events {
         let mut progress = lock(&progress);
         match event {
             Event::Study { title, digest } => say(&format!("{title} ({digest})")),
+            Event::Alignment { title, digest } => say(&format!("{title} ({digest})")),
             Event::Recovery { title, digest } => say(&format!("recovery of {title} ({digest})")),
             Event::Join(event) => observer(event),
             Event::Step { done, total, production } => {

@@ -10,7 +10,7 @@ mod error;
 mod features;
 mod model;
 mod output;
-mod place;
+pub(crate) mod place;
 mod raw;
 mod security;
 mod settings;

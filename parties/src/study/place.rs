@@ -16,20 +16,20 @@ enum Step {
 
 impl Field {
     /// The item at `index` of this list.
-    pub(super) fn item(mut self, index: usize) -> Self {
+    pub(crate) fn item(mut self, index: usize) -> Self {
         self.0.push(Step::Item(index));
         self
     }
 
     /// The field `key` of this table.
-    pub(super) fn key(mut self, key: &str) -> Self {
+    pub(crate) fn key(mut self, key: &str) -> Self {
         self.0.push(Step::Key(key.to_owned()));
         self
     }
 
     /// The line of the field in `text`, counted from 1, or of the nearest table around it when
     /// the field is not there.
-    pub(super) fn line(&self, text: &str) -> Option<usize> {
+    pub(crate) fn line(&self, text: &str) -> Option<usize> {
         let table = DeTable::parse(text).ok()?;
         let mut found = None;
         let mut value: Option<&DeValue<'_>> = None;
@@ -56,7 +56,7 @@ fn lookup<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<(usize, &'t DeVal
 }
 
 /// The line that holds the byte at `offset`, counted from 1.
-pub(super) fn line_at(text: &str, offset: usize) -> usize {
+pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
     before.iter().filter(|&&byte| byte == b'\n').count() + 1
 }

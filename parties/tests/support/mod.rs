@@ -176,6 +176,17 @@ impl Nodes {
         command
     }
 
+    /// `party align` of a party, with its `alignment.toml` and `rows.csv`.
+    pub fn align(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+        let path = |file: &str| self.dir(name).join(file);
+        command.args(["--config", &self.config(name), "align"]).arg(path("alignment.toml"));
+        command.arg("--data").arg(path("rows.csv")).args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(self.new_log(name));
+        command.env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40");
+        command
+    }
+
     pub fn start(&self, name: &str) -> Running {
         self.spawn(name, &mut self.command(name))
     }

@@ -1,0 +1,25 @@
+//! `party align`
+
+use std::path::Path;
+
+use crate::cli::Align;
+use crate::exit::Failure;
+use crate::node::{Aligning, StopSignal, terminal};
+use crate::output::Report;
+use crate::settings::Overrides;
+
+pub(super) fn run(config: &Path, options: &Align) -> Result<Report, Failure> {
+    let overrides = Overrides { listen: options.listen, data: options.data.clone() };
+    let out = options.out.as_deref();
+    let aligning = Aligning::prepare(&options.alignment, config, &overrides, out)?;
+    if options.check {
+        return Ok(aligning.report());
+    }
+    if let Some(done) = aligning.done_before()? {
+        return Ok(done);
+    }
+    super::runtime()?.block_on(async {
+        let mut stop = StopSignal::install()?;
+        aligning.run(&terminal(), &mut stop).await
+    })
+}

@@ -1,0 +1,300 @@
+//! A party's way through a record alignment (docs/protocols.md 11), from its file to the order of its
+//! common records.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mpc_core::align::{Aligned, align, outputs};
+use mpc_core::{Session, SessionOptions};
+use mpc_net::quic::{JoinOptions, Roster, join_until};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::audit::Keys;
+use super::events::join_observer;
+use super::give_up::refuse_together;
+use super::phases::Phases;
+use super::receipt::now;
+use super::state::make_private;
+use super::{
+    Event, Events, PhaseReceipt, Sealer, State, StopSignal, establish, give_up, link_settings,
+};
+use crate::alignment::{Alignment, OwnIds, read_ids};
+use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
+use crate::input;
+use crate::output::{Report, check_writable, create, exists, hex, remove_leftovers};
+use crate::settings::{Overrides, Settings};
+
+/// What the order of the records is sealed for.
+const SEALED: &str = "aligned records/1";
+
+/// A party that is ready for an alignment: its own side is checked.
+pub struct Aligning {
+    alignment: Alignment,
+    settings: Settings,
+    identity: Identity,
+    roster: Roster,
+    data: PathBuf,
+    ids: OwnIds,
+    out: Option<PathBuf>,
+    folder: PathBuf,
+    /// Held until the node has ended.
+    _state: State,
+}
+
+impl Aligning {
+    /// Reads the alignment, the settings, the key and the own ids, and checks all that can be checked
+    /// without the others.
+    ///
+    /// # Errors
+    /// What does not fit, for a person. Nothing was sent.
+    pub fn prepare(
+        path: &Path,
+        config: &Path,
+        overrides: &Overrides,
+        out: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let alignment = Alignment::read(path)?;
+        let settings = Settings::read(config, overrides)
+            .map_err(|error| Failure::from(error).in_file(config))?;
+        let identity = Identity::read(&settings.identity.key)?;
+        let roster = super::mesh::aligning(alignment.parties(), &settings, &identity, config)?;
+        let least = settings.limits.least_rows;
+        if alignment.terms().least < least {
+            let what = format!(
+                "least is {}, and limits.least_rows of this node is {least}",
+                alignment.terms().least
+            );
+            return Err(Failure::new(Exit::Configuration, what).in_file(path).advise(
+                "agree with the other parties on a larger least, or lower limits.least_rows in party.toml if \
+                 they may learn so small a list",
+            ));
+        }
+        let data = settings.data.clone().ok_or_else(|| {
+            Failure::new(Exit::Configuration, "party.toml names no data")
+                .in_file(config)
+                .advise("add [data] with a path, or give --data FILE")
+        })?;
+        let data = data.path;
+        out.map_or(Ok(()), check_writable)?;
+        let ids = read_ids(&alignment, &data)?;
+        let most = alignment.terms().bounds[roster.me.index()];
+        if ids.len() as u64 > most {
+            let what = format!("there are {} ids, and the alignment allows {most} here", ids.len());
+            return Err(Failure::new(Exit::LocalInput, what)
+                .in_file(&data)
+                .advise("agree with the other parties on a larger number in `most`"));
+        }
+        let _state = State::lock(&settings.state, &identity)?;
+        let folder =
+            _state.directory().join(format!("alignment-{}", hex(&alignment.digest()[..8])));
+        make_private(&folder).and_then(|()| remove_leftovers(&folder)).map_err(|error| {
+            let what = format!("the folder of the alignment cannot be used: {error}");
+            Failure::new(Exit::Configuration, what).in_file(&folder)
+        })?;
+        let out = out.map(Path::to_owned);
+        Ok(Self { alignment, settings, identity, roster, data, ids, out, folder, _state })
+    }
+
+    /// What this party should look at before it meets the others.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.ids.report(&self.alignment, &self.data)
+    }
+
+    fn order(&self) -> PathBuf {
+        self.folder.join("order.sealed")
+    }
+
+    fn receipt(&self) -> PathBuf {
+        self.folder.join("receipt.json")
+    }
+
+    fn sealer(&self) -> Sealer {
+        Sealer::new(&self.identity, SEALED)
+    }
+
+    /// The end of an alignment that was made before: its order is kept, and the rows of the file that
+    /// is there now are written in it.
+    ///
+    /// # Errors
+    /// When it was made and there is nothing to write, or the file lacks one of the records.
+    pub fn done_before(&self) -> Result<Option<Report>, Failure> {
+        if !self.order().exists() {
+            return Ok(None);
+        }
+        let unreadable = |why: &str| {
+            Failure::new(
+                Exit::Configuration,
+                format!("the order of the records cannot be read: {why}"),
+            )
+            .in_file(&self.order())
+            .advise("it was sealed with the key of this node when the records were aligned")
+        };
+        let bytes = input::open(&self.order())
+            .and_then(|mut file| {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)
+            })
+            .map_err(|error| unreadable(&error.to_string()))?;
+        let opened = self.sealer().open(self.alignment.digest(), &bytes);
+        let opened = opened.ok_or_else(|| unreadable("it was changed, or is another node's"))?;
+        let ids: Zeroizing<Vec<Vec<u8>>> = postcard::from_bytes(&opened)
+            .map(Zeroizing::new)
+            .map_err(|_| unreadable("it is of another version"))?;
+        let records = self.ids.find(&ids, &self.data)?;
+        if self.out.is_none() {
+            return Err(exists(&self.order()).advise(
+                "these records were aligned before; give --out FILE to have this party's rows in the order of \
+                 then, or align anew under another title",
+            ));
+        }
+        self.write_rows(&records)?;
+        Ok(Some(self.written(records.len(), None)))
+    }
+
+    /// Meets the others and aligns. `events` hears what happens, and `stop` ends it.
+    ///
+    /// # Errors
+    /// What went wrong, for a person; the peers were told the class of it.
+    pub async fn run(self, events: &Events, stop: &mut StopSignal) -> Result<Report, Failure> {
+        let mut parts: Vec<&[u8]> = vec![self.alignment.digest()];
+        parts.extend(self.roster.nodes.iter().map(|node| node.key.as_bytes().as_slice()));
+        let context = mpc_core::rand::hash("alignment and roster", &parts);
+        let network = &self.settings.network;
+        let mut options = JoinOptions::new(network.listen, context);
+        options.join_timeout = network.join_timeout;
+        options.silence_timeout = network.silence_timeout;
+        options.link = link_settings(&self.settings);
+        let (title, digest) = (self.alignment.title().to_owned(), self.alignment.name());
+        events(Event::Alignment { title, digest });
+        let observer = join_observer(events);
+        let stopped = async { stop.stopped().await.into() };
+        let key = self.identity.key();
+        let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
+        let keys = self.roster.nodes.iter().map(|node| node.key).collect();
+        let options = SessionOptions::new(self.roster.nodes.len(), context)
+            .outputs(outputs())
+            .signatory(Arc::new(Keys::new(&self.identity, keys)));
+        let started = now();
+        let mut phases = Phases::begin(events);
+        let (mut session, linger) = establish(transport, options, stop).await?;
+        let worked = stop.until(self.work(&mut session, &mut phases)).await;
+        let worked = worked.unwrap_or_else(|stopped| Err(stopped.into()));
+        phases.close();
+        let phases = phases.receipts(&session);
+        let told = worked.and_then(|aligned| self.keep(aligned, &session, started, &phases));
+        match told {
+            Ok(report) => {
+                let end = stop.until(session.finish_within(network.silence_timeout)).await;
+                if let Ok(Err(error)) = end {
+                    events(Event::Note(format!("{error}; the result here is complete")));
+                }
+                Ok(report)
+            }
+            Err(failure) => {
+                if failure.seen_by_all {
+                    refuse_together(&mut session).await;
+                }
+                give_up(&session, linger, &failure).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn work(&self, session: &mut Session, phases: &mut Phases) -> Result<Aligned, Failure> {
+        phases.enter("alignment", session);
+        session.agree("encoding of the test ids", &self.alignment.encoded_test_ids()).await?;
+        Ok(align(self.ids.iter(), self.alignment.terms(), session).await?)
+    }
+
+    /// Keeps the order, writes rows and receipt.
+    fn keep(
+        &self,
+        aligned: Aligned,
+        session: &Session,
+        started: u64,
+        phases: &BTreeMap<String, PhaseReceipt>,
+    ) -> Result<Report, Failure> {
+        let records = match aligned {
+            Aligned::Records(records) => Some(records),
+            Aligned::Below => None,
+        };
+        let receipt = json!({
+            "format": "mpc-alignment",
+            "version": 1,
+            "party": self.settings.identity.name,
+            "program": env!("CARGO_PKG_VERSION"),
+            "title": self.alignment.title(),
+            "alignment": self.alignment.name(),
+            "session": hex(&session.id()),
+            "nodes": self.roster.nodes.iter().map(|node| (&node.name, node.key.to_string())).collect::<Vec<_>>(),
+            "most": self.alignment.terms().bounds,
+            "least": self.alignment.terms().least,
+            "records": records.as_ref().map(Vec::len),
+            "started": started,
+            "phases": phases,
+        });
+        let Some(records) = records else {
+            let least = self.alignment.terms().least;
+            let what = format!("fewer than {least} records are common to all parties");
+            let failure = Failure { seen_by_all: true, ..Failure::new(Exit::Configuration, what) };
+            return Err(failure.advise(
+                "nothing else was told to anybody but the party with the fewest ids; compare how the ids are \
+                 written (`party align --check` at every party), or agree on a smaller least",
+            ));
+        };
+        let ids = self.ids.chosen(&records);
+        let bytes = postcard::to_stdvec(&*ids).map(Zeroizing::new);
+        let bytes = bytes.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        create(&self.order(), &self.sealer().seal(self.alignment.digest(), &bytes)?)?;
+        // One that was aligned, failed to keep the order and comes again has a receipt already.
+        if !self.receipt().exists() {
+            create(&self.receipt(), format!("{receipt:#}").as_bytes())?;
+        }
+        if self.out.is_some() {
+            self.write_rows(&records)?;
+        }
+        Ok(self.written(records.len(), Some(&receipt)))
+    }
+
+    fn write_rows(&self, records: &[usize]) -> Result<(), Failure> {
+        let Some(out) = &self.out else { return Ok(()) };
+        self.ids.write(records, &self.alignment, &self.data, out)
+    }
+
+    /// The end, for people and machines.
+    fn written(&self, records: usize, receipt: Option<&serde_json::Value>) -> Report {
+        let parties = self.alignment.parties().len();
+        let mut text = format!(
+            "{}\n  {records} records are common to all {parties} parties, of {} ids here\n",
+            self.alignment.title(),
+            self.ids.len()
+        );
+        match &self.out {
+            Some(out) => text += &format!("Rows:    {}\n", out.display()),
+            None => text += "The order is kept; --out FILE writes this party's rows in it.\n",
+        }
+        text += &format!("Receipt: {}\n", self.receipt().display());
+        if let Some(total) = receipt.and_then(|receipt| receipt["phases"].get("total")) {
+            text += &format!(
+                "Took {:.2} s and {} rounds; this node sent {:.2} MB.\n",
+                total["seconds"].as_f64().unwrap_or_default(),
+                total["rounds"],
+                total["bytes_sent"].as_f64().unwrap_or_default() / 1e6
+            );
+        }
+        let json = json!({
+            "title": self.alignment.title(),
+            "alignment": self.alignment.name(),
+            "records": records,
+            "ids": self.ids.len(),
+            "rows": self.out,
+            "receipt": self.receipt(),
+            "phases": receipt.map(|receipt| &receipt["phases"]),
+        });
+        Report { text, json }
+    }
+}
