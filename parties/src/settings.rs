@@ -76,6 +76,8 @@ pub struct NetworkSettings {
     pub listen: SocketAddr,
     /// How long a peer may be silent while something is due from it.
     pub silence_timeout: Duration,
+    /// How long no packet at all may come from a peer until it is lost.
+    pub lost_after: Duration,
     /// How long to wait for all peers to come.
     pub join_timeout: Duration,
     /// What the links to the peers are like.
@@ -221,6 +223,7 @@ impl Settings {
         let network = NetworkSettings {
             listen: raw.network.listen,
             silence_timeout: seconds("network.silence_timeout_s", raw.network.silence_timeout_s)?,
+            lost_after: lost_after_from(raw.network.lost_after_s)?,
             join_timeout: seconds("network.join_timeout_s", raw.network.join_timeout_s)?,
             link: raw.network.link,
         };
@@ -305,6 +308,15 @@ fn seconds(field: &str, value: u64) -> Result<Duration, SettingsError> {
     }
     let rule = "must be a whole number of seconds from 1 to 86400".to_owned();
     Err(SettingsError::Rule { field: field.to_owned(), rule })
+}
+
+/// Shorter, and a line that loses some packets would end a run; longer, and nobody would notice.
+fn lost_after_from(value: u64) -> Result<Duration, SettingsError> {
+    if (5..=3600).contains(&value) {
+        return Ok(Duration::from_secs(value));
+    }
+    let rule = "must be a whole number of seconds from 5 to 3600".to_owned();
+    Err(SettingsError::Rule { field: "network.lost_after_s".to_owned(), rule })
 }
 
 #[cfg(test)]

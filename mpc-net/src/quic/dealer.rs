@@ -10,7 +10,7 @@ use super::gather::{Gather, Judge};
 use super::hello::{Hello, HelloError, MAX_NODES, Role, short};
 use super::identity::{Identity, PublicKey};
 use super::join::{JoinEvent, Observer, Peer, judge};
-use super::settings::LinkSettings;
+use super::settings::{LOST_AFTER, LinkSettings};
 use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
 
@@ -25,12 +25,14 @@ pub struct DealerOptions {
     pub join_timeout: Duration,
     /// How long a peer may be silent when something is due from it.
     pub silence_timeout: Duration,
+    /// How long a connection may be without any packet until it is lost.
+    pub lost_after: Duration,
     /// What is known about the line.
     pub link: LinkSettings,
 }
 
 impl DealerOptions {
-    /// Ten minutes to join and two minutes of silence.
+    /// Ten minutes to join, two minutes of silence, twenty seconds without any packet.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
@@ -38,6 +40,7 @@ impl DealerOptions {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
             silence_timeout: Duration::from_secs(120),
+            lost_after: LOST_AFTER,
             link: LinkSettings::default(),
         }
     }
@@ -75,7 +78,7 @@ impl Dealer {
                 )));
             }
         }
-        let door = Door::open(identity, options.listen, options.link, options.silence_timeout)?;
+        let door = Door::open(identity, options.listen, options.link, options.lost_after)?;
         Ok(Self { door, identity: me, parties, options })
     }
 
@@ -171,8 +174,8 @@ impl Table {
 }
 
 impl Judge for Table {
-    fn pinned(&self) -> Vec<PublicKey> {
-        self.parties.iter().map(|party| party.key).collect()
+    fn peers(&self) -> Vec<Peer> {
+        self.parties.clone()
     }
 
     fn name(&self, index: usize) -> String {

@@ -45,7 +45,7 @@ async fn dial_once(door: &Door, peer: &Peer, hello: &Hello) -> Result<Joined, Fa
     let host = peer.address.as_deref().unwrap_or_default();
     let addresses = tokio::net::lookup_host(host)
         .await
-        .map_err(|error| Failed::Retry(format!("{host} is no address: {error}")))?;
+        .map_err(|error| Failed::Retry(format!("the name in {host} does not resolve: {error}")))?;
     let mut last = Failed::Retry(format!("{host} has no address of the right family"));
     let v4_only = door.address().is_ok_and(|address| address.is_ipv4());
     for address in addresses.filter(|address| address.is_ipv4() || !v4_only) {

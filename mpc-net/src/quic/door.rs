@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn::{
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::admission::{Admission, Place};
 use super::closing;
 use super::hello::{
     Answer, ConnectionId, Hello, HelloError, MAX_MESSAGE, decode, encode, mismatch, printable,
@@ -24,6 +26,9 @@ use crate::NetError;
 
 /// How long a single attempt to join may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Visitors that may wait until they are looked at.
+const MAX_INCOMING: usize = 1024;
 
 /// The TLS alert `access_denied` as a QUIC error: the other end does not know the key.
 const ACCESS_DENIED: u64 = 0x100 + 49;
@@ -91,7 +96,9 @@ pub(crate) struct Door {
     pub(crate) endpoint: Endpoint,
     identity: Arc<Identity>,
     link: LinkSettings,
-    silence: Duration,
+    lost_after: Duration,
+    /// Whose handshakes begin.
+    pub(crate) admission: Admission,
 }
 
 impl Door {
@@ -99,20 +106,30 @@ impl Door {
         identity: &Arc<Identity>,
         listen: SocketAddr,
         link: LinkSettings,
-        silence: Duration,
+        lost_after: Duration,
     ) -> Result<Self, NetError> {
         let socket = bind(listen)?;
         // Every visitor gets a configuration of its own; this one, which pins nobody, only makes
         // the endpoint listen.
         let nobody = tls::server(identity, &PinnedKeys::new(Vec::new()))?;
-        let endpoint = Endpoint::new(
-            endpoint_config(identity)?,
-            Some(ServerConfig::with_crypto(nobody)),
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(|error| NetError::Configuration(format!("cannot use {listen}: {error}")))?;
-        Ok(Self { endpoint, identity: Arc::clone(identity), link, silence })
+        let mut server = ServerConfig::with_crypto(nobody);
+        // Of those whose handshakes have not begun; they are looked at at once.
+        server
+            .max_incoming(MAX_INCOMING)
+            .incoming_buffer_size(16 << 10)
+            .incoming_buffer_size_total(4 << 20);
+        let endpoint =
+            Endpoint::new(endpoint_config(identity)?, Some(server), socket, Arc::new(TokioRuntime))
+                .map_err(|error| {
+                    NetError::Configuration(format!("cannot use {listen}: {error}"))
+                })?;
+        Ok(Self {
+            endpoint,
+            identity: Arc::clone(identity),
+            link,
+            lost_after,
+            admission: Admission::new(),
+        })
     }
 
     pub(crate) fn address(&self) -> Result<SocketAddr, NetError> {
@@ -121,32 +138,65 @@ impl Door {
             .map_err(|error| NetError::Configuration(format!("the socket has no address: {error}")))
     }
 
-    /// Dials a node once and introduces this one.
-    pub(crate) async fn dial(&self, target: &Target<'_>, mine: &Hello) -> Result<Joined, Failed> {
-        timeout(ATTEMPT, self.dial_unlimited(target, mine))
-            .await
-            .unwrap_or_else(|_| Err(Failed::Retry("no answer".to_owned())))
+    /// Lets a peer send that has joined.
+    pub(crate) fn open_streams(&self, connection: &Connection) {
+        self.link.open(connection);
     }
 
-    async fn dial_unlimited(&self, target: &Target<'_>, mine: &Hello) -> Result<Joined, Failed> {
+    /// Dials a node once and introduces this one.
+    pub(crate) async fn dial(&self, target: &Target<'_>, mine: &Hello) -> Result<Joined, Failed> {
+        let answers = AtomicBool::new(false);
+        let dialled = timeout(ATTEMPT, self.dial_unlimited(target, mine, &answers)).await;
+        dialled.unwrap_or_else(|_| {
+            let address = target.address;
+            Err(Failed::Retry(if answers.into_inner() {
+                format!("the node at {address} began to answer and fell silent")
+            } else {
+                format!(
+                    "no packet came back from {address}: does its node run, and is UDP port {} \
+                     open there?",
+                    address.port()
+                )
+            }))
+        })
+    }
+
+    /// A connection with a node that has shown its key; it may not have accepted this node's. Says
+    /// whether it `answers` as soon as it does.
+    pub(crate) async fn connect(
+        &self,
+        target: &Target<'_>,
+        answers: &AtomicBool,
+    ) -> Result<Connection, Failed> {
         let verifier = PinnedKeys::new(vec![target.key]);
         let crypto = tls::client(&self.identity, &verifier).map_err(Failed::Fatal)?;
         let mut config = ClientConfig::new(crypto);
-        config.transport_config(self.link.transport(target.address, self.silence));
-        let connection = self
+        config.transport_config(self.link.transport(target.address, self.lost_after));
+        let mut connecting = self
             .endpoint
             .connect_with(config, target.address, SERVER_NAME)
-            .map_err(|error| Failed::Retry(error.to_string()))?
-            .await
-            .map_err(|error| match verifier.refused() {
-                Some(got) => Failed::Fatal(NetError::WrongKey {
-                    peer: target.name.to_owned(),
-                    address: target.address.to_string(),
-                    expected: target.key.to_string(),
-                    got: got.to_string(),
-                }),
-                None => self.refused(target, &error),
-            })?;
+            .map_err(|error| Failed::Retry(error.to_string()))?;
+        if connecting.handshake_data().await.is_ok() {
+            answers.store(true, Ordering::Relaxed);
+        }
+        connecting.await.map_err(|error| match verifier.refused() {
+            Some(got) => Failed::Fatal(NetError::WrongKey {
+                peer: target.name.to_owned(),
+                address: target.address.to_string(),
+                expected: target.key.to_string(),
+                got: got.to_string(),
+            }),
+            None => self.refused(target, &error),
+        })
+    }
+
+    async fn dial_unlimited(
+        &self,
+        target: &Target<'_>,
+        mine: &Hello,
+        answers: &AtomicBool,
+    ) -> Result<Joined, Failed> {
+        let connection = self.connect(target, answers).await?;
         let lost = |error: ConnectionError| self.refused(target, &error);
         let (mut send, mut recv) = connection.open_bi().await.map_err(lost)?;
         // The connection may be refused only now, when the other end has seen this node's key;
@@ -201,7 +251,7 @@ impl Door {
     /// Answers one visitor who has to show one of the `pinned` keys.
     pub(crate) async fn answer(
         &self,
-        incoming: Incoming,
+        (incoming, _place): (Incoming, Place),
         pinned: Vec<PublicKey>,
         judge: impl Fn(&PublicKey, &Result<Hello, HelloError>) -> Verdict,
     ) -> Visit {
@@ -222,7 +272,7 @@ impl Door {
             return Visit::Nothing;
         };
         let mut config = ServerConfig::with_crypto(crypto);
-        config.transport_config(self.link.transport(address, self.silence));
+        config.transport_config(self.link.transport(address, self.lost_after));
         let Ok(connecting) = incoming.accept_with(Arc::new(config)) else {
             return Visit::Nothing;
         };

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quinn::{RecvStream, VarInt};
+use quinn::{Incoming, RecvStream, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::admission::Place;
 use super::closing::{self, abort_of, close};
 use super::dialling::dial_until_joined;
 use super::door::{Door, Joined, Unread, Verdict, Visit, read, write};
@@ -19,9 +20,6 @@ use super::latecomers::Latecomers;
 use super::links::{Links, Pen};
 use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
-
-/// Visitors that are answered at the same time.
-const MAX_VISITORS: usize = 64;
 
 /// How long the last packets may take to reach the peers that have joined.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -35,7 +33,11 @@ const MET_ALL: &str = "the sign that it has met all nodes";
 
 /// Who belongs to the mesh.
 pub(crate) trait Judge: Send + Sync + 'static {
-    fn pinned(&self) -> Vec<PublicKey>;
+    fn pinned(&self) -> Vec<PublicKey> {
+        self.peers().iter().map(|peer| peer.key).collect()
+    }
+    /// All peers that may come.
+    fn peers(&self) -> Vec<Peer>;
     fn name(&self, index: usize) -> String;
     /// The peers to dial, each with this node's hello for it.
     fn to_dial(&self) -> Vec<(usize, Peer, Hello)>;
@@ -75,9 +77,12 @@ impl Meeting {
         silence: Duration,
     ) -> QuicTransport {
         let starts = self.joined.iter().map(|(index, joined)| (*index, joined.nonce)).collect();
-        let connections = (0..names.len())
-            .map(|index| self.joined.remove(&index).map(|joined| joined.connection))
-            .collect();
+        let open = |joined: Joined| {
+            self.door.open_streams(&joined.connection);
+            joined.connection
+        };
+        let connections =
+            (0..names.len()).map(|index| self.joined.remove(&index).map(open)).collect();
         let latecomers = Latecomers::new(self.door.clone(), self.judge, starts);
         QuicTransport::new(me, names, silence, self.door.endpoint, connections, latecomers)
     }
@@ -104,6 +109,7 @@ enum Step {
         index: usize,
         id: ConnectionId,
     },
+    LookedUp,
     Fatal(NetError),
 }
 
@@ -122,8 +128,6 @@ struct Room {
     steps: JoinSet<Step>,
     /// Welcomed visitors whose connections are not in `links` yet.
     on_the_way: Arc<AtomicUsize>,
-    /// Visitors that are being answered.
-    visitors: usize,
     /// When the last node joined.
     complete: Option<Instant>,
 }
@@ -136,7 +140,6 @@ impl Gather {
             links: Links::default(),
             steps: JoinSet::new(),
             on_the_way: Arc::default(),
-            visitors: 0,
             complete: None,
         };
         let (error, reason) = tokio::select! {
@@ -167,6 +170,12 @@ impl Gather {
         for (index, peer, hello) in self.judge.to_dial() {
             self.dial(&mut room.steps, index, peer, hello);
         }
+        // Never ends; it goes with the room.
+        let look_up = self.door.admission.clone().look_up(self.judge.peers());
+        room.steps.spawn(async move {
+            look_up.await;
+            Step::LookedUp
+        });
         let mut stale = false;
         let mut reported: Option<(Wait, Instant)> = None;
         loop {
@@ -197,11 +206,11 @@ impl Gather {
             let wake = deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK));
             tokio::select! {
                 incoming = self.door.endpoint.accept() => match incoming {
-                    Some(incoming) if room.visitors < MAX_VISITORS => {
-                        room.visitors += 1;
-                        self.answer(room, incoming);
+                    Some(incoming) => {
+                        if let Some(admitted) = self.door.admission.admit(incoming) {
+                            self.answer(room, admitted);
+                        }
                     }
-                    Some(incoming) => incoming.refuse(),
                     None => {
                         return Err(NetError::Internal("the endpoint is closed".to_owned()));
                     }
@@ -209,10 +218,10 @@ impl Gather {
                 Some(step) = room.steps.join_next() => match step {
                     Ok(Step::Dialled { index, joined }) => self.add(room, index, *joined),
                     Ok(Step::Fatal(error)) => return Err(error),
+                    Ok(Step::LookedUp) => {}
                     Ok(Step::Told { index, id }) => room.links.told(index, &id),
                     Ok(Step::Signed { index, id, ready }) => self.signed(room, index, &id, ready)?,
                     Ok(Step::Visited { visit, welcomed }) => {
-                        room.visitors -= 1;
                         if welcomed {
                             room.on_the_way.fetch_sub(1, Ordering::Relaxed);
                             // It may have been lost on the way in.
@@ -263,13 +272,13 @@ impl Gather {
         NetError::Timeout { peer, expected, after, waits }
     }
 
-    fn answer(&self, room: &mut Room, incoming: quinn::Incoming) {
+    fn answer(&self, room: &mut Room, admitted: (Incoming, Place)) {
         let (door, judge) = (self.door.clone(), Arc::clone(&self.judge));
         let on_the_way = Arc::clone(&room.on_the_way);
         room.steps.spawn(async move {
             let welcomed = AtomicUsize::new(0);
             let pinned = judge.pinned();
-            let visit = door.answer(incoming, pinned, |key, hello| {
+            let visit = door.answer(admitted, pinned, |key, hello| {
                 let verdict = judge.judge(key, hello);
                 if matches!(verdict, Verdict::Welcome { .. }) {
                     welcomed.store(1, Ordering::Relaxed);

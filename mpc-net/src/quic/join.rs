@@ -8,7 +8,7 @@ use super::door::{Door, Verdict, nonce};
 use super::gather::{Gather, Judge};
 use super::hello::{Hello, HelloError, MAX_NODES, Role, mismatch};
 use super::identity::{Identity, PublicKey};
-use super::settings::LinkSettings;
+use super::settings::{LOST_AFTER, LinkSettings};
 use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
 
@@ -145,13 +145,17 @@ pub struct JoinOptions {
     pub join_timeout: Duration,
     /// How long a peer may be silent when something is due from it.
     pub silence_timeout: Duration,
+    /// How long a connection may be without any packet until it is lost. A node that is at work
+    /// answers packets, so this can be much shorter than the silence. Of two nodes the shorter
+    /// one counts.
+    pub lost_after: Duration,
     /// What is known about the line.
     pub link: LinkSettings,
 }
 
 impl JoinOptions {
-    /// Ten minutes to join and two minutes of silence: a peer may be at work on a large product. So
-    /// long a connection may also be without any packet until it is lost; never less than 15 s.
+    /// Ten minutes to join and two minutes of silence, because a peer may be at work on a large
+    /// product; twenty seconds without any packet.
     #[must_use]
     pub fn new(listen: SocketAddr, context: [u8; 32]) -> Self {
         Self {
@@ -160,6 +164,7 @@ impl JoinOptions {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
             silence_timeout: Duration::from_secs(120),
+            lost_after: LOST_AFTER,
             link: LinkSettings::default(),
         }
     }
@@ -237,7 +242,7 @@ const BIND_WAIT: Duration = Duration::from_secs(5);
 async fn open_patiently(identity: &Arc<Identity>, options: &JoinOptions) -> Result<Door, NetError> {
     let deadline = tokio::time::Instant::now() + BIND_WAIT;
     loop {
-        match Door::open(identity, options.listen, options.link, options.silence_timeout) {
+        match Door::open(identity, options.listen, options.link, options.lost_after) {
             Err(NetError::Configuration(_)) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -255,10 +260,10 @@ struct Hosts {
 }
 
 impl Judge for Hosts {
-    fn pinned(&self) -> Vec<PublicKey> {
+    fn peers(&self) -> Vec<Peer> {
         let me = self.roster.me.index();
         let nodes = self.roster.nodes.iter().enumerate();
-        nodes.filter(|(index, _)| *index != me).map(|(_, node)| node.key).collect()
+        nodes.filter(|(index, _)| *index != me).map(|(_, node)| node.clone()).collect()
     }
 
     fn name(&self, index: usize) -> String {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use quinn::Incoming;
 use tokio::task::JoinSet;
 
+use super::admission::Place;
 use super::door::{Door, Verdict, Visit};
 use super::gather::Judge;
 
@@ -39,7 +40,9 @@ impl Latecomers {
             tokio::select! {
                 incoming = self.door.endpoint.accept() => match incoming {
                     Some(incoming) if visits.len() < MAX_VISITORS => {
-                        visits.spawn(self.clone().turn_away(incoming));
+                        if let Some(admitted) = self.door.admission.admit(incoming) {
+                            visits.spawn(self.clone().turn_away(admitted));
+                        }
                     }
                     Some(incoming) => incoming.refuse(),
                     None => return,
@@ -54,10 +57,10 @@ impl Latecomers {
     }
 
     /// Tells a visitor to wait; gives its place if it is a peer of this run that was started anew.
-    async fn turn_away(self, incoming: Incoming) -> Option<usize> {
+    async fn turn_away(self, admitted: (Incoming, Place)) -> Option<usize> {
         let (door, judge) = (&self.door, &self.judge);
         let anew = OnceLock::new();
-        let visit = door.answer(incoming, judge.pinned(), |key, hello| {
+        let visit = door.answer(admitted, judge.pinned(), |key, hello| {
             if let (Verdict::Welcome { index, .. }, Ok(hello)) = (judge.judge(key, hello), hello)
                 && self.starts.get(&index).is_some_and(|start| *start != hello.nonce)
             {

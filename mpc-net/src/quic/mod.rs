@@ -11,12 +11,15 @@
 //! Everything runs on the caller's tokio runtime, best one current-thread runtime for network and
 //! protocol together: on a multi-thread runtime small messages take more than twice as long.
 
+mod admission;
 mod closing;
 mod dealer;
 mod dialling;
 mod door;
 mod gather;
 mod hello;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod join;
 mod latecomers;

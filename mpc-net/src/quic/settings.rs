@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
 use quinn::{
-    AckFrequencyConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, Connection, ConnectionId, ConnectionIdGenerator, EndpointConfig,
+    IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt,
 };
 use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -28,16 +28,27 @@ const MAX_STREAM_WINDOW: u64 = 32 << 20;
 const INITIAL_WINDOW: u64 = 512 << 10;
 const MAX_INITIAL_WINDOW: u64 = 8 << 20;
 
-/// Streams that a peer may have open at the same time: one for each channel.
-const MAX_STREAMS: u32 = 1024;
+/// Streams that a peer may have open at the same time: one for each channel, of which a study has
+/// some twenty.
+const MAX_STREAMS: u32 = 256;
+
+/// How many streams may be full of what nobody has read yet. All that a peer may send ahead on all
+/// streams together is the memory that it can take. Below the number of channels that run ahead of
+/// the others, the rounds of a protocol would wait behind its preparation for ever.
+const FULL_STREAMS: u64 = 24;
+
+/// What a peer may send ahead before its hello was accepted.
+const HELLO_WINDOW: u32 = 32 << 10;
 
 /// Bytes of a connection id.
 const ID_BYTES: usize = 8;
 
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a connection is without any packet, as a rule, until it is lost.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(20);
 
-/// A connection outlives two lost packets that keep it alive, however short the silence may be.
-const SHORTEST_IDLE: Duration = Duration::from_secs(15);
+/// A connection outlives three lost packets that keep it alive, which go out when nothing else does.
+const KEEP_ALIVES: u32 = 4;
+const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// The size of the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -56,6 +67,9 @@ pub enum Mtu {
 }
 
 /// What is known about the line to the peers.
+///
+/// A peer can make a node keep 48 MiB that nobody has read; where bandwidth and round trip are given
+/// and make more than 1 MiB, 48 times their product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkSettings {
     /// The size of the packets.
@@ -73,11 +87,22 @@ impl LinkSettings {
         Some((bandwidth as f64 / 8.0 * round_trip.as_secs_f64()) as u64)
     }
 
+    /// What a peer may send ahead on a stream.
+    fn stream_window(&self) -> u64 {
+        (2 * self.bandwidth_delay().unwrap_or(0)).clamp(STREAM_WINDOW, MAX_STREAM_WINDOW)
+    }
+
+    /// Lets a peer open streams that has joined, and begins to read from.
+    pub(crate) fn open(&self, connection: &Connection) {
+        connection.set_receive_window(varint(FULL_STREAMS * self.stream_window()));
+        connection.set_max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS));
+    }
+
     /// The parameters for connections with `peer`, which is lost when no packet at all comes from it
-    /// for as long as it may be silent. Of the limits of both ends the shorter one counts.
-    pub(crate) fn transport(&self, peer: SocketAddr, silence: Duration) -> Arc<TransportConfig> {
+    /// for so long. Of the limits of both ends the shorter one counts.
+    pub(crate) fn transport(&self, peer: SocketAddr, lost_after: Duration) -> Arc<TransportConfig> {
         let in_flight = self.bandwidth_delay().unwrap_or(0);
-        let window = (2 * in_flight).clamp(STREAM_WINDOW, MAX_STREAM_WINDOW);
+        let window = self.stream_window();
         let mut cubic = CubicConfig::default();
         cubic.initial_window(in_flight.clamp(INITIAL_WINDOW, MAX_INITIAL_WINDOW));
         let mut acks = AckFrequencyConfig::default();
@@ -85,10 +110,12 @@ impl LinkSettings {
 
         let mut config = TransportConfig::default();
         config
-            .keep_alive_interval(Some(KEEP_ALIVE))
-            .max_idle_timeout(IdleTimeout::try_from(silence.max(SHORTEST_IDLE)).ok())
-            .max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS))
+            .keep_alive_interval(Some((lost_after / KEEP_ALIVES).min(LONGEST_KEEP_ALIVE)))
+            .max_idle_timeout(IdleTimeout::try_from(lost_after).ok())
+            // Until the peer has joined: see `open`.
+            .max_concurrent_uni_streams(VarInt::from_u32(0))
             .max_concurrent_bidi_streams(VarInt::from_u32(1))
+            .receive_window(VarInt::from_u32(HELLO_WINDOW))
             .datagram_receive_buffer_size(None)
             .stream_receive_window(varint(window))
             .send_window(8 * window)
@@ -204,13 +231,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_may_be_idle_for_as_long_as_a_peer_may_be_silent() {
+    fn a_connection_is_kept_alive_until_it_is_lost() {
         let peer = "192.0.2.1:7400".parse().unwrap();
-        for (silence, idle) in [(3, 15_000), (15, 15_000), (120, 120_000), (3600, 3_600_000)] {
-            let config = LinkSettings::default().transport(peer, Duration::from_secs(silence));
+        for (lost, idle, alive) in [(5, 5_000, "1.25s"), (20, 20_000, "5s"), (600, 600_000, "5s")] {
+            let config = LinkSettings::default().transport(peer, Duration::from_secs(lost));
             // quinn shows its settings in no other way.
             let text = format!("{config:?}");
             assert!(text.contains(&format!("max_idle_timeout: Some({idle})")), "{text}");
+            assert!(text.contains(&format!("keep_alive_interval: Some({alive})")), "{text}");
         }
     }
 }

@@ -59,6 +59,29 @@ async fn a_missing_node_is_named_when_the_time_is_up() {
 }
 
 #[tokio::test]
+async fn why_a_peer_is_not_reached_is_told() {
+    let told = |events: &[JoinEvent], text: &str| {
+        events.iter().any(
+            |event| matches!(event, JoinEvent::Unreachable { detail, .. } if detail.contains(text)),
+        )
+    };
+    let mut nowhere = plan(2, Duration::from_secs(5));
+    nowhere.options[0].join_timeout = Duration::from_secs(8);
+    let mut unnamed = nowhere.clone();
+    // Somebody has the port and says nothing.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    nowhere.roster.nodes[1].address = Some(address.to_string());
+    unnamed.roster.nodes[1].address = Some("no-such-host.invalid:7400".to_owned());
+    unnamed.options[0].listen = crate::plan::free_address();
+    let both = async { tokio::join!(nowhere.join(0), unnamed.join(0)) };
+    let ((one, silence), (other, names)) = deadline(both).await;
+    assert!(matches!(one, Err(NetError::Timeout { .. })) && other.is_err());
+    assert!(told(&silence, &format!("no packet came back from {address}")), "{silence:?}");
+    assert!(told(&names, "no-such-host.invalid:7400 does not resolve"), "{names:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_named_at_once() {
     let mut plan = plan(2, Duration::from_secs(5));
     plan.options[1].join_timeout = Duration::from_secs(2);

@@ -124,3 +124,18 @@ fn nodes_that_die_when_all_have_met_are_met_again() {
     let unready = Death::At(|event| matches!(event, JoinEvent::Unready { .. }));
     all_meet(&[unready, Death::Met]);
 }
+
+#[test]
+fn a_dead_node_is_lost_long_before_a_silent_one() {
+    let mut plan = plan(2, Duration::from_secs(3600));
+    for options in &mut plan.options {
+        options.lost_after = Duration::from_secs(2);
+    }
+    let theirs = plan.clone();
+    let dead = std::thread::spawn(move || process(&theirs, 1, Death::Met));
+    let begin = Instant::now();
+    let end = process(&plan, 0, Death::Never).unwrap().unwrap_err();
+    assert!(matches!(&end, NetError::Lost { peer, .. } if peer == "node 1"), "{end}");
+    assert!(begin.elapsed() < Duration::from_secs(60), "took {:?}", begin.elapsed());
+    assert!(dead.join().unwrap().is_none());
+}

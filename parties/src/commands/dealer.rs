@@ -40,6 +40,7 @@ async fn serve_all(
     let mut listening = DealerOptions::new(settings.network.listen);
     listening.join_timeout = settings.network.join_timeout;
     listening.silence_timeout = settings.network.silence_timeout;
+    listening.lost_after = settings.network.lost_after;
     listening.link = link_settings(settings);
     let parties = settings.peers.iter().map(pinned).collect();
     let mut dealer = quic::Dealer::listen(identity.key(), parties, listening)?;

@@ -1,5 +1,7 @@
 //! What an operator sees while a node works: on standard error, and nothing about the data.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +12,9 @@ use mpc_net::quic::{JoinEvent, Observer};
 
 use super::strangers::Strangers;
 use super::{Event, Events};
+
+/// When a reason why a peer is not reached is told again.
+const REASON_AGAIN: Duration = Duration::from_secs(60);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,6 +59,7 @@ pub fn observer() -> Observer {
     let strangers: Mutex<Strangers> = Mutex::default();
     // Since when all have joined this node.
     let complete: Mutex<Option<Instant>> = Mutex::default();
+    let reasons: Mutex<HashMap<(String, String), Instant>> = Mutex::default();
     // For whom this node waits; again after a while.
     let wait = move |what: String, left: Option<Duration>| {
         let mut last = lock(&last);
@@ -90,6 +96,15 @@ pub fn observer() -> Observer {
         JoinEvent::Left { peer } => say(&format!("{peer} has left again; waiting for it")),
         JoinEvent::Unreachable { peer, address, detail } => {
             tracing::info!(peer, address, detail, "not reachable yet");
+            // Once in a while for each reason.
+            let mut reasons = lock(&reasons);
+            let now = Instant::now();
+            reasons.retain(|_, told| now.duration_since(*told) < REASON_AGAIN);
+            if let Entry::Vacant(entry) = reasons.entry((peer, detail)) {
+                let (peer, detail) = entry.key();
+                say(&format!("{peer}: {detail}"));
+                entry.insert(now);
+            }
         }
         JoinEvent::UnknownKey { key, address } => {
             let mut strangers = lock(&strangers);

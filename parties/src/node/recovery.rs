@@ -131,6 +131,7 @@ impl Recovery {
         let mut options = JoinOptions::new(network.listen, self.context());
         options.join_timeout = network.join_timeout;
         options.silence_timeout = network.silence_timeout;
+        options.lost_after = network.lost_after;
         options.link = link_settings(&self.settings);
         let (title, digest) = (self.study.title().to_owned(), self.study.digest().to_string());
         events(Event::Recovery { title, digest });

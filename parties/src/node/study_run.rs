@@ -188,6 +188,7 @@ impl Node {
         let mut options = JoinOptions::new(settings.network.listen, context);
         options.join_timeout = settings.network.join_timeout;
         options.silence_timeout = settings.network.silence_timeout;
+        options.lost_after = settings.network.lost_after;
         options.link = link_settings(settings);
         let (title, digest) = (study.title().to_owned(), study.digest().to_string());
         events(Event::Study { title, digest });

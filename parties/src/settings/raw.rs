@@ -56,6 +56,8 @@ pub(super) struct RawNetwork {
     pub listen: SocketAddr,
     #[serde(default = "silence_timeout")]
     pub silence_timeout_s: u64,
+    #[serde(default = "lost_after")]
+    pub lost_after_s: u64,
     #[serde(default = "join_timeout")]
     pub join_timeout_s: u64,
     #[serde(default = "link")]
@@ -138,6 +140,10 @@ impl RawLimits {
 
 pub(super) fn silence_timeout() -> u64 {
     120
+}
+
+pub(super) fn lost_after() -> u64 {
+    20
 }
 
 pub(super) fn join_timeout() -> u64 {

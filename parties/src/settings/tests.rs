@@ -49,6 +49,7 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(settings.state, Path::new("/var/lib/party"));
     assert_eq!(settings.data.unwrap().path, Path::new("/etc/party/rows.csv"));
     assert_eq!(settings.network.silence_timeout, Duration::from_secs(120));
+    assert_eq!(settings.network.lost_after, Duration::from_secs(20));
     assert_eq!(settings.network.join_timeout, Duration::from_secs(600));
     assert_eq!(settings.network.link, LinkProfile::Loopback);
     assert_eq!((settings.peers.len(), settings.dealer.is_some()), (2, true));
@@ -67,6 +68,8 @@ fn mistakes_are_named() {
         ("version = 1", "version = 2", "version is 2"),
         ("link = ", "links = ", "links"),
         ("\"loopback\"", "\"satellite\"", "satellite"),
+        ("link = ", "lost_after_s = 4\nlink = ", "lost_after_s must be"),
+        ("link = ", "lost_after_s = 3601\nlink = ", "from 5 to 3600"),
         ("[state]", "[states]", "states"),
         ("name = \"bank-b\"", "name = \"bank-c\"", "bank-c is named twice"),
         ("name = \"bank-b\"", "name = \"bank-a\"", "bank-a has the name of this node itself"),
