@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mpc_core::protocols::solve::InversePlan;
 use mpc_core::{Fixed, offload};
+use zeroize::Zeroizing;
 
 use super::finish::Information;
 use super::inversion::Inverted;
@@ -180,8 +181,8 @@ async fn describe(found: &Found<'_>, run: &mut Run<'_>) -> Result<[f64; 4], Erro
     let own = offload(move || sums(&rows, &w, |row| centre + rows.offset(row))).await?;
     let size = libm::log2(found.totals.weight).max(0.0) as i32;
     let fraction = (SUM_BITS - size).clamp(0, 40) as u32;
-    let parts = [own.deviance, own.null, own.likelihood, own.certain];
-    let parts = Fixed::own_part(&parts, parts.len(), 1, fraction)?;
+    let parts = Zeroizing::new([own.deviance, own.null, own.likelihood, own.certain]);
+    let parts = Fixed::own_part(&parts[..], parts.len(), 1, fraction)?;
     let all = run.session.reveal_fixed(labels::SUMS, &parts, fraction).await?;
     all.and_then(|all| all.try_into().ok()).ok_or_else(|| Error::untold(labels::SUMS))
 }

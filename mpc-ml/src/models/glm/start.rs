@@ -97,7 +97,7 @@ pub(super) async fn totals(
         Family::Poisson => own.sum(|row| libm::exp(own.offset(row))),
     };
     let sums = [own.sum(|row| own.target(row)), exposure, weight, beyond as f64];
-    let sums = Fixed::own_part(&sums, 4, 1, TOTALS_FRACTION)?;
+    let sums = Fixed::own_part(&Zeroizing::new(sums)[..], 4, 1, TOTALS_FRACTION)?;
     let sums = session.reveal_fixed(TOTALS, &sums, TOTALS_FRACTION).await?;
     let [targets, exposure, weight, beyond] = sums.unwrap_or_default()[..] else {
         return Err(Error::untold(TOTALS));
@@ -171,13 +171,12 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
     let slopes = own.slopes(&scores);
     let curvature = own.curvature(&slopes);
     let residuals = own.residuals(&scores);
-    let pulled: Vec<f64> = (0..own.rows())
-        .map(|row| slopes[row] * (scores[row] - own.offset(row)) + residuals[row])
-        .collect();
-    let right = own.transposed(&Zeroizing::new(pulled));
+    let pulled = |row| slopes[row] * (scores[row] - own.offset(row)) + residuals[row];
+    let pulled = Zeroizing::new((0..own.rows()).map(pulled).collect::<Vec<f64>>());
+    let right = own.transposed(&pulled);
 
     let bits = plan.entry_bits();
-    let mut design = Vec::with_capacity(own.rows() * order);
+    let mut design = Zeroizing::new(Vec::with_capacity(own.rows() * order));
     for row in 0..own.rows() {
         for x in own.entries(row) {
             design.push(fixed::encode(x, X_FRACTION, bits)? as i32);
@@ -203,7 +202,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
     let shifts = Zeroizing::new((0..own.rows()).map(shift).collect());
     let mut squares = 0.0;
     let mut sums = Zeroizing::new(vec![0i64; order]);
-    let mut weighed = plan.weighs_rows().then(|| Vec::with_capacity(design.len()));
+    let mut weighed = plan.weighs_rows().then(|| Zeroizing::new(Vec::with_capacity(design.len())));
     for row in 0..own.rows() {
         let factor = own.weight(row) * rates[row];
         for (j, x) in own.entries(row).enumerate() {
@@ -219,10 +218,11 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
             sums[j] += i64::from(entry);
         }
     }
-    let targets: Vec<f64> = (0..own.rows()).map(|row| own.weight(row) * own.target(row)).collect();
+    let targets = (0..own.rows()).map(|row| own.weight(row) * own.target(row));
+    let targets = Zeroizing::new(targets.collect::<Vec<f64>>());
     let constant = libm::ldexp(plan.link.constant as f64, -(E_FRACTION as i32));
     let linear = own
-        .transposed(&Zeroizing::new(targets))
+        .transposed(&targets)
         .iter()
         .zip(sums.iter())
         .map(|(target, &sum)| target - constant * libm::ldexp(sum as f64, -(fraction as i32)))
@@ -233,8 +233,8 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
         slopes,
         right,
         shifts,
-        design: Arc::new(OwnRows::new(design)),
-        weighed: weighed.map(|weighed| Arc::new(OwnRows::new(weighed))),
+        design: Arc::new(OwnRows::new(std::mem::take(&mut *design))),
+        weighed: weighed.map(|mut rows| Arc::new(OwnRows::new(std::mem::take(&mut *rows)))),
         linear: Zeroizing::new(linear),
         squares,
     })
@@ -253,8 +253,8 @@ pub(super) async fn scales(
         Family::Poisson => totals.variance * totals.variance,
     };
     let units = [unit(rows * totals.variance), unit(rows * spread)];
-    let own = [expected.curvature.trace(), expected.squares];
-    let sizes = sizes(SIZES, &own, &units, session).await?;
+    let own = Zeroizing::new([expected.curvature.trace(), expected.squares]);
+    let sizes = sizes(SIZES, &own[..], &units, session).await?;
     let weight = (totals.weight, totals.variance);
     let scales = Scales::new(plan, weight, sizes[0], sizes[1]);
     Ok((scales.map_err(alike)?, sizes[1]))
