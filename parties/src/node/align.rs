@@ -167,6 +167,7 @@ impl Aligning {
         let mut options = JoinOptions::new(network.listen, context);
         options.join_timeout = network.join_timeout;
         options.silence_timeout = network.silence_timeout;
+        options.lost_after = network.lost_after;
         options.link = link_settings(&self.settings);
         let (title, digest) = (self.alignment.title().to_owned(), self.alignment.name());
         events(Event::Alignment { title, digest });
