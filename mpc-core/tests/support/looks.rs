@@ -3,7 +3,8 @@
 //! Of each opening: the messages of the parties, as they were sent and less the zero shares that a
 //! coalition has in common with their sender; the sum, as it was learned and less the masks of all
 //! parties but one. The first of each finds a mask that nobody adds, the second one that a single
-//! party does not add, which the masks of the others would cover.
+//! party does not add, which the masks of the others would cover. Differences and sums of two of the
+//! one or the other find a mask that comes twice.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::collections::BTreeMap;
@@ -20,6 +21,11 @@ use mpc_net::fault::View;
 
 use crate::law::{Runs, ring, uniform};
 use crate::recording::Taken;
+
+#[path = "pairs.rs"]
+mod pairs;
+
+use pairs::Pairs;
 
 /// What one party ordered and received, and what it shares with each other one.
 pub struct Party {
@@ -86,6 +92,12 @@ pub enum What {
     Phasors(u32),
     /// The choices of oblivious transfers.
     Choices,
+    /// Two openings of one party or sum beside each other: only if they are not uniform.
+    Pair {
+        steps: [&'static str; 2],
+        whose: Box<What>,
+        added: bool,
+    },
 }
 
 pub const MASKED: u8 = 0;
@@ -98,6 +110,8 @@ type Words = (u32, Vec<u128>);
 #[derive(Default)]
 pub struct Looks {
     all: BTreeMap<What, Vec<Vec<Words>>>,
+    /// For each run, the messages and sums in their order: the look, and the how many of it each is.
+    order: Vec<Vec<(What, usize)>>,
     run: usize,
 }
 
@@ -116,6 +130,7 @@ impl Looks {
         let mut looks = Self::default();
         for (number, run) in runs.iter_mut().enumerate() {
             looks.run = number;
+            looks.order.push(Vec::new());
             openings(run, &mut looks);
             choices(run, &mut looks);
             more(run, &mut looks);
@@ -124,13 +139,16 @@ impl Looks {
     }
 
     pub fn push(&mut self, what: What, bits: u32, elements: Vec<u128>) {
-        let runs = self.all.entry(what).or_default();
+        let runs = self.all.entry(what.clone()).or_default();
         runs.resize_with(runs.len().max(self.run + 1), Vec::new);
+        if matches!(what, What::Message { .. } | What::Sum { .. }) {
+            self.order[self.run].push((what, runs[self.run].len()));
+        }
         runs[self.run].push((bits, elements.into_iter().map(|v| v & ring(bits)).collect()));
     }
 
-    /// The verdicts: with all comparisons of messages with each other, or those of the quickest look
-    /// that finds a mask missing.
+    /// The verdicts: with all comparisons of messages with each other, and those of pairs that are not
+    /// uniform; or those of the quickest look that finds a mask missing.
     pub fn verdicts(mut self, thorough: bool) -> BTreeMap<What, Verdict> {
         let runs = self.run + 1;
         self.all.values_mut().for_each(|all| all.resize_with(runs, Vec::new));
@@ -145,11 +163,12 @@ impl Looks {
             };
             (what.clone(), verdict)
         };
+        let pairs = if thorough { Pairs::of(&self.all, &self.order) } else { Pairs::default() };
         let all: Vec<_> = self.all.into_iter().collect();
         let (one, other) = all.split_at(all.len() / 2);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| other.iter().map(verdict).collect::<Vec<_>>());
-            let one: Vec<_> = one.iter().map(verdict).collect();
+            let one: Vec<_> = one.iter().map(verdict).chain(pairs.broken(runs)).collect();
             one.into_iter().chain(other.join().unwrap()).collect()
         })
     }
