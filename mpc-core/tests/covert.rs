@@ -154,6 +154,12 @@ fn a_commitment_hides_what_can_be_guessed() {
         let (from, number) = (0u64.to_le_bytes(), 2u64.to_le_bytes());
         let parts: [&[u8]; 6] = [&ids[0], &from, b"reveal", &number, &[0; 32], &share];
         let seen = view.payloads(Tag::new("session/commit"))[2].clone();
+        // What opens a commitment opens no later one.
+        let opened = view.payloads(Tag::new("reveal"));
+        let nonces: Vec<_> = opened.iter().map(|bytes| &bytes[bytes.len() - 32..]).collect();
+        assert!(nonces.len() > 1);
+        let again = nonces.iter().enumerate().any(|(at, nonce)| nonces[..at].contains(nonce));
+        assert!(!again || off.is_some(), "two commitments have one nonce");
         seen[..32] == hash("commitment", &parts)
     };
     assert!(!guessed(None));
