@@ -90,7 +90,10 @@ fn take_all(parties: usize, requests: &[Request]) -> Vec<Vec<Correlation>> {
         source.finish().await?;
         Ok::<_, Error>(all)
     });
-    let parties: Vec<Vec<Correlation>> = results.into_iter().map(|r| r.expect("runs")).collect();
+    // Of several errors one is the reason of the others.
+    let errors: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let parties: Vec<Vec<Correlation>> = results.into_iter().flatten().collect();
     let mut by_request: Vec<Vec<Correlation>> = requests.iter().map(|_| Vec::new()).collect();
     for all in parties {
         for (of, one) in by_request.iter_mut().zip(all) {
