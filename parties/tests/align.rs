@@ -115,7 +115,10 @@ fn too_few_records_end_alike_and_tell_nobody_how_few() {
     let nodes = nodes(&alignment("persons of all", 34));
     for ended in run(&nodes, false) {
         ended.expect(4, &["fewer than 34 records are common to all parties", "--check"]);
-        assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("33"), "{}", ended.stderr);
+        // Ports, digests and seconds may have any digits.
+        let told = [ended.stdout, ended.stderr].concat();
+        let told: Vec<&str> = told.lines().filter(|line| line.contains("record")).collect();
+        assert!(!told.is_empty() && told.iter().all(|line| !line.contains("33")), "{told:?}");
     }
 }
 
