@@ -67,9 +67,9 @@ fn everything_that_a_study_asks_for_reaches_its_analyst() {
         party(&[json, &common[..]].concat()).stdout
     };
     let told = String::from_utf8(check(&[])).unwrap();
-    assert!(told.contains("Up to 20 passes over the rows") && !told.contains(" steps,"), "{told}");
+    assert!(told.contains("Up to 40 passes over the rows") && !told.contains(" steps,"), "{told}");
     let told: Value = serde_json::from_slice(&check(&["--json"])).unwrap();
-    assert_eq!(told["plan"]["iterations"], 20);
+    assert_eq!(told["plan"]["iterations"], 40);
     assert_eq!(told["plan"]["iterations_are_at_most"], true);
 
     let ended = in_process(&nodes);
@@ -123,7 +123,7 @@ fn everything_that_a_study_asks_for_reaches_its_analyst() {
             .collect();
         // The models in the clear go on where the passes ended, each one step.
         assert!(steps.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{steps:?}");
-        assert!(steps.last().is_some_and(|(done, total)| done == total && *done < 20), "{steps:?}");
+        assert!(steps.last().is_some_and(|(done, total)| done == total && *done < 40), "{steps:?}");
         assert!(steps.iter().all(|(done, total)| done <= total), "{steps:?}");
         let ends = heard.iter().rposition(|event| matches!(event, Event::Step { .. })).unwrap();
         let fitted = |event: &&Event| matches!(event, Event::Fitted);
@@ -131,9 +131,9 @@ fn everything_that_a_study_asks_for_reaches_its_analyst() {
         assert!(heard.iter().position(|event| fitted(&event)).unwrap() > ends);
 
         // Passes that were made, and not as many as may be.
-        let passes = steps.iter().filter(|(_, total)| *total == 20).count() as u64;
+        let passes = steps.iter().filter(|(_, total)| *total == 40).count() as u64;
         let told = finished.receipt.iterations.unwrap();
-        assert!(told == passes && passes > 0 && passes < 20, "{told} {steps:?}");
+        assert!(told == passes && passes > 0 && passes < 40, "{told} {steps:?}");
         assert_eq!(model.training().iterations, passes);
         let report = finished.report();
         assert_eq!(report.json["std_errors"], "hc1");

@@ -96,7 +96,7 @@ fn tolerance() -> f64 {
 }
 
 fn passes() -> u32 {
-    20
+    40
 }
 
 impl GlmSettings {

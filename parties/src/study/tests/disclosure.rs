@@ -21,7 +21,7 @@ fn every_solver_says_what_it_reveals() {
     assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
     let poisson = texts(&with(COUNTS, RATE, "inference = true").unwrap());
     for words in
-        ["deviance", "without features", "up to 20 times: two numbers", "in standard errors"]
+        ["deviance", "without features", "up to 40 times: two numbers", "in standard errors"]
     {
         assert!(poisson.contains(words), "{words}: {poisson}");
     }
