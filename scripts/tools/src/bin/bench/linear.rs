@@ -186,7 +186,7 @@ pub async fn run(shape: &Shape, me: usize, folder: &Path) -> Outcome<()> {
     for run in 0..shape.runs {
         let turns = root.fork(&format!("turns {run}"))?;
         let channel = root.fork(&format!("run {run}"))?;
-        runs.push(Node { shape, me, path: path.clone(), turns }.run(channel, folder).await?);
+        runs.push(Node { shape, me, path: path.clone(), turns }.run(channel).await?);
         // A node has one run; in a second one the memory that the first gave back is in pieces.
         memory = memory.or_else(memory_mb);
     }
@@ -219,7 +219,7 @@ impl Node<'_> {
         done.ok_or_else(|| "it was never this node's turn".into())
     }
 
-    async fn run(&self, channel: Box<dyn Transport>, folder: &Path) -> Outcome<Run> {
+    async fn run(&self, channel: Box<dyn Transport>) -> Outcome<Run> {
         let schema = self.shape.schema()?;
         let options = ReadOptions { with_target: true, ..ReadOptions::default() };
         let (table, reading, reading_floor) = self
@@ -246,7 +246,8 @@ impl Node<'_> {
         // Apart from the key that the node is known by; made in the first run.
         let sealing = self.path.with_extension("seal");
         let key = Identity::read(&sealing).or_else(|_| Identity::create(&sealing))?;
-        let state = State::lock(folder, &key).map_err(|failure| failure.what)?;
+        let memory = self.path.with_extension("state");
+        let state = State::lock(&memory, &key).map_err(|failure| failure.what)?;
         let own = StudyFolder::of(&state, digest, &key);
         own.open().map_err(|failure| failure.what)?;
         own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
