@@ -80,6 +80,24 @@ impl Common {
     }
 }
 
+impl Common {
+    /// Adds H(<row(x), store> + offset(h(x)), x) to the sum of each digest.
+    fn add(
+        &self,
+        functions: &Functions,
+        digests: &[Block],
+        store: &[u128],
+        sums: &mut [u64],
+        offset: impl Fn(u128) -> u128,
+    ) {
+        let mut at = Zeroizing::new(Vec::with_capacity(digests.len()));
+        functions.rows(digests, store.len(), |row, value| {
+            at.push((row.of(store) ^ offset(value)).to_le_bytes());
+        });
+        self.hash.tweaked(&at, digests, sums);
+    }
+}
+
 /// Who holds the key, and who evaluates.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
@@ -226,16 +244,10 @@ impl KeyHolder {
         store: &[u128],
         sums: &mut [u64],
     ) {
-        let mut at = Zeroizing::new(Vec::with_capacity(digests.len()));
-        functions.rows(digests, store.len(), |row, value| {
-            let offset = self
-                .offsets
-                .iter()
-                .enumerate()
-                .fold(0, |sum, (bit, offset)| sum ^ offset & (value >> bit & 1).wrapping_neg());
-            at.push((row.of(store) ^ offset).to_le_bytes());
+        self.common.add(functions, digests, store, sums, |value| {
+            let bits = self.offsets.iter().enumerate();
+            bits.fold(0, |sum, (bit, offset)| sum ^ offset & (value >> bit & 1).wrapping_neg())
         });
-        self.common.hash.tweaked(&at, digests, sums);
     }
 }
 
@@ -306,9 +318,7 @@ impl Evaluator {
         store: &[u128],
         sums: &mut [u64],
     ) {
-        let mut at = Zeroizing::new(Vec::with_capacity(digests.len()));
-        functions.rows(digests, store.len(), |row, _| at.push(row.of(store).to_le_bytes()));
-        self.common.hash.tweaked(&at, digests, sums);
+        self.common.add(functions, digests, store, sums, |_| 0);
     }
 }
 

@@ -8,7 +8,7 @@ use csv::{ByteRecord, StringRecord};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::rules::{form, is_rounded};
+use super::rules::{encoded, form, is_rounded};
 use super::{Alignment, Duplicates};
 use crate::data_file::read_columns;
 use crate::exit::{Exit, Failure};
@@ -97,7 +97,8 @@ impl<'a> Reading<'a> {
         let row = self.ids.summary.rows;
         let ids = &mut self.ids;
         ids.summary.rows += 1;
-        let Some(id) = self.alignment.encoder.encode(cells).map(Zeroizing::new) else {
+        let parts = Zeroizing::new(self.alignment.encoder.parts(cells));
+        let Some(id) = encoded(&parts).map(Zeroizing::new) else {
             ids.summary.without_id += 1;
             return;
         };
@@ -123,14 +124,7 @@ impl<'a> Reading<'a> {
                 new.insert(place);
             }
         }
-        let form = self
-            .alignment
-            .encoder
-            .parts(cells)
-            .iter()
-            .map(|part| form(part))
-            .collect::<Vec<_>>()
-            .join(" | ");
+        let form = parts.iter().map(|part| form(part)).collect::<Vec<_>>().join(" | ");
         let forms = &mut ids.summary.forms;
         if forms.len() < FORMS || forms.contains_key(&form) {
             *forms.entry(form).or_default() += 1;

@@ -94,18 +94,23 @@ impl Encoder {
         cells.map(|(column, cell)| normalised(cell, &column.rules)).collect()
     }
 
-    /// The bytes of an id: each part behind its length. `None` if a part is empty: then there is no id.
+    /// The bytes of the id of these cells; `None` if there is none.
     pub(super) fn encode(&self, cells: &[&str]) -> Option<Vec<u8>> {
-        let mut encoded = Vec::new();
-        for part in self.parts(cells) {
-            if part.is_empty() {
-                return None;
-            }
-            encoded.extend((part.len() as u64).to_le_bytes());
-            encoded.extend(part.as_bytes());
-        }
-        Some(encoded)
+        encoded(&self.parts(cells))
     }
+}
+
+/// The bytes of an id: each part behind its length. `None` if a part is empty: then there is no id.
+pub(super) fn encoded(parts: &[String]) -> Option<Vec<u8>> {
+    let mut encoded = Vec::new();
+    for part in parts {
+        if part.is_empty() {
+            return None;
+        }
+        encoded.extend((part.len() as u64).to_le_bytes());
+        encoded.extend(part.as_bytes());
+    }
+    Some(encoded)
 }
 
 fn normalised(cell: &str, rules: &[Rule]) -> String {

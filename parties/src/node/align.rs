@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use mpc_core::align::{Aligned, align, outputs};
 use mpc_core::{Session, SessionOptions};
-use mpc_net::quic::{JoinOptions, Roster, join_until};
+use mpc_net::quic::{Roster, join_until};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::audit::Keys;
 use super::events::join_observer;
 use super::give_up::refuse_together;
+use super::mesh::{aligning, bound, join_options};
+use super::own_side::own_data;
 use super::phases::Phases;
 use super::receipt::now;
 use super::state::make_private;
-use super::{
-    Event, Events, PhaseReceipt, Sealer, State, StopSignal, establish, give_up, link_settings,
-};
+use super::{Event, Events, PhaseReceipt, Sealer, State, StopSignal, establish, give_up};
 use crate::alignment::{Alignment, OwnIds, read_ids};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -60,7 +60,7 @@ impl Aligning {
         let settings = Settings::read(config, overrides)
             .map_err(|error| Failure::from(error).in_file(config))?;
         let identity = Identity::read(&settings.identity.key)?;
-        let roster = super::mesh::aligning(alignment.parties(), &settings, &identity, config)?;
+        let roster = aligning(alignment.parties(), &settings, &identity, config)?;
         let least = settings.limits.least_rows;
         if alignment.terms().least < least {
             let what = format!(
@@ -72,12 +72,7 @@ impl Aligning {
                  they may learn so small a list",
             ));
         }
-        let data = settings.data.clone().ok_or_else(|| {
-            Failure::new(Exit::Configuration, "party.toml names no data")
-                .in_file(config)
-                .advise("add [data] with a path, or give --data FILE")
-        })?;
-        let data = data.path;
+        let data = own_data(&settings, config)?.path;
         out.map_or(Ok(()), check_writable)?;
         let ids = read_ids(&alignment, &data)?;
         let most = alignment.terms().bounds[roster.me.index()];
@@ -133,12 +128,7 @@ impl Aligning {
             .in_file(&self.order())
             .advise("it was sealed with the key of this node when the records were aligned")
         };
-        let bytes = input::open(&self.order())
-            .and_then(|mut file| {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)
-            })
-            .map_err(|error| unreadable(&error.to_string()))?;
+        let bytes = input::read(&self.order()).map_err(|error| unreadable(&error.to_string()))?;
         let opened = self.sealer().open(self.alignment.digest(), &bytes);
         let opened = opened.ok_or_else(|| unreadable("it was changed, or is another node's"))?;
         let ids: Zeroizing<Vec<Vec<u8>>> = postcard::from_bytes(&opened)
@@ -160,15 +150,8 @@ impl Aligning {
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
     pub async fn run(self, events: &Events, stop: &mut StopSignal) -> Result<Report, Failure> {
-        let mut parts: Vec<&[u8]> = vec![self.alignment.digest()];
-        parts.extend(self.roster.nodes.iter().map(|node| node.key.as_bytes().as_slice()));
-        let context = mpc_core::rand::hash("alignment and roster", &parts);
-        let network = &self.settings.network;
-        let mut options = JoinOptions::new(network.listen, context);
-        options.join_timeout = network.join_timeout;
-        options.silence_timeout = network.silence_timeout;
-        options.lost_after = network.lost_after;
-        options.link = link_settings(&self.settings);
+        let context = bound("alignment and roster", self.alignment.digest(), &self.roster);
+        let options = join_options(&self.settings, context);
         let (title, digest) = (self.alignment.title().to_owned(), self.alignment.name());
         events(Event::Alignment { title, digest });
         let observer = join_observer(events);
@@ -189,7 +172,8 @@ impl Aligning {
         let told = worked.and_then(|aligned| self.keep(aligned, &session, started, &phases));
         match told {
             Ok(report) => {
-                let end = stop.until(session.finish_within(network.silence_timeout)).await;
+                let end =
+                    stop.until(session.finish_within(self.settings.network.silence_timeout)).await;
                 if let Ok(Err(error)) = end {
                     events(Event::Note(format!("{error}; the result here is complete")));
                 }
@@ -219,10 +203,7 @@ impl Aligning {
         started: u64,
         phases: &BTreeMap<String, PhaseReceipt>,
     ) -> Result<Report, Failure> {
-        let records = match aligned {
-            Aligned::Records(records) => Some(records),
-            Aligned::Below => None,
-        };
+        let Aligned::Records(records) = aligned else { return Err(self.too_few()) };
         let receipt = json!({
             "format": "mpc-alignment",
             "version": 1,
@@ -234,19 +215,10 @@ impl Aligning {
             "nodes": self.roster.nodes.iter().map(|node| (&node.name, node.key.to_string())).collect::<Vec<_>>(),
             "most": self.alignment.terms().bounds,
             "least": self.alignment.terms().least,
-            "records": records.as_ref().map(Vec::len),
+            "records": records.len(),
             "started": started,
             "phases": phases,
         });
-        let Some(records) = records else {
-            let least = self.alignment.terms().least;
-            let what = format!("fewer than {least} records are common to all parties");
-            let failure = Failure { seen_by_all: true, ..Failure::new(Exit::Configuration, what) };
-            return Err(failure.advise(
-                "nothing else was told to anybody but the party with the fewest ids; compare how the ids are \
-                 written (`party align --check` at every party), or agree on a smaller least",
-            ));
-        };
         let ids = self.ids.chosen(&records);
         let bytes = postcard::to_stdvec(&*ids).map(Zeroizing::new);
         let bytes = bytes.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -255,10 +227,18 @@ impl Aligning {
         if !self.receipt().exists() {
             create(&self.receipt(), format!("{receipt:#}").as_bytes())?;
         }
-        if self.out.is_some() {
-            self.write_rows(&records)?;
-        }
-        Ok(self.written(records.len(), Some(&receipt)))
+        self.write_rows(&records)?;
+        Ok(self.written(records.len(), Some(phases)))
+    }
+
+    fn too_few(&self) -> Failure {
+        let least = self.alignment.terms().least;
+        let what = format!("fewer than {least} records are common to all parties");
+        let failure = Failure { seen_by_all: true, ..Failure::new(Exit::Configuration, what) };
+        failure.advise(
+            "nothing else was told to anybody but the party with the fewest ids; compare how the ids are \
+             written (`party align --check` at every party), or agree on a smaller least",
+        )
     }
 
     fn write_rows(&self, records: &[usize]) -> Result<(), Failure> {
@@ -267,7 +247,7 @@ impl Aligning {
     }
 
     /// The end, for people and machines.
-    fn written(&self, records: usize, receipt: Option<&serde_json::Value>) -> Report {
+    fn written(&self, records: usize, phases: Option<&BTreeMap<String, PhaseReceipt>>) -> Report {
         let parties = self.alignment.parties().len();
         let mut text = format!(
             "{}\n  {records} records are common to all {parties} parties, of {} ids here\n",
@@ -279,14 +259,7 @@ impl Aligning {
             None => text += "The order is kept; --out FILE writes this party's rows in it.\n",
         }
         text += &format!("Receipt: {}\n", self.receipt().display());
-        if let Some(total) = receipt.and_then(|receipt| receipt["phases"].get("total")) {
-            text += &format!(
-                "Took {:.2} s and {} rounds; this node sent {:.2} MB.\n",
-                total["seconds"].as_f64().unwrap_or_default(),
-                total["rounds"],
-                total["bytes_sent"].as_f64().unwrap_or_default() / 1e6
-            );
-        }
+        text += &phases.map(|phases| phases["total"].told()).unwrap_or_default();
         let json = json!({
             "title": self.alignment.title(),
             "alignment": self.alignment.name(),
@@ -294,7 +267,7 @@ impl Aligning {
             "ids": self.ids.len(),
             "rows": self.out,
             "receipt": self.receipt(),
-            "phases": receipt.map(|receipt| &receipt["phases"]),
+            "phases": phases,
         });
         Report { text, json }
     }

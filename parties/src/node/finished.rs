@@ -65,12 +65,7 @@ impl Finished {
             text += "The study names other parties as recipients of the model.\n";
         }
         text += &format!("Receipt: {}\n", self.folder.receipt().display());
-        text += &format!(
-            "Took {:.2} s and {} rounds; this node sent {:.2} MB.\n",
-            total.seconds,
-            total.rounds,
-            total.bytes_sent as f64 / 1e6
-        );
+        text += &total.told();
         for warning in &self.warnings {
             text += &format!("warning: {warning}\n");
         }

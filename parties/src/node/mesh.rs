@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mpc_net::PartyId;
-use mpc_net::quic::{LinkSettings, Mtu, Peer, Roster};
+use mpc_net::quic::{JoinOptions, LinkSettings, Mtu, Peer, Roster};
 
 use super::OwnSide;
 use crate::exit::{Exit, Failure};
@@ -115,8 +115,24 @@ pub(super) fn recipients(
 /// The digest that all nodes must agree on: the study, and every node's key in its place.
 #[must_use]
 pub fn context(study: &Study, roster: &Roster) -> [u8; 32] {
-    let digest = study.digest();
-    let mut parts: Vec<&[u8]> = vec![digest.as_bytes().as_slice()];
+    bound("study and roster", study.digest().as_bytes(), roster)
+}
+
+/// A digest of what the nodes meet for, and of every node's key in its place. `purpose` keeps those who
+/// meet for something else apart.
+pub(super) fn bound(purpose: &str, digest: &[u8; 32], roster: &Roster) -> [u8; 32] {
+    let mut parts: Vec<&[u8]> = vec![digest.as_slice()];
     parts.extend(roster.nodes.iter().map(|node| node.key.as_bytes().as_slice()));
-    mpc_core::rand::hash("study and roster", &parts)
+    mpc_core::rand::hash(purpose, &parts)
+}
+
+/// How this node meets others that hold the same `context`.
+pub(super) fn join_options(settings: &Settings, context: [u8; 32]) -> JoinOptions {
+    let network = &settings.network;
+    let mut options = JoinOptions::new(network.listen, context);
+    options.join_timeout = network.join_timeout;
+    options.silence_timeout = network.silence_timeout;
+    options.lost_after = network.lost_after;
+    options.link = link_settings(settings);
+    options
 }

@@ -64,11 +64,7 @@ impl OwnSide {
             .limits
             .check_study(&study, &settings.identity.name)
             .map_err(|failure| failure.in_file(study_path))?;
-        let source = settings.data.clone().ok_or_else(|| {
-            Failure::new(Exit::Configuration, "party.toml names no data")
-                .in_file(config)
-                .advise("add [data] with a path, or give --data FILE")
-        })?;
+        let source = own_data(&settings, config)?;
         let id_column = source.id_column.clone();
         let options = ReadOptions { id_column, with_target: true, show_values };
         let data = read(&source.path, study.schema(), &options)?;
@@ -86,4 +82,13 @@ impl OwnSide {
             first_used: now(),
         }
     }
+}
+
+/// Where this node's rows are.
+pub(super) fn own_data(settings: &Settings, config: &Path) -> Result<DataSettings, Failure> {
+    settings.data.clone().ok_or_else(|| {
+        Failure::new(Exit::Configuration, "party.toml names no data")
+            .in_file(config)
+            .advise("add [data] with a path, or give --data FILE")
+    })
 }

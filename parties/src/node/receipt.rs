@@ -145,6 +145,16 @@ impl PhaseReceipt {
             bytes_received: totals.received(),
         }
     }
+
+    /// The line with which a run ends.
+    pub(super) fn told(&self) -> String {
+        format!(
+            "Took {:.2} s and {} rounds; this node sent {:.2} MB.\n",
+            self.seconds,
+            self.rounds,
+            self.bytes_sent as f64 / 1e6
+        )
+    }
 }
 
 impl Receipt {

@@ -4,15 +4,15 @@
 use std::path::Path;
 
 use mpc_ml::artifact::Model;
-use mpc_net::quic::{JoinOptions, QuicTransport, Roster, join_until};
+use mpc_net::quic::{QuicTransport, Roster, join_until};
 use mpc_net::{Due, NetError, PartyId, Tag, Transport};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 
 use super::events::join_observer;
 use super::give_up::{LAST_WORDS, abort_for};
-use super::mesh::recipients;
-use super::{Event, Events, State, StopSignal, StudyFolder, link_settings};
+use super::mesh::{bound, join_options, recipients};
+use super::{Event, Events, State, StopSignal, StudyFolder};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
@@ -128,11 +128,7 @@ impl Recovery {
     /// What went wrong, for a person; the peers were told the class of it.
     pub async fn run(self, events: &Events, stop: &mut StopSignal) -> Result<Report, Failure> {
         let network = &self.settings.network;
-        let mut options = JoinOptions::new(network.listen, self.context());
-        options.join_timeout = network.join_timeout;
-        options.silence_timeout = network.silence_timeout;
-        options.lost_after = network.lost_after;
-        options.link = link_settings(&self.settings);
+        let options = join_options(&self.settings, self.context());
         let (title, digest) = (self.study.title().to_owned(), self.study.digest().to_string());
         events(Event::Recovery { title, digest });
         let observer = join_observer(events);
@@ -163,10 +159,7 @@ impl Recovery {
 
     /// Binds study, keys and purpose: a node that trains and one that recovers refuse each other.
     fn context(&self) -> [u8; 32] {
-        let digest = self.study.digest();
-        let mut parts: Vec<&[u8]> = vec![digest.as_bytes().as_slice()];
-        parts.extend(self.roster.nodes.iter().map(|node| node.key.as_bytes().as_slice()));
-        mpc_core::rand::hash("recovery of a model", &parts)
+        bound("recovery of a model", self.study.digest().as_bytes(), &self.roster)
     }
 
     /// Everything between the first message and the last: one round of statuses, one of models.

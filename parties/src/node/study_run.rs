@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mpc_core::{Session, SessionOptions};
 use mpc_ml::data::Table;
-use mpc_net::quic::{JoinOptions, Roster, join_until};
+use mpc_net::quic::{Roster, join_until};
 use mpc_net::replay::Replay;
 use mpc_net::{Abort, AbortCode};
 
@@ -14,12 +14,13 @@ use super::consent::Said;
 use super::events::join_observer;
 use super::evidence;
 use super::give_up::{doubt, leave, refuse_together};
+use super::mesh::join_options;
 use super::phases::Phases;
 use super::receipt::now;
 use super::work::Told;
 use super::{
     BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder, context,
-    establish, give_up, link_settings,
+    establish, give_up,
 };
 use crate::approval::SignedApproval;
 use crate::data_file::DataFile;
@@ -185,11 +186,7 @@ impl Node {
     ) -> Result<(Finished, Closing), Failure> {
         let Self { study, settings, .. } = &self;
         let context = context(study, &self.roster);
-        let mut options = JoinOptions::new(settings.network.listen, context);
-        options.join_timeout = settings.network.join_timeout;
-        options.silence_timeout = settings.network.silence_timeout;
-        options.lost_after = settings.network.lost_after;
-        options.link = link_settings(settings);
+        let options = join_options(settings, context);
         let (title, digest) = (study.title().to_owned(), study.digest().to_string());
         events(Event::Study { title, digest });
 
