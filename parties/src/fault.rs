@@ -19,6 +19,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fs};
 
 use mpc_net::PartyId;
@@ -26,6 +27,15 @@ use mpc_net::fault::{Fault, FaultPlan, Sent};
 use mpc_net::quic::QuicTransport;
 
 use crate::exit::{Exit, Failure};
+
+/// Holds a process still that is to die when it has recorded its part of the result: what it sent before is
+/// on its way then, and the others have recorded theirs when they hear of its death. Shorter than any
+/// silence that tests allow.
+pub async fn before_release() {
+    if env::var("MPC_DIE_AT").as_deref() == Ok("recorded") {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    }
+}
 
 /// Ends this process as a kill does, if `MPC_DIE_AT` names this place: nothing is said to anybody, and nothing
 /// written any more.

@@ -152,6 +152,8 @@ impl Node {
             }
         };
         let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        #[cfg(feature = "test-faults")]
+        crate::fault::before_release().await;
         let summary = shares.release(&data, &mut run).await;
         events(Event::Fitted);
         let summary = summary.map_err(|error| study.failure(error))?;
