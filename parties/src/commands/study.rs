@@ -1,6 +1,5 @@
 //! `party study ...`
 
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -197,69 +196,74 @@ fn purpose(study: &Study) -> String {
 fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
-    // Writing to a string does not fail.
-    let mut line = |line: std::fmt::Arguments<'_>| {
-        let _ = writeln!(text, "{line}");
-    };
+    text += &wrapped("", study.title());
+    text += &format!("  {}\n", study.digest());
     let parties: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
-    line(format_args!("{}", study.title()));
-    line(format_args!("  {}", study.digest()));
-    line(format_args!("  Parties: {}\n", parties.join(", ")));
-    line(format_args!("{}", purpose(study)));
+    text += &wrapped("  Parties: ", &parties.join(", "));
+    text += &format!("\n{}\n", purpose(study));
 
-    line(format_args!("What will be revealed"));
+    text += "What will be revealed\n";
     for (index, each) in disclosure.iter().enumerate() {
-        line(format_args!("  {}. What:    {}", index + 1, each.what));
-        line(format_args!("     To whom: {}", each.to_whom));
-        line(format_args!("     Why:     {}", each.why));
+        let number = format!("  {}. ", index + 1);
+        let below = " ".repeat(number.len());
+        text += &wrapped(&format!("{number}What:    "), &each.what);
+        text += &wrapped(&format!("{below}To whom: "), &each.to_whom);
+        text += &wrapped(&format!("{below}Why:     "), &each.why);
     }
-    line(format_args!("  {}\n", nothing_else(study.security().against)));
+    text += &wrapped("  ", nothing_else(study.security().against));
 
-    line(format_args!("My data (these lines stay on this machine)"));
-    line(format_args!("  {}: {} rows", source.path.display(), file.table.rows()));
+    text += "\nMy data (these lines stay on this machine)\n";
+    text += &wrapped("  ", &format!("{}: {} rows", source.path.display(), file.table.rows()));
     let missing: Vec<String> =
         missing(study, file).iter().map(|(name, count)| format!("{name} {count}")).collect();
     let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
-    line(format_args!("  Missing cells: {missing}"));
+    text += &wrapped("  Missing cells: ", &missing);
     if !file.unused_columns.is_empty() {
-        line(format_args!(
-            "  Columns that the study does not use: {}",
-            file.unused_columns.join(", ")
-        ));
+        let unused = file.unused_columns.join(", ");
+        text += &wrapped("  Columns that the study does not use: ", &unused);
     }
     let Limits { least_rows, least_cells, .. } = side.settings.limits;
-    line(format_args!(
-        "  Within this node's limits: {least_rows} rows, {least_cells} cells in a joint sum that are not all known"
-    ));
+    let limits = format!(
+        "Within this node's limits: {least_rows} rows, {least_cells} cells in a joint sum that are not \
+         all known"
+    );
+    text += &wrapped("  ", &limits);
     let columns = study.schema().columns();
-    line(format_args!("  Encoded as {} columns: {}\n", columns.len(), columns.join(", ")));
+    text += &wrapped(&format!("  Encoded as {} columns: ", columns.len()), &columns.join(", "));
 
     let rows: Vec<String> = plan.rows.iter().map(u64::to_string).collect();
     let assumed =
         if plan.rows_given { "" } else { " (as many as here at each; --rows gives others)" };
-    line(format_args!("The computation, planned for {} rows{assumed}", rows.join(" + ")));
-    let account = &plan.account;
-    let sent = account.bytes_sent as f64 / 1e6;
-    let (steps, rounds) = (account.figures.steps, account.rounds);
-    if account.figures.passes {
-        line(format_args!(
-            "  Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds;"
-        ));
-        line(format_args!("  this node sends {sent:.2} MB beside the making of correlations"));
-    } else {
-        line(format_args!(
-            "  {steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the making of correlations"
-        ));
-    }
-    line(format_args!("  Openings are masked by {} bits and more", account.figures.sigma));
-    account.figures.precision.iter().for_each(|each| line(format_args!("  Precision: {each}")));
-    line(format_args!(""));
+    let planned = format!("The computation, planned for {} rows{assumed}", rows.join(" + "));
+    text += &format!("\n{}", wrapped("", &planned));
+    text += &computation(&plan.account);
 
     if to_do.is_empty() {
-        line(format_args!("Everything fits; the nodes of all parties are known."));
+        text += "\nEverything fits; the nodes of all parties are known.\n";
     } else {
-        line(format_args!("The study and the data fit. Before training:"));
-        to_do.iter().for_each(|each| line(format_args!("  {each}")));
+        text += "\nThe study and the data fit. Before training:\n";
+        // Commands stand on a line of their own, to be copied.
+        to_do.iter().for_each(|each| text += &format!("  {each}\n"));
     }
     text
+}
+
+/// What the computation costs, and how exact it is.
+fn computation(account: &Account) -> String {
+    let sent = account.bytes_sent as f64 / 1e6;
+    let (steps, rounds) = (account.figures.steps, account.rounds);
+    let steps = if account.figures.passes {
+        format!(
+            "Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds; this \
+             node sends {sent:.2} MB beside the making of correlations"
+        )
+    } else {
+        format!(
+            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the making of \
+             correlations"
+        )
+    };
+    let masked = format!("Openings are masked by {} bits and more", account.figures.sigma);
+    let precision = account.figures.precision.iter().map(|each| wrapped("  Precision: ", each));
+    [wrapped("  ", &steps), wrapped("  ", &masked)].into_iter().chain(precision).collect()
 }
