@@ -14,6 +14,7 @@
 #   wide        full batches, 12,800 x 784, 60,000 x 784
 #   slow        40 ms and 100 Mbit/s between the parties
 #   linear      1,000,000 x 50, from three files to the model
+#   optimum     logistic fits of 1,000,000 x 100 and of 10,000,000 x 20
 set -euo pipefail
 
 usage() {
@@ -23,7 +24,7 @@ usage() {
 
 smoke=
 json=()
-parts=kernels,training,wide,slow,linear
+parts=kernels,training,wide,slow,linear,optimum
 while [ $# -gt 0 ]; do
     case $1 in
         --smoke) smoke=1; shift ;;

@@ -2,7 +2,7 @@
 //! processes that meet over QUIC on loopback or over a slow line, each figure beside its floor.
 //!
 //! Usage: bench [--smoke] [--only PART,..] [--json FILE] [--criterion DIR] [--link FILE]
-//! [--transfers FILE]. Parts are training, wide, slow and linear, and all of them if none is named. The
+//! [--transfers FILE]. Parts are training, wide, slow, linear and optimum, and all of them if none is named. The
 //! last three name figures measured before (by the kernel benches, the link example and the
 //! transfers example), which are put beside these. The other arguments are its own, for its child
 //! processes.
@@ -13,6 +13,7 @@ mod figures;
 mod linear;
 mod mesh;
 mod node;
+mod optimum;
 mod parts;
 mod relay;
 mod replay;
@@ -45,11 +46,14 @@ fn main() -> Outcome<()> {
         if let Some(name) = after("--linear") {
             return runtime.block_on(linear::run(&linear::find(&name)?, node, folder));
         }
+        if let Some(name) = after("--optimum") {
+            return runtime.block_on(optimum::run(&optimum::find(&name)?, node, folder));
+        }
         let name = after("--training").ok_or("--training is missing")?;
         return runtime.block_on(node::run(&shapes::find(&name)?, node, folder));
     }
     let chosen = match after("--only") {
-        None => vec![Part::Training, Part::Wide, Part::Slow, Part::Linear],
+        None => vec![Part::Training, Part::Wide, Part::Slow, Part::Linear, Part::Optimum],
         Some(names) => names.split(',').filter_map(Part::named).collect(),
     };
     let mut results = json!({
@@ -77,6 +81,13 @@ fn main() -> Outcome<()> {
         report::linear(&figures);
         results["linear"] = figures;
     }
+    let mut fits = Vec::new();
+    for shape in optimum::of(smoke, &chosen) {
+        let figures = optimum::figures(&shape)?;
+        report::optimum(&figures);
+        fits.push(figures);
+    }
+    results["optimum"] = Value::Array(fits);
     if let Some(path) = after("--json") {
         fs::write(path, format!("{results:#}\n"))?;
     }

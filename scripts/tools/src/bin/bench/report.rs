@@ -124,3 +124,22 @@ pub fn linear(figures: &Value) {
     println!("  {:<52} {:>9.0} MB", "largest resident memory of a node", most("memory_mb"));
     println!("  {:<52} {:>9.0} MB", "its file", most("file_mb"));
 }
+
+/// The figures of a fit to the optimum.
+pub fn optimum(figures: &Value) {
+    println!("{}", figures["title"].as_str().unwrap_or(""));
+    let number = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
+    println!("  {:<52} {:>9} {:>9} {:>10}", "", "s", "CPU s", "MB a party");
+    let (seconds, cpu, sent) = (number("seconds"), number("cpu_s"), number("sent_mb"));
+    println!("  {:<52} {seconds:>9.1} {cpu:>9.1} {sent:>10.1}", "from key agreement to the model");
+    if figures["aim_s"].is_number() {
+        let (seconds, sent) = (number("aim_s"), number("aim_mb"));
+        println!("  {:<52} {seconds:>9} {:>9} {sent:>10}", "aim, below", "");
+    }
+    println!("  {:<52} {:>9}", "rounds", number("rounds"));
+    let what = "from the law of the data, in standard errors";
+    println!("  {what:<52} {:>9.2}", number("distance"));
+    let memory = figures["memory_mb"].as_array().into_iter().flatten().filter_map(Value::as_f64);
+    let largest = memory.fold(0.0, f64::max);
+    println!("  {:<52} {largest:>9.0} MB", "largest resident memory of a node");
+}

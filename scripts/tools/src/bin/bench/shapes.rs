@@ -17,6 +17,7 @@ pub enum Part {
     Wide,
     Slow,
     Linear,
+    Optimum,
 }
 
 impl Part {
@@ -27,6 +28,7 @@ impl Part {
             "wide" => Some(Self::Wide),
             "slow" => Some(Self::Slow),
             "linear" => Some(Self::Linear),
+            "optimum" => Some(Self::Optimum),
             _ => None,
         }
     }
