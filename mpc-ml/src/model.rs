@@ -37,8 +37,9 @@ pub use run::{Progress, Run, Watched};
 pub use summary::Summary;
 
 use crate::artifact::{ModelKind, SolverRecord};
-use crate::data::{Dataset, Schema};
+use crate::data::{Cut, Dataset, Schema};
 use crate::error::Error;
+use crate::models;
 
 /// Masks have a place in the streams that is made for more than 64 bits; small studies are masked
 /// by a few bits more than they need.
@@ -133,6 +134,9 @@ pub trait Model: 'static {
     /// Settings that the model once had and finds out by itself now, so that a study of then is told.
     const RETIRED: &'static [&'static str] = &[];
 
+    /// The ways in which a table may be cut between the parties.
+    const CUTS: &'static [Cut] = &[Cut::Horizontal];
+
     /// Whether it looks at case weights; a study that names them is refused else.
     const WEIGHS_ROWS: bool = false;
 
@@ -208,6 +212,24 @@ pub fn has_features(schema: &Schema) -> Result<(), Error> {
         return Err(Error::field("features", "are missing: this model has at least one"));
     }
     Ok(())
+}
+
+/// Refuses a table that is cut in a way that the model does not take, and says which models do.
+///
+/// # Errors
+/// [`Error::Field`] of `partition`.
+pub fn takes<M: Model>(cut: Cut) -> Result<(), Error> {
+    if M::CUTS.contains(&cut) {
+        return Ok(());
+    }
+    let takers = models::takers(cut);
+    let instead = match takers.as_slice() {
+        [] => "; no model takes such a table: each party must hold whole rows".to_owned(),
+        takers => format!(", as those of {} may", takers.join(" and of ")),
+    };
+    let (name, how) = (M::NAME, cut.in_words());
+    let rule = format!("is {cut}: the parties of a model by {name:?} cannot {how}{instead}");
+    Err(Error::field("partition", rule))
 }
 
 /// Refuses case weights and groups of rows for a model that does not look at them.

@@ -37,25 +37,40 @@ impl Dataset {
         Ok(Self::from(Rows::new(x, y, design.ncols())))
     }
 
-    /// Takes encoded rows, with their memory.
+    /// Copies the columns of a party that has no target: another one has it.
+    #[must_use]
+    pub fn without_target(design: ArrayView2<'_, f64>) -> Self {
+        let x = design.iter().copied().collect();
+        Self::from(Rows::without_target(x, design.nrows(), design.ncols()))
+    }
+
+    /// Takes encoded rows, with their memory. No targets at all are those that another party has.
     ///
     /// # Errors
-    /// [`Error::Data`] when there is not one target (and offset, weight and group, where there are any) for each
-    /// row.
+    /// [`Error::Data`] when there is not one target, offset, weight and group for each row where there are any.
     pub fn encoded(encoded: Encoded) -> Result<Self, Error> {
         let Encoded { x, y, offset, weights, groups, scales, clipped, .. } = encoded;
-        has_rows("target", y.len(), x.nrows())?;
-        let others = [("offset", offset.len()), ("weight", weights.len()), ("group", groups.len())];
-        for (what, given) in others.into_iter().filter(|(_, given)| *given > 0) {
+        let of_rows = [
+            ("target", y.len()),
+            ("offset", offset.len()),
+            ("weight", weights.len()),
+            ("group", groups.len()),
+        ];
+        for (what, given) in of_rows.into_iter().filter(|(_, given)| *given > 0) {
             has_rows(what, given, x.nrows())?;
         }
-        let columns = x.ncols();
+        let (count, columns) = (x.nrows(), x.ncols());
         let x = if x.is_standard_layout() {
             x.into_raw_vec_and_offset().0
         } else {
             x.iter().copied().collect()
         };
-        let data = Self::from(Rows::new(x, y, columns));
+        let rows = if y.is_empty() {
+            Rows::without_target(x, count, columns)
+        } else {
+            Rows::new(x, y, columns)
+        };
+        let data = Self::from(rows);
         Ok(Self {
             offset: Zeroizing::new(offset),
             weights: Zeroizing::new(weights),
@@ -150,7 +165,13 @@ impl Dataset {
             .expect("the shape was checked when the rows were taken")
     }
 
-    /// The target.
+    /// Whether the target is here, and not at another party.
+    #[must_use]
+    pub fn has_target(&self) -> bool {
+        self.rows.has_target()
+    }
+
+    /// The target; empty where another party has it.
     #[must_use]
     pub fn target(&self) -> ArrayView1<'_, f64> {
         ArrayView1::from(self.rows.y())
@@ -181,8 +202,8 @@ impl Dataset {
     }
 
     /// Refuses rows that are not those of party `me` in a plan from these facts: as many rows of as
-    /// many columns, of finite numbers, with a finite target each, and, once they are cut to `clip`,
-    /// no larger than the bounds on mean squares allow.
+    /// many columns as are due from it, of finite numbers, with a finite target each where the target is its own and with none
+    /// else, and, once they are cut to `clip`, no larger than the bounds on mean squares allow.
     ///
     /// # Errors
     /// [`Error::Data`]; it shows none of them.
@@ -192,22 +213,48 @@ impl Dataset {
     /// not shared: they would be seen through.
     pub fn check(&self, facts: &Facts, me: usize, clip: f64) -> Result<(), Error> {
         let rows = facts.rows()?.get(me).copied().unwrap_or_default();
-        let columns = facts.columns();
-        if self.len() as u64 != rows || self.columns() != columns {
+        let columns = facts.columns_of(me)?;
+        if self.len() as u64 != rows || self.columns() != columns.len() {
             return Err(Error::Data(format!(
-                "{} rows of {} columns were given, where the plan has {rows} of {columns}",
+                "{} rows of {} columns were given, where the plan has {rows} of {}",
                 self.len(),
-                self.columns()
+                self.columns(),
+                columns.len()
             )));
         }
+        self.check_holder(facts, me)?;
         if self.rows.x().iter().chain(self.rows.y()).any(|v| !v.is_finite()) {
             return Err(Error::Data("an entry of the rows is not a number".to_owned()));
         }
-        self.check_squares(facts, clip)
+        self.check_squares(facts, me, clip)
+    }
+
+    /// Where the parties hold columns, one of them has what belongs to a whole row, and the others have
+    /// nothing of the kind.
+    fn check_holder(&self, facts: &Facts, me: usize) -> Result<(), Error> {
+        let Some(holder) = facts.holder.filter(|&holder| holder != me) else {
+            if self.has_target() {
+                return Ok(());
+            }
+            return Err(Error::Data("the rows have no target, and this party has it".to_owned()));
+        };
+        let given = [
+            ("a target", self.rows.y().is_empty()),
+            ("offsets", self.offset.is_empty()),
+            ("weights", self.weights.is_empty()),
+            ("ids", self.ids.is_empty()),
+        ];
+        match given.into_iter().find(|(_, none)| !none) {
+            Some((what, _)) => Err(Error::Data(format!(
+                "{what} came with this party's columns, and in the plan party {} has them",
+                holder + 1
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The squares of the own entries alone are no more than those of all parties together may be.
-    fn check_squares(&self, facts: &Facts, clip: f64) -> Result<(), Error> {
+    fn check_squares(&self, facts: &Facts, me: usize, clip: f64) -> Result<(), Error> {
         let mut squares = Zeroizing::new(vec![0.0; self.columns()]);
         for row in 0..self.len() {
             let entries = self.rows.row(row).iter().map(|x| x.clamp(-clip, clip));
@@ -215,8 +262,19 @@ impl Dataset {
         }
         // Rounding of the sums is far less than this.
         let most = |mean_square: f64| mean_square * facts.total_rows() as f64 * (1.0 + 1e-9);
-        let mut columns = squares.iter().zip(&facts.mean_squares);
+        let bounds = &facts.mean_squares[facts.columns_of(me)?];
+        let mut columns = squares.iter().zip(bounds);
         let beyond = columns.position(|(&square, &bound)| square > most(bound));
+        let why = match facts.holder {
+            None => {
+                "alone are more than the plan allows for all parties, so the joint mean and deviation, or \
+                 the declared range, is not one of these rows"
+            }
+            Some(_) => {
+                "are more than the plan allows, so the mean and deviation that they were scaled by, or the \
+                 declared range, is not one of these rows"
+            }
+        };
         let what = match beyond {
             Some(column) => format!("column {column} of the encoded rows"),
             None if squares.iter().sum::<f64>() > most(facts.total_mean_square) => {
@@ -224,10 +282,7 @@ impl Dataset {
             }
             None => return Ok(()),
         };
-        Err(Error::Data(format!(
-            "{what}: the squares of this party's entries alone are more than the plan allows for all \
-             parties, so the joint mean and deviation, or the declared range, is not one of these rows"
-        )))
+        Err(Error::Data(format!("{what}: the squares of this party's entries {why}")))
     }
 
     /// Refuses offsets, weights and ids, for a model that would not look at them.
@@ -351,6 +406,38 @@ mod tests {
         assert!(
             check([1.0; 4], &[3, 1], 5.0).is_err() && check([f64::NAN; 4], &[2, 1], 5.0).is_err()
         );
+    }
+
+    /// One party has the target, and nobody else can pretend to.
+    #[test]
+    fn columns_of_the_same_rows_have_their_target_at_one_party() {
+        let facts = Facts::vertical(2, &[2, 0], 1, vec![1.0, 4.0], Origin::Dealer);
+        let table = arr2(&[[1.0, 2.0], [-1.0, 2.0]]);
+        let (target, none) = (arr1(&[0.0, 1.0]), arr2(&[[], []]));
+        let columns = Dataset::without_target(table.view());
+        assert!(!columns.has_target() && columns.target().is_empty() && columns.len() == 2);
+        assert!(columns.check(&facts, 0, 3.5).is_ok());
+        let holder = || Dataset::new(none.view(), target.view()).expect("fits");
+        assert!(holder().check(&facts, 1, 3.5).is_ok());
+        let refused =
+            |data: Dataset, me| data.check(&facts, me, 3.5).expect_err("refused").to_string();
+        let both = Dataset::new(table.view(), target.view()).expect("fits");
+        assert!(refused(both, 0).contains("a target came with this party's columns"));
+        assert!(refused(Dataset::without_target(none.view()), 1).contains("have no target"));
+        assert!(refused(holder(), 0).contains("2 rows of 0 columns"));
+        assert!(refused(columns.clone(), 1).contains("has 2 of 0"));
+        let weighed = columns.with_weights(target.view()).expect("fits");
+        assert!(refused(weighed, 0).contains("weights came with this party's columns"));
+        // Of the columns, those of this party are held against their own bounds.
+        let facts = Facts::vertical(2, &[1, 1], 0, vec![1.0, 4.0], Origin::Dealer);
+        let column = |x: f64| Dataset::without_target(arr2(&[[x], [0.0]]).view());
+        assert!(column(2.8).check(&facts, 1, 3.5).is_ok());
+        let error = column(2.9).check(&facts, 1, 3.5).expect_err("refused").to_string();
+        assert!(error.contains("column 0") && error.contains("scaled by"), "{error}");
+        // A plan for whole rows has a target at every party.
+        let whole = Facts::horizontal(&[2, 1], vec![1.0, 4.0], Origin::Dealer);
+        let error = Dataset::without_target(table.view()).check(&whole, 0, 3.5);
+        assert!(error.expect_err("refused").to_string().contains("have no target"));
     }
 
     #[test]

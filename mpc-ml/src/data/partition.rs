@@ -1,5 +1,6 @@
 //! Who holds which part of the joint table.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -38,19 +39,24 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// Refuses the ways that no model can take yet. This is the one place that says so.
-    ///
-    /// # Errors
-    /// [`Error::Field`] of `partition`.
-    pub fn supported(self) -> Result<(), Error> {
+    /// What it is, in words that go on after "the parties".
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
         match self {
-            Self::Horizontal => Ok(()),
-            Self::Vertical | Self::Mixed => Err(Error::field(
-                "partition",
-                "gives the parties different columns of the same rows, which is not supported yet: \
-                 each party must hold whole rows",
-            )),
+            Self::Horizontal => "hold whole rows",
+            Self::Vertical => "hold different columns of the same rows",
+            Self::Mixed => "hold some columns of some rows",
         }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Horizontal => "horizontal",
+            Self::Vertical => "vertical",
+            Self::Mixed => "mixed",
+        })
     }
 }
 
@@ -66,6 +72,19 @@ impl Partition {
             Block { owner, rows: begin..end, columns: 0..columns }
         });
         Self { parties: rows.len(), blocks: blocks.collect() }
+    }
+
+    /// Each party holds some columns of all `rows` rows, `columns[j]` of them party j: those of party 0
+    /// come first. A party may hold none.
+    #[must_use]
+    pub fn vertical(rows: u64, columns: &[u32]) -> Self {
+        let mut end = 0u32;
+        let blocks = columns.iter().enumerate().map(|(owner, &own)| {
+            let begin = end;
+            end = end.saturating_add(own);
+            Block { owner, rows: 0..rows, columns: begin..end }
+        });
+        Self { parties: columns.len(), blocks: blocks.collect() }
     }
 
     /// A table cut into these blocks among `parties` parties.
@@ -128,7 +147,10 @@ impl Partition {
     #[must_use]
     pub fn cut(&self) -> Cut {
         let (rows, columns) = (self.total_rows(), self.columns());
-        if self.blocks.iter().all(|block| block.columns == (0..columns)) {
+        let length = |block: &Block| block.rows.end.saturating_sub(block.rows.start);
+        // Without columns, blocks of the same rows are told from blocks of different ones by their length.
+        let each_row_once = self.blocks.iter().map(length).sum::<u64>() == rows;
+        if each_row_once && self.blocks.iter().all(|block| block.columns == (0..columns)) {
             Cut::Horizontal
         } else if self.blocks.iter().all(|block| block.rows == (0..rows)) {
             Cut::Vertical
@@ -137,17 +159,46 @@ impl Partition {
         }
     }
 
-    /// The rows of each party, where each holds whole rows.
+    /// The rows of which each party holds something: its own where it holds whole rows, and all where
+    /// it holds columns.
     ///
     /// # Errors
-    /// As [`Cut::supported`].
+    /// [`Error::Field`] of `partition` for a table that is cut both ways.
     pub fn rows(&self) -> Result<Vec<u64>, Error> {
-        self.cut().supported()?;
-        let mut rows = vec![0; self.parties];
-        for block in &self.blocks {
-            rows[block.owner] += block.rows.end - block.rows.start;
+        match self.cut() {
+            Cut::Vertical => Ok(vec![self.total_rows(); self.parties]),
+            Cut::Horizontal => {
+                let mut rows = vec![0; self.parties];
+                for block in &self.blocks {
+                    rows[block.owner] += block.rows.end - block.rows.start;
+                }
+                Ok(rows)
+            }
+            Cut::Mixed => {
+                let rule = "gives the parties some columns of some rows, which no model takes";
+                Err(Error::field("partition", rule))
+            }
         }
-        Ok(rows)
+    }
+
+    /// The columns of a party: all where it holds whole rows, none for who is not among the owners.
+    ///
+    /// # Errors
+    /// [`Error::Field`] of `partition` when the columns of a party are not in one piece.
+    pub fn columns_of(&self, party: usize) -> Result<Range<u32>, Error> {
+        if self.cut() == Cut::Horizontal {
+            return Ok(0..self.columns());
+        }
+        let mut own = self.blocks.iter().filter(|block| block.owner == party);
+        match (own.next(), own.next()) {
+            (None, _) => Ok(0..0),
+            (Some(block), None) => Ok(block.columns.clone()),
+            (Some(_), Some(_)) => {
+                let rule = "gives a party columns in more than one piece, which no model takes: name \
+                            the columns of each party one after the other";
+                Err(Error::field("partition", rule))
+            }
+        }
     }
 }
 
@@ -171,14 +222,35 @@ mod tests {
     }
 
     #[test]
-    fn other_ways_are_known_and_refused() {
+    fn other_ways_are_known() {
         let vertical = vec![block(0, 0..4, 0..2), block(1, 0..4, 2..3)];
         let vertical = Partition::new(2, vertical).expect("covers the table");
         assert_eq!(vertical.cut(), Cut::Vertical);
-        let error = vertical.rows().expect_err("refused").to_string();
-        assert!(error.contains("partition") && error.contains("whole rows"), "{error}");
+        assert_eq!(vertical.rows().expect("all rows"), [4, 4]);
         let mixed = vec![block(0, 0..4, 0..2), block(1, 0..2, 2..3), block(0, 2..4, 2..3)];
-        assert_eq!(Partition::new(2, mixed).expect("covers the table").cut(), Cut::Mixed);
+        let mixed = Partition::new(2, mixed).expect("covers the table");
+        assert_eq!(mixed.cut(), Cut::Mixed);
+        let error = mixed.rows().expect_err("refused").to_string();
+        assert!(error.contains("partition") && error.contains("some rows"), "{error}");
+    }
+
+    #[test]
+    fn columns_of_all_rows_are_a_vertical_partition() {
+        let partition = Partition::vertical(9, &[2, 0, 3]);
+        assert_eq!(partition.cut(), Cut::Vertical);
+        assert_eq!(partition.rows().expect("all rows"), [9; 3]);
+        assert_eq!((partition.total_rows(), partition.columns()), (9, 5));
+        let of = |party| partition.columns_of(party).expect("in one piece");
+        assert_eq!([of(0), of(1), of(2), of(3)], [0..2, 2..2, 2..5, 0..0]);
+        assert_eq!(Partition::horizontal(&[4, 5], 3).columns_of(1).expect("all"), 0..3);
+        let apart = vec![block(0, 0..4, 0..1), block(1, 0..4, 1..2), block(0, 0..4, 2..3)];
+        let apart = Partition::new(2, apart).expect("covers the table");
+        assert!(apart.columns_of(0).is_err() && apart.columns_of(1).is_ok());
+        // Columns at one party, or none at all, are still columns of the same rows.
+        for columns in [[3, 0], [0, 0]] {
+            assert_eq!(Partition::vertical(9, &columns).cut(), Cut::Vertical);
+        }
+        assert_eq!(Partition::horizontal(&[9, 0], 3).cut(), Cut::Horizontal);
     }
 
     #[test]

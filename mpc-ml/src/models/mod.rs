@@ -8,3 +8,23 @@ pub mod glm;
 pub mod linear;
 pub mod mean;
 pub mod sgd;
+
+use crate::data::Cut;
+use crate::model::Model;
+
+/// The models of this crate that take a table cut this way: name and kinds, in words.
+#[must_use]
+pub fn takers(cut: Cut) -> Vec<String> {
+    fn named<M: Model>(cut: Cut) -> Option<String> {
+        let kinds: Vec<String> =
+            M::KINDS.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        M::CUTS.contains(&cut).then(|| format!("{:?} ({})", M::NAME, kinds.join(", ")))
+    }
+    let all = [
+        named::<linear::Linear>(cut),
+        named::<mean::Mean>(cut),
+        named::<glm::Glm>(cut),
+        named::<sgd::Sgd>(cut),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use mpc_core::Recipients;
 use mpc_ml::Model;
 use mpc_ml::artifact::ModelKind;
-use mpc_ml::data::Schema;
+use mpc_ml::data::{Cut, Schema};
 use mpc_ml::model::{Facts, Output};
 use serde::Deserialize;
 use toml::Spanned;
@@ -141,7 +141,11 @@ impl Study {
 
         let title = title(raw.title)?;
         let parties = parties(&raw.parties)?;
-        raw.partition.supported().map_err(|error| lines.refusal(error))?;
+        if raw.partition != Cut::Horizontal {
+            let rule = "gives the parties different columns of the same rows, which is not supported yet: \
+                        each party must hold whole rows";
+            return Err(lines.refusal(mpc_ml::Error::field("partition", rule)));
+        }
         let word = raw.model.kind.clone();
         let (kind, target, extra) = model::check(raw.model)?;
         let schema = features::check(raw.features, target, extra)?;

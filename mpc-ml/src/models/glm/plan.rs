@@ -70,7 +70,7 @@ impl GlmPlan {
     /// [`Error::Field`] or [`Error::Settings`] with the rule and the numbers.
     pub fn new(settings: &GlmSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
-        let rows = facts.rows()?;
+        let rows = facts.rows_for::<super::Glm>()?;
         let order = facts.columns() + usize::from(settings.intercept);
         let total = facts.total_rows();
         if order == 0 {

@@ -55,7 +55,7 @@ impl LinearPlan {
     /// not fit.
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
-        let rows = facts.rows()?;
+        let rows = facts.rows_for::<super::Linear>()?;
         let encoding = Encoding::new(settings, facts)?;
         check(settings, facts, &encoding)?;
         let parties = rows.len() as u32;

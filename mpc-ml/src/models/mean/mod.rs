@@ -110,7 +110,7 @@ impl Model for Mean {
 
     fn plan(settings: &MeanSettings, facts: &Facts) -> Result<MeanPlan, Error> {
         settings.validate()?;
-        let rows = facts.rows()?;
+        let rows = facts.rows_for::<Mean>()?;
         if facts.columns() > 0 {
             return Err(Error::field("features", "have no place here: the mean is the target's"));
         }

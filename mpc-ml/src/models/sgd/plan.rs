@@ -48,7 +48,7 @@ impl SgdPlan {
     /// not fit.
     pub fn new(settings: &SgdSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
-        let rows = facts.rows()?;
+        let rows = facts.rows_for::<super::Sgd>()?;
         check(facts)?;
         let weights = facts.columns() + usize::from(settings.intercept);
         let schedule = Schedule::new(&rows, settings.batch, settings.seed)?;
