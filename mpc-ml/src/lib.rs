@@ -6,6 +6,7 @@
 //!   could wrap, a fit that gives shares, a release. [`models`] are the models, a folder each.
 //! * [`inference`] says how sure the coefficients of a fit are: what the fits share.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
+//! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
 //!
 //! The crate knows no sockets, configuration or terminal: it works on a
@@ -20,6 +21,7 @@ pub mod model;
 pub mod models;
 pub mod plaintext;
 pub mod rows;
+pub mod scoring;
 pub mod standardise;
 mod sums;
 pub mod synthetic;

@@ -6,6 +6,7 @@
 //! float64 and rounded once, at a scale that follows from the declared range of the column and the
 //! number of rows. Each party then holds what came out against its own rows.
 
+mod own;
 mod plausible;
 mod scales;
 
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::data::{JointColumn, Standardisation};
 use crate::error::Error;
 use crate::model::Output;
+pub use own::{HELD, held_outputs, tell};
 use plausible::Plausible;
 use scales::Scales;
 

@@ -191,3 +191,44 @@ fn figures_that_do_not_fit_the_own_rows_are_refused_before_anything_follows() {
         }
     }
 }
+
+/// Who holds a whole column scales it alone, and tells its figures to those who receive the model.
+#[test]
+fn the_scales_of_columns_come_from_their_holders() {
+    let of = |name: &str, mean: f64, std: f64, present| Standardisation {
+        name: name.to_owned(),
+        mean,
+        std,
+        present,
+    };
+    let held = [
+        vec![of("a", -1.0 / 3.0, 1e-9, 7), of("b", 1e300, 2.0, 0)],
+        vec![],
+        vec![of("c", -0.0, 0.1, u64::MAX)],
+    ];
+    let names = ["a", "b", "c"];
+    let recipients = mpc_core::Recipients::Among(0b101);
+    let told = |held: &[Vec<Standardisation>; 3]| {
+        let outputs = ledger(&standardise::held_outputs(&names, recipients));
+        World::new(3).outputs(outputs).run(async |mut session| {
+            let own = &held[session.me()];
+            standardise::tell(&names, own, &mut session).await
+        })
+    };
+    let all: Vec<_> = held.iter().flatten().cloned().collect();
+    for (place, told) in told(&held).into_iter().enumerate() {
+        assert_eq!(told.expect("honest"), (place != 1).then(|| all.clone()));
+    }
+    // What is no mean and deviation is not taken for one; who does not receive it cannot see that.
+    for wrong in [of("c", f64::NAN, 1.0, 1), of("c", 0.0, 0.0, 1), of("c", 0.0, -1.0, 1)] {
+        let [a, b, _] = held.clone();
+        for (place, told) in told(&[a, b, vec![wrong.clone()]]).into_iter().enumerate() {
+            match told {
+                Err(Error::Implausible { what, .. }) => assert!(what.contains("column c")),
+                Ok(None) => assert_eq!(place, 1),
+                other => panic!("{place}: {other:?}"),
+            }
+        }
+    }
+    assert!(standardise::held_outputs(&[], recipients).is_empty());
+}

@@ -72,7 +72,7 @@ pub enum Command {
     /// Show that a party did its part in a study, or that it did not
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Apply a model to rows, on this machine alone
+    /// Apply a model to rows: on this machine alone, or with --joint together with other parties
     Predict(Predict),
     /// Be the dealer: make correlated randomness for studies, without seeing any data
     Dealer(Dealer),
@@ -306,12 +306,20 @@ pub struct Dealer {
 #[derive(Debug, Args)]
 pub struct Predict {
     /// The model, as a training left it
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", required_unless_present = "joint", num_args = 1..)]
     pub model: Vec<PathBuf>,
-    /// The rows, CSV or CSV.gz
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Where to write the predictions as CSV; without it they are printed
+    /// A study with [predict]: meet the other nodes, and score records whose columns are at different
+    /// parties, each with its own part of the model
+    #[arg(long, value_name = "STUDY", conflicts_with_all = ["model", "id_column", "evaluate"])]
+    pub joint: Option<PathBuf>,
+    /// The rows, CSV or CSV.gz; with --joint in place of those that party.toml names
+    #[arg(long, value_name = "FILE", required_unless_present = "joint")]
+    pub data: Option<PathBuf>,
+    /// The UDP address to listen on with --joint, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS", requires = "joint")]
+    pub listen: Option<SocketAddr>,
+    /// Where to write the predictions as CSV; without it they are printed, or with --joint in the state
+    /// directory alone
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// A column of the data to put beside each prediction

@@ -10,6 +10,7 @@ mod header;
 mod layout;
 mod scan;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -65,6 +66,22 @@ pub fn read(path: &Path, schema: &Schema, options: &ReadOptions) -> Result<DataF
     Ok(DataFile { digest, ..read })
 }
 
+/// Reads some rows of a data file by `schema`: `places` says for each of them, by its number in the file from
+/// 0, where it goes. The cells of all others may be as they are.
+///
+/// # Errors
+/// As [`read`], for the chosen rows; and for all rows when one is no row at all.
+pub fn read_records(
+    path: &Path,
+    schema: &Schema,
+    options: &ReadOptions,
+    places: &HashMap<u32, usize>,
+) -> Result<DataFile, DataError> {
+    let chosen = Some(places);
+    let (read, digest) = opened(path, |input| read_chosen(input, path, schema, options, chosen))?;
+    Ok(DataFile { digest, ..read })
+}
+
 /// Reads CSV by `schema`; `path` only stands in messages. The digest is that of nothing.
 ///
 /// # Errors
@@ -74,6 +91,16 @@ pub fn read_csv(
     path: &Path,
     schema: &Schema,
     options: &ReadOptions,
+) -> Result<DataFile, DataError> {
+    read_chosen(input, path, schema, options, None)
+}
+
+fn read_chosen(
+    input: impl Read,
+    path: &Path,
+    schema: &Schema,
+    options: &ReadOptions,
+    chosen: Option<&HashMap<u32, usize>>,
 ) -> Result<DataFile, DataError> {
     let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
     wanted.extend(schema.offset().map(|offset| offset.column.as_str()));
@@ -101,21 +128,45 @@ pub fn read_csv(
         let ids = id_at.map(|_| Ids(Vec::new()));
         Ok((Rows::new(schema, options, header.width()), ids, at, id_at, unused_columns))
     };
+    let (mut number, mut order) = (0_u32, Vec::new());
     let (rows, ids, _, _, unused_columns) = scan(
         input,
         path,
         (&wanted, options.show_values),
         begin,
         |(rows, ids, at, id_at, _), line, text| {
+            let own = number;
+            number = number.saturating_add(1);
             let Some(text) = text else { return rows.faults.not_text(line) };
+            if let Some(places) = chosen {
+                let Some(&place) = places.get(&own) else { return };
+                order.push(place);
+            }
             rows.push(line, text, at);
             if let (Some(ids), Some(id_at)) = (ids, *id_at) {
                 ids.0.push(text.get(id_at).unwrap_or_default().trim().to_owned());
             }
         },
     )?;
-    let table = rows.finish(path)?;
+    let mut table = rows.finish(path)?;
+    let mut ids = ids;
+    if let Some(places) = chosen {
+        if order.len() != places.len() {
+            return Err(DataError::Changed { path: path.to_owned() });
+        }
+        table = table.placed(&order);
+        if let Some(Ids(ids)) = &mut ids {
+            *ids = placed(&order, std::mem::take(ids));
+        }
+    }
     Ok(DataFile { table, unused_columns, ids, digest: FileDigest::default() })
+}
+
+/// The items in the places that they go to.
+fn placed(order: &[usize], items: Vec<String>) -> Vec<String> {
+    let mut items: Vec<_> = order.iter().zip(items).collect();
+    items.sort_unstable_by_key(|(place, _)| **place);
+    items.into_iter().map(|(_, item)| item).collect()
 }
 
 /// The rows read so far, or what is wrong with them.

@@ -63,12 +63,30 @@ pub(crate) fn word(kind: ModelKind) -> &'static str {
     }
 }
 
+/// What predictions of a kind of model are called in a table.
+pub(crate) fn prediction_column(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::Logistic => "probability",
+        ModelKind::Poisson => "expected_count",
+        _ => "prediction",
+    }
+}
+
 impl Limits {
     /// Refuses rows that these limits do not allow, `table`, which are those of the file at `data`.
     ///
     /// # Errors
     /// Which limit, and what to do. Shows no cell.
     pub fn check(&self, table: &Table, data: &Path) -> Result<(), Failure> {
+        self.check_rows(table, data)?;
+        self.check_columns(table).map_err(|failure| failure.in_file(data))
+    }
+
+    /// Refuses fewer rows than these limits allow, whatever is in them.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_rows(&self, table: &Table, data: &Path) -> Result<(), Failure> {
         let rows = table.rows() as u64;
         if rows < self.least_rows {
             let what =
@@ -78,7 +96,7 @@ impl Limits {
                  over these rows tell",
             ));
         }
-        self.check_columns(table).map_err(|failure| failure.in_file(data))
+        Ok(())
     }
 
     /// Refuses a study that these limits do not allow with any rows. `own` is the name of this party.
@@ -151,9 +169,11 @@ impl Limits {
             );
             return refused(what, "with fewer columns or levels");
         }
-        let schema = study.schema();
+        // Where the parties hold columns, those of others are theirs.
+        let place = study.position(own).unwrap_or(usize::MAX);
+        let schema = study.schema_of(place);
         let mut used: Vec<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
-        used.push(schema.target().column());
+        used.extend(study.has_target(place).then(|| schema.target().column()));
         used.extend(schema.offset().map(|offset| offset.column.as_str()));
         used.extend(schema.weights().map(|weights| weights.column.as_str()));
         used.extend(schema.groups());

@@ -1,6 +1,7 @@
 //! Why a model file is refused.
 
 use super::file::{FORMAT, VERSION};
+use super::part::PART_FORMAT;
 use crate::data::{EncodingError, SchemaError};
 
 /// Why a model is refused. A model is known to those who hold it, so the errors name everything.
@@ -13,6 +14,18 @@ pub enum ModelError {
     /// Another kind of file.
     #[error("this is not a model file: its format is {got:?}, and {FORMAT:?} was expected")]
     OtherFormat {
+        /// The format that the file names.
+        got: String,
+    },
+    /// A part of a model.
+    #[error(
+        "this is one party's part of a model whose columns are at different parties: alone it predicts \
+         nothing; use party predict --joint with the parties that hold the other parts"
+    )]
+    Part,
+    /// Another kind of file, where a part of a model was expected.
+    #[error("this is no part of a model: its format is {got:?}, and {PART_FORMAT:?} was expected")]
+    NoPart {
         /// The format that the file names.
         got: String,
     },

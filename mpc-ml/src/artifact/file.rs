@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::part::PART_FORMAT;
 use super::{
     CheckRecord, Coefficients, Inference, ModelError, ModelKind, NamedValues, SecurityRecord,
     SolverRecord, TrainingRecord,
@@ -52,6 +53,9 @@ impl ModelFile {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, ModelError> {
         // The header first, so that a later version is named and not called malformed.
         let header: Header = serde_json::from_slice(bytes)?;
+        if header.format == PART_FORMAT {
+            return Err(ModelError::Part);
+        }
         if header.format != FORMAT {
             return Err(ModelError::OtherFormat { got: header.format });
         }

@@ -18,6 +18,7 @@ mod fit;
 mod inference;
 mod laws;
 mod named;
+mod part;
 mod record;
 mod scales;
 
@@ -32,6 +33,7 @@ pub use inference::{
     RobustErrors, RobustParts, StandardErrors,
 };
 pub use named::NamedValues;
+pub use part::ModelPart;
 pub use record::{CheckRecord, SecurityRecord, SolverRecord, TrainingRecord};
 use scales::{both_scales, original_scale};
 
@@ -46,6 +48,18 @@ pub enum ModelKind {
     Linear,
     /// The exponential of the score is the expected count.
     Poisson,
+}
+
+impl ModelKind {
+    /// What a score predicts.
+    #[must_use]
+    pub fn prediction(self, score: f64) -> f64 {
+        match self {
+            Self::Logistic => 1.0 / (1.0 + (-score).exp()),
+            Self::Linear => score,
+            Self::Poisson => score.exp(),
+        }
+    }
 }
 
 /// An intercept and one coefficient for each encoded column.
@@ -185,11 +199,7 @@ impl Model {
             let score: f64 = row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum();
             intercept + offset + score
         });
-        Ok(match self.file.kind {
-            ModelKind::Logistic => scores.map(logistic).collect(),
-            ModelKind::Linear => scores.collect(),
-            ModelKind::Poisson => scores.map(f64::exp).collect(),
-        })
+        Ok(scores.map(|score| self.file.kind.prediction(score)).collect())
     }
 
     /// The table of coefficients with tests and intervals of this confidence (for example 0.95), on
@@ -227,6 +237,44 @@ impl Model {
             CoefficientTest::new(name, *estimate, *std_error, &inference.fit, confidence)
         };
         inference.contrasts.iter().map(test).collect()
+    }
+
+    /// The part of `party` in a model whose columns are at different parties: of the columns of `own`, and
+    /// the intercept where this part has it.
+    ///
+    /// # Errors
+    /// When the model has no such columns.
+    pub fn part(
+        &self,
+        own: &Schema,
+        party: &str,
+        intercept: bool,
+    ) -> Result<ModelPart, ModelError> {
+        let missing = ModelError::Columns { what: "coefficients of these columns" };
+        let value = |name: &String| self.file.standardised.coefficients.value(name);
+        let coefficients = own.columns().iter().map(value).collect::<Option<Vec<f64>>>();
+        if !own.features().iter().all(|feature| self.file.features.contains(feature))
+            || own.target() != self.schema.target()
+        {
+            return Err(missing);
+        }
+        let scaled = |name: &str| own.joint_features().any(|feature| feature.name == name);
+        let standardisation =
+            self.file.standardisation.iter().filter(|of| scaled(&of.name)).cloned().collect();
+        let parts = ModelParts {
+            kind: self.file.kind,
+            title: self.file.title.clone(),
+            study: self.file.study.clone(),
+            schema: own.clone(),
+            standardisation,
+            intercept: Some(self.file.standardised.intercept)
+                .filter(|_| intercept && self.file.fit_intercept),
+            coefficients: coefficients.ok_or(missing)?,
+            l2: self.file.l2,
+            inference: None,
+            training: self.file.training.clone(),
+        };
+        ModelPart::new(parts, party)
     }
 
     /// The kind of model.
@@ -335,10 +383,6 @@ impl Model {
         }
         Ok(Self { schema, file })
     }
-}
-
-fn logistic(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
 }
 
 #[cfg(test)]

@@ -291,7 +291,9 @@ fn both_scales_predict_the_same() {
     let raw = [[55.0, 2.9, 1.0], [37.1, 1.0, 0.0]];
     for (row, predicted) in raw.iter().zip(predicted) {
         let sum: f64 = row.iter().zip(original.coefficients.values()).map(|(x, w)| x * w).sum();
-        assert!((logistic(original.intercept + sum) - predicted).abs() < 1e-12);
+        assert!(
+            (ModelKind::Logistic.prediction(original.intercept + sum) - predicted).abs() < 1e-12
+        );
     }
     assert_eq!(original.coefficients.value("Home=rent"), Some(0.1));
 }

@@ -139,6 +139,36 @@ impl Table {
         self.groups.as_deref()
     }
 
+    /// The same rows in another order: the row in place i goes to `places[i]`.
+    ///
+    /// # Panics
+    /// When the places are not those of the rows, each once.
+    #[must_use]
+    pub fn placed(self, places: &[usize]) -> Self {
+        let mut from = vec![usize::MAX; self.rows];
+        assert_eq!(places.len(), self.rows, "each row has a place");
+        places.iter().enumerate().for_each(|(row, &place)| from[place] = row);
+        assert!(!from.contains(&usize::MAX), "no two rows have the same place");
+        let numbers = |cells: &Vec<f64>| from.iter().map(|&row| cells[row]).collect::<Vec<f64>>();
+        let column = |column: &Column| match column {
+            Column::Numeric(Numbers { cells }) => {
+                Column::Numeric(Numbers { cells: Zeroizing::new(numbers(cells)) })
+            }
+            Column::Categorical(cells) => {
+                Column::Categorical(from.iter().map(|&row| cells[row]).collect())
+            }
+        };
+        Self {
+            schema: self.schema.clone(),
+            columns: self.columns.iter().map(column).collect(),
+            offset: self.offset.as_ref().map(numbers),
+            weights: self.weights.as_ref().map(numbers),
+            groups: self.groups.as_ref().map(|ids| from.iter().map(|&row| ids[row]).collect()),
+            target: self.target.as_ref().map(numbers),
+            rows: self.rows,
+        }
+    }
+
     /// How many cells of each feature are missing, in the order of the features. Private.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {

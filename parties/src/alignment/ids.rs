@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::rules::{encoded, form, is_rounded};
 use super::{Alignment, Duplicates};
-use crate::data_file::read_columns;
+use crate::data_file::{FileDigest, read_columns};
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};
 
@@ -31,6 +31,7 @@ pub struct OwnIds {
     /// The number of each id's row in the file, from 0.
     rows: Vec<u32>,
     summary: Summary,
+    digest: FileDigest,
 }
 
 /// What an operator is told of the own ids.
@@ -58,7 +59,7 @@ impl std::fmt::Debug for OwnIds {
 pub fn read_ids(alignment: &Alignment, path: &Path) -> Result<OwnIds, Failure> {
     let columns: Vec<&str> = alignment.encoder.columns().collect();
     let mut reading = Reading::new(alignment)?;
-    read_columns(path, &columns, |cells| {
+    let (_, digest) = read_columns(path, &columns, |cells| {
         if let Some(place) = cells.wanted.iter().position(|cell| is_rounded(cell)) {
             let rule = "the id is a number that a spreadsheet rounded, such as 1.23E+17: export the column as text";
             return Err((place, rule.to_owned()));
@@ -66,6 +67,7 @@ pub fn read_ids(alignment: &Alignment, path: &Path) -> Result<OwnIds, Failure> {
         reading.row(cells.line, cells.wanted);
         Ok(())
     })?;
+    reading.ids.digest = digest;
     reading.finish(path)
 }
 
@@ -89,6 +91,7 @@ impl<'a> Reading<'a> {
             ends: Vec::new(),
             rows: Vec::new(),
             summary: Summary::default(),
+            digest: FileDigest::default(),
         };
         Ok(Self { alignment, ids, seen: HashMap::new(), key, listed: Vec::new() })
     }
@@ -234,7 +237,7 @@ impl OwnIds {
         }
         let json = serde_json::json!({
             "title": alignment.title(),
-            "alignment": alignment.name(),
+            "alignment": alignment.name().to_string(),
             "rows": rows,
             "ids": self.len(),
             "rows_without_id": without_id,
@@ -243,6 +246,17 @@ impl OwnIds {
             "forms": most.iter().take(SHOWN).collect::<Vec<_>>(),
         });
         Report { text, json }
+    }
+
+    /// The digest of the file that they were read from.
+    pub(crate) fn digest(&self) -> &FileDigest {
+        &self.digest
+    }
+
+    /// The rows of these records in the file, from 0, in the order of the records.
+    #[must_use]
+    pub fn rows_of(&self, records: &[usize]) -> Vec<u32> {
+        records.iter().map(|&record| self.rows[record]).collect()
     }
 
     /// The ids of these records, in their order.
@@ -272,7 +286,8 @@ impl OwnIds {
             ids.len()
         );
         Err(Failure::new(Exit::LocalInput, what).in_file(data).advise(
-            "use a file with all records that were aligned, or align anew under another title",
+            "use a file with all records that were aligned, or align anew under another title (studies name \
+             the alignment that they are of)",
         ))
     }
 

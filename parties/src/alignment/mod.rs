@@ -3,6 +3,7 @@
 //! The same bytes at every party; their digest is the alignment's name.
 
 mod ids;
+mod name;
 mod rules;
 
 use std::fmt;
@@ -11,15 +12,14 @@ use std::path::Path;
 
 use mpc_core::align::Terms;
 use serde::Deserialize;
-use sha3::{Digest, Sha3_256};
 
 use crate::exit::{Exit, Failure};
 use crate::input;
 use crate::name::PartyName;
-use crate::output::hex;
 use crate::study::place::{Field, line_at};
 
 pub use ids::{OwnIds, read_ids};
+pub use name::{AlignmentName, NoAlignment};
 pub use rules::Rule;
 use rules::{Encoder, IdColumn};
 
@@ -33,9 +33,6 @@ const MAX_PARTIES: usize = 7;
 
 /// The most ids of a party: half of what a record's number counts to.
 const MAX_IDS: u64 = 1 << 31;
-
-/// Keeps the digest apart from every other hash in the system.
-const DOMAIN: &[u8] = b"mpc alignment.toml digest, version 1\0";
 
 /// What is done when an id comes twice in a party's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -68,7 +65,8 @@ struct Raw {
 /// The terms of an alignment, checked.
 #[derive(Clone)]
 pub struct Alignment {
-    digest: [u8; 32],
+    name: AlignmentName,
+    text: String,
     title: String,
     parties: Vec<PartyName>,
     terms: Terms,
@@ -111,13 +109,13 @@ impl Alignment {
             let line = error.span().map(|span| format!("line {}: ", line_at(text, span.start)));
             format!("{}{}", line.unwrap_or_default(), error.message())
         })?;
-        Self::check(bytes, raw).map_err(|(field, rule)| {
+        Self::check(text, raw).map_err(|(field, rule)| {
             let line = field.line(text).map(|line| format!("line {line}: "));
             format!("{}{field} {rule}", line.unwrap_or_default())
         })
     }
 
-    fn check(bytes: &[u8], raw: Raw) -> Result<Self, (Field, String)> {
+    fn check(text: &str, raw: Raw) -> Result<Self, (Field, String)> {
         let refuse = |field: &str, rule: String| Err((Field::from(field), rule));
         if raw.version != VERSION {
             let rule = format!("is {}, and this program reads version {VERSION}", raw.version);
@@ -158,11 +156,9 @@ impl Alignment {
             let rule = format!("must have {columns} cells, one for each [[id]]");
             return Err((Field::from("test_ids").item(at), rule));
         }
-        let mut hash = Sha3_256::new();
-        hash.update(DOMAIN);
-        hash.update(bytes);
         Ok(Self {
-            digest: hash.finalize().into(),
+            name: AlignmentName::of(text.as_bytes()),
+            text: text.to_owned(),
             title: raw.title,
             parties: raw.parties,
             terms: Terms { bounds: raw.most, least: raw.least },
@@ -172,16 +168,21 @@ impl Alignment {
         })
     }
 
-    /// The digest of the file.
+    /// The name: the digest of the file.
     #[must_use]
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
+    pub fn name(&self) -> AlignmentName {
+        self.name
     }
 
-    /// The digest, as people compare it.
+    /// The text of the file.
     #[must_use]
-    pub fn name(&self) -> String {
-        format!("alignment:{}", hex(&self.digest))
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The columns that an id is made of.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.encoder.columns()
     }
 
     /// What is aligned.

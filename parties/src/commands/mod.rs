@@ -32,12 +32,15 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Receipt(ReceiptCommand::Verify(options)) => receipt::verify(config, options),
         Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),
         Command::Align(options) => align::run(config, options),
-        Command::Train(options) => return train::run(config, options, as_json),
+        Command::Train(options) => return train::run(config, options, (false, as_json)),
         Command::Recover(options) => recover::run(config, options),
         Command::Audit(AuditCommand::Export(options)) => audit::export(config, options),
         Command::Audit(AuditCommand::Replay(options)) => audit::replay(config, options),
         Command::Audit(AuditCommand::Forget(options)) => audit::forget(config, options),
-        Command::Predict(options) => predict::run(options),
+        Command::Predict(options) => match predict::joint(options) {
+            Some(options) => return train::run(config, &options, (true, as_json)),
+            None => predict::run(options),
+        },
         Command::Dealer(options) => dealer::run(config, options),
     };
     print(&result, as_json)

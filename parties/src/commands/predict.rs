@@ -6,13 +6,29 @@ use mpc_ml::artifact::{Model, ModelKind};
 use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
 
-use crate::cli::Predict;
+use crate::cli::{Predict, Train};
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
 use crate::input;
+use crate::limits::prediction_column;
 use crate::output::{Report, check_writable, create};
 
+/// The same options as those of a training, for scores with other parties.
+pub(super) fn joint(options: &Predict) -> Option<Train> {
+    options.joint.as_ref().map(|study| Train {
+        study: study.clone(),
+        data: options.data.clone(),
+        out: options.out.clone(),
+        listen: options.listen,
+        show_values: options.show_values,
+    })
+}
+
 pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
+    let data = options
+        .data
+        .as_deref()
+        .ok_or_else(|| Failure::new(Exit::Usage, "--data is missing: the rows to predict"))?;
     // Before the work, not after it.
     if let Some(out) = &options.out {
         check_writable(out)?;
@@ -34,7 +50,7 @@ pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
         with_target: options.evaluate,
         show_values: options.show_values,
     };
-    let file = read(&options.data, model.schema(), &read_options)?;
+    let file = read(data, model.schema(), &read_options)?;
     let predictions = model.predict(&file.table)?;
     let csv = csv(&model, &file, options, &predictions)?;
     if let Some(out) = &options.out {
@@ -80,7 +96,8 @@ fn evaluate(
     written: &str,
 ) -> Result<Report, Failure> {
     let failed = |error: MetricError| {
-        Failure::new(Exit::LocalInput, error.to_string()).in_file(&options.data)
+        Failure::new(Exit::LocalInput, error.to_string())
+            .in_file(options.data.as_deref().unwrap_or(Path::new("")))
     };
     let (text, scores) = match model.kind() {
         ModelKind::Logistic => {
@@ -134,11 +151,7 @@ fn csv(
     options: &Predict,
     predictions: &[f64],
 ) -> Result<String, Failure> {
-    let column = match model.kind() {
-        ModelKind::Logistic => "probability",
-        ModelKind::Poisson => "expected_count",
-        _ => "prediction",
-    };
+    let column = prediction_column(model.kind());
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
     let id = options.id_column.as_deref().unwrap_or("row");

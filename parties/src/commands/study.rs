@@ -37,11 +37,12 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "this_party": settings.identity.name,
             "disclosure": disclosure,
             "encoded_columns": study.schema().columns(),
+            "alignment": study.columns().map(|columns| columns.alignment().to_string()),
             "data": {
                 "path": source.path,
                 "rows": file.table.rows(),
                 "unused_columns": file.unused_columns,
-                "missing": missing(study, file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+                "missing": missing(file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
             "plan": plan,
             "to_do": to_do,
@@ -108,6 +109,9 @@ impl Plan {
         let (study, own) = (&side.study, side.data.table.rows() as u64);
         let parties = study.parties().len();
         let usage = |what: String| Err(Failure::new(Exit::Usage, what));
+        if study.columns().is_some() && given.is_some() {
+            return usage("--rows has no place here: all parties have the aligned records".into());
+        }
         let rows = match given {
             Some(rows) if rows.len() != parties => {
                 return usage(format!(
@@ -127,7 +131,7 @@ impl Plan {
         let rows_given = given.is_some();
         let planned = study.plan(&rows).map_err(|error| {
             let failure = Failure::from(error).in_file(path);
-            if rows_given {
+            if rows_given || study.columns().is_some() {
                 return failure;
             }
             failure.advise(format!(
@@ -154,8 +158,8 @@ fn to_do(study: &Study, settings: &Settings) -> Vec<String> {
     to_do
 }
 
-fn missing<'a>(study: &'a Study, file: &DataFile) -> Vec<(&'a str, usize)> {
-    let names = study.schema().features().iter().map(|feature| feature.name.as_str());
+fn missing(file: &DataFile) -> Vec<(&str, usize)> {
+    let names = file.table.schema().features().iter().map(|feature| feature.name.as_str());
     names.zip(file.table.missing()).filter(|(_, count)| *count > 0).collect()
 }
 
@@ -213,9 +217,14 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
     text += &wrapped("  ", nothing_else(study.security().against));
 
     text += "\nMy data (these lines stay on this machine)\n";
-    text += &wrapped("  ", &format!("{}: {} rows", source.path.display(), file.table.rows()));
+    let rows = file.table.rows();
+    let rows = match study.columns() {
+        None => format!("{}: {rows} rows", source.path.display()),
+        Some(_) => format!("{}: {rows} aligned records, in their order", source.path.display()),
+    };
+    text += &wrapped("  ", &rows);
     let missing: Vec<String> =
-        missing(study, file).iter().map(|(name, count)| format!("{name} {count}")).collect();
+        missing(file).iter().map(|(name, count)| format!("{name} {count}")).collect();
     let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
     text += &wrapped("  Missing cells: ", &missing);
     if !file.unused_columns.is_empty() {
@@ -228,13 +237,23 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
          all known"
     );
     text += &wrapped("  ", &limits);
-    let columns = study.schema().columns();
+    let columns = file.table.schema().columns();
     text += &wrapped(&format!("  Encoded as {} columns: ", columns.len()), &columns.join(", "));
+    if study.has_target(side.place) && study.columns().is_some() {
+        text += &wrapped("  Target: ", study.schema().target().column());
+    }
 
     let rows: Vec<String> = plan.rows.iter().map(u64::to_string).collect();
-    let assumed =
-        if plan.rows_given { "" } else { " (as many as here at each; --rows gives others)" };
-    let planned = format!("The computation, planned for {} rows{assumed}", rows.join(" + "));
+    let planned = match (study.columns(), plan.rows_given) {
+        (Some(_), _) => {
+            format!("{} records of {} columns", rows[0], study.schema().columns().len())
+        }
+        (None, true) => format!("{} rows", rows.join(" + ")),
+        (None, false) => {
+            format!("{} rows (as many as here at each; --rows gives others)", rows.join(" + "))
+        }
+    };
+    let planned = format!("The computation, planned for {planned}");
     text += &format!("\n{}", wrapped("", &planned));
     text += &computation(&plan.account);
 

@@ -8,16 +8,16 @@ use crate::node::{Closing, Event, Events, Finished, Participant, StopSignal, ter
 use crate::output::print;
 use crate::settings::Overrides;
 
-/// Trains, and prints the result before the wait for the others: whatever becomes of them, it is
+/// Trains, or scores records (`joint`), and prints the result before the wait for the others: whatever becomes of them, it is
 /// complete.
-pub(super) fn run(config: &Path, options: &Train, as_json: bool) -> Exit {
+pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)) -> Exit {
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(failure) => return print(&Err(failure), as_json),
     };
     let events = terminal();
     runtime.block_on(async {
-        let (finished, closing, mut stop) = match train(config, options, &events).await {
+        let (finished, closing, mut stop) = match train(config, options, joint, &events).await {
             Ok(trained) => trained,
             Err(failure) => return print(&Err(failure), as_json),
         };
@@ -32,6 +32,7 @@ pub(super) fn run(config: &Path, options: &Train, as_json: bool) -> Exit {
 async fn train(
     config: &Path,
     options: &Train,
+    joint: bool,
     events: &Events,
 ) -> Result<(Finished, Closing, StopSignal), Failure> {
     let overrides = Overrides { listen: options.listen, data: options.data.clone() };
@@ -42,6 +43,18 @@ async fn train(
         options.out.as_deref(),
         options.show_values,
     )?;
+    let usage = |what| Failure::new(Exit::Usage, what).in_file(&options.study);
+    match (participant.scores(), joint) {
+        (true, false) => {
+            return Err(usage("this study asks for scores of records, and fits no model")
+                .advise("party predict --joint with the same file"));
+        }
+        (false, true) => {
+            return Err(usage("this study has no [predict]: it fits a model, and scores nothing")
+                .advise("docs/study-vertical.md has a study that asks for scores"));
+        }
+        _ => {}
+    }
     // Until here a signal ends the process at once, and nobody waits for it.
     let mut stop = StopSignal::install()?;
     let (finished, closing) = participant.run(events, &mut stop).await?;

@@ -96,6 +96,12 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// It is not what it was a moment ago.
+    #[error("the data file {} has changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Cells or rows break rules.
     #[error("the data file {} has {total} {} that cannot be used{}", path.display(), if *total == 1 { "place" } else { "places" }, Listing(listed, *total))]
     BadPlaces {

@@ -343,6 +343,31 @@ fn only_regular_files_are_read() {
     assert_eq!(read(&link, &schema(), &options()).unwrap().table.rows(), 1);
 }
 
+/// Of a file with other people in it, those who were aligned are read, in their order.
+#[test]
+fn chosen_rows_are_read_into_their_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rows.csv");
+    let text = "id,Age,Home,Status\np0,10,own,bad\n\np1,old,tent,\np2,,rent,good\np3,30,own,good\n";
+    std::fs::write(&path, text).unwrap();
+    let options = ReadOptions { id_column: Some("id".into()), ..options() };
+    let chosen = |places: &[(u32, usize)]| {
+        read_records(&path, &schema(), &options, &places.iter().copied().collect())
+    };
+    // Rows count from 0, blank lines not at all; row 1 has cells that break rules.
+    let file = chosen(&[(0, 2), (2, 0), (3, 1)]).unwrap();
+    let Column::Numeric(ages) = &file.table.columns()[0] else { panic!() };
+    assert_eq!(ages.iter().collect::<Vec<_>>(), [None, Some(30.0), Some(10.0)]);
+    let Column::Categorical(homes) = &file.table.columns()[1] else { panic!() };
+    assert_eq!(*homes, [Some(1), Some(0), Some(0)]);
+    assert_eq!(file.table.target().unwrap(), [0.0, 0.0, 1.0]);
+    assert_eq!(file.ids.unwrap().0, ["p2", "p3", "p0"]);
+    let error = chosen(&[(0, 0), (1, 1)]).unwrap_err().to_string();
+    assert!(error.contains("3 places") && error.contains("line 4, column \"Home\""), "{error}");
+    let error = chosen(&[(0, 0), (4, 1)]).unwrap_err();
+    assert!(matches!(error, DataError::Changed { .. }), "{error}");
+}
+
 proptest! {
     /// However a file is read, no row of the right width is lost without an error: the rows of the
     /// table are the lines, unless a quoted text goes over several of them.

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
-use mpc_ml::data::{Dataset, Schema};
-use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary, weighs_rows};
+use mpc_ml::data::{Cut, Dataset, Schema};
+use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary, takes, weighs_rows};
 use mpc_ml::{Agreed, Error, Model, Plan};
 use serde::Deserialize;
 use serde::de::value::Error as Found;
@@ -113,7 +113,8 @@ impl<M: Model> Chosen for Choice<M> {
         M::record(&self.settings)
     }
 
-    fn suits(&self, schema: &Schema, recipients: Recipients) -> Result<(), Error> {
+    fn suits(&self, cut: Cut, schema: &Schema, recipients: Recipients) -> Result<(), Error> {
+        takes::<M>(cut)?;
         weighs_rows::<M>(schema)?;
         M::suits(&self.settings, schema, recipients)
     }

@@ -13,7 +13,7 @@ use std::pin::Pin;
 
 use mpc_core::{Against, Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
-use mpc_ml::data::{Dataset, Schema};
+use mpc_ml::data::{Cut, Dataset, Schema};
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
 use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
@@ -80,11 +80,11 @@ pub trait Chosen: fmt::Debug + Send + Sync {
     /// What the model file tells of it.
     fn record(&self) -> SolverRecord;
 
-    /// See [`Model::suits`].
+    /// Whether it takes a table that is cut this way; see [`Model::suits`] for the rest.
     ///
     /// # Errors
     /// With the field that does not fit.
-    fn suits(&self, schema: &Schema, recipients: Recipients) -> Result<(), Error>;
+    fn suits(&self, cut: Cut, schema: &Schema, recipients: Recipients) -> Result<(), Error>;
 
     /// See [`Model::plan`].
     ///

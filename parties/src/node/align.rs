@@ -9,26 +9,22 @@ use mpc_core::align::{Aligned, align, outputs};
 use mpc_core::{Session, SessionOptions};
 use mpc_net::quic::{Roster, join_until};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::audit::Keys;
 use super::events::join_observer;
 use super::give_up::refuse_together;
 use super::mesh::{aligning, bound, join_options};
+use super::order::Order;
 use super::own_side::own_data;
 use super::phases::Phases;
 use super::receipt::now;
 use super::state::make_private;
-use super::{Event, Events, PhaseReceipt, Sealer, State, StopSignal, establish, give_up};
+use super::{Event, Events, PhaseReceipt, State, StopSignal, establish, give_up};
 use crate::alignment::{Alignment, OwnIds, read_ids};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::input;
 use crate::output::{Report, check_writable, create, exists, hex, remove_leftovers};
 use crate::settings::{Overrides, Settings};
-
-/// What the order of the records is sealed for.
-const SEALED: &str = "aligned records/1";
 
 /// A party that is ready for an alignment: its own side is checked.
 pub struct Aligning {
@@ -39,7 +35,7 @@ pub struct Aligning {
     data: PathBuf,
     ids: OwnIds,
     out: Option<PathBuf>,
-    folder: PathBuf,
+    order: Order,
     /// Held until the node has ended.
     _state: State,
 }
@@ -83,14 +79,14 @@ impl Aligning {
                 .advise("agree with the other parties on a larger number in `most`"));
         }
         let _state = State::lock(&settings.state, &identity)?;
-        let folder =
-            _state.directory().join(format!("alignment-{}", hex(&alignment.digest()[..8])));
-        make_private(&folder).and_then(|()| remove_leftovers(&folder)).map_err(|error| {
+        let order = Order::of(_state.directory(), alignment.name(), &identity);
+        let folder = order.folder();
+        make_private(folder).and_then(|()| remove_leftovers(folder)).map_err(|error| {
             let what = format!("the folder of the alignment cannot be used: {error}");
-            Failure::new(Exit::Configuration, what).in_file(&folder)
+            Failure::new(Exit::Configuration, what).in_file(folder)
         })?;
         let out = out.map(Path::to_owned);
-        Ok(Self { alignment, settings, identity, roster, data, ids, out, folder, _state })
+        Ok(Self { alignment, settings, identity, roster, data, ids, out, order, _state })
     }
 
     /// What this party should look at before it meets the others.
@@ -99,16 +95,8 @@ impl Aligning {
         self.ids.report(&self.alignment, &self.data)
     }
 
-    fn order(&self) -> PathBuf {
-        self.folder.join("order.sealed")
-    }
-
     fn receipt(&self) -> PathBuf {
-        self.folder.join("receipt.json")
-    }
-
-    fn sealer(&self) -> Sealer {
-        Sealer::new(&self.identity, SEALED)
+        self.order.folder().join("receipt.json")
     }
 
     /// The end of an alignment that was made before: its order is kept, and the rows of the file that
@@ -117,26 +105,10 @@ impl Aligning {
     /// # Errors
     /// When it was made and there is nothing to write, or the file lacks one of the records.
     pub fn done_before(&self) -> Result<Option<Report>, Failure> {
-        if !self.order().exists() {
-            return Ok(None);
-        }
-        let unreadable = |why: &str| {
-            Failure::new(
-                Exit::Configuration,
-                format!("the order of the records cannot be read: {why}"),
-            )
-            .in_file(&self.order())
-            .advise("it was sealed with the key of this node when the records were aligned")
-        };
-        let bytes = input::read(&self.order()).map_err(|error| unreadable(&error.to_string()))?;
-        let opened = self.sealer().open(self.alignment.digest(), &bytes);
-        let opened = opened.ok_or_else(|| unreadable("it was changed, or is another node's"))?;
-        let ids: Zeroizing<Vec<Vec<u8>>> = postcard::from_bytes(&opened)
-            .map(Zeroizing::new)
-            .map_err(|_| unreadable("it is of another version"))?;
-        let records = self.ids.find(&ids, &self.data)?;
+        let Some(kept) = self.order.open()? else { return Ok(None) };
+        let records = self.ids.find(&kept.ids, &self.data)?;
         if self.out.is_none() {
-            return Err(exists(&self.order()).advise(
+            return Err(exists(&self.order.path()).advise(
                 "these records were aligned before; give --out FILE to have this party's rows in the order of \
                  then, or align anew under another title",
             ));
@@ -150,9 +122,10 @@ impl Aligning {
     /// # Errors
     /// What went wrong, for a person; the peers were told the class of it.
     pub async fn run(self, events: &Events, stop: &mut StopSignal) -> Result<Report, Failure> {
-        let context = bound("alignment and roster", self.alignment.digest(), &self.roster);
+        let context = bound("alignment and roster", self.alignment.name().as_bytes(), &self.roster);
         let options = join_options(&self.settings, context);
-        let (title, digest) = (self.alignment.title().to_owned(), self.alignment.name());
+        let (title, digest) =
+            (self.alignment.title().to_owned(), self.alignment.name().to_string());
         events(Event::Alignment { title, digest });
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
@@ -210,7 +183,7 @@ impl Aligning {
             "party": self.settings.identity.name,
             "program": env!("CARGO_PKG_VERSION"),
             "title": self.alignment.title(),
-            "alignment": self.alignment.name(),
+            "alignment": self.alignment.name().to_string(),
             "session": hex(&session.id()),
             "nodes": self.roster.nodes.iter().map(|node| (&node.name, node.key.to_string())).collect::<Vec<_>>(),
             "most": self.alignment.terms().bounds,
@@ -220,9 +193,7 @@ impl Aligning {
             "phases": phases,
         });
         let ids = self.ids.chosen(&records);
-        let bytes = postcard::to_stdvec(&*ids).map(Zeroizing::new);
-        let bytes = bytes.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        create(&self.order(), &self.sealer().seal(self.alignment.digest(), &bytes)?)?;
+        self.order.keep(session.id(), &self.alignment, &ids)?;
         // One that was aligned, failed to keep the order and comes again has a receipt already.
         if !self.receipt().exists() {
             create(&self.receipt(), format!("{receipt:#}").as_bytes())?;
@@ -254,6 +225,7 @@ impl Aligning {
             self.alignment.title(),
             self.ids.len()
         );
+        text += &format!("  {}\n", self.alignment.name());
         match &self.out {
             Some(out) => text += &format!("Rows:    {}\n", out.display()),
             None => text += "The order is kept; --out FILE writes this party's rows in it.\n",
@@ -262,7 +234,7 @@ impl Aligning {
         text += &phases.map(|phases| phases["total"].told()).unwrap_or_default();
         let json = json!({
             "title": self.alignment.title(),
-            "alignment": self.alignment.name(),
+            "alignment": self.alignment.name().to_string(),
             "records": records,
             "ids": self.ids.len(),
             "rows": self.out,

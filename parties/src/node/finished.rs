@@ -1,9 +1,9 @@
 //! The end of a run, as its operator reads it.
 
-use mpc_ml::artifact::Model;
+use mpc_ml::artifact::{Model, ModelPart};
 use serde_json::json;
 
-use super::table::coefficients;
+use super::table::{coefficients, own_part};
 use super::{Receipt, StudyFolder};
 use crate::exit::Failure;
 use crate::output::Report;
@@ -15,6 +15,10 @@ pub(super) const CONFIDENCE: f64 = 0.95;
 pub struct Finished {
     /// The model, for those who receive it.
     pub model: Option<Model>,
+    /// The own part of it, where each party receives its own.
+    pub part: Option<ModelPart>,
+    /// Whether this party received the scores that the study asks for; none where it asks for a model.
+    pub scored: Option<bool>,
     /// The account of the run.
     pub receipt: Receipt,
     /// Whether its steps are passes over all rows, whose number was found on the way.
@@ -40,12 +44,13 @@ impl Finished {
             (passes, true) => format!("{passes} passes"),
             (steps, false) => format!("{steps} steps"),
         };
-        let mut text = format!(
-            "{}\n  {} rows of {} parties, {steps}",
-            self.receipt.title,
-            self.receipt.rows.iter().sum::<u64>(),
-            self.receipt.rows.len(),
-        );
+        let (rows, parties) = (&self.receipt.rows, self.receipt.rows.len());
+        let rows = match self.receipt.alignment {
+            Some(_) => format!("{} records of all {parties}", rows.first().unwrap_or(&0)),
+            None => format!("{} rows of {parties}", rows.iter().sum::<u64>()),
+        };
+        let steps = if self.scored.is_some() { "scored" } else { &steps };
+        let mut text = format!("{}\n  {rows} parties, {steps}", self.receipt.title);
         text += &match dropped.unwrap_or_default() {
             0 => "\n".to_owned(),
             dropped => format!(", {dropped} left out of the last batch\n"),
@@ -61,8 +66,17 @@ impl Finished {
                 );
             }
             text += &format!("Model:   {}\n", self.folder.model().display());
+        } else if let Some(part) = &self.part {
+            text += &own_part(part);
+            text += &format!("Part:    {}\n", self.folder.model().display());
         } else {
-            text += "The study names other parties as recipients of the model.\n";
+            text += &match self.scored {
+                Some(true) => format!("Predictions: {}\n", self.folder.predictions().display()),
+                Some(false) => {
+                    "The study names other parties as recipients of the scores.\n".into()
+                }
+                None => "The study names other parties as recipients of the model.\n".into(),
+            };
         }
         text += &format!("Receipt: {}\n", self.folder.receipt().display());
         text += &total.told();
@@ -77,6 +91,8 @@ impl Finished {
             "title": self.receipt.title,
             "study": self.receipt.study,
             "model": self.model.as_ref().map(|_| self.folder.model()),
+            "part": self.part.as_ref().map(|_| self.folder.model()),
+            "predictions": (self.scored == Some(true)).then(|| self.folder.predictions()),
             "receipt": self.folder.receipt(),
             "iterations": self.receipt.iterations,
             "rows": self.receipt.rows,

@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use mpc_ml::artifact::ModelPart;
+
+use super::Aligned;
+use super::order::read_aligned;
+use super::part::read_part;
 use super::receipt::now;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
@@ -22,6 +27,10 @@ pub struct OwnSide {
     pub source: DataSettings,
     /// The rows. Private.
     pub data: DataFile,
+    /// How they came into their order, where the parties hold columns of the same records.
+    pub aligned: Option<Aligned>,
+    /// This party's part of the model that a study with [predict] applies.
+    pub part: Option<ModelPart>,
 }
 
 impl OwnSide {
@@ -65,12 +74,31 @@ impl OwnSide {
             .check_study(&study, &settings.identity.name)
             .map_err(|failure| failure.in_file(study_path))?;
         let source = own_data(&settings, config)?;
-        let id_column = source.id_column.clone();
-        let options = ReadOptions { id_column, with_target: true, show_values };
-        let data = read(&source.path, study.schema(), &options)?;
-        settings.limits.check(&data.table, &source.path)?;
-        Ok(Self { study, settings, place, source, data })
+        let (data, aligned) = match study.columns() {
+            Some(columns) => {
+                let own = (&study, columns, place);
+                let (data, aligned) = read_aligned(own, &settings, &source, show_values)?;
+                (data, Some(aligned))
+            }
+            None => {
+                let id_column = source.id_column.clone();
+                let options = ReadOptions { id_column, with_target: true, show_values };
+                (read(&source.path, study.schema(), &options)?, None)
+            }
+        };
+        let part = match study.scoring() {
+            Some(scoring) => {
+                settings.limits.check_rows(&data.table, &source.path)?;
+                Some(read_part((&study, scoring, place), &settings.state)?)
+            }
+            None => {
+                settings.limits.check(&data.table, &source.path)?;
+                None
+            }
+        };
+        Ok(Self { study, settings, place, source, data, aligned, part })
     }
+
     /// The data as the store keeps them.
     pub(super) fn data_entry(&self) -> DataEntry {
         let path = &self.source.path;

@@ -41,6 +41,8 @@ pub struct Receipt {
     pub title: String,
     /// The digest of the study.
     pub study: String,
+    /// The alignment of the records, where the parties hold columns of the same ones.
+    pub alignment: Option<String>,
     /// What the study is for, and who answers for it.
     pub consent: Consent,
     /// The name of the session: it binds the study, all keys and fresh randomness of all nodes.
@@ -83,6 +85,8 @@ pub struct Receipt {
     pub transcript: Option<Heard>,
     /// SHA-256 of `model.json`, for those who receive it.
     pub model_sha256: Option<String>,
+    /// SHA-256 of `model.json` where each party receives its own part.
+    pub part_sha256: Option<String>,
     /// How it ended here.
     pub outcome: Outcome,
     /// Bytes on disk that are kept for an audit of this node's part, until `party audit forget`.
@@ -273,6 +277,7 @@ mod tests {
             program_sha256: program_sha256(),
             title: "A study".to_owned(),
             study: "study:00".to_owned(),
+            alignment: None,
             consent: Consent::default(),
             session: "ab".to_owned(),
             nodes: vec![
@@ -296,6 +301,7 @@ mod tests {
             started: 3,
             transcript: None,
             model_sha256: None,
+            part_sha256: None,
             outcome: Outcome { class: "ok".to_owned(), what: "well".to_owned() },
             kept_for_audit: 0,
             phases: BTreeMap::new(),

@@ -104,6 +104,13 @@ impl Recovery {
     pub fn prepare(study: &Path, config: &Path, overrides: &Overrides) -> Result<Self, Failure> {
         let path = study;
         let study = Study::read(path).map_err(|error| Failure::from(error).in_file(path))?;
+        if study.is_own() || study.scoring().is_some() {
+            let what = "what each party receives of this study is its own, and nobody else has it";
+            return Err(Failure::new(Exit::Configuration, what).in_file(path).advise(
+                "take it from a backup of this node's state directory, or agree with the other parties on a \
+                 study with another title",
+            ));
+        }
         let settings = Settings::read(config, overrides)
             .map_err(|error| Failure::from(error).in_file(config))?;
         let identity = Identity::read(&settings.identity.key)?;

@@ -38,17 +38,15 @@ impl StudyFolder {
     #[must_use]
     pub fn of(state: &State, study: StudyDigest, identity: &Identity) -> Self {
         Self {
-            path: Self::place(state.directory(), &study),
+            path: folder_of(state.directory(), &study),
             study,
             store: state.store().clone(),
             sealer: Sealer::new(identity, SEALED),
         }
     }
 
-    /// Where the folder of a study is in a state directory.
-    pub(super) fn place(directory: &Path, study: &StudyDigest) -> PathBuf {
-        directory.join(hex(&study.as_bytes()[..8]))
-    }
+    /// The file of the model in it, whole or a part.
+    pub(super) const MODEL: &'static str = "model.json";
 
     /// Makes the folder, and sees to it that nothing of the study's result was released before, and
     /// that the results can be written. What a killed run left is removed.
@@ -69,9 +67,10 @@ impl StudyFolder {
                 );
             }
             check_writable(&self.model())?;
+            check_writable(&self.predictions())?;
             return check_writable(&self.receipt());
         }
-        if self.receipt().exists() || self.model().exists() {
+        if [self.receipt(), self.model(), self.predictions()].iter().any(|file| file.exists()) {
             return refused(
                 "this study was released before, and a study is released once: a second run \
                  would reveal a second rounding of the same result",
@@ -157,13 +156,19 @@ impl StudyFolder {
     /// Where `model.json` goes.
     #[must_use]
     pub fn model(&self) -> PathBuf {
-        self.path.join("model.json")
+        self.path.join(Self::MODEL)
     }
 
     /// What is kept of a run, by its session, in which a peer did not keep to the protocol.
     #[must_use]
     pub fn evidence(&self, session: &str) -> PathBuf {
         self.path.join(format!("evidence-{session}.json"))
+    }
+
+    /// Where `predictions.csv` goes.
+    #[must_use]
+    pub fn predictions(&self) -> PathBuf {
+        self.path.join("predictions.csv")
     }
 
     /// Where `receipt.json` goes.
@@ -200,6 +205,11 @@ impl StudyFolder {
         let here = real(&self.path);
         here.is_some() && here == real(parent.unwrap_or(Path::new(".")))
     }
+}
+
+/// Where the folder of a study is in a state directory.
+pub(super) fn folder_of(directory: &Path, study: &StudyDigest) -> PathBuf {
+    directory.join(hex(&study.as_bytes()[..8]))
 }
 
 /// The purpose of the key under which a node seals what it remembers of studies.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mpc_core::{Session, SessionOptions};
+use mpc_ml::artifact::ModelPart;
 use mpc_ml::data::Table;
 use mpc_net::quic::{Roster, join_until};
 use mpc_net::replay::Replay;
@@ -19,8 +20,8 @@ use super::phases::Phases;
 use super::receipt::now;
 use super::work::Told;
 use super::{
-    BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder, context,
-    establish, give_up,
+    Aligned, BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder,
+    context, establish, give_up,
 };
 use crate::approval::SignedApproval;
 use crate::data_file::DataFile;
@@ -48,6 +49,10 @@ pub(super) struct Node {
     data: (DataId, DataEntry),
     /// A digest of the rows under a key of this party and this study.
     pub(super) fingerprint: [u8; 32],
+    /// How the rows came into their order, where the parties hold columns of the same records.
+    pub(super) aligned: Option<Aligned>,
+    /// This party's part of the model, where scores are asked for.
+    pub(super) part: Option<ModelPart>,
     /// The valid approval of these rows, where there is one.
     approval: Option<SignedApproval>,
     pub(super) out: Option<PathBuf>,
@@ -78,7 +83,7 @@ impl Participant {
         let data = (DataId::of(&identity, &side.data.digest), side.data_entry());
         let digest = side.study.digest();
         let fingerprint = BoundRows::new(&side.data.table).fingerprint(&identity, &digest);
-        let OwnSide { study, settings, data: DataFile { table, .. }, .. } = side;
+        let OwnSide { study, settings, data: DataFile { table, .. }, aligned, part, .. } = side;
         let node = Node {
             study,
             settings,
@@ -87,12 +92,20 @@ impl Participant {
             folder,
             data,
             fingerprint,
+            aligned,
+            part,
             approval: None,
             out: None,
             again,
             state,
         };
         Ok(Self { node, table })
+    }
+
+    /// Whether the study asks for scores of records, and fits no model.
+    #[must_use]
+    pub fn scores(&self) -> bool {
+        self.node.study.scoring().is_some()
     }
 
     pub(super) fn node(&self) -> &Node {

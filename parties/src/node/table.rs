@@ -2,9 +2,13 @@
 
 use std::fmt::Write;
 
-use mpc_ml::artifact::{CoefficientTest, ErrorKind, FeatureTest, FitStatistics, JointTest, Model};
+use mpc_ml::artifact::{
+    CoefficientTest, Coefficients, ErrorKind, FeatureTest, FitStatistics, JointTest, Model,
+    ModelPart,
+};
 
 use super::finished::CONFIDENCE;
+use crate::output::wrapped;
 
 /// Longer names stand on a line of their own.
 const LONGEST_NAME: usize = 20;
@@ -26,15 +30,35 @@ pub(super) fn coefficients(model: &Model) -> String {
 
 /// The coefficients on the scale of the files and on the common one.
 fn plain(model: &Model) -> String {
-    let (original, standardised) = (model.original(), model.standardised());
+    let constant = model.has_intercept().then_some("(intercept)");
+    both_scales(&model.original(), model.standardised(), constant)
+}
+
+/// The same of one party's part of a model, which adds a constant to every score.
+pub(super) fn own_part(part: &ModelPart) -> String {
+    let mut text = both_scales(&part.original(), part.standardised(), Some("(constant)"));
+    text.truncate(text.trim_end().len());
+    let intercept = if part.has_intercept() { "; the intercept of the model is in it" } else { "" };
+    let told = format!(
+        "this party's part of the model, which adds the constant and its own columns to the score of each \
+         record{intercept}"
+    );
+    text + "\n" + &wrapped("  ", &told) + "\n"
+}
+
+fn both_scales(
+    original: &Coefficients,
+    standardised: &Coefficients,
+    constant: Option<&str>,
+) -> String {
     let names = original.coefficients.names();
     let width = names.map(|name| name.chars().count()).max().unwrap_or(0).max(11);
     let mut text = format!("\n  {:width$}  {:>14}  {:>14}\n", "", "coefficient", "standardised");
     let mut line = |name: &str, own: f64, common: f64| {
         text += &format!("  {name:width$}  {own:>14.6}  {common:>14.6}\n");
     };
-    if model.has_intercept() {
-        line("(intercept)", original.intercept, standardised.intercept);
+    if let Some(name) = constant {
+        line(name, original.intercept, standardised.intercept);
     }
     for ((name, own), common) in
         original.coefficients.iter().zip(standardised.coefficients.values())

@@ -2,9 +2,12 @@
 
 use mpc_core::session::Signed;
 use mpc_core::{Session, Tag};
-use mpc_ml::data::{Dataset, Encoded, Standardisation, Table, encode};
+use mpc_ml::artifact::ModelPart;
+use mpc_ml::data::{
+    Dataset, Encoded, EncodingError, Standardisation, Table, encode, joint_statistics,
+};
 use mpc_ml::model::{Figures, Output, Progress, Run, Summary, ledger};
-use mpc_ml::standardise;
+use mpc_ml::{scoring, standardise};
 use mpc_net::AbortCode;
 
 use super::phases::Phases;
@@ -20,6 +23,8 @@ pub(super) struct Outcome {
     pub(super) standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     pub(super) summary: Option<Summary>,
+    /// The scores of records, for those who receive them.
+    pub(super) scores: Option<Vec<f64>>,
     pub(super) own_warnings: Vec<String>,
 }
 
@@ -78,6 +83,9 @@ impl Node {
             .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
             .collect();
         told.rows.clone_from(&rows);
+        if let Some(aligned) = &self.aligned {
+            aligned.compare(study, &rows, session).await?;
+        }
         // All plan from the same public facts, so all refuse the same.
         let plan = study
             .plan(&rows)
@@ -87,37 +95,21 @@ impl Node {
         let outputs = study.outputs(&*plan);
         told.outputs.clone_from(&outputs);
         consent::of_this_list(&told.consents, &study.disclosure_digest(&outputs))?;
+        if let Some(part) = &self.part {
+            self.remember(&table, session, events, told)?;
+            return self.score(part, &table, session, phases, (events, told)).await;
+        }
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
-        told.runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(&table))? };
-        if told.runs > 1 {
-            let runs = told.runs;
-            events(Event::Note(format!(
-                "run {runs} of this study on these rows; figures on the way to its result are \
-                 revealed again"
-            )));
-        }
-        if !self.again {
-            let parties: Vec<String> = study.parties().iter().map(ToString::to_string).collect();
-            let log = self.folder.log(&outputs, &parties, told.run.as_ref());
-            session.record_releases(Box::new(log));
-        }
+        self.remember(&table, session, events, told)?;
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
-        let columns = table.joint_columns();
-        let standardisation = standardise::joint(&columns, rows.iter().sum(), session).await?;
-        let clip = study.model().clip();
-        let encoded = encode(&table, &standardisation, clip).map_err(|error| Failure {
-            seen_by_all: true,
-            ..Failure::new(Exit::Configuration, error.to_string())
-        })?;
-        drop(columns);
-        drop(table);
+        let (standardisation, encoded) = self.encoded(table, rows.iter().sum(), session).await?;
 
         phases.enter("preparation", session);
         let mut source = source::start(study, session)?;
-        let own_warnings = clip_warning(&encoded, clip).into_iter().collect();
+        let own_warnings = clip_warning(&encoded, study.model().clip()).into_iter().collect();
         let data = Dataset::encoded(encoded)?;
         // The source has channels of its own, which stay in the phase that they began in.
         session.meter().enter("training");
@@ -145,6 +137,7 @@ impl Node {
         for (_, said) in session.attest(false).await? {
             told.signed.push(said?);
         }
+        let standardisation = self.whole_scales(standardisation, session).await?;
         session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
         let mut heard = |progress| {
             if let Progress::Step { done, total, production } = progress {
@@ -161,6 +154,80 @@ impl Node {
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));
         }
+        self.compare(session, (events, told)).await?;
+        Ok(Outcome { standardisation, summary, scores: None, own_warnings })
+    }
+}
+
+impl Node {
+    /// The own rows on the common scale, and what they were scaled by: the joint statistics, or those of
+    /// the own columns where the parties hold columns.
+    async fn encoded(
+        &self,
+        table: Table,
+        rows: u64,
+        session: &mut Session,
+    ) -> Result<(Vec<Standardisation>, Encoded), Failure> {
+        let clip = self.study.model().clip();
+        let failed = |error: EncodingError| Failure::new(Exit::Configuration, error.to_string());
+        if self.aligned.is_some() {
+            let own = joint_statistics(&[&table]).map_err(failed)?;
+            let encoded = encode(&table, &own, clip).map_err(failed)?;
+            return Ok((own, encoded));
+        }
+        let joint = standardise::joint(&table.joint_columns(), rows, session).await?;
+        let encoded = encode(&table, &joint, clip)
+            .map_err(|error| Failure { seen_by_all: true, ..failed(error) })?;
+        Ok((joint, encoded))
+    }
+
+    /// What all columns of the model were scaled by, for those who receive it.
+    async fn whole_scales(
+        &self,
+        own: Vec<Standardisation>,
+        session: &mut Session,
+    ) -> Result<Vec<Standardisation>, Failure> {
+        if self.aligned.is_none() || self.study.is_own() {
+            return Ok(own);
+        }
+        let names: Vec<&str> =
+            self.study.schema().joint_features().map(|each| each.name.as_str()).collect();
+        Ok(standardise::tell(&names, &own, session).await?.unwrap_or(own))
+    }
+}
+
+impl Node {
+    /// Binds the study to these rows, and has what is revealed recorded.
+    fn remember(
+        &self,
+        table: &Table,
+        session: &mut Session,
+        events: &Events,
+        told: &mut Told,
+    ) -> Result<(), Failure> {
+        told.runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(table))? };
+        if told.runs > 1 {
+            let runs = told.runs;
+            events(Event::Note(format!(
+                "run {runs} of this study on these rows; figures on the way to its result are \
+                 revealed again"
+            )));
+        }
+        if !self.again {
+            let parties: Vec<String> =
+                self.study.parties().iter().map(ToString::to_string).collect();
+            let log = self.folder.log(&told.outputs, &parties, told.run.as_ref());
+            session.record_releases(Box::new(log));
+        }
+        Ok(())
+    }
+
+    /// The end of a run: all who are there make sure that they hold the same.
+    async fn compare(
+        &self,
+        session: &mut Session,
+        (events, told): (&Events, &mut Told),
+    ) -> Result<(), Failure> {
         // Before anything is done with it, all who are there make sure that they hold the same.
         for name in session.compare().await? {
             events(Event::Note(format!("{name} left before it said what it had received")));
@@ -174,7 +241,27 @@ impl Node {
                 }
             }
         }
-        Ok(Outcome { standardisation, summary, own_warnings })
+        Ok(())
+    }
+
+    /// Scores of records by this party's part of a model and those of the others.
+    async fn score(
+        &self,
+        part: &ModelPart,
+        table: &Table,
+        session: &mut Session,
+        phases: &mut Phases,
+        (events, told): (&Events, &mut Told),
+    ) -> Result<Outcome, Failure> {
+        phases.enter("release", session);
+        for (_, said) in session.attest(false).await? {
+            told.signed.push(said?);
+        }
+        session.allow(ledger(&told.outputs))?;
+        let scores = scoring::score(part, table, session).await?;
+        self.compare(session, (events, told)).await?;
+        let own_warnings = Vec::new();
+        Ok(Outcome { standardisation: Vec::new(), summary: None, scores, own_warnings })
     }
 }
 

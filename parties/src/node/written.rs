@@ -1,7 +1,8 @@
 //! What a node writes at the end of a run: the model, and the account of it.
 
 use mpc_core::Session;
-use mpc_ml::artifact::{Model, ModelParts, SecurityRecord, TrainingRecord};
+use mpc_ml::artifact::{Model, ModelError, ModelPart, ModelParts, SecurityRecord, TrainingRecord};
+use zeroize::Zeroizing;
 
 use super::phases::Phases;
 use super::receipt::{Heard, VERSION, digest_of, now, program_sha256};
@@ -9,8 +10,24 @@ use super::study_run::Node;
 use super::work::{Outcome, Told};
 use super::{Finished, Receipt, Revealed};
 use crate::exit::{Exit, Failure};
+use crate::limits::prediction_column;
 use crate::output::{create, hex, when};
 use crate::store;
+
+/// What a party receives of a model.
+enum Released {
+    Whole(Box<Model>),
+    Part(Box<ModelPart>),
+}
+
+impl Released {
+    fn to_json(&self) -> Result<String, ModelError> {
+        match self {
+            Self::Whole(model) => model.to_json(),
+            Self::Part(part) => part.to_json(),
+        }
+    }
+}
 
 impl Node {
     /// Writes model and receipt, the receipt last: where it is, everything is.
@@ -29,12 +46,16 @@ impl Node {
             warnings.extend(summary.warnings.iter().cloned());
         }
         let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
+        let predictions = self.predictions(outcome.scores.as_deref())?;
         let model = self.model(outcome, told)?;
-        let json = model.as_ref().map(Model::to_json).transpose()?;
+        let json = model.as_ref().map(Released::to_json).transpose()?;
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("model");
         if let Some(json) = &json {
             create(&self.folder.model(), json.as_bytes())?;
+        }
+        if let Some(predictions) = &predictions {
+            create(&self.folder.predictions(), predictions)?;
         }
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("receipt");
@@ -42,21 +63,35 @@ impl Node {
         let ended = now();
         let how = store::Outcome { class, what };
         let mut receipt = self.receipt(told, session, phases, (kept, Some(ended), how.clone()))?;
-        receipt.model_sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
+        let sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
+        match &model {
+            // Those of other parties are others.
+            Some(Released::Part(_)) => receipt.part_sha256 = sha256,
+            _ => receipt.model_sha256 = sha256,
+        }
         let text = receipt.signed(&self.identity)?;
         if let Some(run) = &told.run {
             self.state.store().end_run(run.place, ended, &how, &text)?;
         }
         create(&self.folder.receipt(), text.as_bytes())?;
-        let copy = match (&self.out, &json) {
-            (Some(out), Some(json)) => create(out, json.as_bytes()).map_err(|failure| {
-                let model = self.folder.model();
-                failure.advise(format!("the study is complete; its model is {}", model.display()))
+        let model_copy = json.as_ref().map(|json| (json.as_bytes(), self.folder.model()));
+        let copied = predictions.as_ref().map(|csv| (&csv[..], self.folder.predictions()));
+        let copy = match (&self.out, model_copy.or(copied)) {
+            (Some(out), Some((bytes, own))) => create(out, bytes).map_err(|failure| {
+                failure.advise(format!("the study is complete; its result is {}", own.display()))
             }),
             _ => Ok(()),
         };
+        let scored = predictions.is_some();
         let folder = self.folder.clone();
-        Ok(Finished { model, receipt, passes, folder, copy, warnings, own_warnings })
+        let (model, part) = match model {
+            Some(Released::Whole(model)) => (Some(*model), None),
+            Some(Released::Part(part)) => (None, Some(*part)),
+            None => (None, None),
+        };
+        let scoring = self.study.scoring().is_some();
+        let scored = scoring.then_some(scored);
+        Ok(Finished { model, part, scored, receipt, passes, folder, copy, warnings, own_warnings })
     }
 
     /// A run that did not come to its end has a receipt too. Gives the failure, which says where it is.
@@ -88,17 +123,38 @@ impl Node {
         }
     }
 
-    /// The model, for those who receive it.
-    fn model(&self, outcome: Outcome, told: &Told) -> Result<Option<Model>, Failure> {
+    /// The predictions of single records by their ids, for those who receive the scores.
+    fn predictions(&self, scores: Option<&[f64]>) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let named = self.aligned.as_ref().and_then(|aligned| aligned.named.as_ref());
+        let (Some(scores), Some(named)) = (scores, named) else { return Ok(None) };
+        let kind = self.study.kind();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let header = named.columns.iter().map(String::as_str);
+        let written = writer.write_record(header.chain([prediction_column(kind)])).and_then(|()| {
+            named.cells.iter().zip(scores).try_for_each(|(cells, &score)| {
+                let prediction = kind.prediction(score).to_string();
+                writer.write_record(cells.iter().map(String::as_str).chain([prediction.as_str()]))
+            })
+        });
+        let bytes = written.ok().and_then(|()| writer.into_inner().ok()).map(Zeroizing::new);
+        let failed = || Failure::new(Exit::Internal, "the predictions cannot be put into a table");
+        bytes.ok_or_else(failed).map(Some)
+    }
+
+    /// The model or the own part of it, for those who receive it.
+    fn model(&self, outcome: Outcome, told: &Told) -> Result<Option<Released>, Failure> {
         let study = &self.study;
         let Outcome { standardisation, summary, .. } = outcome;
         let Some(summary) = summary else { return Ok(None) };
         let rows_dropped = told.figures.as_ref().map_or(0, |figures| figures.rows_dropped);
-        Ok(Some(Model::new(ModelParts {
+        let own = study.is_own();
+        let place = study.position(&self.settings.identity.name).unwrap_or_default();
+        let schema = if own { study.schema_of(place) } else { study.schema() };
+        let parts = ModelParts {
             kind: study.kind(),
             title: study.title().to_owned(),
             study: study.digest().to_string(),
-            schema: study.schema().clone(),
+            schema: schema.clone(),
             standardisation,
             intercept: summary.intercept,
             coefficients: summary.coefficients,
@@ -107,7 +163,7 @@ impl Node {
             training: TrainingRecord {
                 solver: study.model().record(),
                 iterations: told.steps.unwrap_or_default(),
-                rows_used: told.rows.iter().sum::<u64>() - rows_dropped,
+                rows_used: study.rows_in_all(&told.rows) - rows_dropped,
                 rows_dropped,
                 clip: study.model().clip(),
                 checks: summary.checks,
@@ -117,7 +173,14 @@ impl Node {
                 },
                 release_bits: summary.release_bits,
             },
-        })?))
+        };
+        let released = if own {
+            let name = self.settings.identity.name.as_str();
+            Released::Part(Box::new(ModelPart::new(parts, name)?))
+        } else {
+            Released::Whole(Box::new(Model::new(parts)?))
+        };
+        Ok(Some(released))
     }
 
     /// The account of a run, as far as it went.
@@ -139,6 +202,7 @@ impl Node {
             program_sha256: program_sha256(),
             title: study.title().to_owned(),
             study: study.digest().to_string(),
+            alignment: study.columns().map(|columns| columns.alignment().to_string()),
             consent: study.consent().clone(),
             session: hex(&session.id()),
             nodes: nodes.map(|node| (node.name.clone(), node.key.to_string())).collect(),
@@ -159,6 +223,7 @@ impl Node {
             started: told.started,
             transcript: Heard::of(session),
             model_sha256: None,
+            part_sha256: None,
             outcome,
             kept_for_audit: kept,
             phases: phases.receipts(session),

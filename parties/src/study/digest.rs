@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha3::{Digest, Sha3_256};
 
+use crate::output::unhex;
+
 /// Keeps a study's digest apart from every other hash in the system.
 const DOMAIN: &[u8] = b"mpc study.toml digest, version 1\0";
 
@@ -26,6 +28,15 @@ impl StudyDigest {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl std::str::FromStr for StudyDigest {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.strip_prefix("study:").and_then(unhex).ok_or(())?;
+        digits.try_into().map(Self).map_err(drop)
     }
 }
 

@@ -5,7 +5,8 @@ use mpc_ml::model::{Figures, Output, OutputKind};
 use mpc_ml::standardise;
 use serde::Serialize;
 
-use super::{Correlations, Study};
+use super::columns::RECORDS;
+use super::{Columns, Correlations, Study};
 use crate::models::Planned;
 
 /// One thing that someone learns from a study.
@@ -22,7 +23,10 @@ pub struct Disclosure {
 pub(super) fn of(study: &Study, plan: &dyn Planned) -> Vec<Disclosure> {
     let figures = plan.figures();
     let mut all = Vec::from([public_facts(study, &figures)]);
+    all.extend(study.columns().map(|columns| persons(study, columns)));
     all.extend(told(study, &outputs(study, plan)));
+    let fitted = study.columns().filter(|_| study.scoring().is_none());
+    all.extend(fitted.map(|columns| inferences(study, columns)));
     all.push(traffic(study, &figures));
     all.extend(dealer(study));
     all
@@ -51,6 +55,20 @@ fn told(study: &Study, outputs: &[Output]) -> Vec<Disclosure> {
 pub(super) fn outputs(study: &Study, plan: &dyn Planned) -> Vec<Output> {
     let columns: Vec<&str> =
         study.schema().joint_features().map(|each| each.name.as_str()).collect();
+    if study.scoring().is_some() {
+        return plan.outputs();
+    }
+    if study.columns().is_some() {
+        // Told when the fit is done, before the result.
+        let mut outputs = plan.outputs();
+        let result = outputs.iter().position(|output| !output.kind.is_repeatable());
+        if !study.is_own() {
+            let held = standardise::held_outputs(&columns, study.recipients());
+            let at = result.unwrap_or(outputs.len());
+            outputs.splice(at..at, held);
+        }
+        return outputs;
+    }
     let mut outputs = standardise::outputs(&columns, study.parties().len());
     outputs.extend(plan.outputs());
     outputs
@@ -88,8 +106,11 @@ fn names(study: &Study, to: Recipients) -> String {
 }
 
 fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
-    let mut what =
-        "the study file with all its settings, and the number of rows of each party".to_owned();
+    let rows = match study.columns() {
+        None => "the number of rows of each party",
+        Some(_) => "the number of aligned records",
+    };
+    let mut what = format!("the study file with all its settings, and {rows}");
     for fact in &figures.public {
         what = format!("{what}, and {fact}");
     }
@@ -102,14 +123,64 @@ fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
     }
 }
 
-fn traffic(study: &Study, figures: &Figures) -> Disclosure {
-    let mut accuracy = vec![format!("the bound {} on encoded values", study.model().clip())];
-    accuracy.extend(figures.accuracy.iter().cloned());
+/// Who takes part in records that were aligned.
+fn persons(study: &Study, columns: &Columns) -> Disclosure {
     Disclosure {
         what: format!(
-            "sizes and times of the messages, and the accuracy of the computation: {}",
-            accuracy.join(", ")
+            "that each of the aligned records is in the files of all parties, by its id ({})",
+            columns.alignment()
         ),
+        to_whom: names(study, Recipients::All),
+        why: "the parties hold columns of the same records, so the rows of this study are known persons or \
+              things to all of them; the alignment has told that already, and what is told below is about \
+              these records"
+            .to_owned(),
+    }
+}
+
+/// What can be computed from the results where the parties hold columns, which no protocol prevents.
+fn inferences(study: &Study, columns: &Columns) -> Disclosure {
+    let holder = &study.parties()[columns.holder()];
+    let few: Vec<String> = study
+        .parties()
+        .iter()
+        .zip(columns.widths())
+        .filter(|(_, width)| (1..=FEW).contains(width))
+        .map(|(name, width)| format!("{name} has {width}"))
+        .collect();
+    let few = if few.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ". Coefficients of few columns ({}) say how these columns go with the target and with the \
+             others' columns",
+            few.join(", ")
+        )
+    };
+    Disclosure {
+        what: format!(
+            "what follows from the results about known records: for each column of its own, a party that \
+             knows the fitted values of a model at its optimum has one exact equation about the target, \
+             which {holder} holds: the column times the target, summed over all records, is the same with \
+             the fitted values in place of the target. {holder} knows the target of every record, and what \
+             the model says of it, as far as it knows the model{few}"
+        ),
+        to_whom: "whoever receives results, and knows its own columns".to_owned(),
+        why: format!(
+            "results are about records that all parties know. One equation for each column says little \
+             about {holder}'s target of a single record where there are many more records than columns; the \
+             study is refused with fewer than {RECORDS} for each coefficient. Fitted values of single \
+             records, residuals and gradients are told to nobody"
+        ),
+    }
+}
+
+/// So many columns of a party are few.
+const FEW: u32 = 3;
+
+fn traffic(study: &Study, figures: &Figures) -> Disclosure {
+    let traffic = |what: String| Disclosure {
+        what,
         to_whom: format!(
             "{}; sizes and times also whoever watches the network",
             names(study, Recipients::All)
@@ -117,7 +188,16 @@ fn traffic(study: &Study, figures: &Figures) -> Disclosure {
         why: "they follow from the study file and the numbers of rows, not from what is in the \
               rows; every message between the parties is encrypted and looks random to its receiver"
             .to_owned(),
+    };
+    if study.scoring().is_some() {
+        return traffic("sizes and times of the messages".to_owned());
     }
+    let mut accuracy = vec![format!("the bound {} on encoded values", study.model().clip())];
+    accuracy.extend(figures.accuracy.iter().cloned());
+    traffic(format!(
+        "sizes and times of the messages, and the accuracy of the computation: {}",
+        accuracy.join(", ")
+    ))
 }
 
 fn dealer(study: &Study) -> Option<Disclosure> {

@@ -9,27 +9,41 @@ use super::StudyError;
 use super::place::Field;
 use super::raw::{RawFeature, RawMissing, RawScale};
 
+/// The schema, with the features of each party together where parties hold different ones (`places` of the
+/// features), and the names of the features in the order of the study.
 pub(super) fn check(
     raw: Vec<RawFeature>,
     target: Target,
     extra: RowColumns,
-) -> Result<Schema, StudyError> {
+    places: Option<&[usize]>,
+) -> Result<(Schema, Vec<String>), StudyError> {
     let others = [
         ("model.offset", extra.offset.as_ref().map(|offset| offset.column.clone())),
         ("model.weights", extra.weights.as_ref().map(|weights| weights.column.clone())),
         ("model.groups", extra.groups.clone()),
     ];
-    let features = raw
+    let mut features = raw
         .into_iter()
         .enumerate()
         .map(|(index, raw)| feature(&Field::from("features").item(index), raw))
         .collect::<Result<Vec<Feature>, StudyError>>()?;
     let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
-    Schema::with_columns(features, target, extra).map_err(|source| located(&names, &others, source))
+    if let Some(places) = places {
+        let mut placed: Vec<_> = places.iter().zip(features).collect();
+        // Stable: those of one party stay in their order.
+        placed.sort_by_key(|(place, _)| **place);
+        features = placed.into_iter().map(|(_, feature)| feature).collect();
+    }
+    let schema = Schema::with_columns(features, target, extra);
+    Ok((schema.map_err(|source| located(&names, &others, source))?, names))
 }
 
 /// Puts the feature's field to an error of the schema; of two features of one name, the second.
-fn located(names: &[String], others: &[(&str, Option<String>)], source: SchemaError) -> StudyError {
+pub(super) fn located(
+    names: &[String],
+    others: &[(&str, Option<String>)],
+    source: SchemaError,
+) -> StudyError {
     let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
     let field = match at {
         Some(index) => Field::from("features").item(index).key("name"),

@@ -3,15 +3,19 @@
 //! The same bytes at every party; their digest is the study's name. Everything is explicit:
 //! a field that is missing is an error, and so is one that this version does not know.
 
+mod columns;
 mod consent;
+mod determined;
 mod digest;
 mod disclosure;
 mod error;
 mod features;
 mod model;
+mod named;
 mod output;
 pub(crate) mod place;
 mod raw;
+mod scoring;
 mod security;
 mod settings;
 
@@ -33,14 +37,15 @@ use crate::exit::Failure;
 use crate::input;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
-use crate::output::is_plain;
+pub use columns::Columns;
 pub(crate) use consent::is_kind;
 pub use consent::{Approvals, Consent, Controller};
 pub use digest::StudyDigest;
 pub use disclosure::Disclosure;
 pub use error::StudyError;
-use place::Field;
+use output::Receivers;
 use raw::RawStudy;
+pub use scoring::Scoring;
 pub use security::{Correlations, Security};
 
 /// The version of the format that this program reads.
@@ -48,9 +53,6 @@ const VERSION: i64 = 1;
 
 /// The largest study file; far above any real one.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// The most parties in one study.
-const MAX_PARTIES: usize = 64;
 
 /// A study, checked.
 #[derive(Clone, Debug)]
@@ -60,6 +62,9 @@ pub struct Study {
     parties: Vec<PartyName>,
     kind: ModelKind,
     schema: Schema,
+    columns: Option<Columns>,
+    scoring: Option<Scoring>,
+    own: bool,
     model: Arc<dyn Chosen>,
     security: Security,
     recipients: Vec<PartyName>,
@@ -139,34 +144,57 @@ impl Study {
             .map_err(|error| StudyError::toml(text, &error))?;
         let lines = Lines { text: text.into(), tables: gathered.tables.clone() };
 
-        let title = title(raw.title)?;
-        let parties = parties(&raw.parties)?;
-        if raw.partition != Cut::Horizontal {
-            let rule = "gives the parties different columns of the same rows, which is not supported yet: \
-                        each party must hold whole rows";
-            return Err(lines.refusal(mpc_ml::Error::field("partition", rule)));
-        }
+        let title = named::title(raw.title)?;
+        let parties = named::parties(&raw.parties)?;
+        let said = columns::Said {
+            cut: raw.partition,
+            alignment: raw.alignment,
+            features: raw.features.iter().map(|it| (it.name.clone(), it.party.clone())).collect(),
+            target: raw.model.target.party.clone(),
+        };
+        let places = said.check(&parties)?;
         let word = raw.model.kind.clone();
-        let (kind, target, extra) = model::check(raw.model)?;
-        let schema = features::check(raw.features, target, extra)?;
-        let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
+        let (kind, target, mut extra) = model::check(raw.model)?;
         let security = security::check(&raw.security)?;
-        let recipients = output::check(raw.output, &parties)?;
+        let scoring = raw
+            .predict
+            .map(|predict| scoring::check(predict, &parties, places.is_some(), &security));
+        let scoring = scoring.transpose()?;
+        if scoring.is_some() {
+            // New records have neither.
+            (extra.weights, extra.groups) = (None, None);
+        }
+        let held = places.as_ref().map(|places| &places.features[..]);
+        let (schema, names) = features::check(raw.features, target, extra, held)?;
+        let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
+        let columns = columns.transpose()?;
+        let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
+        let (recipients, own) = match output::check(raw.output, &parties, columns.is_some())? {
+            Receivers::Whole(recipients) => (recipients, false),
+            Receivers::Own => (parties.clone(), true),
+        };
         let consent = consent::check(raw.consent, &parties)?;
-        let study = Self {
+        let mut study = Self {
             digest,
             title,
             parties,
             kind,
             schema,
+            columns,
+            scoring,
+            own,
             model,
             security,
             recipients,
             consent,
             lines,
         };
-        let suits = study.model.suits(&study.schema, study.recipients());
+        let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
+        let suits = study.model.suits(cut, &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
+        if let Some(scoring) = &study.scoring {
+            study.recipients = scoring.recipients().to_vec();
+        }
         Ok(study)
     }
 
@@ -218,6 +246,49 @@ impl Study {
         &self.schema
     }
 
+    /// Who holds which columns; none where each party has whole rows.
+    #[must_use]
+    pub fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
+    }
+
+    /// The scores of new records that it asks for in place of a fit, if it does.
+    #[must_use]
+    pub fn scoring(&self) -> Option<&Scoring> {
+        self.scoring.as_ref()
+    }
+
+    /// Whether each party receives the coefficients of its own columns alone.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// What the party in this place reads from its file.
+    #[must_use]
+    pub fn schema_of(&self, place: usize) -> &Schema {
+        self.columns().and_then(|columns| columns.schema_of(place)).unwrap_or(&self.schema)
+    }
+
+    /// Whether the party in this place has the target: each where they have whole rows, nobody of records
+    /// that are to be scored.
+    #[must_use]
+    pub fn has_target(&self, place: usize) -> bool {
+        self.scoring.is_none() && self.is_holder(place)
+    }
+
+    /// Whether the party in this place holds what belongs to whole rows.
+    #[must_use]
+    pub fn is_holder(&self, place: usize) -> bool {
+        self.columns().is_none_or(|columns| columns.holder() == place)
+    }
+
+    /// How many rows the model is of, if the parties have these.
+    #[must_use]
+    pub fn rows_in_all(&self, rows: &[u64]) -> u64 {
+        if self.columns.is_some() { rows.first().copied().unwrap_or(0) } else { rows.iter().sum() }
+    }
+
     /// How the computation is protected.
     #[must_use]
     pub fn security(&self) -> &Security {
@@ -240,11 +311,19 @@ impl Study {
         Recipients::Among(places.fold(0, |bits, place| bits | 1 << place))
     }
 
-    /// What is public if the parties have these numbers of rows.
+    /// What is public if the parties have these numbers of rows: all of them the same, where they hold
+    /// columns.
     #[must_use]
     pub fn facts(&self, rows: &[u64]) -> Facts {
         let origin = self.security.correlations.origin();
-        Facts::of(&self.schema, self.model.clip(), rows, self.recipients(), origin)
+        let facts = Facts::of(&self.schema, self.model.clip(), rows, self.recipients(), origin);
+        match &self.columns {
+            None => facts,
+            Some(columns) => {
+                let records = rows.first().copied().unwrap_or_default();
+                facts.by_columns(records, &columns.widths(), columns.holder())
+            }
+        }
     }
 
     /// Plans the study for parties with these numbers of rows.
@@ -252,8 +331,13 @@ impl Study {
     /// # Errors
     /// When something does not fit together, with the field or the numbers.
     pub fn plan(&self, rows: &[u64]) -> Result<Box<dyn Planned>, StudyError> {
-        self.model
-            .plan(&self.facts(rows))
+        if let Some(scoring) = &self.scoring {
+            let records = self.rows_in_all(rows);
+            return Ok(Box::new(scoring.plan(records, self.parties.len(), self.recipients())));
+        }
+        let enough = self.columns.as_ref().map_or(Ok(()), |columns| columns.enough(rows));
+        enough
+            .and_then(|()| self.model.plan(&self.facts(rows)))
             .map_err(|error| self.lines.refusal(error).located(self.lines.text()))
     }
 
@@ -261,7 +345,9 @@ impl Study {
     #[must_use]
     pub fn failure(&self, error: mpc_ml::Error) -> Failure {
         let named = match &error {
-            mpc_ml::Error::Determined { columns } => Some(determined(&self.schema, columns)),
+            mpc_ml::Error::Determined { columns } => {
+                Some(determined::in_words(&self.schema, columns))
+            }
             _ => None,
         };
         let failure = Failure::from(error);
@@ -290,61 +376,6 @@ impl Study {
     pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
         disclosure::of(self, plan)
     }
-}
-
-/// How many names a sentence holds.
-const MOST_NAMES: usize = 12;
-
-/// Columns of the design matrix by their names; the intercept is the one after the last.
-fn determined(schema: &Schema, places: &[usize]) -> String {
-    let columns = schema.columns();
-    let name = |&place: &usize| {
-        let name = columns.get(place).map_or("(intercept)", String::as_str);
-        format!("`{name}`")
-    };
-    let names: Vec<String> = places.iter().take(MOST_NAMES).map(name).collect();
-    let advice = "leave one of them out, merge levels that are rare, or set l2";
-    match &names[..] {
-        [] => format!("some columns nearly determine each other: {advice}"),
-        [only] => format!(
-            "{only} is nearly determined by other columns, or decides the target by itself: leave it \
-             out, merge levels that are rare, or set l2"
-        ),
-        [first @ .., last] => {
-            let list = match places.len() - names.len() {
-                0 => format!("{} and {last}", first.join(", ")),
-                more => format!("{}, {last} and {more} more", first.join(", ")),
-            };
-            format!(
-                "{list} nearly determine each other, or decide the target by themselves: {advice}"
-            )
-        }
-    }
-}
-
-fn title(title: String) -> Result<String, StudyError> {
-    if !is_plain(&title, 200) {
-        return Err(StudyError::rule("title", "must be one line of 1 to 200 characters"));
-    }
-    Ok(title)
-}
-
-fn parties(raw: &[String]) -> Result<Vec<PartyName>, StudyError> {
-    if !(2..=MAX_PARTIES).contains(&raw.len()) {
-        return Err(StudyError::rule("parties", format!("must name 2 to {MAX_PARTIES} parties")));
-    }
-    let mut parties = Vec::with_capacity(raw.len());
-    for (index, name) in raw.iter().enumerate() {
-        let field = || Field::from("parties").item(index);
-        let name: PartyName = name
-            .parse()
-            .map_err(|error| StudyError::rule(field(), format!("is wrong: {error}")))?;
-        if parties.contains(&name) {
-            return Err(StudyError::rule(field(), format!("names {name} a second time")));
-        }
-        parties.push(name);
-    }
-    Ok(parties)
 }
 
 #[cfg(test)]

@@ -5,24 +5,54 @@ use super::place::Field;
 use super::raw::{RawOutput, RawRecipients};
 use crate::name::PartyName;
 
-/// Who receives the model, in the order of the study's parties; at least one.
-pub(super) fn check(raw: RawOutput, parties: &[PartyName]) -> Result<Vec<PartyName>, StudyError> {
+/// Who receives what of the model.
+pub(super) enum Receivers {
+    /// These receive all of it, in the order of the study's parties; at least one.
+    Whole(Vec<PartyName>),
+    /// Each party receives the coefficients of its own columns.
+    Own,
+}
+
+/// Who receives what of the model; `by_columns` where the parties hold different columns.
+pub(super) fn check(
+    raw: RawOutput,
+    parties: &[PartyName],
+    by_columns: bool,
+) -> Result<Receivers, StudyError> {
     match raw.model {
-        RawRecipients::Word(word) if word == "all" => Ok(parties.to_vec()),
-        RawRecipients::Word(_) => {
-            Err(StudyError::rule("output.model", "must be \"all\" or a list of parties"))
+        RawRecipients::Word(word) if word == "own" && by_columns => Ok(Receivers::Own),
+        RawRecipients::Word(word) if word == "own" => {
+            let rule = "is \"own\", which is for parties that hold different columns (partition = \
+                        \"vertical\"): here all have the same ones; it must be \"all\" or a list of parties";
+            Err(StudyError::rule("output.model", rule))
         }
-        RawRecipients::Parties(names) => recipients(&names, parties),
+        RawRecipients::Word(word) if word != "all" && by_columns => {
+            let rule = "must be \"all\", \"own\" (each party receives the coefficients of its own columns) or \
+                        a list of parties";
+            Err(StudyError::rule("output.model", rule))
+        }
+        others => recipients(others, parties, "output.model").map(Receivers::Whole),
     }
 }
 
-fn recipients(names: &[String], parties: &[PartyName]) -> Result<Vec<PartyName>, StudyError> {
+/// Those whom the field `path` names, in the order of the study's parties; at least one.
+pub(super) fn recipients(
+    raw: RawRecipients,
+    parties: &[PartyName],
+    path: &str,
+) -> Result<Vec<PartyName>, StudyError> {
+    let names = match raw {
+        RawRecipients::Word(word) if word == "all" => return Ok(parties.to_vec()),
+        RawRecipients::Word(_) => {
+            return Err(StudyError::rule(path, "must be \"all\" or a list of parties"));
+        }
+        RawRecipients::Parties(names) => names,
+    };
     if names.is_empty() {
-        let rule = "names nobody; at least one party must receive the model";
-        return Err(StudyError::rule("output.model", rule));
+        return Err(StudyError::rule(path, "names nobody; at least one party must receive it"));
     }
     for (index, name) in names.iter().enumerate() {
-        let field = || Field::from("output.model").item(index);
+        let field = || Field::from(path).item(index);
         if !parties.iter().any(|party| party.as_str() == name) {
             let rule = format!("names {name:?}, who is not among the parties of the study");
             return Err(StudyError::rule(field(), rule));

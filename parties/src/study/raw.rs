@@ -16,12 +16,14 @@ pub(super) struct RawStudy {
     pub title: String,
     pub parties: Vec<String>,
     pub partition: Cut,
+    pub alignment: Option<String>,
     pub model: RawModel,
     #[serde(default)]
     pub features: Vec<RawFeature>,
     pub training: RawTraining,
     pub security: RawSecurity,
     pub output: RawOutput,
+    pub predict: Option<RawPredict>,
     #[serde(default)]
     pub consent: RawConsent,
 }
@@ -60,6 +62,7 @@ pub(super) struct RawModel {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
     pub column: String,
+    pub party: Option<String>,
     pub positive: Option<String>,
     pub negative: Option<String>,
     pub range: Option<(f64, f64)>,
@@ -91,6 +94,7 @@ pub(super) struct RawRanged {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFeature {
     pub name: String,
+    pub party: Option<String>,
     #[serde(rename = "type")]
     pub kind: String,
     pub missing: RawMissing,
@@ -145,7 +149,14 @@ pub(super) struct RawOutput {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected \"all\" or a list of parties for `model` in [output]")]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPredict {
+    pub study: String,
+    pub scores: RawRecipients,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a word in quotes or a list of parties")]
 pub(super) enum RawRecipients {
     Word(String),
     Parties(Vec<String>),

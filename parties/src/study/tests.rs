@@ -80,10 +80,10 @@ fn errors_name_line_field_and_rule() {
 
 #[test]
 fn what_comes_later_is_named() {
-    let error = changed("partition = \"horizontal\"", "partition = \"vertical\"").unwrap_err();
+    let error = changed("partition = \"horizontal\"", "partition = \"mixed\"").unwrap_err();
     let StudyError::Rule { line: Some(_), field, rule } = &error else { panic!("{error}") };
     assert_eq!(field.to_string(), "partition");
-    assert!(rule.contains("not supported yet"), "{error}");
+    assert!(rule.contains("no model takes"), "{error}");
     let error = changed("version = 1", "version = 2\nfuture = true").unwrap_err();
     assert!(matches!(error, StudyError::Version { got: 2, line: Some(_) }), "{error}");
 }

@@ -11,6 +11,7 @@ use mpc_net::record::{Entry, reached};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::super::folder_of;
 use super::super::release::SEALED;
 use super::super::{Sealer, StudyFolder};
 use crate::exit::{Exit, Failure};
@@ -119,7 +120,7 @@ impl Files {
 
     /// The same for who does not open the store.
     pub(super) fn at(directory: &Path, study: &StudyDigest, identity: &Identity) -> Self {
-        let folder = StudyFolder::place(directory, study);
+        let folder = folder_of(directory, study);
         Self { folder, sealer: Sealer::new(identity, SEALED) }
     }
 
