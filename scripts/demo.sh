@@ -6,14 +6,18 @@
 # each joint model beside what could have been had otherwise. Writes target/demo/summary.json. Ends
 # by itself, also when a step fails, and leaves no process.
 #
-#   scripts/demo.sh            the parties make their correlated randomness themselves
-#   scripts/demo.sh --dealer   a dealer, a process more, hands it out: fewer bytes, more trust
+#   scripts/demo.sh              the parties make their correlated randomness themselves
+#   scripts/demo.sh --dealer     a dealer, a process more, hands it out: fewer bytes, more trust
+#   scripts/demo.sh --vertical   another one: a bank, an insurer and a registry hold different columns of the
+#                                same clients. From files with ids to a model of which each gets its own
+#                                part, and to joint predictions for new clients
 set -euo pipefail
 
-source=pairwise
+source=pairwise vertical=
 case ${1-} in
     "") ;;
     --dealer) source=dealer ;;
+    --vertical) vertical=1 ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
@@ -57,9 +61,51 @@ joint_study() {
     sed "s/^/  ${names[0]}: /" "$folder/${names[0]}/log.txt"
 }
 
+# by_columns: the whole way of parties that hold columns.
+by_columns() {
+    local folder=$demo/by-columns parties=(bank insurer registry) each
+    step "Files with ids of their own: ${parties[*]}"
+    "$compare" cut scripts/data/credit_status/study.toml "$folder" own
+    make_nodes "$folder" "${parties[@]}"
+    for each in "${parties[@]}"; do
+        mv "$folder/$each.csv" "$folder/$each/rows.csv"
+        mv "$folder/$each-new.csv" "$folder/$each/new.csv"
+        echo "$each: $(head -2 "$folder/$each/rows.csv" | tr '\n' ' ' | cut -c 1-70)"
+    done
+    step "What the bank sees of its own ids before anything runs"
+    "$party" --config "$folder/bank/party.toml" align "$folder/alignment.toml" \
+        --data "$folder/bank/rows.csv" --check
+    step "Which clients do all have? A process each: ${parties[*]}"
+    run_nodes "$folder" align.txt "${parties[@]}" -- align "$folder/alignment.toml" \
+        --data "$folder/{}/rows.csv" --out "$folder/{}/aligned.csv"
+    sed "s/^/  bank: /" "$folder/bank/align.txt"
+    step "What the data-protection officer of the bank reads before anything is fitted"
+    "$party" --config "$folder/bank/party.toml" study check "$folder/study.toml" \
+        --data "$folder/bank/rows.csv"
+    step "A model of which each party gets its own part"
+    run_study "$folder" "$folder/study.toml" bank="$folder/bank/rows.csv" \
+        insurer="$folder/insurer/rows.csv" registry="$folder/registry/rows.csv"
+    sed "s/^/  bank: /" "$folder/bank/log.txt"
+    step "New clients: which do all have, and what does the model say of them?"
+    run_nodes "$folder" align-new.txt "${parties[@]}" -- align "$folder/alignment-new.toml" \
+        --data "$folder/{}/new.csv" --out "$folder/{}/aligned-new.csv"
+    run_nodes "$folder" scores.json "${parties[@]}" -- --json predict --joint "$folder/scores.toml" \
+        --data "$folder/{}/new.csv"
+    step "The joint model and its predictions beside the same in the clear"
+    "$compare" columns "$folder" "$demo/summary.json"
+    echo "Each party's part of the model and its receipts are in its folder under $folder; the"
+    echo "predictions are at the bank:"
+    head -3 "$folder"/bank/state/*/predictions.csv
+}
+
 step "Building the node"
 build
 rm -rf "$demo"
+
+if [ -n "$vertical" ]; then
+    by_columns
+    exit
+fi
 
 joint_study credit_status bank-a bank-b bank-c
 step "The joint model beside the alternatives"

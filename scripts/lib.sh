@@ -91,6 +91,30 @@ run_study() {
     pids=()
 }
 
+# run_nodes FOLDER OUTPUT PARTY... -- ARGUMENT...: `party ARGUMENT...` as a process for each party, with its
+# name in the place of {}. Leaves what each prints in OUTPUT of its folder, and log.txt. Fails when one does.
+run_nodes() {
+    local folder=$1 output=$2 parties=() name began
+    shift 2
+    while [ "$1" != -- ]; do parties+=("$1"); shift; done
+    shift
+    export PARTY__NETWORK__LINK=loopback
+    for name in "${parties[@]}"; do
+        "$party" --config "$folder/$name/party.toml" "${@//\{\}/$name}" \
+            </dev/null >"$folder/$name/$output" 2>"$folder/$name/log.txt" &
+        pids+=($!)
+    done
+    for _ in "${parties[@]}"; do
+        if ! wait -n; then
+            began=$SECONDS
+            while ((SECONDS - began < 5)) && [ -n "$(jobs -rp)" ]; do sleep 0.2; done
+            end_processes
+            return 1
+        fi
+    done
+    pids=()
+}
+
 # show_logs FOLDER: what the nodes in FOLDER, or in folders of it, said.
 show_logs() {
     find "$1" -name log.txt -exec tail -v -n 20 {} + >&2 || true

@@ -7,6 +7,9 @@
 //!                                              a training by gradient descent beside the same
 //!                                              training in the clear, and each party alone
 //! compare coefficients CASE FOLDER SUMMARY     one study of the table beside its reference
+//! compare cut STUDY FOLDER MODEL               the rows of a data set cut by columns: files with ids,
+//!                                              alignments and studies of three parties
+//! compare columns FOLDER SUMMARY               what came of them beside the same in the clear
 //! compare list [--smoke | --large] [--only SET]
 //!                                              the studies of the table: case, file, parties
 //! compare report SUMMARY (CASE CORRELATIONS FOLDER)...
@@ -21,6 +24,8 @@
 
 mod cases;
 mod coefficients;
+mod columns;
+mod cut;
 mod reference;
 mod report;
 mod run;
@@ -43,6 +48,8 @@ fn main() -> Outcome<ExitCode> {
         ["coefficients", case, folder, summary] => {
             coefficients::compare(Case::named(case)?, folder, summary)?;
         }
+        ["cut", study, folder, model] => cut::cut(study, folder, model, false)?,
+        ["columns", folder, summary] => columns::compare(folder, summary)?,
         ["list", filters @ ..] => {
             for case in Case::chosen(filters)? {
                 println!("{}", case.line()?);
