@@ -67,6 +67,8 @@ pub enum Command {
     Align(Align),
     /// Take part in a study: meet the other nodes, train, and write the model and a receipt
     Train(Train),
+    /// Stay, take the approved studies of a folder one after another, and show what happens on a page
+    Serve,
     /// Give the model of a released study to a recipient that lost it, or get it: run at all recipients
     Recover(Recover),
     /// Show that a party did its part in a study, or that it did not

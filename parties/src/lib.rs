@@ -7,6 +7,7 @@
 //! * [`alignment`] is the file of a record alignment, and what makes ids of cells.
 //! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
 //! * [`node`] meets the others and runs a study with them.
+//! * [`serve`] is a node that is left alone.
 //! * [`models`] are the models that a study can name.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
 //!   what the system may keep of it.
@@ -30,6 +31,7 @@ pub mod node;
 pub mod observe;
 pub mod output;
 pub mod process;
+pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod study;

@@ -9,6 +9,6 @@ use parties::{commands, observe, process};
 fn main() -> ExitCode {
     process::keep_private();
     let cli = Cli::parse();
-    observe::start(cli.global.log_format);
+    observe::start(cli.global.log_format, commands::log_folder(&cli).as_deref());
     commands::run(&cli).into()
 }

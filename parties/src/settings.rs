@@ -5,6 +5,7 @@
 //! relative paths are relative to the file.
 
 mod raw;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
 use crate::output::is_plain;
 use raw::{Raw, RawPeer};
+pub use serve::ServeSettings;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub approval: bool,
     /// What no study may ask for.
     pub limits: Limits,
+    /// What it does when it is left alone.
+    pub serve: ServeSettings,
 }
 
 /// What a node keeps of the last run of a study, so that its part can be done again.
@@ -123,6 +127,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// `data.path`, relative to the working directory.
     pub data: Option<PathBuf>,
+    /// `consent.required`, where nobody starts a study by hand.
+    pub approval: bool,
 }
 
 /// Why settings are refused.
@@ -189,6 +195,7 @@ impl Settings {
         }
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut settings = Self::check(builder.build()?.try_deserialize()?, directory)?;
+        settings.approval |= overrides.approval;
         if let Some(data) = &overrides.data {
             let id_column = settings.data.and_then(|data| data.id_column);
             // Another file is called by its own name.
@@ -246,8 +253,9 @@ impl Settings {
             .transpose()?;
         let state = directory.join(raw.state.directory);
         let limits = raw.limits.check()?;
+        let serve = raw.serve.check(directory)?;
         let (keep, approval) = (raw.audit.keep, raw.consent.required);
-        Ok(Self { identity, network, peers, dealer, data, state, keep, approval, limits })
+        Ok(Self { identity, network, peers, dealer, data, state, keep, approval, limits, serve })
     }
 }
 

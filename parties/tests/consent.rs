@@ -163,7 +163,7 @@ fn a_node_asks_for_its_own_approval_and_a_run_that_fails_has_a_receipt() {
         nodes.spawn(name, &mut command)
     };
     let first = nodes.names[0].clone();
-    start(&first).end().expect(4, &["not approved here", "consent.required of this node is true"]);
+    start(&first).end().expect(4, &["not approved here", "this node needs approvals"]);
     approve(&nodes, "clinic-0").expect(0, &[]);
     let fail = || {
         let running: Vec<Running> = nodes.names.iter().map(start).collect();

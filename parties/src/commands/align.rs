@@ -9,7 +9,8 @@ use crate::output::Report;
 use crate::settings::Overrides;
 
 pub(super) fn run(config: &Path, options: &Align) -> Result<Report, Failure> {
-    let overrides = Overrides { listen: options.listen, data: options.data.clone() };
+    let (listen, data) = (options.listen, options.data.clone());
+    let overrides = Overrides { listen, data, ..Overrides::default() };
     let out = options.out.as_deref();
     let aligning = Aligning::prepare(&options.alignment, config, &overrides, out)?;
     if options.check {

@@ -9,13 +9,24 @@ mod peer;
 mod predict;
 mod receipt;
 mod recover;
+mod serve;
 mod studies;
 mod study;
 mod train;
 
+use std::path::PathBuf;
+
 use crate::cli::{AuditCommand, Cli, Command, PeerCommand, ReceiptCommand, StudyCommand};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
+use crate::settings::{Overrides, Settings};
+
+/// Where a command keeps log files. What is wrong with its settings it says itself.
+#[must_use]
+pub fn log_folder(cli: &Cli) -> Option<PathBuf> {
+    let Command::Serve = cli.command else { return None };
+    Settings::read(&cli.global.config, &Overrides::default()).ok()?.serve.log
+}
 
 /// Runs a command and prints its result, or what went wrong.
 #[must_use]
@@ -33,6 +44,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),
         Command::Align(options) => align::run(config, options),
         Command::Train(options) => return train::run(config, options, (false, as_json)),
+        Command::Serve => serve::run(config),
         Command::Recover(options) => recover::run(config, options),
         Command::Audit(AuditCommand::Export(options)) => audit::export(config, options),
         Command::Audit(AuditCommand::Replay(options)) => audit::replay(config, options),

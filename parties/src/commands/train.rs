@@ -35,7 +35,8 @@ async fn train(
     joint: bool,
     events: &Events,
 ) -> Result<(Finished, Closing, StopSignal), Failure> {
-    let overrides = Overrides { listen: options.listen, data: options.data.clone() };
+    let (listen, data) = (options.listen, options.data.clone());
+    let overrides = Overrides { listen, data, ..Overrides::default() };
     let participant = Participant::prepare(
         &options.study,
         config,

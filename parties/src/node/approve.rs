@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use super::receipt::now;
 use super::study_run::{Node, study_entry};
-use super::{BoundRows, OwnSide, State};
+use super::{BoundRows, OwnSide, State, inbox};
 use crate::approval::{Approval, ApprovalEntry, Approver, SignedApproval, Subject};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::{hex, when};
+use crate::store::Store;
 use crate::study::{Approvals, Study};
 
 /// Signs that somebody approves of what a study reveals of the rows of `side`, and remembers it.
-/// `disclosure` is the digest of what it reveals.
+/// `disclosure` is the digest of what it reveals. Where a node is at work with the state directory, it
+/// takes notice when it begins with a study the next time.
 ///
 /// # Errors
-/// When another node is at work with the state directory, or nothing can be written there.
+/// When nothing can be written there.
 pub fn approve(
     side: &OwnSide,
     disclosure: &[u8; 32],
@@ -25,7 +27,6 @@ pub fn approve(
 ) -> Result<SignedApproval, Failure> {
     by.check()?;
     let identity = Identity::read(&side.settings.identity.key)?;
-    let state = State::lock(&side.settings.state, &identity)?;
     let study = side.study.digest();
     let data = BoundRows::new(&side.data.table).fingerprint(&identity, &study);
     let subject = Subject {
@@ -35,9 +36,26 @@ pub fn approve(
         data: hex(&data),
     };
     let signed = SignedApproval::sign(Approval::new(subject, by, now(), valid), &identity)?;
-    state.store().see_study(&study, &study_entry(&side.study))?;
-    state.store().record_approval(&study, &ApprovalEntry::Given(signed.clone()))?;
+    let entry = ApprovalEntry::Given(signed.clone());
+    remember(&side.settings.state, &identity, &side.study, entry)?;
     Ok(signed)
+}
+
+/// In the store, or beside it where a node is at work.
+fn remember(
+    directory: &Path,
+    identity: &Identity,
+    study: &Study,
+    entry: ApprovalEntry,
+) -> Result<(), Failure> {
+    let digest = study.digest();
+    match State::unless_busy(directory, identity)? {
+        Some(state) => {
+            state.store().see_study(&digest, &study_entry(study))?;
+            state.store().record_approval(&digest, &entry)
+        }
+        None => inbox::leave(directory, &digest, study_entry(study), entry),
+    }
 }
 
 /// Takes the approval of a study back, if there is one that counts; whether there was.
@@ -52,13 +70,17 @@ pub fn withdraw(
     let by = Approver { name: name.to_owned(), role: "-".to_owned(), note: None };
     by.check()?;
     let identity = Identity::read(&settings.identity.key)?;
-    let state = State::lock(&settings.state, &identity)?;
-    let digest = study.digest();
-    let last = state.store().approvals(&digest)?.pop();
+    let (directory, digest, key) = (&settings.state, study.digest(), identity.fingerprint());
+    let mut known = match State::unless_busy(directory, &identity)? {
+        Some(state) => state.store().approvals(&digest)?,
+        None => Store::look(directory, &key)?.approvals(&digest)?,
+    };
+    known.extend(inbox::about(directory, &key, &digest)?);
+    let last = known.pop();
     let there = matches!(last, Some(ApprovalEntry::Given(signed)) if signed.is_valid_at(now()));
     if there {
         let entry = ApprovalEntry::Withdrawn { name: by.name, at: now() };
-        state.store().record_approval(&digest, &entry)?;
+        remember(directory, &identity, study, entry)?;
     }
     Ok(there)
 }
@@ -77,7 +99,7 @@ impl Node {
         let asks = if self.study.consent().approvals == Approvals::All {
             "the study asks for the approvals of all parties (consent.approvals)"
         } else {
-            "consent.required of this node is true"
+            "this node needs approvals (consent.required, or party serve)"
         };
         let needed = self.settings.approval || self.study.consent().approvals == Approvals::All;
         let why = match self.state.store().approvals(&digest)?.pop() {

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::inbox;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::remove_leftovers;
@@ -29,10 +30,26 @@ impl State {
     /// # Errors
     /// When another node is at work, nothing can be written there, or the store is not this node's.
     pub fn lock(directory: &Path, identity: &Identity) -> Result<Self, Failure> {
-        let lock = Self::take(directory)?;
+        Self::unless_busy(directory, identity)?.ok_or_else(|| {
+            let what = "another node is at work with this state directory";
+            Failure::new(Exit::Configuration, what).in_file(directory).advise(
+                "wait for its end or stop it; a node that runs beside it needs a party.toml with \
+                 another state.directory and another address",
+            )
+        })
+    }
+
+    /// The same; none when another node is at work.
+    ///
+    /// # Errors
+    /// When nothing can be written there, or the store is not this node's.
+    pub fn unless_busy(directory: &Path, identity: &Identity) -> Result<Option<Self>, Failure> {
+        let Some(lock) = Self::take(directory)? else { return Ok(None) };
         remove_all_leftovers(directory).map_err(|error| unusable(directory, &error))?;
-        let store = Store::open(directory, &identity.fingerprint())?;
-        Ok(Self { store, directory: directory.to_owned(), _lock: lock })
+        let key = identity.fingerprint();
+        let store = Store::open(directory, &key)?;
+        inbox::take_in(directory, &store, &key)?;
+        Ok(Some(Self { store, directory: directory.to_owned(), _lock: lock }))
     }
 
     /// What the node remembers.
@@ -47,7 +64,7 @@ impl State {
         &self.directory
     }
 
-    fn take(directory: &Path) -> Result<File, Failure> {
+    fn take(directory: &Path) -> Result<Option<File>, Failure> {
         let failed = |error: io::Error| unusable(directory, &error);
         make_private(directory).map_err(failed)?;
         let mut options = OpenOptions::new();
@@ -56,15 +73,9 @@ impl State {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let lock = options.open(directory.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(lock),
+            Ok(()) => Ok(Some(lock)),
             Err(TryLockError::Error(error)) => Err(failed(error)),
-            Err(TryLockError::WouldBlock) => {
-                let what = "another node is at work with this state directory";
-                Err(Failure::new(Exit::Configuration, what).in_file(directory).advise(
-                    "wait for its end or stop it; a node that runs beside it needs a party.toml with \
-                     another state.directory and another address",
-                ))
-            }
+            Err(TryLockError::WouldBlock) => Ok(None),
         }
     }
 }

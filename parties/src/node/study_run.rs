@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mpc_core::{Session, SessionOptions};
 use mpc_ml::artifact::ModelPart;
@@ -165,6 +166,14 @@ impl Participant {
         }
         node.out = out.map(Path::to_owned);
         Ok(participant)
+    }
+
+    /// It waits for the others no longer than this, whatever `network.join_timeout_s` says.
+    #[must_use]
+    pub fn waiting_at_most(mut self, time: Duration) -> Self {
+        let network = &mut self.node.settings.network;
+        network.join_timeout = network.join_timeout.min(time);
+        self
     }
 
     /// Meets the others, runs the study with them, and writes the model and the receipt. The others

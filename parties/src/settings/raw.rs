@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use mpc_ml::artifact::ModelKind;
 use serde::Deserialize;
 
+use super::serve::RawServe;
 use super::{Keep, LinkProfile, SettingsError};
 use crate::limits::{Limits, word};
 use crate::study::is_kind;
@@ -27,6 +28,8 @@ pub(super) struct Raw {
     pub consent: RawNodeConsent,
     #[serde(default)]
     pub limits: RawLimits,
+    #[serde(default)]
+    pub serve: RawServe,
 }
 
 #[derive(Default, Deserialize)]

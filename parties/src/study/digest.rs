@@ -11,7 +11,7 @@ const DOMAIN: &[u8] = b"mpc study.toml digest, version 1\0";
 
 /// SHA3-256 of the exact bytes of a study file, behind a prefix of its own. Parties whose digests
 /// agree have agreed on every byte.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StudyDigest([u8; 32]);
 
 impl StudyDigest {

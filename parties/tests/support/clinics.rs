@@ -1,5 +1,7 @@
 //! A study of clinics with a dealer, small enough to be run often.
 
+#![allow(dead_code, reason = "each of the tests needs another part of it")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -205,7 +205,7 @@ impl Nodes {
     }
 
     /// Where the last command of a node says what it does.
-    fn log(&self, name: &str) -> PathBuf {
+    pub fn log(&self, name: &str) -> PathBuf {
         let files = fs::read_dir(self.dir(name)).unwrap().map(|entry| entry.unwrap().path());
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         files.filter(|path| name(path).starts_with("log-")).max().unwrap()
