@@ -42,8 +42,14 @@ fn check(sets: &[Vec<u32>], slack: u64) {
     assert_eq!(lists[0].len(), due.len());
 }
 
+/// A few, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(told.unwrap_or(12))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(cases())]
     #[test]
     fn all_find_what_all_have(
         sets in proptest::collection::vec(proptest::collection::btree_set(0..60u32, 0..40), 2..=7),
