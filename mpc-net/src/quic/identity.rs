@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hkdf::{HKDF_SHA256, Prk};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject;
@@ -215,19 +216,20 @@ impl Identity {
     }
 
     /// A symmetric key that follows from the private key, for a purpose that `domain` names, for
-    /// example `"sealed files/1"`: HKDF-SHA256 (RFC 5869) of the seed. Another domain gives a key
-    /// that has nothing to do with it, and neither says anything about the private key.
+    /// example `"sealed files/1"`: that of its [`Root`].
     #[must_use]
     pub fn derive(&self, domain: &str) -> Zeroizing<[u8; 32]> {
-        let mut key = Zeroizing::new([0; 32]);
-        let secret = Salt::new(HKDF_SHA256, b"mpc-net keys of an identity 1").extract(self.seed());
-        let purpose = [domain.as_bytes()];
-        // As many bytes as the hash has are always given.
-        secret
-            .expand(&purpose, HKDF_SHA256)
-            .and_then(|derived| derived.fill(key.as_mut_slice()))
-            .unwrap_or_else(|_| unreachable!("32 bytes are less than 255 hashes"));
-        key
+        self.root().derive(domain)
+    }
+
+    /// What the symmetric keys of this identity follow from.
+    #[must_use]
+    pub fn root(&self) -> Root {
+        // The extraction of HKDF-SHA256 (RFC 5869, 2.2).
+        let salt = hmac::Key::new(hmac::HMAC_SHA256, b"mpc-net keys of an identity 1");
+        let mut root = Zeroizing::new([0; 32]);
+        root.copy_from_slice(hmac::sign(&salt, self.seed()).as_ref());
+        Root(root)
     }
 
     /// The 32 bytes that the key is made from, however the document around them is written.
@@ -238,6 +240,45 @@ impl Identity {
         start
             .and_then(|start| self.pkcs8.get(start..start + 32))
             .unwrap_or_else(|| unreachable!("a key that was read has a seed"))
+    }
+}
+
+/// What symmetric keys follow from: HKDF-SHA256 (RFC 5869) of the seed of an identity, extracted. It says
+/// nothing about the private key, and can be kept where that is replaced by another.
+#[derive(Clone)]
+pub struct Root(Zeroizing<[u8; 32]>);
+
+impl Root {
+    /// One that was kept.
+    #[must_use]
+    pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// What is to be kept, as secret as a private key.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        self.0.clone()
+    }
+
+    /// A key for a purpose that `domain` names. Another domain gives a key that has nothing to do with it,
+    /// and neither says anything about the root.
+    #[must_use]
+    pub fn derive(&self, domain: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let root = Prk::new_less_safe(HKDF_SHA256, self.0.as_slice());
+        let purpose = [domain.as_bytes()];
+        // As many bytes as the hash has are always given.
+        root.expand(&purpose, HKDF_SHA256)
+            .and_then(|derived| derived.fill(key.as_mut_slice()))
+            .unwrap_or_else(|_| unreachable!("32 bytes are less than 255 hashes"));
+        key
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Root([redacted])")
     }
 }
 
@@ -329,6 +370,16 @@ mod tests {
         assert_ne!(a.derive("files/1"), a.derive("files/2"));
         assert_ne!(a.derive("files/1"), b.derive("files/1"));
         assert_ne!(a.derive("files/1").as_slice(), a.seed());
+
+        // The keys are those of HKDF, and survive where the root is kept.
+        let salt = ring::hkdf::Salt::new(HKDF_SHA256, b"mpc-net keys of an identity 1");
+        let mut hkdf = [0; 32];
+        let purpose = [b"files/1".as_slice()];
+        salt.extract(a.seed()).expand(&purpose, HKDF_SHA256).unwrap().fill(&mut hkdf).unwrap();
+        assert_eq!(*a.derive("files/1"), hkdf);
+        let root = Root::from_bytes(a.root().to_bytes());
+        assert_eq!(*root.derive("files/1"), hkdf);
+        assert_eq!(format!("{root:?}"), "Root([redacted])");
 
         // Version 2 of the document has the public key behind the same seed.
         let seed = &a.to_pkcs8_der()[16..];

@@ -30,7 +30,7 @@ mod transport;
 
 pub use dealer::{Dealer, DealerOptions};
 pub use hello::Role;
-pub use identity::{Identity, IdentityError, PublicKey};
+pub use identity::{Identity, IdentityError, PublicKey, Root};
 pub use join::{JoinEvent, JoinOptions, Observer, Peer, Roster, join, join_until};
 pub use settings::{LinkSettings, Mtu};
 pub use transport::{Linger, QuicTransport};
