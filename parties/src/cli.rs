@@ -50,8 +50,15 @@ pub enum LogFormat {
 pub enum Command {
     /// Make this node's key and a commented party.toml
     Init(Init),
-    /// Print this node's fingerprint, to be given to the other parties
+    /// Print this node's fingerprint
     Fingerprint,
+    /// Print the text by which others know this node, to be sent to their operators
+    Invite(Invite),
+    /// Add the nodes of invitations to party.toml, once their words were compared by telephone
+    Join(Join),
+    /// The key of this node
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// The other nodes that this node knows
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -78,6 +85,27 @@ pub enum Command {
     Predict(Predict),
     /// Be the dealer: make correlated randomness for studies, without seeing any data
     Dealer(Dealer),
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions(Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual(Manual),
+}
+
+/// `party completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `party manual`
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// Where to write a page for each command
+    #[arg(long)]
+    pub dir: PathBuf,
 }
 
 /// `party init`
@@ -92,11 +120,50 @@ pub struct Init {
     /// The UDP address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     pub listen: SocketAddr,
+    /// Where others reach this node, host:port, as its invitation says
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// This organisation's rows, CSV or CSV.gz
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+}
+
+/// `party invite`
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// Where others reach this node, in place of network.address in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+}
+
+/// `party join`
+#[derive(Debug, Args)]
+pub struct Join {
+    /// Invitations, or files such as mails with invitations in them, or - for standard input
+    #[arg(required = true, value_name = "INVITATION|FILE")]
+    pub invitations: Vec<String>,
+    /// The node is the dealer
+    #[arg(long)]
+    pub dealer: bool,
+    /// Do not ask whether the words were compared
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `party identity ...`
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Make a new key, which the old one signs, and print the invitation with it
+    Rotate,
 }
 
 /// `party peer ...`
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
+    /// The nodes that this one knows, with their keys and words
+    List,
+    /// Take a node out of party.toml
+    Remove(PeerRemove),
     /// Add a node to party.toml; its comments stay
     Add(PeerAdd),
 }
@@ -113,6 +180,13 @@ pub struct PeerAdd {
     /// The node is the dealer
     #[arg(long)]
     pub dealer: bool,
+}
+
+/// `party peer remove`
+#[derive(Debug, Args)]
+pub struct PeerRemove {
+    /// Its name
+    pub name: String,
 }
 
 /// `party study ...`

@@ -2,7 +2,7 @@
 //!
 //! * [`settings`] is `party.toml`, private to the organisation, with its [`limits`]; [`study`] is `study.toml`, the
 //!   same at every party.
-//! * [`identity`] is the node's key, [`data_file`] the organisation's rows, [`input`] how files are
+//! * [`identity`] is the node's key, [`invite`] what it tells others of it, [`data_file`] the organisation's rows, [`input`] how files are
 //!   opened.
 //! * [`alignment`] is the file of a record alignment, and what makes ids of cells.
 //! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
@@ -24,6 +24,7 @@ pub mod exit;
 pub mod fault;
 pub mod identity;
 pub mod input;
+pub mod invite;
 pub mod limits;
 pub mod models;
 pub mod name;

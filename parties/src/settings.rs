@@ -78,6 +78,8 @@ pub struct IdentitySettings {
 pub struct NetworkSettings {
     /// The UDP address to listen on.
     pub listen: SocketAddr,
+    /// Where others reach it, as its invitation says; nothing here listens there.
+    pub address: Option<Address>,
     /// How long a peer may be silent while something is due from it.
     pub silence_timeout: Duration,
     /// How long no packet at all may come from a peer until it is lost.
@@ -227,8 +229,13 @@ impl Settings {
             name: name("identity.name", &raw.identity.name)?,
             key: directory.join(raw.identity.key),
         };
+        let address = raw.network.address.map(|text| {
+            let field = || "network.address".to_owned();
+            text.parse().map_err(|source| SettingsError::Name { field: field(), source })
+        });
         let network = NetworkSettings {
             listen: raw.network.listen,
+            address: address.transpose()?,
             silence_timeout: seconds("network.silence_timeout_s", raw.network.silence_timeout_s)?,
             lost_after: lost_after_from(raw.network.lost_after_s)?,
             join_timeout: seconds("network.join_timeout_s", raw.network.join_timeout_s)?,

@@ -16,6 +16,7 @@ use mpc_ml::data::{
     Schema, Target, joint_statistics,
 };
 use parties::data_file::{ReadOptions, read};
+use parties::invite::Invite;
 use parties::study::Study;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -69,10 +70,9 @@ fn init_makes_a_key_and_settings_once() {
     let at = directory.path();
     let text = ok(at, &["init", "--dir", "node", "--name", "bank-a", "--listen", "10.0.0.1:7400"]);
     let own = ok(at, &["--config", "node/party.toml", "fingerprint"]);
-    assert!(
-        text.contains(&format!("party peer add bank-a 10.0.0.1:7400 {}", own.trim())),
-        "{text}"
-    );
+    let invitation = Invite::find(&text).unwrap().remove(0);
+    assert_eq!(invitation.key.to_string(), own.trim());
+    assert_eq!(invitation.addresses[0].as_str(), "10.0.0.1:7400");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -392,7 +392,15 @@ fn numbers_and_counts_are_predicted_and_evaluated() {
 #[test]
 fn help_is_readable() {
     let directory = tempfile::tempdir().unwrap();
-    let help = ok(directory.path(), &["--help"]);
+    let at = directory.path();
+    let help = ok(at, &["--help"]);
+    let pages = at.join("man");
+    ok(at, &["manual", "--dir", pages.to_str().unwrap()]);
+    let page = fs::read_to_string(pages.join("party-study-check.1")).unwrap();
+    assert!(page.contains("Check a study and my data"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(ok(at, &["completions", shell]).contains("withdraw"), "{shell}");
+    }
     for part in ["init", "fingerprint", "peer", "study", "predict", "Exit codes"] {
         assert!(help.contains(part), "{help}");
     }

@@ -1,15 +1,19 @@
 //! `party init`
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
+use super::invite::{invitation, report};
 use crate::cli::Init;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::name::PartyName;
-use crate::output::{Report, create, exists};
-use crate::settings::Settings;
+use crate::input;
+use crate::invite::Words;
+use crate::name::{Address, PartyName};
+use crate::output::{Report, create, exists, wrapped};
+use crate::settings::{Overrides, Settings};
 
 const TEMPLATE: &str = include_str!("party.toml");
 const KEY: &str = "identity.key";
@@ -28,40 +32,73 @@ pub(super) fn run(options: &Init) -> Result<Report, Failure> {
             return Err(exists(path));
         }
     }
+    let address = options.address.as_ref().map(|address| address.parse::<Address>()).transpose()?;
+    let address = address.map_or_else(
+        || {
+            "# address = \"mpc.bank-a.example:7400\" # where others reach it, for `party invite`"
+                .to_owned()
+        },
+        |address| format!("address = \"{address}\"    # where others reach it, for `party invite`"),
+    );
+    let data = match &options.data {
+        None => "# [data]\n# path = \"rows.csv\"".to_owned(),
+        Some(path) => format!("[data]\npath = {}", data_path(path)?),
+    };
     let text = TEMPLATE
         .replace("@NAME@", name.as_str())
         .replace("@KEY@", KEY)
+        .replace("@ADDRESS@", &address)
+        .replace("@DATA@", &data)
         .replace("@LISTEN@", &options.listen.to_string());
     Settings::from_text(&text, directory).map_err(|error| {
         Failure::new(Exit::Internal, format!("the template of party.toml is wrong: {error}"))
     })?;
-    let fingerprint = Identity::create(&key)?.fingerprint();
+    let identity = Identity::create(&key)?;
     create(&settings, text.as_bytes())?;
+    let read = Settings::read(&settings, &Overrides::default());
+    let read = read.map_err(|error| Failure::from(error).in_file(&settings))?;
 
+    let fingerprint = identity.fingerprint();
+    let words = Words::of(&fingerprint);
+    let invite = invitation(&read, &identity, None, &settings).ok();
     let port = options.listen.port();
-    let host = if options.listen.ip().is_unspecified() || options.listen.ip().is_loopback() {
-        "YOUR-ADDRESS:".to_owned() + &port.to_string()
-    } else {
-        options.listen.to_string()
+    let mut text = format!(
+        "Made {} and {} (keep the key to yourself).\n\n",
+        settings.display(),
+        key.display()
+    );
+    text += &match &invite {
+        Some(invite) => report(invite).text,
+        None => format!("This node's six words:\n  {words}\n"),
     };
-    let command = format!("party peer add {name} {host} {fingerprint}");
+    let next = if invite.is_some() {
+        "add the others with"
+    } else {
+        "print its invitation with `party invite --address HOST:PORT`, and add the others with"
+    };
+    let named = if options.data.is_some() { "" } else { "name your data in party.toml, " };
+    text += &format!(
+        "\n{}",
+        wrapped("Next: ", &format!("open UDP port {port}, {named}{next} `party join INVITATION`."))
+    );
     Ok(Report {
-        text: format!(
-            "Made {} and {} (keep the key to yourself).\n\n\
-             This node's fingerprint:\n  {fingerprint}\n\n\
-             Send this line to the operators of the other nodes, with the address under which they \
-             reach you,\nand let them compare the fingerprint with you by telephone:\n  {command}\n\n\
-             Next: open UDP port {port}, name your data in {}, and add the others with `party peer add`.\n",
-            settings.display(),
-            key.display(),
-            settings.display(),
-        ),
+        text,
         json: json!({
             "name": name,
             "settings": settings,
             "key": key,
             "fingerprint": fingerprint.to_string(),
-            "peer_add": command,
+            "words": words.to_string(),
+            "invitation": invite.map(|invite| invite.to_string()),
         }),
     })
+}
+
+/// Where the data are, seen from anywhere, as a string of TOML.
+fn data_path(path: &Path) -> Result<String, Failure> {
+    let refused = |what: String| Failure::new(Exit::LocalInput, what).in_file(path);
+    let whole = std::path::absolute(path).map_err(|error| refused(error.to_string()))?;
+    input::open(path).map_err(|error| refused(format!("the data cannot be read: {error}")))?;
+    let text = whole.to_str().ok_or_else(|| refused("its path is no UTF-8".to_owned()))?;
+    Ok(toml_edit::value(text).to_string())
 }

@@ -4,19 +4,26 @@ mod align;
 mod audit;
 mod dealer;
 mod fingerprint;
+mod identity;
 mod init;
+mod invite;
+mod join;
+mod party_file;
 mod peer;
 mod predict;
 mod receipt;
 mod recover;
 mod serve;
+mod shell;
 mod studies;
 mod study;
 mod train;
 
 use std::path::PathBuf;
 
-use crate::cli::{AuditCommand, Cli, Command, PeerCommand, ReceiptCommand, StudyCommand};
+use crate::cli::{
+    AuditCommand, Cli, Command, IdentityCommand, PeerCommand, ReceiptCommand, StudyCommand,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
 use crate::settings::{Overrides, Settings};
@@ -35,7 +42,12 @@ pub fn run(cli: &Cli) -> Exit {
     let result = match &cli.command {
         Command::Init(options) => init::run(options),
         Command::Fingerprint => fingerprint::run(config),
+        Command::Invite(options) => invite::run(config, options),
+        Command::Join(options) => join::run(config, options),
+        Command::Identity(IdentityCommand::Rotate) => identity::rotate(config),
+        Command::Peer(PeerCommand::List) => peer::list(config),
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
+        Command::Peer(PeerCommand::Remove(options)) => peer::remove(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
         Command::Study(StudyCommand::Withdraw(options)) => study::withdraw(config, options),
@@ -54,6 +66,8 @@ pub fn run(cli: &Cli) -> Exit {
             None => predict::run(options),
         },
         Command::Dealer(options) => dealer::run(config, options),
+        Command::Completions(options) => shell::completions(options),
+        Command::Manual(options) => shell::manual(options),
     };
     print(&result, as_json)
 }

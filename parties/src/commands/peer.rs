@@ -1,17 +1,17 @@
-//! `party peer add`
+//! `party peer ...`
 
 use std::path::Path;
 
 use serde_json::json;
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use crate::cli::PeerAdd;
+use super::party_file::PartyFile;
+use crate::cli::{PeerAdd, PeerRemove};
 use crate::exit::{Exit, Failure};
 use crate::identity::{Fingerprint, Identity};
-use crate::input;
+use crate::invite::Words;
 use crate::name::{Address, PartyName};
-use crate::output::{Report, replace};
-use crate::settings::{Settings, SettingsError};
+use crate::output::Report;
+use crate::settings::{Overrides, Peer, Settings};
 
 pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
     let name: PartyName = options.name.parse()?;
@@ -20,57 +20,93 @@ pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
         .fingerprint
         .parse()
         .map_err(|error| Failure { exit: Exit::Usage, ..Failure::from(error) })?;
-    let in_file = |error: SettingsError| Failure::from(error).in_file(config);
-    let text = input::text(config)
-        .map_err(|source| in_file(SettingsError::Read { path: config.to_owned(), source }))?;
-    let directory = config.parent().unwrap_or(Path::new(""));
-    let settings = Settings::from_text(&text, directory).map_err(in_file)?;
+    let mut file = PartyFile::read(config)?;
+    let settings = &file.settings;
     let known = settings.peers.iter().chain(&settings.dealer).find(|peer| peer.name == name);
-    let refused = |what: String| Failure::new(Exit::Configuration, what).in_file(config);
     if let Some(peer) = known {
         let what = format!("the node {name} is known already, with {}", peer.fingerprint);
-        return Err(refused(what).advise("to change it, edit party.toml yourself"));
+        return Err(file.refused(what).advise(format!("`party peer remove {name}` first")));
     }
-    if options.dealer && settings.dealer.is_some() {
-        let advice = "a node has one dealer; to change it, edit party.toml yourself";
-        return Err(refused("a dealer is known already".to_owned()).advise(advice));
+    if options.dealer
+        && let Some(dealer) = &settings.dealer
+    {
+        let advice = format!("a node has one dealer; `party peer remove {}` first", dealer.name);
+        return Err(file.refused("a dealer is known already").advise(advice));
     }
     if Identity::read(&settings.identity.key)?.fingerprint() == fingerprint {
         let what = format!("the fingerprint given for {name} is this node's own");
-        return Err(refused(what).advise("ask the other operator for theirs"));
+        return Err(file.refused(what).advise("ask the other operator for theirs"));
     }
-
-    let mut document: DocumentMut = text.parse().map_err(|error| refused(format!("{error}")))?;
-    let mut table = Table::new();
-    table["name"] = value(name.as_str());
-    table["address"] = value(address.as_str());
-    table["fingerprint"] = value(fingerprint.to_string());
-    if options.dealer {
-        document.insert("dealer", Item::Table(table));
-    } else {
-        let peers = document.entry("peers").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-        let Some(peers) = peers.as_array_of_tables_mut() else {
-            let advice = "write each peer as a table of its own, [[peers]]";
-            return Err(refused("`peers` is not a list of tables".to_owned()).advise(advice));
-        };
-        peers.push(table);
-    }
-    let text = document.to_string();
-    // The result is read back before it takes the place of the file: the last rules (names and
-    // keys are distinct) are those of every later start.
-    Settings::from_text(&text, directory).map_err(in_file)?;
-    replace(config, text.as_bytes())?;
+    file.put(&Peer { name: name.clone(), address: address.clone(), fingerprint }, options.dealer)?;
+    file.write()?;
     let role = if options.dealer { "the dealer" } else { "the peer" };
+    let words = Words::of(&fingerprint);
     Ok(Report {
         text: format!(
-            "Added {role} {name} at {address} to {}. Its fingerprint, to be compared by telephone:\n  {fingerprint}\n",
+            "Added {role} {name} at {address} to {}.\nIts fingerprint and its six words, to be \
+             compared by telephone:\n  {fingerprint}\n  {words}\n",
             config.display()
         ),
         json: json!({
             "name": name,
             "address": address,
             "fingerprint": fingerprint.to_string(),
+            "words": words.to_string(),
             "dealer": options.dealer,
         }),
+    })
+}
+
+pub(super) fn list(config: &Path) -> Result<Report, Failure> {
+    let settings = Settings::read(config, &Overrides::default())
+        .map_err(|error| Failure::from(error).in_file(config))?;
+    let own = Identity::read(&settings.identity.key)?.fingerprint();
+    let name = &settings.identity.name;
+    let own_address = settings.network.address.as_ref();
+    let mut text = entry(name, "this node", own_address, &own);
+    let mut all = Vec::new();
+    let nodes = settings.peers.iter().map(|peer| (peer, false));
+    for (peer, dealer) in nodes.chain(settings.dealer.iter().map(|dealer| (dealer, true))) {
+        let role = if dealer { "dealer" } else { "peer" };
+        text += &entry(&peer.name, role, Some(&peer.address), &peer.fingerprint);
+        all.push(json!({
+            "name": peer.name,
+            "address": peer.address,
+            "fingerprint": peer.fingerprint.to_string(),
+            "words": Words::of(&peer.fingerprint).to_string(),
+            "dealer": dealer,
+        }));
+    }
+    if all.is_empty() {
+        text += "No other node is known: `party join INVITATION` adds one.\n";
+    }
+    let own = json!({
+        "name": name,
+        "address": own_address,
+        "fingerprint": own.to_string(),
+        "words": Words::of(&own).to_string(),
+    });
+    Ok(Report { text, json: json!({ "this_node": own, "peers": all }) })
+}
+
+fn entry(name: &PartyName, role: &str, address: Option<&Address>, key: &Fingerprint) -> String {
+    let at = address.map(|address| format!(", {address}")).unwrap_or_default();
+    format!("{name} ({role}{at})\n  {key}\n  {}\n", Words::of(key))
+}
+
+pub(super) fn remove(config: &Path, options: &PeerRemove) -> Result<Report, Failure> {
+    let name: PartyName = options.name.parse()?;
+    let mut file = PartyFile::read(config)?;
+    let mut known = file.settings.peers.iter().chain(&file.settings.dealer);
+    let Some(peer) = known.find(|peer| peer.name == name).cloned() else {
+        let what = format!("no node called {name} is known");
+        return Err(file.refused(what).advise("`party peer list` shows those that are"));
+    };
+    file.remove(&peer)?;
+    file.write()?;
+    let Peer { name, fingerprint, .. } = peer;
+    Ok(Report {
+        text: format!("Removed {name} from {}. Its key was\n  {fingerprint}\n", config.display()),
+        json: json!({ "removed": name, "fingerprint": fingerprint.to_string() }),
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn store(config: &Path) -> Result<Store, Failure> {
     // Where nobody is at work the store is opened as a node does, which repairs what a kill left.
     match State::lock(&settings.state, &identity) {
         Ok(state) => Ok(state.store().clone()),
-        Err(_) => Store::look(&settings.state, &identity.fingerprint()),
+        Err(_) => Store::look(&settings.state, &identity.owner()),
     }
 }
 

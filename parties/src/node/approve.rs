@@ -73,7 +73,7 @@ pub fn withdraw(
     let (directory, digest, key) = (&settings.state, study.digest(), identity.fingerprint());
     let mut known = match State::unless_busy(directory, &identity)? {
         Some(state) => state.store().approvals(&digest)?,
-        None => Store::look(directory, &key)?.approvals(&digest)?,
+        None => Store::look(directory, &identity.owner())?.approvals(&digest)?,
     };
     known.extend(inbox::about(directory, &key, &digest)?);
     let last = known.pop();
@@ -109,7 +109,11 @@ impl Node {
             }
             Some(ApprovalEntry::Given(signed)) => {
                 let of = &signed.approval;
-                if !signed.holds(&self.identity.fingerprint())
+                let before = self.identity.links().iter().any(|link| signed.holds(&link.old));
+                if before {
+                    "the approval of this study was signed with a key that was replaced since"
+                        .to_owned()
+                } else if !signed.holds(&self.identity.fingerprint())
                     || of.study != hex(digest.as_bytes())
                     || of.party != self.settings.identity.name.as_str()
                 {

@@ -235,7 +235,8 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// Seconds since 1970; zero on a machine whose clock is before that.
-pub(crate) fn now() -> u64 {
+#[must_use]
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

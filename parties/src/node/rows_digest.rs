@@ -83,7 +83,7 @@ impl<'a> BoundRows<'a> {
     /// rows give the same, and nobody else can try a guess.
     #[must_use]
     pub fn fingerprint(&self, identity: &Identity, study: &StudyDigest) -> [u8; DIGEST] {
-        self.digest(identity.key().derive(&format!("rows of an approval/1 {study}")).as_slice())
+        self.digest(identity.derive(&format!("rows of an approval/1 {study}")).as_slice())
     }
 
     /// Whether these are the rows of a salt and a digest.

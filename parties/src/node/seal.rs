@@ -26,7 +26,7 @@ impl Sealer {
     /// other's seals.
     #[must_use]
     pub fn new(identity: &Identity, domain: &str) -> Self {
-        Self { key: identity.key().derive(&format!("sealed {domain}")) }
+        Self { key: identity.derive(&format!("sealed {domain}")) }
     }
 
     /// Seals `bytes`. `aad` says what they are, for example the name of their file: they are opened

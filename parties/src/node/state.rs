@@ -46,9 +46,8 @@ impl State {
     pub fn unless_busy(directory: &Path, identity: &Identity) -> Result<Option<Self>, Failure> {
         let Some(lock) = Self::take(directory)? else { return Ok(None) };
         remove_all_leftovers(directory).map_err(|error| unusable(directory, &error))?;
-        let key = identity.fingerprint();
-        let store = Store::open(directory, &key)?;
-        inbox::take_in(directory, &store, &key)?;
+        let store = Store::open(directory, &identity.owner())?;
+        inbox::take_in(directory, &store, &identity.fingerprint())?;
         Ok(Some(Self { store, directory: directory.to_owned(), _lock: lock }))
     }
 

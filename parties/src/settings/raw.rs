@@ -57,6 +57,7 @@ pub(super) struct RawIdentity {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawNetwork {
     pub listen: SocketAddr,
+    pub address: Option<String>,
     #[serde(default = "silence_timeout")]
     pub silence_timeout_s: u64,
     #[serde(default = "lost_after")]

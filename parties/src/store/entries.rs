@@ -20,7 +20,7 @@ impl DataId {
     /// The file with this digest, as the node with this key knows it.
     #[must_use]
     pub fn of(identity: &Identity, file: &FileDigest) -> Self {
-        let key = identity.key().derive("data sets/1");
+        let key = identity.derive("data sets/1");
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
         let mut id = [0; 32];
         id.copy_from_slice(hmac::sign(&key, file.as_bytes()).as_ref());

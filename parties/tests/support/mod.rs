@@ -47,7 +47,7 @@ pub struct Ended {
 
 /// An address that nobody uses. Tests run side by side, and a port is free again until its node
 /// listens, so none is given twice.
-fn free_address() -> String {
+pub fn free_address() -> String {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -74,7 +74,10 @@ impl Again {
             || usize::from(record.me) != roster.me.index()
         {
             return Err(wrong("the record is of another study, or of other nodes or keys")
-                .advise("use the study and the party.toml of that run"));
+                .advise(
+                    "use the study and the party.toml of that run; if this node has a new key since, set \
+                     PARTY__IDENTITY__KEY=identity.key.1, where `party identity rotate` keeps the one before",
+                ));
         }
         if record.program != env!("CARGO_PKG_VERSION") {
             return Err(wrong(&format!(
