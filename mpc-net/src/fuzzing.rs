@@ -19,3 +19,9 @@ pub fn frame(bytes: &[u8]) {
 pub fn hello(bytes: &[u8]) {
     crate::quic::decoding::hello(bytes);
 }
+
+/// Decodes `bytes` as frames between a node and a relay, and as a datagram.
+#[cfg(feature = "quic")]
+pub fn relay(bytes: &[u8]) {
+    crate::quic::decoding::relay(bytes);
+}

@@ -85,6 +85,8 @@ pub enum Command {
     Predict(Predict),
     /// Be the dealer: make correlated randomness for studies, without seeing any data
     Dealer(Dealer),
+    /// Be a relay: forward sealed packets between the nodes of party.toml that nobody can dial
+    Relay(Relay),
     /// Print completions for a shell
     #[command(hide = true)]
     Completions(Completions),
@@ -120,7 +122,7 @@ pub struct Init {
     /// The UDP address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     pub listen: SocketAddr,
-    /// Where others reach this node, host:port, as its invitation says
+    /// Where others reach this node, host:port, as its invitation says; - where nobody can dial it
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
     /// This organisation's rows, CSV or CSV.gz
@@ -131,7 +133,7 @@ pub struct Init {
 /// `party invite`
 #[derive(Debug, Args)]
 pub struct Invite {
-    /// Where others reach this node, in place of network.address in party.toml
+    /// Where others reach this node, in place of network.address in party.toml; - where nobody can dial it
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
 }
@@ -173,7 +175,7 @@ pub enum PeerCommand {
 pub struct PeerAdd {
     /// Its name, as studies have it
     pub name: String,
-    /// Where it listens, host:port
+    /// Where it listens, host:port; - for a node that nobody can dial
     pub address: String,
     /// Its fingerprint, from `party fingerprint` there; compare it by telephone
     pub fingerprint: String,
@@ -376,6 +378,14 @@ pub struct Dealer {
     /// Serve one study and end
     #[arg(long)]
     pub once: bool,
+}
+
+/// `party relay`
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// The UDP address to listen on, in place of the one in party.toml; TCP is `relaying.tcp`
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `party predict`

@@ -5,6 +5,7 @@
 //! relative paths are relative to the file.
 
 mod raw;
+mod relay;
 mod serve;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
+use mpc_net::quic::RelaySettings;
 use serde::Deserialize;
 
 use crate::identity::{Fingerprint, FingerprintError};
@@ -20,6 +22,8 @@ use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
 use crate::output::is_plain;
 use raw::{Raw, RawPeer};
+use relay::RawRelay;
+pub use relay::Relaying;
 pub use serve::ServeSettings;
 
 /// The version of the format that this program reads.
@@ -36,6 +40,10 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// The dealer, where one is known.
     pub dealer: Option<Peer>,
+    /// The relay through which others are met, where one is used.
+    pub relay: Option<RelaySettings>,
+    /// How this node is a relay itself, with `party relay`.
+    pub relaying: Relaying,
     /// The organisation's rows; a dealer has none.
     pub data: Option<DataSettings>,
     /// The directory for what the node keeps.
@@ -105,8 +113,8 @@ pub enum LinkProfile {
 pub struct Peer {
     /// Its name in studies.
     pub name: PartyName,
-    /// Where it listens.
-    pub address: Address,
+    /// Where it listens; a node without one has to dial this node, or is met through the relay.
+    pub address: Option<Address>,
     /// Its public key.
     pub fingerprint: Fingerprint,
 }
@@ -247,6 +255,14 @@ impl Settings {
             .collect::<Result<Vec<Peer>, SettingsError>>()?;
         let dealer = raw.dealer.map(|raw| peer("dealer", &raw)).transpose()?;
         distinct(&identity.name, peers.iter().chain(&dealer))?;
+        let relay = raw.relay.map(RawRelay::check).transpose()?;
+        if let Some(relay) = &relay
+            && peers.iter().chain(&dealer).any(|node| node.fingerprint == relay.key)
+        {
+            let (field, rule) = ("relay.key".to_owned(), "is the fingerprint of a node".to_owned());
+            return Err(SettingsError::Rule { field, rule });
+        }
+        let relaying = raw.relaying.check(network.listen)?;
         let data = raw
             .data
             .map(|raw| {
@@ -262,7 +278,20 @@ impl Settings {
         let limits = raw.limits.check()?;
         let serve = raw.serve.check(directory)?;
         let (keep, approval) = (raw.audit.keep, raw.consent.required);
-        Ok(Self { identity, network, peers, dealer, data, state, keep, approval, limits, serve })
+        Ok(Self {
+            identity,
+            network,
+            peers,
+            dealer,
+            relay,
+            relaying,
+            data,
+            state,
+            keep,
+            approval,
+            limits,
+            serve,
+        })
     }
 }
 
@@ -292,10 +321,8 @@ fn distinct<'a>(
 }
 
 fn peer(field: &str, raw: &RawPeer) -> Result<Peer, SettingsError> {
-    let address = raw
-        .address
-        .parse()
-        .map_err(|source| SettingsError::Name { field: format!("{field}.address"), source })?;
+    let wrong = |source| SettingsError::Name { field: format!("{field}.address"), source };
+    let address = raw.address.as_deref().map(str::parse).transpose().map_err(wrong)?;
     let fingerprint = raw.fingerprint.parse().map_err(|source| SettingsError::Fingerprint {
         field: format!("{field}.fingerprint"),
         source,

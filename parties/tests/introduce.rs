@@ -124,7 +124,7 @@ fn four_commands_lead_to_the_first_joint_model() {
 fn peers_are_listed_changed_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    for name in ["a", "b", "other"] {
+    for name in ["a", "b", "other", "hidden"] {
         fs::create_dir(at(name)).unwrap();
     }
     ok(&at("a"), "init --name bank-a");
@@ -143,6 +143,18 @@ fn peers_are_listed_changed_and_removed() {
     let after = fs::read_to_string(at("a").join("party.toml")).unwrap();
     assert!(before.lines().all(|line| after.contains(line)), "{after}");
     assert_eq!(json(&at("a"), "peer list")["peers"][0]["address"], "b.example:7400");
+
+    // Who cannot be dialled has no address, and none is asked for.
+    let hidden = json(&at("a"), "invite --address -");
+    assert_eq!(hidden["addresses"], serde_json::json!([]));
+    ok(&at("hidden"), "init --name bank-h --address -");
+    let said = ok(&at("hidden"), "invite --address -");
+    assert!(said.contains("bank-h with no address"), "{said}");
+    let hidden =
+        json(&at("hidden"), "invite --address -")["invitation"].as_str().unwrap().to_owned();
+    ok(&at("a"), &format!("join --yes {hidden}"));
+    assert_eq!(json(&at("a"), "peer list")["peers"][1]["address"], Value::Null);
+    ok(&at("a"), "peer remove bank-h");
 
     // Known already: no words are asked for, and an address may change. Another key may not.
     assert_eq!(json(&at("a"), &format!("join {invite}"))["nodes"][0]["change"], "known");

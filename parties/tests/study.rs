@@ -14,6 +14,8 @@ use serde_json::Value;
 
 #[path = "support/clinics.rs"]
 mod clinics;
+#[path = "study/relay.rs"]
+mod relay;
 mod support;
 
 use clinics::{model, nodes};

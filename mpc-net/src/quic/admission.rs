@@ -150,6 +150,22 @@ impl Admission {
         }
     }
 
+    /// A place for a visitor that has shown its address: it has opened a TCP connection.
+    pub(crate) fn place_now(&self, address: SocketAddr) -> Option<Place> {
+        self.place(address, Instant::now())
+    }
+
+    /// A place for a visitor that a relay brings, which has let it in by its key.
+    pub(crate) fn admit_relayed(&self, incoming: Incoming) -> Option<(Incoming, Place)> {
+        let address = incoming.remote_address();
+        let taken = self.state().take_known(address);
+        let Some(taken) = taken else {
+            incoming.refuse();
+            return None;
+        };
+        Some((incoming, Place { admission: self.clone(), taken }))
+    }
+
     fn place(&self, address: SocketAddr, now: Instant) -> Option<Place> {
         let address = canonical(address);
         let taken = self.state().take(address, now)?;
@@ -158,15 +174,18 @@ impl Admission {
 }
 
 impl State {
+    fn take_known(&mut self, address: SocketAddr) -> Option<Taken> {
+        let open = self.with_known.entry(address).or_default();
+        if *open >= KNOWN {
+            return None;
+        }
+        *open += 1;
+        Some(Taken::Known(address))
+    }
+
     fn take(&mut self, address: SocketAddr, now: Instant) -> Option<Taken> {
         if self.known.contains(&address) {
-            let open = self.with_known.entry(address).or_default();
-            *open += 1;
-            if *open <= KNOWN {
-                return Some(Taken::Known(address));
-            }
-            *open -= 1;
-            return None;
+            return self.take_known(address);
         }
         let source = source(address);
         let open = self.with_source.get(&source).copied().unwrap_or_default();

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::door::{Door, Verdict, nonce};
-use super::gather::{Gather, Judge};
+use super::gather::Gather;
 use super::hello::{Hello, HelloError, MAX_NODES, Role, short};
 use super::identity::{Identity, PublicKey};
 use super::join::{JoinEvent, Observer, Peer, judge};
+use super::meeting::Judge;
+use super::relay::RelaySettings;
 use super::settings::{LOST_AFTER, LinkSettings};
 use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
@@ -29,6 +31,8 @@ pub struct DealerOptions {
     pub lost_after: Duration,
     /// What is known about the line.
     pub link: LinkSettings,
+    /// Through which it can be met as well.
+    pub relay: Option<RelaySettings>,
 }
 
 impl DealerOptions {
@@ -42,6 +46,7 @@ impl DealerOptions {
             silence_timeout: Duration::from_secs(120),
             lost_after: LOST_AFTER,
             link: LinkSettings::default(),
+            relay: None,
         }
     }
 }
@@ -78,7 +83,10 @@ impl Dealer {
                 )));
             }
         }
-        let door = Door::open(identity, options.listen, options.link, options.lost_after)?;
+        let keys = parties.iter().map(|party| party.key).collect();
+        let relay = (options.relay.as_ref(), keys);
+        let DealerOptions { listen, link, lost_after, .. } = options;
+        let door = Door::open(identity, listen, link, lost_after, relay)?;
         Ok(Self { door, identity: me, parties, options })
     }
 

@@ -6,32 +6,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn::{
-    ClientConfig, Connection, ConnectionError, Endpoint, Incoming, ReadError, ReadExactError,
-    RecvStream, SendStream, ServerConfig, TokioRuntime, VarInt,
+    ClientConfig, Connection, ConnectionError, Incoming, ReadError, ReadExactError, RecvStream,
+    SendStream, ServerConfig, TransportConfig, VarInt,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::admission::{Admission, Place};
+use super::claims::{Claim, ELSEWHERE};
 use super::closing;
 use super::hello::{
     Answer, ConnectionId, Hello, HelloError, MAX_MESSAGE, decode, encode, mismatch, printable,
 };
 use super::identity::{Identity, PublicKey};
-use super::settings::{LinkSettings, bind, endpoint_config};
+use super::relay::RelaySettings;
+use super::settings::LinkSettings;
 use super::tls::{self, PinnedKeys, SERVER_NAME, peer_key};
+use super::ways::{Admitted, Ways};
 use crate::NetError;
 
 /// How long a single attempt to join may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Visitors that may wait until they are looked at.
-const MAX_INCOMING: usize = 1024;
-
 /// The TLS alert `access_denied` as a QUIC error: the other end does not know the key.
-const ACCESS_DENIED: u64 = 0x100 + 49;
+pub(crate) const ACCESS_DENIED: u64 = 0x100 + 49;
 
 /// A connection whose two ends have accepted each other's hello.
 pub(crate) struct Joined {
@@ -44,6 +43,10 @@ pub(crate) struct Joined {
     pub(crate) build: String,
     /// What tells a start of the peer's process from all others.
     pub(crate) nonce: [u8; 32],
+    /// Keeps other connections with this process away, where this node decides about them.
+    pub(crate) claim: Option<Claim>,
+    /// Whether it goes through the relay.
+    pub(crate) relayed: bool,
 }
 
 impl Joined {
@@ -53,7 +56,8 @@ impl Joined {
         let named = connection.export_keying_material(&mut id, b"mpc-net connection 1", b"");
         debug_assert!(named.is_ok());
         let (send, recv) = (Some(send), Some(recv));
-        Self { connection, id, send, recv, build: printable(&theirs.build), nonce: theirs.nonce }
+        let (build, nonce) = (printable(&theirs.build), theirs.nonce);
+        Self { connection, id, send, recv, build, nonce, claim: None, relayed: false }
     }
 }
 
@@ -61,6 +65,8 @@ impl Joined {
 pub(crate) enum Failed {
     /// It may succeed later.
     Retry(String),
+    /// Another connection with the same node comes first.
+    Elsewhere,
     /// It will not.
     Fatal(NetError),
 }
@@ -70,6 +76,8 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
     pub(crate) key: PublicKey,
     pub(crate) address: SocketAddr,
+    /// Whether the address is one of the relay's endpoint.
+    pub(crate) relayed: bool,
 }
 
 /// What the node behind the door says to a hello.
@@ -90,15 +98,13 @@ pub(crate) enum Visit {
     Nothing,
 }
 
-/// A bound socket and the identity behind it.
+/// The ways in and out, and the identity behind them.
 #[derive(Clone)]
 pub(crate) struct Door {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) ways: Ways,
     identity: Arc<Identity>,
     link: LinkSettings,
     lost_after: Duration,
-    /// Whose handshakes begin.
-    pub(crate) admission: Admission,
 }
 
 impl Door {
@@ -107,35 +113,25 @@ impl Door {
         listen: SocketAddr,
         link: LinkSettings,
         lost_after: Duration,
+        (relay, peers): (Option<&RelaySettings>, Vec<PublicKey>),
     ) -> Result<Self, NetError> {
-        let socket = bind(listen)?;
-        // Every visitor gets a configuration of its own; this one, which pins nobody, only makes
-        // the endpoint listen.
-        let nobody = tls::server(identity, &PinnedKeys::new(Vec::new()))?;
-        let mut server = ServerConfig::with_crypto(nobody);
-        // Of those whose handshakes have not begun; they are looked at at once.
-        server
-            .max_incoming(MAX_INCOMING)
-            .incoming_buffer_size(16 << 10)
-            .incoming_buffer_size_total(4 << 20);
-        let endpoint =
-            Endpoint::new(endpoint_config(identity)?, Some(server), socket, Arc::new(TokioRuntime))
-                .map_err(|error| {
-                    NetError::Configuration(format!("cannot use {listen}: {error}"))
-                })?;
-        Ok(Self {
-            endpoint,
-            identity: Arc::clone(identity),
-            link,
-            lost_after,
-            admission: Admission::new(),
-        })
+        let ways = Ways::open(identity, listen, relay, peers)?;
+        Ok(Self { ways, identity: Arc::clone(identity), link, lost_after })
     }
 
     pub(crate) fn address(&self) -> Result<SocketAddr, NetError> {
-        self.endpoint
+        self.ways
+            .direct
             .local_addr()
             .map_err(|error| NetError::Configuration(format!("the socket has no address: {error}")))
+    }
+
+    fn transport(&self, address: SocketAddr, relayed: bool) -> Arc<TransportConfig> {
+        if relayed {
+            self.link.relayed(self.lost_after)
+        } else {
+            self.link.transport(address, self.lost_after)
+        }
     }
 
     /// Lets a peer send that has joined.
@@ -143,13 +139,21 @@ impl Door {
         self.link.open(connection);
     }
 
-    /// Dials a node once and introduces this one.
-    pub(crate) async fn dial(&self, target: &Target<'_>, mine: &Hello) -> Result<Joined, Failed> {
+    /// Dials a node once and introduces this one, unless there is no `claim` on it when it comes to
+    /// that.
+    pub(crate) async fn dial(
+        &self,
+        target: &Target<'_>,
+        mine: &Hello,
+        claim: impl FnOnce() -> Option<Option<Claim>>,
+    ) -> Result<Joined, Failed> {
         let answers = AtomicBool::new(false);
-        let dialled = timeout(ATTEMPT, self.dial_unlimited(target, mine, &answers)).await;
+        let dialled = timeout(ATTEMPT, self.dial_unlimited(target, mine, claim, &answers)).await;
         dialled.unwrap_or_else(|_| {
             let address = target.address;
-            Err(Failed::Retry(if answers.into_inner() {
+            Err(Failed::Retry(if target.relayed {
+                "it is at the relay and does not answer there".to_owned()
+            } else if answers.into_inner() {
                 format!("the node at {address} began to answer and fell silent")
             } else {
                 format!(
@@ -169,11 +173,15 @@ impl Door {
         answers: &AtomicBool,
     ) -> Result<Connection, Failed> {
         let verifier = PinnedKeys::new(vec![target.key]);
-        let crypto = tls::client(&self.identity, &verifier).map_err(Failed::Fatal)?;
+        let crypto =
+            tls::quic_client(tls::NODES, &self.identity, &verifier).map_err(Failed::Fatal)?;
         let mut config = ClientConfig::new(crypto);
-        config.transport_config(self.link.transport(target.address, self.lost_after));
-        let mut connecting = self
-            .endpoint
+        config.transport_config(self.transport(target.address, target.relayed));
+        let endpoint = match &self.ways.relayed {
+            Some(relayed) if target.relayed => &relayed.endpoint,
+            _ => &self.ways.direct,
+        };
+        let mut connecting = endpoint
             .connect_with(config, target.address, SERVER_NAME)
             .map_err(|error| Failed::Retry(error.to_string()))?;
         if connecting.handshake_data().await.is_ok() {
@@ -194,9 +202,11 @@ impl Door {
         &self,
         target: &Target<'_>,
         mine: &Hello,
+        claim: impl FnOnce() -> Option<Option<Claim>>,
         answers: &AtomicBool,
     ) -> Result<Joined, Failed> {
         let connection = self.connect(target, answers).await?;
+        let claim = claim().ok_or(Failed::Elsewhere)?;
         let lost = |error: ConnectionError| self.refused(target, &error);
         let (mut send, mut recv) = connection.open_bi().await.map_err(lost)?;
         // The connection may be refused only now, when the other end has seen this node's key;
@@ -204,6 +214,7 @@ impl Door {
         let _ = write(&mut send, mine).await;
         let theirs = match read::<Answer>(&mut recv).await {
             Ok(Answer::Accept(theirs)) => theirs,
+            Ok(Answer::Busy(reason)) if reason == ELSEWHERE => return Err(Failed::Elsewhere),
             Ok(Answer::Busy(reason)) => return Err(Failed::Retry(printable(&reason))),
             Ok(Answer::Refuse(reason)) => return Err(does_not_fit(target.name, &reason)),
             Err(Unread::Message(HelloError::Malformed(detail))) => {
@@ -222,7 +233,11 @@ impl Door {
         if let Some(reason) = mismatch(mine, &theirs) {
             return Err(does_not_fit(target.name, &reason));
         }
-        Ok(Joined::new(connection, send, recv, &theirs))
+        if let Some(claim) = &claim {
+            claim.answered(theirs.nonce);
+        }
+        let relayed = target.relayed;
+        Ok(Joined { claim, relayed, ..Joined::new(connection, send, recv, &theirs) })
     }
 
     /// What a connection that ended early says about this node's chances.
@@ -251,12 +266,12 @@ impl Door {
     /// Answers one visitor who has to show one of the `pinned` keys.
     pub(crate) async fn answer(
         &self,
-        (incoming, _place): (Incoming, Place),
+        Admitted { incoming, place: _place, relayed }: Admitted,
         pinned: Vec<PublicKey>,
         judge: impl Fn(&PublicKey, &Result<Hello, HelloError>) -> Verdict,
     ) -> Visit {
         let address = incoming.remote_address();
-        let visit = self.answer_unlimited(incoming, pinned, address, judge);
+        let visit = self.answer_unlimited(incoming, pinned, (address, relayed), judge);
         timeout(ATTEMPT, visit).await.unwrap_or(Visit::Nothing)
     }
 
@@ -264,15 +279,15 @@ impl Door {
         &self,
         incoming: Incoming,
         pinned: Vec<PublicKey>,
-        address: SocketAddr,
+        (address, relayed): (SocketAddr, bool),
         judge: impl Fn(&PublicKey, &Result<Hello, HelloError>) -> Verdict,
     ) -> Visit {
         let verifier = PinnedKeys::new(pinned);
-        let Ok(crypto) = tls::server(&self.identity, &verifier) else {
+        let Ok(crypto) = tls::quic_server(tls::NODES, &self.identity, &verifier) else {
             return Visit::Nothing;
         };
         let mut config = ServerConfig::with_crypto(crypto);
-        config.transport_config(self.link.transport(address, self.lost_after));
+        config.transport_config(self.transport(address, relayed));
         let Ok(connecting) = incoming.accept_with(Arc::new(config)) else {
             return Visit::Nothing;
         };
@@ -302,7 +317,8 @@ impl Door {
                 if write(&mut send, &Answer::Accept(reply)).await.is_err() {
                     return Visit::Nothing;
                 }
-                Visit::Joined { index, joined: Joined::new(connection, send, recv, &theirs) }
+                let joined = Joined::new(connection, send, recv, &theirs);
+                Visit::Joined { index, joined: Joined { relayed, ..joined } }
             }
             Verdict::Busy(reason) => {
                 turn_away(&connection, send, &Answer::Busy(reason), closing::GONE, "").await;

@@ -1,25 +1,24 @@
 //! The waiting room: dials and answers until every node is there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quinn::{Incoming, RecvStream, VarInt};
+use quinn::{RecvStream, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::admission::Place;
+use super::claims::{Claims, ELSEWHERE};
 use super::closing::{self, abort_of, close};
-use super::dialling::dial_until_joined;
+use super::dialling::{Dial, Dials};
 use super::door::{Door, Joined, Unread, Verdict, Visit, read, write};
-use super::hello::{ConnectionId, Hello, HelloError, Ready};
-use super::identity::PublicKey;
+use super::hello::{ConnectionId, Hello, Ready};
 use super::join::{JoinEvent, Observer, Peer};
-use super::latecomers::Latecomers;
 use super::links::{Links, Pen};
-use super::transport::QuicTransport;
-use crate::{Abort, NetError, PartyId};
+use super::meeting::{Judge, MET_ALL, Meeting, Wait, decides};
+use super::ways::Admitted;
+use crate::{Abort, NetError};
 
 /// How long the last packets may take to reach the peers that have joined.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -27,29 +26,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often joined peers are looked after, and how often an operator hears who is missing.
 const LOOK: Duration = Duration::from_millis(250);
 const REPORT: Duration = Duration::from_secs(5);
-
-/// What is due from a peer that has joined.
-const MET_ALL: &str = "the sign that it has met all nodes";
-
-/// Who belongs to the mesh.
-pub(crate) trait Judge: Send + Sync + 'static {
-    fn pinned(&self) -> Vec<PublicKey> {
-        self.peers().iter().map(|peer| peer.key).collect()
-    }
-    /// All peers that may come.
-    fn peers(&self) -> Vec<Peer>;
-    fn name(&self, index: usize) -> String;
-    /// The peers to dial, each with this node's hello for it.
-    fn to_dial(&self) -> Vec<(usize, Peer, Hello)>;
-    /// This node's place and the number of nodes, once they are known.
-    fn mesh(&self) -> Option<(usize, usize)>;
-    /// Who is missing beside those `present`.
-    fn missing(&self, present: &[usize]) -> Vec<String>;
-    fn judge(&self, key: &PublicKey, hello: &Result<Hello, HelloError>) -> Verdict;
-    /// Peers have left; these remain.
-    fn left(&self, present: &[usize]);
-    fn goes_on_after_refusal(&self) -> bool;
-}
 
 /// Everything needed to meet.
 pub(crate) struct Gather {
@@ -60,32 +36,6 @@ pub(crate) struct Gather {
     pub(crate) patience: Option<Duration>,
     /// How long all others may take to meet each other after that.
     pub(crate) ready_timeout: Duration,
-}
-
-/// All nodes are there.
-pub(crate) struct Meeting {
-    door: Door,
-    judge: Arc<dyn Judge>,
-    joined: BTreeMap<usize, Joined>,
-}
-
-impl Meeting {
-    pub(crate) fn into_transport(
-        mut self,
-        me: PartyId,
-        names: Vec<String>,
-        silence: Duration,
-    ) -> QuicTransport {
-        let starts = self.joined.iter().map(|(index, joined)| (*index, joined.nonce)).collect();
-        let open = |joined: Joined| {
-            self.door.open_streams(&joined.connection);
-            joined.connection
-        };
-        let connections =
-            (0..names.len()).map(|index| self.joined.remove(&index).map(open)).collect();
-        let latecomers = Latecomers::new(self.door.clone(), self.judge, starts);
-        QuicTransport::new(me, names, silence, self.door.endpoint, connections, latecomers)
-    }
 }
 
 enum Step {
@@ -113,19 +63,14 @@ enum Step {
     Fatal(NetError),
 }
 
-/// For whom a node waits.
-#[derive(Clone, PartialEq, Eq)]
-enum Wait {
-    /// Until these have joined.
-    Join(Vec<String>),
-    /// Until these have met everybody too.
-    Ready(Vec<String>),
-}
-
 /// A meeting in progress.
 struct Room {
     links: Links,
     steps: JoinSet<Step>,
+    /// The attempts to reach each peer.
+    dials: BTreeMap<usize, Dials>,
+    /// On the peers that this node decides about.
+    claims: Claims,
     /// Welcomed visitors whose connections are not in `links` yet.
     on_the_way: Arc<AtomicUsize>,
     /// When the last node joined.
@@ -139,6 +84,8 @@ impl Gather {
         let mut room = Room {
             links: Links::default(),
             steps: JoinSet::new(),
+            dials: BTreeMap::new(),
+            claims: Claims::default(),
             on_the_way: Arc::default(),
             complete: None,
         };
@@ -148,7 +95,7 @@ impl Gather {
             result = self.meet(&mut room) => match result {
                 Ok(()) => {
                     let joined = room.links.into_joined();
-                    return Ok(Meeting { door: self.door, judge: self.judge, joined });
+                    return Ok(Meeting::new(self.door, self.judge, joined));
                 }
                 Err(error) => {
                     let reason = Abort::new(error.code(), error.to_string());
@@ -160,7 +107,7 @@ impl Gather {
         drop(room.steps);
         room.links.connections().for_each(|connection| close(connection, &reason));
         // Everybody who was told why has to receive it before the socket closes.
-        let _ = timeout(LAST_WORDS, self.door.endpoint.wait_idle()).await;
+        let _ = timeout(LAST_WORDS, self.door.ways.wait_idle()).await;
         Err(error)
     }
 
@@ -168,10 +115,10 @@ impl Gather {
     async fn meet(&self, room: &mut Room) -> Result<(), NetError> {
         let start = Instant::now();
         for (index, peer, hello) in self.judge.to_dial() {
-            self.dial(&mut room.steps, index, peer, hello);
+            self.dial(room, index, &peer, &hello);
         }
         // Never ends; it goes with the room.
-        let look_up = self.door.admission.clone().look_up(self.judge.peers());
+        let look_up = self.door.ways.admission.clone().look_up(self.judge.peers());
         room.steps.spawn(async move {
             look_up.await;
             Step::LookedUp
@@ -193,21 +140,18 @@ impl Gather {
                 None => self.patience.map(|patience| start + patience),
             };
             if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.too_late(&wait));
+                return Err(wait.too_late(self.patience, self.ready_timeout));
             }
             if reported.as_ref().is_none_or(|(told, at)| *told != wait || now > *at + REPORT) {
                 let left = deadline.map(|deadline| deadline - now);
-                (self.observer)(match wait.clone() {
-                    Wait::Join(missing) => JoinEvent::Waiting { missing, left },
-                    Wait::Ready(peers) => JoinEvent::Unready { peers, left },
-                });
+                (self.observer)(wait.event(left));
                 reported = Some((wait, now));
             }
             let wake = deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK));
             tokio::select! {
-                incoming = self.door.endpoint.accept() => match incoming {
-                    Some(incoming) => {
-                        if let Some(admitted) = self.door.admission.admit(incoming) {
+                visitor = self.door.ways.accept() => match visitor {
+                    Some(visitor) => {
+                        if let Some(admitted) = self.door.ways.admit(visitor) {
                             self.answer(room, admitted);
                         }
                     }
@@ -229,6 +173,7 @@ impl Gather {
                         }
                         self.visited(room, *visit)?;
                     }
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => {
                         return Err(NetError::Internal(format!("a task failed: {error}")));
                     }
@@ -263,30 +208,39 @@ impl Gather {
         Some(Wait::Ready(names)).filter(|wait| *wait != Wait::Ready(Vec::new()))
     }
 
-    fn too_late(&self, wait: &Wait) -> NetError {
-        let (peers, expected, after) = match wait {
-            Wait::Join(names) => (names, "joining the study", self.patience.unwrap_or_default()),
-            Wait::Ready(names) => (names, MET_ALL, self.ready_timeout),
-        };
-        let (peer, expected, waits) = (peers.join(", "), expected.to_owned(), Vec::new());
-        NetError::Timeout { peer, expected, after, waits }
-    }
-
-    fn answer(&self, room: &mut Room, admitted: (Incoming, Place)) {
+    fn answer(&self, room: &mut Room, admitted: Admitted) {
         let (door, judge) = (self.door.clone(), Arc::clone(&self.judge));
-        let on_the_way = Arc::clone(&room.on_the_way);
+        let (on_the_way, claims) = (Arc::clone(&room.on_the_way), room.claims.clone());
+        let relayed = admitted.relayed;
+        // Those for whom the direct way is tried first.
+        let young = room.dials.iter().filter(|(_, dials)| dials.direct_first());
+        let young: Vec<usize> = young.map(|(index, _)| *index).collect();
         room.steps.spawn(async move {
             let welcomed = AtomicUsize::new(0);
+            let claimed = Mutex::new(None);
             let pinned = judge.pinned();
             let visit = door.answer(admitted, pinned, |key, hello| {
                 let verdict = judge.judge(key, hello);
-                if matches!(verdict, Verdict::Welcome { .. }) {
+                if let (Verdict::Welcome { index, .. }, Ok(hello)) = (&verdict, hello) {
+                    if relayed && young.contains(index) {
+                        return Verdict::Busy(ELSEWHERE.to_owned());
+                    }
+                    if decides(&*judge, *index) {
+                        let claim = claims.visit(*index, hello.nonce);
+                        if claim.is_none() {
+                            return Verdict::Busy(ELSEWHERE.to_owned());
+                        }
+                        *claimed.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+                    }
                     welcomed.store(1, Ordering::Relaxed);
                     on_the_way.fetch_add(1, Ordering::Relaxed);
                 }
                 verdict
             });
-            let visit = Box::new(visit.await);
+            let mut visit = Box::new(visit.await);
+            if let Visit::Joined { joined, .. } = &mut *visit {
+                joined.claim = claimed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            }
             Step::Visited { visit, welcomed: welcomed.into_inner() == 1 }
         });
     }
@@ -307,8 +261,20 @@ impl Gather {
     }
 
     fn add(&self, room: &mut Room, index: usize, mut joined: Joined) {
+        if joined.connection.close_reason().is_some() {
+            // The other end has thought better of it.
+            drop(joined);
+            if !room.links.present().contains(&index) {
+                self.dial_again(room, &[index]);
+            }
+            return;
+        }
+        // The attempts that go on end here.
+        room.dials.remove(&index);
         let peer = self.judge.name(index);
         let (address, build) = (joined.connection.remote_address(), joined.build.clone());
+        let relay = self.door.ways.relayed.as_ref().filter(|_| joined.relayed);
+        let relay = relay.map(|relayed| relayed.client.describe());
         if let Some(recv) = joined.recv.take() {
             let id = joined.id;
             room.steps.spawn(read_sign(index, id, recv));
@@ -319,7 +285,7 @@ impl Gather {
             self.meet_anew(room, &[index]);
         }
         room.links.insert(index, joined);
-        (self.observer)(JoinEvent::Joined { peer, address, build });
+        (self.observer)(JoinEvent::Joined { peer, address, relay, build });
     }
 
     fn signed(
@@ -390,19 +356,26 @@ impl Gather {
     fn dial_again(&self, room: &mut Room, peers: &[usize]) {
         for (index, peer, hello) in self.judge.to_dial() {
             if peers.contains(&index) {
-                self.dial(&mut room.steps, index, peer, hello);
+                self.dial(room, index, &peer, &hello);
             }
         }
     }
 
-    fn dial(&self, steps: &mut JoinSet<Step>, index: usize, peer: Peer, hello: Hello) {
-        let (door, observer) = (self.door.clone(), Arc::clone(&self.observer));
-        steps.spawn(async move {
-            match dial_until_joined(&door, &observer, &peer, &hello).await {
-                Ok(joined) => Step::Dialled { index, joined: Box::new(joined) },
-                Err(error) => Step::Fatal(error),
-            }
-        });
+    /// Dials a peer by all ways that there are, until it has joined.
+    fn dial(&self, room: &mut Room, index: usize, peer: &Peer, hello: &Hello) {
+        let claims = decides(&*self.judge, index).then(|| room.claims.clone());
+        let mut dials = Dials::new(peer.address.is_some());
+        for dial in
+            Dial::by_all_ways(&self.door, &self.observer, index, peer, hello, claims.as_ref())
+        {
+            dials.push(room.steps.spawn(async move {
+                match dial.until_joined().await {
+                    Ok(joined) => Step::Dialled { index, joined: Box::new(joined) },
+                    Err(error) => Step::Fatal(error),
+                }
+            }));
+        }
+        room.dials.insert(index, dials);
     }
 }
 

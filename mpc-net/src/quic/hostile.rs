@@ -60,9 +60,10 @@ impl Two {
             self.addresses[0],
             LinkSettings::default(),
             Duration::from_secs(60),
+            (None, Vec::new()),
         );
         let (key, address) = (self.keys[1].public_key(), self.addresses[1]);
-        (door.unwrap(), Target { name: "node 1", key, address })
+        (door.unwrap(), Target { name: "node 1", key, address, relayed: false })
     }
 }
 
@@ -121,7 +122,9 @@ async fn a_pinned_peer_takes_little_memory_before_and_after_it_has_joined() {
             context: [7; 32],
             nonce: [1; 32],
         };
-        let Ok(mut joined) = door.dial(&target, &hello).await else { panic!("not joined") };
+        let Ok(mut joined) = door.dial(&target, &hello, || Some(None)).await else {
+            panic!("not joined")
+        };
         let taken = flood(&joined.connection, 64 << 20).await;
         assert_eq!(taken, 0, "no streams before all have met");
         let ready = Ready { connections: vec![[0; 16], joined.id] };
@@ -186,7 +189,7 @@ fn keyless(address: SocketAddr, rate: u64, stop: &AtomicBool, begun: &AtomicU64)
             Arc::new(TokioRuntime),
         )
         .unwrap();
-        let crypto = tls::client(&stranger, &verifier).unwrap();
+        let crypto = tls::quic_client(tls::NODES, &stranger, &verifier).unwrap();
         let mut config = ClientConfig::new(crypto);
         config.transport_config(LinkSettings::default().transport(address, LOST_AFTER));
         let mut pace = tokio::time::interval(Duration::from_micros(1_000_000 / rate));

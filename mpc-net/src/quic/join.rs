@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::door::{Door, Verdict, nonce};
-use super::gather::{Gather, Judge};
+use super::gather::Gather;
 use super::hello::{Hello, HelloError, MAX_NODES, Role, mismatch};
 use super::identity::{Identity, PublicKey};
+use super::meeting::Judge;
+use super::relay::RelaySettings;
 use super::settings::{LOST_AFTER, LinkSettings};
 use super::transport::QuicTransport;
 use crate::{Abort, NetError, PartyId};
@@ -17,7 +19,8 @@ use crate::{Abort, NetError, PartyId};
 pub struct Peer {
     /// The name, for messages to people. It is this node's own; peers never send names.
     pub name: String,
-    /// `host:port`, resolved anew at every attempt. Needed for nodes that this node dials.
+    /// `host:port`, resolved anew at every attempt. A node without one is not dialled: it has to dial
+    /// this node.
     pub address: Option<String>,
     /// The pinned key.
     pub key: PublicKey,
@@ -39,7 +42,7 @@ impl Roster {
         if self.dealer && index + 1 == self.nodes.len() { Role::Dealer } else { Role::Party }
     }
 
-    fn check(&self, me: &PublicKey) -> Result<(), NetError> {
+    fn check(&self, me: &PublicKey, relay: Option<&RelaySettings>) -> Result<(), NetError> {
         let wrong = |text: String| Err(NetError::Configuration(text));
         let Some(myself) = self.nodes.get(self.me.index()) else {
             return wrong(format!("the roster of {} nodes has no {}", self.nodes.len(), self.me));
@@ -54,8 +57,15 @@ impl Roster {
             if self.nodes[..index].iter().any(|other| other.key == node.key) {
                 return wrong(format!("{} has the same key as another node", node.name));
             }
-            if index > self.me.index() && node.address.is_none() {
-                return wrong(format!("no address is known for {}", node.name));
+            let dealer = self.role(index) == Role::Dealer && index != self.me.index();
+            if relay.is_some_and(|relay| relay.key == node.key) {
+                return wrong(format!("{} has the same key as the relay", node.name));
+            }
+            if dealer && node.address.is_none() && relay.is_none() {
+                return wrong(format!(
+                    "no address is known for the dealer {}, which dials nobody",
+                    node.name
+                ));
             }
         }
         Ok(())
@@ -96,8 +106,10 @@ pub enum JoinEvent {
     Joined {
         /// Its name.
         peer: String,
-        /// Where it is.
+        /// Where it is; nothing to go by where there is a relay.
         address: SocketAddr,
+        /// The relay through which it is met, and what carries the packets to it.
+        relay: Option<String>,
         /// Its build; differing builds work together as long as their protocol versions do.
         build: String,
     },
@@ -151,6 +163,8 @@ pub struct JoinOptions {
     pub lost_after: Duration,
     /// What is known about the line.
     pub link: LinkSettings,
+    /// Through which nodes are met that cannot be reached otherwise, if they use it too.
+    pub relay: Option<RelaySettings>,
 }
 
 impl JoinOptions {
@@ -166,14 +180,16 @@ impl JoinOptions {
             silence_timeout: Duration::from_secs(120),
             lost_after: LOST_AFTER,
             link: LinkSettings::default(),
+            relay: None,
         }
     }
 }
 
 /// Meets all nodes of `roster`, whatever the order in which they start.
 ///
-/// The node with the lower index dials the higher one, again and again until the time is up, so
-/// that parties dial the dealer. A peer has joined once both ends have proved their keys and have
+/// Each node dials all others whose address it has, and where there is a relay those that are at it,
+/// again and again until the time is up; a dealer dials nobody. Of two that dial each other the one with the lower index decides which connection
+/// is kept. A peer has joined once both ends have proved their keys and have
 /// agreed on protocol version, study, number of nodes, places and roles. The call returns when
 /// every node has joined every other. Until then a node may be restarted, and is met anew; one that
 /// is lost later shows as [`NetError::Lost`] in the first call that needs it.
@@ -213,8 +229,8 @@ pub async fn join_until(
     observer: &Observer,
     leave: impl Future<Output = Abort>,
 ) -> Result<QuicTransport, NetError> {
-    roster.check(&identity.public_key())?;
-    let door = open_patiently(identity, options).await?;
+    roster.check(&identity.public_key(), options.relay.as_ref())?;
+    let door = open_patiently(identity, roster, options).await?;
     observer(JoinEvent::Listening { address: door.address()? });
     let hosts = Hosts {
         roster: roster.clone(),
@@ -239,10 +255,18 @@ pub async fn join_until(
 const BIND_WAIT: Duration = Duration::from_secs(5);
 
 /// Opens the door; the socket of a mesh that this process has just left closes a moment later.
-async fn open_patiently(identity: &Arc<Identity>, options: &JoinOptions) -> Result<Door, NetError> {
+async fn open_patiently(
+    identity: &Arc<Identity>,
+    roster: &Roster,
+    options: &JoinOptions,
+) -> Result<Door, NetError> {
+    let me = identity.public_key();
+    let peers = || roster.nodes.iter().map(|node| node.key).filter(|key| *key != me).collect();
     let deadline = tokio::time::Instant::now() + BIND_WAIT;
     loop {
-        match Door::open(identity, options.listen, options.link, options.lost_after) {
+        let JoinOptions { listen, link, lost_after, .. } = *options;
+        let relay = (options.relay.as_ref(), peers());
+        match Door::open(identity, listen, link, lost_after, relay) {
             Err(NetError::Configuration(_)) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -271,8 +295,10 @@ impl Judge for Hosts {
     }
 
     fn to_dial(&self) -> Vec<(usize, Peer, Hello)> {
-        let nodes = self.roster.nodes.iter().enumerate().skip(self.roster.me.index() + 1);
-        nodes.map(|(index, node)| (index, node.clone(), self.hello(index))).collect()
+        let me = self.roster.me.index();
+        let nodes = self.roster.nodes.iter().enumerate();
+        let others = nodes.filter(|(index, _)| *index != me);
+        others.map(|(index, node)| (index, node.clone(), self.hello(index))).collect()
     }
 
     fn mesh(&self) -> Option<(usize, usize)> {

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use quinn::Incoming;
 use tokio::task::JoinSet;
 
-use super::admission::Place;
 use super::door::{Door, Verdict, Visit};
-use super::gather::Judge;
+use super::meeting::Judge;
+use super::ways::Admitted;
 
 /// Visitors that are answered at the same time during a run.
 const MAX_VISITORS: usize = 8;
@@ -38,13 +37,13 @@ impl Latecomers {
         let mut visits = JoinSet::new();
         loop {
             tokio::select! {
-                incoming = self.door.endpoint.accept() => match incoming {
-                    Some(incoming) if visits.len() < MAX_VISITORS => {
-                        if let Some(admitted) = self.door.admission.admit(incoming) {
+                visitor = self.door.ways.accept() => match visitor {
+                    Some(visitor) if visits.len() < MAX_VISITORS => {
+                        if let Some(admitted) = self.door.ways.admit(visitor) {
                             visits.spawn(self.clone().turn_away(admitted));
                         }
                     }
-                    Some(incoming) => incoming.refuse(),
+                    Some(visitor) => visitor.refuse(),
                     None => return,
                 },
                 Some(visit) = visits.join_next() => {
@@ -57,7 +56,7 @@ impl Latecomers {
     }
 
     /// Tells a visitor to wait; gives its place if it is a peer of this run that was started anew.
-    async fn turn_away(self, admitted: (Incoming, Place)) -> Option<usize> {
+    async fn turn_away(self, admitted: Admitted) -> Option<usize> {
         let (door, judge) = (&self.door, &self.judge);
         let anew = OnceLock::new();
         let visit = door.answer(admitted, judge.pinned(), |key, hello| {

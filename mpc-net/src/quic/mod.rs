@@ -6,12 +6,14 @@
 //!   the same study before anything else is said. [`JoinEvent`]s tell an operator who is missing.
 //! * [`Dealer`] is the same for the dealer node, which learns from the parties which study it
 //!   serves, one study after the other.
+//! * [`Relay`] forwards sealed packets between nodes that can only make outgoing connections.
 //! * [`QuicTransport`] is the mesh: a [`Transport`](crate::Transport).
 //!
 //! Everything runs on the caller's tokio runtime, best one current-thread runtime for network and
 //! protocol together: on a multi-thread runtime small messages take more than twice as long.
 
 mod admission;
+mod claims;
 mod closing;
 mod dealer;
 mod dialling;
@@ -24,14 +26,20 @@ mod identity;
 mod join;
 mod latecomers;
 mod links;
+mod meeting;
+mod relay;
 mod settings;
 mod tls;
 mod transport;
+mod ways;
 
 pub use dealer::{Dealer, DealerOptions};
 pub use hello::Role;
 pub use identity::{Identity, IdentityError, PublicKey, Root};
 pub use join::{JoinEvent, JoinOptions, Observer, Peer, Roster, join, join_until};
+#[cfg(feature = "test-util")]
+pub use relay::Middlebox;
+pub use relay::{Over, Relay, RelayEvent, RelayObserver, RelayOptions, RelaySettings, Via};
 pub use settings::{LinkSettings, Mtu};
 pub use transport::{Linger, QuicTransport};
 
@@ -42,5 +50,10 @@ pub(crate) mod decoding {
         let _ = super::hello::decode::<super::hello::Hello>(bytes);
         let _ = super::hello::decode::<super::hello::Answer>(bytes);
         let _ = super::hello::decode::<super::hello::Ready>(bytes);
+    }
+
+    /// Decodes what a relay and a node say to each other.
+    pub(crate) fn relay(bytes: &[u8]) {
+        super::relay::frame::decode_all(bytes);
     }
 }

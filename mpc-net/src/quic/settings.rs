@@ -101,6 +101,29 @@ impl LinkSettings {
     /// The parameters for connections with `peer`, which is lost when no packet at all comes from it
     /// for so long. Of the limits of both ends the shorter one counts.
     pub(crate) fn transport(&self, peer: SocketAddr, lost_after: Duration) -> Arc<TransportConfig> {
+        let mut config = self.common(lost_after);
+        match self.mtu {
+            Mtu::Auto if cfg!(target_os = "linux") && is_local(peer) => {
+                fixed_mtu(&mut config, 32768);
+            }
+            Mtu::Auto | Mtu::Network => {}
+            Mtu::Loopback => fixed_mtu(&mut config, 32768),
+            Mtu::Fixed(mtu) => fixed_mtu(&mut config, mtu.clamp(1200, 65527)),
+        }
+        Arc::new(config)
+    }
+
+    /// The same for connections through a relay.
+    pub(crate) fn relayed(&self, lost_after: Duration) -> Arc<TransportConfig> {
+        let mut config = self.common(lost_after);
+        let mut search = MtuDiscoveryConfig::default();
+        // The lines to the relay may be measuring themselves at the first time.
+        search.upper_bound(RELAYED_MTU).interval(Duration::from_secs(30));
+        config.mtu_discovery_config(Some(search));
+        Arc::new(config)
+    }
+
+    fn common(&self, lost_after: Duration) -> TransportConfig {
         let in_flight = self.bandwidth_delay().unwrap_or(0);
         let window = self.stream_window();
         let mut cubic = CubicConfig::default();
@@ -125,15 +148,7 @@ impl LinkSettings {
         if let Some(round_trip) = self.round_trip {
             config.initial_rtt(round_trip.max(Duration::from_millis(1)));
         }
-        match self.mtu {
-            Mtu::Auto if cfg!(target_os = "linux") && is_local(peer) => {
-                fixed_mtu(&mut config, 32768);
-            }
-            Mtu::Auto | Mtu::Network => {}
-            Mtu::Loopback => fixed_mtu(&mut config, 32768),
-            Mtu::Fixed(mtu) => fixed_mtu(&mut config, mtu.clamp(1200, 65527)),
-        }
-        Arc::new(config)
+        config
     }
 }
 
@@ -147,6 +162,50 @@ fn fixed_mtu(config: &mut TransportConfig, mtu: u16) {
     // Ten segments of a batch have to fit into the 64 KiB of one call. If they do not, the error
     // is swallowed, the MTU collapses and transfers hang.
     config.enable_segmentation_offload(mtu <= 6500);
+}
+
+/// Packets between a node and a relay from the start: with the headers of IPv4 and UDP they are as
+/// long as the 1280 bytes that nearly every line carries, and a packet of 1200 bytes fits into one.
+const RELAY_MTU: u16 = 1252;
+
+/// Datagrams between a node and a relay that nobody has read, or that wait to be sent.
+const RELAY_RECEIVED: usize = 256 << 10;
+const RELAY_SENT: usize = 64 << 10;
+
+/// The longest packets through a relay: as long as its own may be, less what stands around them.
+const RELAYED_MTU: u16 = 1400;
+
+/// The parameters for the connection of a node with a relay, at both ends.
+pub(crate) fn relay_line() -> Arc<TransportConfig> {
+    let mut cubic = CubicConfig::default();
+    cubic.initial_window(INITIAL_WINDOW);
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(20));
+    let mut config = TransportConfig::default();
+    config
+        .keep_alive_interval(Some(LONGEST_KEEP_ALIVE))
+        .max_idle_timeout(IdleTimeout::try_from(LOST_AFTER).ok())
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .receive_window(VarInt::from_u32(HELLO_WINDOW))
+        .stream_receive_window(VarInt::from_u32(HELLO_WINDOW))
+        .send_window(u64::from(HELLO_WINDOW))
+        .datagram_receive_buffer_size(Some(RELAY_RECEIVED))
+        .datagram_send_buffer_size(RELAY_SENT)
+        .initial_mtu(RELAY_MTU)
+        .min_mtu(RELAY_MTU)
+        .ack_frequency_config(Some(acks))
+        .congestion_controller_factory(Arc::new(cubic));
+    Arc::new(config)
+}
+
+/// The parameters of a relay's endpoint, and of a node's towards it.
+pub(crate) fn relay_endpoint_config(identity: &Identity) -> Result<EndpointConfig, NetError> {
+    let mut config = endpoint_config(identity)?;
+    config
+        .max_udp_payload_size(1472)
+        .map_err(|error| NetError::Internal(format!("endpoint configuration: {error}")))?;
+    Ok(config)
 }
 
 fn is_local(peer: SocketAddr) -> bool {

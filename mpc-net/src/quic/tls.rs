@@ -25,7 +25,10 @@ use crate::NetError;
 
 /// The protocol name of the TLS handshake. Versions are negotiated in the hello behind it, where
 /// a mismatch can be explained to a person.
-const ALPN: &[u8] = b"mpc-net";
+pub(crate) const NODES: &[u8] = b"mpc-net";
+
+/// The same between a node and a relay.
+pub(crate) const RELAY: &[u8] = b"mpc-relay";
 
 /// The server name that QUIC wants and nobody reads.
 pub(crate) const SERVER_NAME: &str = "node";
@@ -173,11 +176,13 @@ fn own_key(identity: &Identity) -> Result<Arc<CertifiedKey>, NetError> {
     Ok(Arc::new(CertifiedKey::new(vec![spki], key)))
 }
 
-/// The configuration for dialling a node that has to show one of the keys of `verifier`.
-pub(crate) fn client(
+/// The configuration for dialling a node that has to show one of the keys of `verifier`, for the
+/// protocol of this name.
+pub(crate) fn client_for(
+    protocol: &[u8],
     identity: &Identity,
     verifier: &Arc<PinnedKeys>,
-) -> Result<Arc<QuicClientConfig>, NetError> {
+) -> Result<rustls::ClientConfig, NetError> {
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(internal)?
@@ -186,26 +191,48 @@ pub(crate) fn client(
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(own_key(
             identity,
         )?)));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_early_data = false;
-    QuicClientConfig::try_from(config).map(Arc::new).map_err(internal)
+    Ok(config)
 }
 
-/// The configuration for answering a node that has to show one of the keys of `verifier`.
-pub(crate) fn server(
+/// The configuration for answering a node that has to show one of the keys of `verifier`, for the
+/// protocol of this name.
+pub(crate) fn server_for(
+    protocol: &[u8],
     identity: &Identity,
     verifier: &Arc<PinnedKeys>,
-) -> Result<Arc<QuicServerConfig>, NetError> {
+) -> Result<rustls::ServerConfig, NetError> {
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(internal)?
         .with_client_cert_verifier(Arc::clone(verifier) as Arc<dyn ClientCertVerifier>)
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(own_key(identity)?)));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
+    Ok(config)
+}
+
+/// The same for QUIC.
+pub(crate) fn quic_client(
+    protocol: &[u8],
+    identity: &Identity,
+    verifier: &Arc<PinnedKeys>,
+) -> Result<Arc<QuicClientConfig>, NetError> {
+    let config = client_for(protocol, identity, verifier)?;
+    QuicClientConfig::try_from(config).map(Arc::new).map_err(internal)
+}
+
+/// The same for QUIC.
+pub(crate) fn quic_server(
+    protocol: &[u8],
+    identity: &Identity,
+    verifier: &Arc<PinnedKeys>,
+) -> Result<Arc<QuicServerConfig>, NetError> {
+    let config = server_for(protocol, identity, verifier)?;
     QuicServerConfig::try_from(config).map(Arc::new).map_err(internal)
 }
 
@@ -213,6 +240,11 @@ pub(crate) fn server(
 pub(crate) fn peer_key(connection: &quinn::Connection) -> Option<PublicKey> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
+    key_in(chain)
+}
+
+/// The key in what the other end of a TLS connection has shown.
+pub(crate) fn key_in(chain: &[CertificateDer<'_>]) -> Option<PublicKey> {
     PublicKey::from_spki(chain.first()?)
 }
 

@@ -11,12 +11,13 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::closing::{self, STARTED_AGAIN, close, fate};
 use super::latecomers::Latecomers;
+use super::ways::Ways;
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
 use crate::record::Recorder;
@@ -51,7 +52,7 @@ impl QuicTransport {
         me: PartyId,
         names: Vec<String>,
         silence: Duration,
-        endpoint: Endpoint,
+        ways: Ways,
         connections: Vec<Option<Connection>>,
         latecomers: Latecomers,
     ) -> Self {
@@ -73,7 +74,7 @@ impl QuicTransport {
             me,
             names,
             silence,
-            carrier: Connections { links, endpoint, latecomers },
+            carrier: Connections { links, ways, latecomers },
             fates,
             waits,
             recorder: OnceLock::new(),
@@ -88,7 +89,7 @@ impl QuicTransport {
         let carrier = &self.0.mesh().carrier;
         let links = carrier.links.iter().flatten();
         Linger {
-            endpoint: carrier.endpoint.clone(),
+            ways: carrier.ways.clone(),
             connections: links.map(|link| link.connection.clone()).collect(),
         }
     }
@@ -129,9 +130,9 @@ impl QuicTransport {
 
 /// The way out of a mesh for those who gave their transport away, to a session for example: says a
 /// last word, and waits for the last packets of closed connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Linger {
-    endpoint: Endpoint,
+    ways: Ways,
     connections: Vec<Connection>,
 }
 
@@ -144,7 +145,7 @@ impl Linger {
 
     /// Waits until all connections are closed and forgotten, but no longer than `limit`.
     pub async fn wait(self, limit: Duration) {
-        if tokio::time::timeout(limit, self.endpoint.wait_idle()).await.is_err() {
+        if tokio::time::timeout(limit, self.ways.wait_idle()).await.is_err() {
             tracing::debug!("connections were still open after {limit:?}");
         }
     }
@@ -250,7 +251,7 @@ async fn read_preamble(mut stream: RecvStream) -> Result<(ChannelName, RecvStrea
 /// The connections of one node.
 pub(crate) struct Connections {
     links: Vec<Option<Arc<Link>>>,
-    endpoint: Endpoint,
+    ways: Ways,
     latecomers: AbortHandle,
 }
 
@@ -348,7 +349,7 @@ impl Carrier for Connections {
     async fn close(&self) {
         self.close_all(closing::FINISHED);
         self.latecomers.abort();
-        if tokio::time::timeout(IDLE_WAIT, self.endpoint.wait_idle()).await.is_err() {
+        if tokio::time::timeout(IDLE_WAIT, self.ways.wait_idle()).await.is_err() {
             tracing::debug!("connections were still open after {IDLE_WAIT:?}");
         }
     }

@@ -38,6 +38,54 @@ async fn nodes_start_in_any_order() {
     }
 }
 
+/// The last node has the addresses of all others and the first of nobody.
+#[tokio::test]
+async fn a_node_without_an_address_dials() {
+    let plan = plan(3, Duration::from_secs(5));
+    let join = async |me: usize| {
+        let mut plan = plan.clone();
+        for node in &mut plan.roster.nodes[me..] {
+            node.address = None;
+        }
+        plan.join(me).await
+    };
+    let ((a, events), (b, _), (c, _)) =
+        deadline(async { tokio::join!(join(0), join(1), join(2)) }).await;
+    deadline(exchange(&[a.unwrap(), b.unwrap(), c.unwrap()], 1000)).await;
+    let told = |event: &JoinEvent| match event {
+        JoinEvent::Unreachable { peer, detail, .. } => {
+            peer == "node 2" && detail.contains("has to dial this node")
+        }
+        _ => false,
+    };
+    assert!(events.iter().any(told), "{events:?}");
+}
+
+/// The first node reaches nobody at the addresses that it has, and a node that is started again is
+/// met again, whoever dials.
+#[tokio::test]
+async fn either_side_may_dial_and_meet_again() {
+    let plan = plan(3, Duration::from_secs(5));
+    let mut blind = plan.clone();
+    let silent: Vec<_> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for (node, socket) in blind.roster.nodes[1..].iter_mut().zip(&silent) {
+        node.address = Some(socket.local_addr().unwrap().to_string());
+    }
+    let restarting = async {
+        let first = tokio::time::timeout(Duration::from_millis(2500), plan.join(1)).await;
+        assert!(first.is_err(), "node 2 is not there yet");
+        plan.join(1).await
+    };
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(3000)).await;
+        plan.join(2).await
+    };
+    let (a, b, c) = deadline(async { tokio::join!(blind.join(0), restarting, late) }).await;
+    assert!(a.1.contains(&JoinEvent::Left { peer: "node 1".to_owned() }), "{:?}", a.1);
+    let nodes = [a.0.unwrap(), b.0.unwrap(), c.0.unwrap()];
+    deadline(exchange(&nodes, 1000)).await;
+}
+
 #[tokio::test]
 async fn a_missing_node_is_named_when_the_time_is_up() {
     let mut plan = plan(3, Duration::from_secs(5));
@@ -164,6 +212,7 @@ async fn unusable_settings_are_configuration_errors() {
     swapped.roster.nodes.swap(0, 1);
     let mut nowhere = good.clone();
     nowhere.roster.nodes[1].address = None;
+    nowhere.roster.dealer = true;
     let mut twins = good.clone();
     twins.roster.nodes[1].key = twins.roster.nodes[0].key;
     let mut taken = good.clone();

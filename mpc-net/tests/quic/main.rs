@@ -5,5 +5,6 @@
 mod dealer;
 mod joining;
 mod plan;
+mod relay;
 mod restarts;
 mod runs;

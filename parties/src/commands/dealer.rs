@@ -42,6 +42,7 @@ async fn serve_all(
     listening.silence_timeout = settings.network.silence_timeout;
     listening.lost_after = settings.network.lost_after;
     listening.link = link_settings(settings);
+    listening.relay.clone_from(&settings.relay);
     let parties = settings.peers.iter().map(pinned).collect();
     let mut dealer = quic::Dealer::listen(identity.key(), parties, listening)?;
     let mut stop = StopSignal::install()?;

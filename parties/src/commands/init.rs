@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::invite::{invitation, report};
+use super::invite::{Given, invitation, report};
 use crate::cli::Init;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
 use crate::invite::Words;
-use crate::name::{Address, PartyName};
+use crate::name::PartyName;
 use crate::output::{Report, create, exists, wrapped};
 use crate::settings::{Overrides, Settings};
 
@@ -32,8 +32,9 @@ pub(super) fn run(options: &Init) -> Result<Report, Failure> {
             return Err(exists(path));
         }
     }
-    let address = options.address.as_ref().map(|address| address.parse::<Address>()).transpose()?;
-    let address = address.map_or_else(
+    let given = options.address.as_deref().map(Given::read).transpose()?;
+    let hidden = matches!(&given, Some(Given(None)));
+    let address = given.as_ref().and_then(|Given(address)| address.as_ref()).map_or_else(
         || {
             "# address = \"mpc.bank-a.example:7400\" # where others reach it, for `party invite`"
                 .to_owned()
@@ -60,8 +61,13 @@ pub(super) fn run(options: &Init) -> Result<Report, Failure> {
 
     let fingerprint = identity.fingerprint();
     let words = Words::of(&fingerprint);
-    let invite = invitation(&read, &identity, None, &settings).ok();
-    let port = options.listen.port();
+    let given = given.filter(|_| hidden);
+    let invite = invitation(&read, &identity, given, &settings).ok();
+    let open = if hidden {
+        "name the relay in party.toml ([relay])".to_owned()
+    } else {
+        format!("open UDP port {}", options.listen.port())
+    };
     let mut text = format!(
         "Made {} and {} (keep the key to yourself).\n\n",
         settings.display(),
@@ -79,7 +85,7 @@ pub(super) fn run(options: &Init) -> Result<Report, Failure> {
     let named = if options.data.is_some() { "" } else { "name your data in party.toml, " };
     text += &format!(
         "\n{}",
-        wrapped("Next: ", &format!("open UDP port {port}, {named}{next} `party join INVITATION`."))
+        wrapped("Next: ", &format!("{open}, {named}{next} `party join INVITATION`."))
     );
     Ok(Report {
         text,

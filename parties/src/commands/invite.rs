@@ -15,17 +15,26 @@ use crate::settings::{Overrides, Settings};
 pub(super) fn run(config: &Path, options: &Options) -> Result<Report, Failure> {
     let settings = Settings::read(config, &Overrides::default())
         .map_err(|error| Failure::from(error).in_file(config))?;
-    let given = options.address.as_ref().map(|address| address.parse::<Address>()).transpose()?;
+    let given = options.address.as_deref().map(Given::read).transpose()?;
     let identity = Identity::read(&settings.identity.key)?;
     let invite = invitation(&settings, &identity, given, config)?;
     Ok(report(&invite))
+}
+
+/// An address as it is given: `-` where nobody can dial the node.
+pub(super) struct Given(pub(super) Option<Address>);
+
+impl Given {
+    pub(super) fn read(text: &str) -> Result<Self, Failure> {
+        Ok(Self(if text == "-" { None } else { Some(text.parse()?) }))
+    }
 }
 
 /// The invitation of a node.
 pub(super) fn invitation(
     settings: &Settings,
     identity: &Identity,
-    address: Option<Address>,
+    given: Option<Given>,
     config: &Path,
 ) -> Result<Invite, Failure> {
     let listen = settings.network.listen;
@@ -33,17 +42,22 @@ pub(super) fn invitation(
         let somewhere = !listen.ip().is_unspecified() && listen.port() != 0;
         somewhere.then(|| listen.to_string().parse().ok()).flatten()
     };
-    let address = address.or_else(|| settings.network.address.clone()).or_else(told);
-    let address = address.ok_or_else(|| {
+    let unknown = given.is_none() && settings.relay.is_none();
+    let address = match given {
+        Some(Given(address)) => address,
+        None => settings.network.address.clone().or_else(told),
+    };
+    if address.is_none() && unknown {
         let what = "the address under which others reach this node is not known";
-        Failure::new(Exit::Configuration, what)
-            .in_file(config)
-            .advise("give --address HOST:PORT, or write address = \"HOST:PORT\" below [network]")
-    })?;
+        return Err(Failure::new(Exit::Configuration, what).in_file(config).advise(
+            "give --address HOST:PORT, or write address = \"HOST:PORT\" below [network]; where \
+             nobody can dial it, --address -",
+        ));
+    }
     Ok(Invite {
         name: settings.identity.name.clone(),
         key: identity.fingerprint(),
-        addresses: vec![address],
+        addresses: address.into_iter().collect(),
         links: identity.links().clone(),
     })
 }
@@ -52,10 +66,13 @@ pub(super) fn invitation(
 pub(super) fn report(invite: &Invite) -> Report {
     let Invite { name, key, addresses, .. } = invite;
     let words = Words::of(key);
-    let at = addresses.iter().map(Address::as_str).collect::<Vec<_>>().join(", ");
+    let at = match addresses.as_slice() {
+        [] => "with no address".to_owned(),
+        all => format!("at {}", all.iter().map(Address::as_str).collect::<Vec<_>>().join(", ")),
+    };
     Report {
         text: format!(
-            "The invitation of {name} at {at}, for the operators of the other nodes:\n\n{invite}\n\n\
+            "The invitation of {name} {at}, for the operators of the other nodes:\n\n{invite}\n\n\
              They run `party join` with it. Read them these six words by telephone:\n  {words}\n"
         ),
         json: json!({

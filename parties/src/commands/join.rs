@@ -24,8 +24,8 @@ enum Change {
     New,
     /// Its key before, and when that signed the new one.
     Key(Fingerprint, u64),
-    /// Its address before.
-    Address(Address),
+    /// Its address before, if it had one.
+    Address(Option<Address>),
     /// All was known.
     Nothing,
 }
@@ -97,11 +97,8 @@ fn read(given: &str) -> Result<Vec<Invite>, Failure> {
 fn change(file: &PartyFile, invite: &Invite, dealer: bool) -> Result<(Peer, Change), Failure> {
     let Invite { name, key, addresses, links } = invite;
     let settings = &file.settings;
-    let Some(address) = addresses.first().cloned() else {
-        let what = format!("the invitation of {name} has no address");
-        return Err(Failure::new(Exit::Usage, what)
-            .advise("ask its operator for one made with `party invite --address HOST:PORT`"));
-    };
+    // Without one the node dials this one, or is met through a relay.
+    let address = addresses.first().cloned();
     let peer = Peer { name: name.clone(), address, fingerprint: *key };
     let is_dealer = settings.dealer.as_ref().is_some_and(|it| it.name == *name);
     let known = settings.peer(name).or(settings.dealer.as_ref().filter(|_| is_dealer));
@@ -144,14 +141,21 @@ fn change(file: &PartyFile, invite: &Invite, dealer: bool) -> Result<(Peer, Chan
 
 /// What the operator is told of a change.
 fn told(peer: &Peer, change: &Change) -> String {
-    let Peer { name, address, .. } = peer;
+    let Peer { name, .. } = peer;
+    let somewhere = |address: &Option<Address>| match address {
+        Some(address) => address.to_string(),
+        None => "no address".to_owned(),
+    };
+    let address = somewhere(&peer.address);
     match change {
         Change::New => format!("{name} at {address}"),
         Change::Key(old, at) => format!(
             "{name} at {address}: a new key, signed by the one that is known here ({old}) on {}",
             when(*at)
         ),
-        Change::Address(before) => format!("{name} is now at {address}, and was at {before}"),
+        Change::Address(before) => {
+            format!("{name} is now at {address}, and was at {}", somewhere(before))
+        }
         Change::Nothing => format!("{name} at {address} was known already"),
     }
 }
@@ -192,7 +196,7 @@ fn report(config: &Path, changes: &[(Peer, Change)], words: &str) -> Report {
         let (word, before): (&str, Value) = match change {
             Change::New => ("added", Value::Null),
             Change::Key(old, _) => ("key", old.to_string().into()),
-            Change::Address(old) => ("address", old.to_string().into()),
+            Change::Address(old) => ("address", old.as_ref().map(ToString::to_string).into()),
             Change::Nothing => ("known", Value::Null),
         };
         json!({

@@ -13,6 +13,7 @@ mod peer;
 mod predict;
 mod receipt;
 mod recover;
+mod relay;
 mod serve;
 mod shell;
 mod studies;
@@ -66,6 +67,7 @@ pub fn run(cli: &Cli) -> Exit {
             None => predict::run(options),
         },
         Command::Dealer(options) => dealer::run(config, options),
+        Command::Relay(options) => relay::run(config, options),
         Command::Completions(options) => shell::completions(options),
         Command::Manual(options) => shell::manual(options),
     };

@@ -103,6 +103,7 @@ fn is_called(table: &Table, name: &crate::name::PartyName) -> bool {
 /// Writes the fields, and leaves alone what else there is.
 fn fill(table: &mut (impl std::ops::IndexMut<&'static str, Output = Item> + ?Sized), peer: &Peer) {
     table["name"] = value(peer.name.as_str());
-    table["address"] = value(peer.address.as_str());
+    // A node that nobody can dial has none.
+    table["address"] = peer.address.as_ref().map_or(Item::None, |address| value(address.as_str()));
     table["fingerprint"] = value(peer.fingerprint.to_string());
 }

@@ -15,7 +15,11 @@ use crate::settings::{Overrides, Peer, Settings};
 
 pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
     let name: PartyName = options.name.parse()?;
-    let address: Address = options.address.parse()?;
+    // A node that only makes outgoing connections has none.
+    let address: Option<Address> = match options.address.as_str() {
+        "-" => None,
+        text => Some(text.parse()?),
+    };
     let fingerprint: Fingerprint = options
         .fingerprint
         .parse()
@@ -39,11 +43,12 @@ pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
     }
     file.put(&Peer { name: name.clone(), address: address.clone(), fingerprint }, options.dealer)?;
     file.write()?;
+    let at = address.as_ref().map_or_else(String::new, |address| format!(" at {address}"));
     let role = if options.dealer { "the dealer" } else { "the peer" };
     let words = Words::of(&fingerprint);
     Ok(Report {
         text: format!(
-            "Added {role} {name} at {address} to {}.\nIts fingerprint and its six words, to be \
+            "Added {role} {name}{at} to {}.\nIts fingerprint and its six words, to be \
              compared by telephone:\n  {fingerprint}\n  {words}\n",
             config.display()
         ),
@@ -68,7 +73,7 @@ pub(super) fn list(config: &Path) -> Result<Report, Failure> {
     let nodes = settings.peers.iter().map(|peer| (peer, false));
     for (peer, dealer) in nodes.chain(settings.dealer.iter().map(|dealer| (dealer, true))) {
         let role = if dealer { "dealer" } else { "peer" };
-        text += &entry(&peer.name, role, Some(&peer.address), &peer.fingerprint);
+        text += &entry(&peer.name, role, peer.address.as_ref(), &peer.fingerprint);
         all.push(json!({
             "name": peer.name,
             "address": peer.address,

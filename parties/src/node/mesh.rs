@@ -17,7 +17,7 @@ use crate::study::{Correlations, Study};
 pub fn pinned(peer: &settings::Peer) -> Peer {
     Peer {
         name: peer.name.to_string(),
-        address: Some(peer.address.as_str().to_owned()),
+        address: peer.address.as_ref().map(|address| address.as_str().to_owned()),
         key: peer.fingerprint,
     }
 }
@@ -134,5 +134,6 @@ pub(super) fn join_options(settings: &Settings, context: [u8; 32]) -> JoinOption
     options.silence_timeout = network.silence_timeout;
     options.lost_after = network.lost_after;
     options.link = link_settings(settings);
+    options.relay.clone_from(&settings.relay);
     options
 }

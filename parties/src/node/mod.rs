@@ -39,7 +39,7 @@ pub use give_up::{Closing, establish, give_up};
 pub use mesh::{context, link_settings, pinned};
 pub use order::Aligned;
 pub use own_side::OwnSide;
-pub use progress::{observer, say, terminal};
+pub use progress::{observer, relay_observer, say, terminal};
 pub use receipt::{Heard, PhaseReceipt, Receipt, Revealed, now, verify};
 pub use recovery::Recovery;
 use release::folder_of;

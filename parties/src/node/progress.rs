@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mpc_core::correlations::Production;
-use mpc_net::quic::{JoinEvent, Observer};
+use mpc_net::quic::{JoinEvent, Observer, RelayEvent, RelayObserver};
 
 use super::strangers::Strangers;
 use super::{Event, Events};
@@ -90,6 +90,9 @@ pub fn observer() -> Observer {
         JoinEvent::Anew { lost } => {
             say(&format!("{} was lost at the last moment: meeting all anew", lost.join(", ")));
         }
+        JoinEvent::Joined { peer, relay: Some(relay), .. } => {
+            say(&format!("{peer} has joined through the relay {relay}"));
+        }
         JoinEvent::Joined { peer, address, .. } => {
             say(&format!("{peer} has joined from {address}"));
         }
@@ -107,20 +110,51 @@ pub fn observer() -> Observer {
             }
         }
         JoinEvent::UnknownKey { key, address } => {
-            let mut strangers = lock(&strangers);
-            if let Some(hidden) = strangers.tell(Instant::now()) {
-                let more = match hidden {
-                    0 => String::new(),
-                    hidden => format!(" ({hidden} more such attempts since the last line)"),
-                };
-                say(&format!(
-                    "warning: a node at {address} tried to join with the key {key}, which is not \
-                     pinned here; if it is one of the parties, check its fingerprint in \
-                     party.toml{more}"
-                ));
-            }
+            let what = format!("a node at {address} tried to join with the key {key}");
+            warn_of(&strangers, &what);
         }
         JoinEvent::Refused { error } => say(&format!("refused: {error}")),
+        _ => {}
+    })
+}
+
+/// Somebody showed a key that is not known.
+fn warn_of(strangers: &Mutex<Strangers>, what: &str) {
+    if let Some(hidden) = lock(strangers).tell(Instant::now()) {
+        let more = match hidden {
+            0 => String::new(),
+            hidden => format!(" ({hidden} more such attempts since the last line)"),
+        };
+        say(&format!(
+            "warning: {what}, which is not pinned here; if it is one of the parties, check its \
+             fingerprint in party.toml{more}"
+        ));
+    }
+}
+
+/// Tells the operator of a relay who comes and goes.
+#[must_use]
+pub fn relay_observer() -> RelayObserver {
+    let strangers: Mutex<Strangers> = Mutex::default();
+    Arc::new(move |event| match event {
+        RelayEvent::Listening { udp, tcp } => {
+            let tcp = tcp.map_or_else(String::new, |tcp| format!(" and {tcp} (TCP)"));
+            say(&format!("listening on {udp} (UDP){tcp}"));
+        }
+        RelayEvent::Came { name, address, over } => {
+            say(&format!("{name} is here, from {address} over {over}"));
+        }
+        RelayEvent::Left { name, packets, bytes, dropped } => {
+            let mut line = format!("{name} has left; {packets} packets of it, {bytes} bytes");
+            if dropped > 0 {
+                line += &format!(", and {dropped} that nobody could take");
+            }
+            say(&line);
+        }
+        RelayEvent::UnknownKey { key, address } => {
+            let what = format!("a node at {address} came with the key {key}");
+            warn_of(&strangers, &what);
+        }
         _ => {}
     })
 }

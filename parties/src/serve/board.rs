@@ -213,8 +213,10 @@ impl Board {
         }
         let Some(work) = &mut known.work else { return };
         match event {
-            Event::Join(JoinEvent::Joined { peer, address, .. }) => {
-                work.peers.insert(peer.clone(), Reach::Joined(address.to_string()));
+            Event::Join(JoinEvent::Joined { peer, address, relay, .. }) => {
+                let by = relay.as_ref().map(|relay| format!("the relay {relay}"));
+                let by = by.unwrap_or_else(|| address.to_string());
+                work.peers.insert(peer.clone(), Reach::Joined(by));
             }
             Event::Join(JoinEvent::Left { peer }) => {
                 work.peers.insert(peer.clone(), Reach::Awaited);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use mpc_ml::artifact::ModelKind;
 use serde::Deserialize;
 
+use super::relay::{RawRelay, RawRelaying};
 use super::serve::RawServe;
 use super::{Keep, LinkProfile, SettingsError};
 use crate::limits::{Limits, word};
@@ -20,6 +21,9 @@ pub(super) struct Raw {
     #[serde(default)]
     pub peers: Vec<RawPeer>,
     pub dealer: Option<RawPeer>,
+    pub relay: Option<RawRelay>,
+    #[serde(default)]
+    pub relaying: RawRelaying,
     pub data: Option<RawData>,
     pub state: RawState,
     #[serde(default)]
@@ -72,7 +76,7 @@ pub(super) struct RawNetwork {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPeer {
     pub name: String,
-    pub address: String,
+    pub address: Option<String>,
     pub fingerprint: String,
 }
 

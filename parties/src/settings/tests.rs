@@ -1,3 +1,4 @@
+use mpc_net::quic::Via;
 use proptest::prelude::*;
 
 use super::*;
@@ -103,4 +104,45 @@ proptest! {
         text.replace_range(at..end, &with);
         let _ = Settings::from_text(&text, Path::new(""));
     }
+}
+
+#[test]
+fn a_relay_is_checked_field_by_field() {
+    let key = format!("ed25519:{}", "0f".repeat(32));
+    let with = |relay: &str| changed("[state]", &format!("[relay]\n{relay}\n[state]"));
+    let good = format!("address = \"relay.example:443\"\nkey = \"{key}\"");
+    let relay = with(&good).unwrap().relay.unwrap();
+    assert_eq!((relay.address.as_str(), relay.via), ("relay.example:443", Via::Auto));
+    assert_eq!((relay.key.to_string(), relay.proxy), (key.clone(), None));
+    let proxied = with(&format!("{good}\nvia = \"tcp\"\nproxy = \"http://proxy:3128/\""));
+    let relay = proxied.unwrap().relay.unwrap();
+    assert_eq!((relay.via, relay.proxy.as_deref()), (Via::Tcp, Some("proxy:3128")));
+    for (wrong, says) in [
+        (good.replace(":443", ""), "relay.address"),
+        (good.replace("0f0f", "0f"), "relay.key"),
+        (
+            good.replace(&"0f".repeat(32), &"0b".repeat(32)),
+            "relay.key is the fingerprint of a node",
+        ),
+        (format!("{good}\nvia = \"tls\""), "via"),
+        (format!("{good}\nproxy = \"https://proxy:1\""), "must be http://host:port"),
+        (format!("{good}\nproxy = \"http://me:secret@proxy:1\""), "password"),
+        (format!("{good}\nproxy = \"http://proxy\""), "relay.proxy"),
+        (format!("{good}\nvia = \"udp\"\nproxy = \"http://proxy:1\""), "choose one"),
+        (format!("{good}\nport = 1"), "port"),
+    ] {
+        let error = with(&wrong).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.contains("secret"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_node_may_have_no_address_and_be_a_relay() {
+    let settings = changed("address = \"b.example:7400\"\n", "").unwrap();
+    assert_eq!(settings.peers[0].address, None);
+    assert_eq!(settings.relaying.tcp, settings.network.listen);
+    let text = "[relaying]\ntcp = \"127.0.0.1:443\"\nbytes_a_second = 1000000\n[state]";
+    let relaying = changed("[state]", text).unwrap().relaying;
+    assert_eq!((relaying.tcp.port(), relaying.bytes_a_second), (443, Some(1_000_000)));
+    assert!(changed("[state]", "[relaying]\nbytes_a_second = 5\n[state]").is_err());
 }
