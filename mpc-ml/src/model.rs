@@ -85,6 +85,11 @@ pub trait Plan {
 pub(crate) const UNCHECKED: &str = "not all parties receive the model, so they cannot check together that it is the model of their \
      rows: whoever receives it trusts that all kept to the protocol";
 
+/// What is said where the parties hold columns, and nobody can compute anything of the model alone.
+pub(crate) const UNCHECKED_COLUMNS: &str = "the parties hold different columns, so none of them can compute on its own how well the model fits \
+     the rows: nothing checks that it is the model of these rows, and whoever receives it trusts that \
+     all kept to the protocol";
+
 /// The public figures of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {

@@ -1,9 +1,13 @@
 //! Joint training against the same training in the clear.
 
+#[path = "support/columns.rs"]
+mod columns;
+
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
+use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Progress, Run, ledger};
 use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit, plaintext};
 use mpc_ml::{Agreed, Error, Model, Plan, Rows, SgdPlan, SgdSettings, synthetic};
@@ -33,13 +37,13 @@ fn plan(settings: &SgdSettings, data: &[Rows], origin: Origin) -> SgdPlan {
 }
 
 /// Trains jointly, checks rounds and bytes against the plan, and gives the coefficients.
-fn train(plan: &SgdPlan, data: &[Rows]) -> Vec<f64> {
+fn train(plan: &SgdPlan, data: &[Dataset]) -> Vec<f64> {
     let origin = plan.facts().origin;
     let world = World::new(data.len()).outputs(ledger(&plan.outputs()));
     let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
     let results = world.run(async |mut session| {
         let me = session.me();
-        let data = data[me].clone().into();
+        let data = data[me].clone();
         let mut source: Box<dyn CorrelationSource> = match origin {
             Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
@@ -82,16 +86,64 @@ fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
 
 fn compare(settings: &SgdSettings, data: &[Rows], origin: Origin, bound: f64) {
     let plan = plan(settings, data, origin);
-    let joint = train(&plan, data);
+    let own: Vec<Dataset> = data.iter().cloned().map(Dataset::from).collect();
+    let joint = train(&plan, &own);
     let ordered: Vec<_> = data
         .iter()
         .enumerate()
         .map(|(party, rows)| rows.ordered(&plan.schedule().own_order(party)))
         .collect();
-    let clear = plaintext::train(&plan, &ordered);
-    let difference = largest_difference(&joint, &clear);
+    agree(&joint, &plaintext::train(&plan, &ordered), bound);
+}
+
+fn agree(joint: &[f64], clear: &[f64], bound: f64) {
+    let difference = largest_difference(joint, clear);
     assert!(difference <= bound, "largest difference {difference} above {bound}");
     assert!(clear.iter().any(|w| w.abs() > 0.1), "the model is not trivial");
+}
+
+/// The same for parties of which `widths` says how many columns each has; `holder` has the labels.
+fn compare_columns(
+    settings: &SgdSettings,
+    whole: &Rows,
+    (widths, holder): (&[u32], usize),
+    origin: Origin,
+    bound: f64,
+) {
+    let squares = vec![2.0; whole.columns()];
+    let facts = Facts::vertical(whole.len() as u64, widths, holder, squares, origin);
+    let plan = Sgd::plan(settings, &facts).expect("the plan fits");
+    let joint = train(&plan, &columns::at_parties(whole, widths, holder));
+    let ordered = whole.ordered(&plan.own_order(holder));
+    agree(&joint, &plaintext::train(&plan, &[ordered]), bound);
+}
+
+/// A party may have no columns, also the one that has the labels.
+#[test]
+fn parties_that_hold_columns_train_the_same_model() {
+    let whole = synthetic::logistic(2_000, 20, 1, 1).remove(0);
+    let accurate = SgdSettings { sigmoid: ACCURATE, epochs: 3, ..settings() };
+    let ways: [(&[u32], usize); 4] =
+        [(&[7, 13], 0), (&[20, 0], 1), (&[3, 0, 17], 2), (&[4, 5, 2, 0, 9], 3)];
+    for (at, way) in ways.into_iter().enumerate() {
+        let l2 = if at % 2 == 0 { 0.0 } else { 0.01 };
+        let settings = SgdSettings { l2, ..accurate.clone() };
+        compare_columns(&settings, &whole, way, Origin::Dealer, 5e-4);
+        compare_columns(&settings, &whole, way, Origin::Pairwise, 4e-3);
+    }
+}
+
+#[test]
+fn parties_that_hold_columns_train_with_momentum_or_without_an_intercept() {
+    let whole = synthetic::logistic(600, 7, 1, 3).remove(0);
+    let base =
+        SgdSettings { batch: 50, epochs: 8, sigmoid: ACCURATE, learning_rate: 0.1, ..settings() };
+    let momentum = SgdSettings { momentum: 0.9, l2: 0.01, decay: 0.1, ..base.clone() };
+    let way: (&[u32], usize) = (&[2, 4, 1], 1);
+    compare_columns(&momentum, &whole, way, Origin::Dealer, 1e-3);
+    compare_columns(&momentum, &whole, way, Origin::Pairwise, 2e-2);
+    let free = SgdSettings { intercept: false, ..base };
+    compare_columns(&free, &whole, way, Origin::Dealer, 1e-3);
 }
 
 #[test]

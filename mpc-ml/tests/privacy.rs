@@ -2,6 +2,8 @@
 //! lengths whatever the data are; a coalition nothing but uniform messages.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/columns.rs"]
+mod columns;
 #[path = "../../mpc-core/tests/support/law.rs"]
 mod law;
 
@@ -14,6 +16,7 @@ use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::rand::MaskSite;
 use mpc_core::testing::{World, record_openings, take_openings};
+use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Run, ledger};
 use mpc_ml::models::sgd::{Opening, Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, Model, Plan, Rows, SgdPlan, SgdSettings, synthetic};
@@ -67,6 +70,11 @@ fn views(plan: &SgdPlan, data: &[Rows]) -> Vec<View> {
 }
 
 fn views_without(plan: &SgdPlan, data: &[Rows], off: Option<MaskSite>) -> Vec<View> {
+    let data: Vec<Dataset> = data.iter().cloned().map(Dataset::from).collect();
+    views_of(plan, &data, off)
+}
+
+fn views_of(plan: &SgdPlan, data: &[Dataset], off: Option<MaskSite>) -> Vec<View> {
     let origin = plan.facts().origin;
     // Without commitments, which are hashes: what they hide is opened alike.
     let world = World::new(PARTIES).against(Against::SemiHonest).insecure_without(off);
@@ -76,7 +84,7 @@ fn views_without(plan: &SgdPlan, data: &[Rows], off: Option<MaskSite>) -> Vec<Vi
     let views = mesh.iter().map(MemoryTransport::record).collect();
     let results = world.run_on(mesh, async |mut session| {
         let me = session.me();
-        let data = data[me].clone().into();
+        let data = data[me].clone();
         let mut source: Box<dyn CorrelationSource> = match origin {
             Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
             Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
@@ -248,6 +256,52 @@ fn without_their_masks_weights_and_residuals_are_seen() {
             assert!(small > 0 && large == 0, "{site:?}: {small} small and {large} large sums");
         }
     }
+}
+
+/// Where the parties hold columns: what the two that have them see together from the one that has the
+/// labels, in some trainings on labels that are all alike, of either kind. Each residual is opened
+/// to both of them, so masks must not come twice.
+#[test]
+fn owners_of_columns_see_nothing_of_the_labels() {
+    const WIDTHS: [u32; PARTIES] = [8, 0, 7];
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        let facts = Facts::vertical(ROWS as u64, &WIDTHS, 1, vec![64.0; COLUMNS], origin);
+        let plan = Sgd::plan(&settings(0.0), &facts).unwrap();
+        let kinds = [
+            ("logistic/open-weights", plan.weights_opened().ring(), 42),
+            ("logistic/open-delta", plan.phasors().angle_bits, 16),
+            ("logistic/open-residuals", plan.residuals_opened().ring(), 16),
+        ];
+        for label in [0.0, 1.0] {
+            let rows = Rows::new(whole().x().to_vec(), vec![label; ROWS], COLUMNS);
+            let data = columns::at_parties(&rows, &WIDTHS, 1);
+            let mut seen: [Runs; 3] = Default::default();
+            for run in 0..42 {
+                let views = views_of(&plan, &data, None);
+                for ((step, bits, runs), seen) in kinds.iter().zip(&mut seen) {
+                    let both = if *step == "logistic/open-residuals" { &[0, 2][..] } else { &[0] };
+                    let messages = both.iter().flat_map(|&party| views[party].messages());
+                    let from = messages.filter(|it| it.from == PartyId(1) && it.step == *step);
+                    let from: Vec<_> = from.map(|it| words(&it.bytes, *bits)).collect();
+                    assert_eq!(from.len() as u64, plan.iterations() * both.len() as u64);
+                    if run < *runs {
+                        seen.push(from);
+                    }
+                }
+            }
+            for ((step, bits, _), seen) in kinds.iter().zip(&seen) {
+                uniform(step, *bits, seen).unwrap();
+            }
+        }
+        // The party without columns learns no residual.
+        let nothing = views_of(&plan, &columns::at_parties(&whole(), &WIDTHS, 1), None);
+        let residuals = nothing[1].messages();
+        assert!(residuals.iter().all(|it| it.step != kinds[2].0 || it.bytes.is_empty()));
+    }
+}
+
+fn whole() -> Rows {
+    synthetic::logistic(ROWS, COLUMNS, 1, 1).remove(0)
 }
 
 #[test]

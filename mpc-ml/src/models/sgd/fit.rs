@@ -1,16 +1,16 @@
 //! From rows to shares of the weights.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Phasors};
+use mpc_core::correlations::{OwnedProduct, Phasors};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::truncate_reduce;
 use mpc_core::ring::{Ring, Z64, Z128};
-use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared};
 use zeroize::Zeroizing;
 
 use super::arithmetic::Opening;
+use super::parts::Own;
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::data::Dataset;
 use crate::error::Error;
@@ -49,11 +49,9 @@ pub(super) async fn fit(
 /// A joint training in progress, as one party sees it: the two halves of a fit.
 pub struct Training<'a> {
     plan: &'a SgdPlan,
-    matrix: u32,
-    /// The own rows, in the order of the schedule.
-    own: Arc<OwnRows>,
-    /// The own labels, in the same order.
-    labels: Zeroizing<Vec<f64>>,
+    /// The numbers of the registered matrices.
+    matrices: Vec<u32>,
+    own: Own<'a>,
     /// This party's share of w~; of penalised weights as the end will see them, where they are not
     /// lifted.
     weights: Shared<Z128>,
@@ -72,30 +70,10 @@ impl<'a> Training<'a> {
         data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<Self, Error> {
-        let (settings, me) = (plan.settings(), run.session.me());
-        data.check(plan.facts(), me, plan.settings().clip)?;
-        data.check_plain()?;
-        let rows = data.rows().ordered(&plan.schedule().own_order(me));
-        if rows.y().iter().any(|&y| y != 0.0 && y != 1.0) {
-            return Err(Error::Data("a label is neither 0 nor 1".to_owned()));
-        }
-        let mut entries = Vec::with_capacity(rows.x().len());
-        for &x in rows.x() {
-            let x = x.clamp(-settings.clip, settings.clip);
-            entries.push(fixed::encode(x, X_FRACTION, settings.entry_bits())? as i32);
-        }
-        let own = Arc::new(OwnRows::new(entries));
-        let shape = plan.matrix_shape();
-        let matrix = run.source.register(OwnedMatrix { shape, own: Arc::clone(&own) }).await?;
+        let own = Own::new(plan, data, run.session.me())?;
+        let matrices = own.register(run).await?;
         let zero = Shared::zero(plan.weights(), 1);
-        Ok(Self {
-            plan,
-            matrix,
-            own,
-            labels: Zeroizing::new(rows.y().to_vec()),
-            weights: zero.clone(),
-            before: zero,
-        })
+        Ok(Self { plan, matrices, own, weights: zero.clone(), before: zero })
     }
 
     /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`].
@@ -125,7 +103,8 @@ impl<'a> Training<'a> {
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
         let batches = epochs.flat_map(|epoch| self.plan.schedule().order(epoch));
-        let requests = batches.flat_map(|batch| self.plan.requests(self.matrix, batch)).collect();
+        let requests =
+            batches.flat_map(|batch| self.plan.requests(&self.matrices, batch)).collect();
         Ok(run.source.demand(requests)?)
     }
 
@@ -135,16 +114,35 @@ impl<'a> Training<'a> {
         batch: usize,
         run: &mut Run<'_>,
     ) -> Result<(), Error> {
-        let forward = run.source.take().await?.forward()?;
+        let mut forward = Vec::with_capacity(self.matrices.len());
+        for _ in &self.matrices {
+            forward.push(run.source.take().await?.forward()?);
+        }
         let phasors = run.source.take().await?.phasors()?;
-        let transposed = run.source.take().await?.transposed()?;
+        let mut transposed = Vec::with_capacity(self.matrices.len());
+        for _ in &self.matrices {
+            transposed.push(run.source.take().await?.transposed()?);
+        }
         let session = &mut *run.session;
-        let weights = self.open_weights(at, &forward.rho, session).await?;
+        let weights = self.open_weights(at, &self.masks(&forward), session).await?;
         let z = self.scores(batch, &weights, forward, session);
         let e = self.residuals(batch, &z, phasors, session).await?;
         let gradient = self.gradient(batch, &e, transposed, session).await?;
         self.update(at, &weights, &gradient, session.me());
         Ok(())
+    }
+
+    /// The masks of the weights: those of the columns, and that of the intercept, which comes with the first
+    /// matrix.
+    fn masks(&self, forward: &[OwnedProduct<Z64>]) -> Zeroizing<Vec<Z128>> {
+        let mut masks = Zeroizing::new(Vec::with_capacity(self.plan.weights()));
+        for (part, product) in self.plan.parts().iter().zip(forward) {
+            masks.extend_from_slice(&product.rho[..part.columns.len()]);
+        }
+        if let (Some(part), Some(product)) = (self.plan.parts().first(), forward.first()) {
+            masks.extend_from_slice(&product.rho[part.columns.len()..]);
+        }
+        masks
     }
 
     /// Step 1: opens w under masks. Where weights are lifted this truncates the last update as well.
@@ -196,18 +194,21 @@ impl<'a> Training<'a> {
         weights
     }
 
-    /// Step 2: z = X Delta - X lambda mod 2^64, at scale fx + F.
+    /// Step 2: z = X Delta - X lambda mod 2^64, at scale fx + F: the sum over the matrices.
     fn scores(
         &self,
         batch: usize,
         weights: &MaskedWeights,
-        product: OwnedProduct<Z64>,
+        products: Vec<OwnedProduct<Z64>>,
         session: &Session,
     ) -> Shared<Z64> {
         let (me, columns) = (session.me(), self.plan.columns());
-        let (place, own) = self.own_part(batch, me);
-        let public = &weights.public[..columns];
-        let mut z = owned::forward(own, place, public, product.product);
+        let mut z = Shared::zero(self.plan.settings().batch as usize, 1);
+        for (part, product) in self.plan.parts().iter().zip(products) {
+            let (place, own) = self.own.of(part, batch);
+            let public = &weights.public[part.columns.clone()];
+            z += &owned::forward(own, place, public, product.product);
+        }
         if self.plan.settings().intercept {
             // A public column of ones: party 0 adds its public part, everybody the own mask.
             let mut intercept = -weights.mask[columns];
@@ -239,9 +240,7 @@ impl<'a> Training<'a> {
         if me == 0 {
             e.as_mut_slice().iter_mut().for_each(|e| *e += Z128(1 << (scale - 1)));
         }
-        let (place, _) = self.own_part(batch, me);
-        let (from, to) = self.plan.schedule().parts(batch)[me];
-        let labels = &self.labels[from as usize..to as usize];
+        let (place, labels) = self.own.labels(batch);
         for (e, &y) in e.as_mut_slice()[place].iter_mut().zip(labels) {
             *e -= Z128((y * libm::ldexp(1.0, scale as i32)) as u128);
         }
@@ -249,26 +248,52 @@ impl<'a> Training<'a> {
         Ok(e)
     }
 
-    /// Steps 5 and 6: opens e + u to the owners of the rows and gives g = X^T e mod 2^k_w, at
-    /// scale fx + fe.
+    /// Steps 5 and 6: opens e + u to the owners of the rows, or of columns of them, and gives
+    /// g = X^T e mod 2^k_w, at scale fx + fe.
     async fn gradient(
         &self,
         batch: usize,
         e: &Shared<Z128>,
-        product: OwnedProduct<Z128>,
+        products: Vec<OwnedProduct<Z128>>,
         session: &mut Session,
     ) -> Result<Shared<Z128>, Error> {
-        let (me, settings) = (session.me(), self.plan.settings());
-        let opening = self.plan.residuals_opened();
-        let mut round = Batch::new("logistic/open-residuals");
+        let public = self.open_residuals(batch, e, &products, session).await?;
+        let mut gradient = Vec::with_capacity(self.plan.weights());
+        let mut intercept = None;
+        for (part, product) in self.plan.parts().iter().zip(products) {
+            let (_, own) = self.own.of(part, batch);
+            let public = if own.is_empty() { &[][..] } else { &public };
+            // The first matrix tells the sum of all residuals.
+            if intercept.is_none() {
+                let masks = product.rho.iter().fold(Z128::ZERO, |sum, &rho| sum + rho);
+                let sum = public.iter().fold(-masks, |sum, &c| sum + Z128::from_i128(c));
+                intercept = Some(sum.shl(X_FRACTION));
+            }
+            let block = owned::transposed(own, public, product.product);
+            gradient.extend_from_slice(block.as_slice());
+        }
+        gradient.extend(intercept.filter(|_| self.plan.settings().intercept));
+        Ok(Shared::column(gradient))
+    }
+
+    /// Step 5: what this party learns, at the rows that it has something of.
+    async fn open_residuals(
+        &self,
+        batch: usize,
+        e: &Shared<Z128>,
+        products: &[OwnedProduct<Z128>],
+        session: &mut Session,
+    ) -> Result<Zeroizing<Vec<i128>>, Error> {
+        const STEP: &str = "logistic/open-residuals";
+        let (me, opening) = (session.me(), self.plan.residuals_opened());
+        let mut round = Batch::new(STEP);
         let mut mine = None;
-        let mut at = 0;
-        for (owner, &(from, to)) in self.plan.schedule().parts(batch).iter().enumerate() {
-            let range = at..at + (to - from) as usize;
-            at = range.end;
-            let mut part = Shared::column(e.as_slice()[range.clone()].to_vec());
+        for owner in 0..session.parties() {
+            let range = self.plan.opened_to(owner, batch);
+            let masks = self.masks_for(owner, range.clone(), products);
+            let mut part = Shared::column(e.as_slice()[range].to_vec());
             // The owner alone sees this opening, so it adds no mask of its own.
-            let rho = if owner == me { &[][..] } else { &product.rho[range] };
+            let rho = if owner == me { &[][..] } else { masks };
             let to = Recipients::One(owner);
             let slot = match opening {
                 Opening::Bounded(spec) => spec.push(&part, rho, to, &mut round, session)?,
@@ -284,24 +309,31 @@ impl<'a> Training<'a> {
             }
         }
         let opened = session.open(round).await?;
-        if let (Opening::Bounded(spec), Some(slot)) = (opening, mine) {
-            spec.accept(opened.at(slot), &[], "logistic/open-residuals", session)?;
-        }
-        let public = mine.map(|slot| match opening {
-            Opening::Bounded(spec) => spec.public_part(opened.at(slot)),
-            Opening::Uniform(_) => {
-                Zeroizing::new(opened.at(slot).iter().map(|c| c.0 as i128).collect())
+        let Some(mine) = mine else { return Ok(Zeroizing::default()) };
+        Ok(match opening {
+            Opening::Bounded(spec) => {
+                spec.accept(opened.at(mine), &[], STEP, session)?;
+                spec.public_part(opened.at(mine))
             }
-        });
-        let public = public.unwrap_or_default();
-        let (_, own) = self.own_part(batch, me);
-        let mut gradient = owned::transposed(own, &public, product.product).as_slice().to_vec();
-        if settings.intercept {
-            let masks = product.rho.iter().fold(Z128::ZERO, |sum, &rho| sum + rho);
-            let sum = public.iter().fold(-masks, |sum, &c| sum + Z128::from_i128(c));
-            gradient.push(sum.shl(X_FRACTION));
+            Opening::Uniform(_) => {
+                Zeroizing::new(opened.at(mine).iter().map(|c| c.0 as i128).collect())
+            }
+        })
+    }
+
+    /// The own masks of what `owner` learns: in a matrix of whole rows those at its rows, else those of
+    /// its own matrix.
+    fn masks_for<'b>(
+        &self,
+        owner: usize,
+        range: Range<usize>,
+        products: &'b [OwnedProduct<Z128>],
+    ) -> &'b [Z128] {
+        let mut parts = self.plan.parts().iter().zip(products);
+        match parts.find(|(part, _)| part.is_of(owner)) {
+            Some((_, product)) => &product.rho[range],
+            None => &[],
         }
-        Ok(Shared::column(gradient))
     }
 
     /// Where weights are lifted w~ <- dec (Delta - lambda) - m g, and with momentum b times the last
@@ -338,17 +370,6 @@ impl<'a> Training<'a> {
                 - multiplier * gradient.as_slice()[j];
             self.before.as_mut_slice()[j] = now;
         }
-    }
-
-    /// The place of the own rows in a batch, and their entries.
-    fn own_part(&self, batch: usize, me: usize) -> (Range<usize>, &[i32]) {
-        let parts = self.plan.schedule().parts(batch);
-        let size = |&(from, to): &(u64, u64)| (to - from) as usize;
-        let start = parts[..me].iter().map(size).sum::<usize>();
-        let columns = self.plan.columns();
-        let (from, to) = parts[me];
-        let own = &self.own.entries()[from as usize * columns..to as usize * columns];
-        (start..start + size(&parts[me]), own)
     }
 }
 

@@ -5,6 +5,7 @@ mod arithmetic;
 mod certificate;
 mod fit;
 mod outputs;
+mod parts;
 pub mod plaintext;
 mod plan;
 mod release;
@@ -24,7 +25,7 @@ pub use settings::{SgdSettings, Sigmoid, SigmoidFit};
 pub use steps::Steps;
 
 use crate::artifact::{CheckRecord, ModelKind};
-use crate::data::Dataset;
+use crate::data::{Cut, Dataset};
 use crate::error::Error;
 use crate::model::{Agreed, Facts, Model, Run, Summary};
 
@@ -43,6 +44,7 @@ impl Model for Sgd {
 
     const NAME: &'static str = "sgd";
     const KINDS: &'static [ModelKind] = &[ModelKind::Logistic];
+    const CUTS: &'static [Cut] = &[Cut::Horizontal, Cut::Vertical];
 
     fn plan(settings: &SgdSettings, facts: &Facts) -> Result<SgdPlan, Error> {
         SgdPlan::new(settings, facts)
@@ -67,12 +69,11 @@ impl Model for Sgd {
 
     fn summary(plan: &SgdPlan, fit: SgdFit) -> Summary {
         let settings = plan.settings();
-        let warning = (fit.outside > 0).then(|| {
+        let warning = fit.outside.filter(|&outside| outside > 0).map(|outside| {
             let own = fit.rows;
             format!(
-                "{} of this party's {own} rows have scores beyond +-{}, where the sigmoid of this \
+                "{outside} of this party's {own} rows have scores beyond +-{}, where the sigmoid of this \
                  study is not exact: use a larger sigmoid.window",
-                fit.outside,
                 plan.edge()
             )
         });

@@ -5,7 +5,7 @@ use mpc_core::Cost;
 use super::certificate::LOSS_FRACTION;
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::error::Error;
-use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED};
+use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED, UNCHECKED_COLUMNS};
 
 /// The output that reveals the coefficients.
 pub const COEFFICIENTS: &str = "coefficients";
@@ -25,7 +25,7 @@ impl Plan for SgdPlan {
         let (to, columns) = (self.facts().recipients, self.columns());
         let mut outputs =
             vec![Output::coefficients(COEFFICIENTS, to, columns, self.settings().intercept, &how)];
-        if self.facts().for_all() {
+        if self.is_certified() {
             let what = format!(
                 "how well the model fits: the mean log-loss of all training rows, to {LOSS_FRACTION} \
                  binary digits after the point"
@@ -71,7 +71,14 @@ impl Plan for SgdPlan {
             "the logistic function is off by at most {:.1e} near zero and {:.1e} in its window",
             sigmoid.error_near, sigmoid.error_window
         )];
-        if !self.facts().for_all() {
+        if self.holder().is_some() {
+            precision.push(UNCHECKED_COLUMNS.to_owned());
+            precision.push(format!(
+                "nobody can see whether scores leave the window of the logistic function, +-{}, since \
+                 nobody has all columns of a row: choose sigmoid.window with room",
+                self.edge()
+            ));
+        } else if !self.facts().for_all() {
             precision.push(UNCHECKED.to_owned());
         }
         Figures {

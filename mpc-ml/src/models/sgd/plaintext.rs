@@ -5,14 +5,15 @@ use crate::plaintext::{score, sigmoid};
 use crate::rows::Rows;
 
 /// Trains on all parties' rows (each in the order of the schedule) by mini-batch gradient
-/// descent in float64. Gives the coefficients, the intercept last.
+/// descent in float64. Gives the coefficients, the intercept last. Where the parties hold columns of the
+/// same rows, these are the rows of one party.
 ///
 /// # Panics
 /// When the rows are not those of the plan.
 #[must_use]
 pub fn train(plan: &SgdPlan, parties: &[Rows]) -> Vec<f64> {
     let settings = plan.settings();
-    assert_eq!(parties.len(), plan.parties());
+    assert_eq!(parties.len(), plan.schedule().rows().len());
     let columns = plan.columns();
     let mut weights = vec![0.0; plan.weights()];
     let mut before = weights.clone();

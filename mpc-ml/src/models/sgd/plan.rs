@@ -3,14 +3,16 @@
 
 use mpc_core::Cost;
 use mpc_core::approx::fit::{Fit, Symmetry, fit};
-use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, PhasorForm, Request};
+use mpc_core::correlations::{MatrixShape, Origin, PhasorForm, Request};
 use mpc_core::ring::wire::element_bytes;
 
 use super::SgdSettings;
 use super::arithmetic::{Arithmetic, Given, Opening, headroom};
 use super::certificate::LOSS_FRACTION;
+use super::parts::Part;
 use super::schedule::Schedule;
 use super::steps::Steps;
+use crate::data::Cut;
 use crate::error::Error;
 use crate::model::{Facts, LEAST_SIGMA, Settings};
 use crate::plaintext::centred_sigmoid;
@@ -33,6 +35,7 @@ const MOST_ORDERED_EPOCHS: u64 = 128;
 pub struct SgdPlan {
     settings: SgdSettings,
     facts: Facts,
+    parts: Vec<Part>,
     schedule: Schedule,
     sigmoid: Fit,
     arithmetic: Arithmetic,
@@ -51,7 +54,10 @@ impl SgdPlan {
         let rows = facts.rows_for::<super::Sgd>()?;
         check(facts)?;
         let weights = facts.columns() + usize::from(settings.intercept);
-        let schedule = Schedule::new(&rows, settings.batch, settings.seed)?;
+        let parts = Part::all(facts)?;
+        // Columns of the same rows are scheduled as the rows of one party.
+        let scheduled = if facts.holder.is_some() { &rows[..1] } else { &rows };
+        let schedule = Schedule::new(scheduled, settings.batch, settings.seed)?;
         // At most 2^16, so that scores fit the ring of 64 bits.
         let sigmoid = fit(
             centred_sigmoid,
@@ -72,7 +78,9 @@ impl SgdPlan {
         // statistical mask stays below 2^-40 (docs/protocols.md 0).
         let entries = facts.total_rows() as f64 * facts.columns() as f64;
         let sigma = |elements: f64| (41 + libm::ceil(libm::log2(elements)) as u32).max(LEAST_SIGMA);
-        let lifted = sigma(iterations as f64 * (weights as f64 + settings.batch as f64) + entries);
+        // Each owner of columns learns the residuals of a batch, under masks of their own.
+        let residuals = settings.batch as f64 * parts.len() as f64;
+        let lifted = sigma(iterations as f64 * (weights as f64 + residuals) + entries);
         let given = Given {
             settings,
             origin: facts.origin,
@@ -87,8 +95,8 @@ impl SgdPlan {
             Opening::Bounded(_) => lifted,
         };
         let (settings, facts) = (settings.clone(), facts.clone());
-        let plan = Self { settings, facts, schedule, sigmoid, arithmetic, sigma };
-        let wire = plan.matrix_shape().wire_bits();
+        let plan = Self { settings, facts, parts, schedule, sigmoid, arithmetic, sigma };
+        let wire = plan.matrix_shapes().iter().map(MatrixShape::wire_bits).max().unwrap_or(0);
         if plan.facts.origin == Origin::Dealer && wire > 96 {
             let rule = format!(
                 "is {}, and with {sigma} bits of masking an entry needs {wire} bits; at most 96 are \
@@ -110,6 +118,22 @@ impl SgdPlan {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The matrices that the table is multiplied as.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The party that has all labels, where the parties hold columns of the same rows.
+    pub(super) fn holder(&self) -> Option<usize> {
+        self.facts.holder
+    }
+
+    /// Whether the parties can see how well the revealed model fits its rows: each computes its part,
+    /// for which it needs the model and whole rows.
+    pub(super) fn is_certified(&self) -> bool {
+        self.facts.for_all() && self.facts.cut() == Cut::Horizontal
     }
 
     /// Columns of the design matrix, without the intercept.
@@ -219,47 +243,16 @@ impl SgdPlan {
         self.arithmetic.ring
     }
 
-    /// The shape of the design matrix, for a source of correlations.
+    /// The correlations of one iteration on `batch`, for the registered `matrices`: the forward product
+    /// of each, phasors, the transposed product of each.
     #[must_use]
-    pub fn matrix_shape(&self) -> MatrixShape {
-        MatrixShape {
-            rows: self.schedule.rows().to_vec(),
-            columns: self.facts.partition.columns(),
-            entry_bits: self.settings.entry_bits(),
-            sigma: self.sigma,
-        }
-    }
-
-    /// The three correlations of one iteration on `batch`, for the registered `matrix`.
-    #[must_use]
-    pub fn requests(&self, matrix: u32, batch: usize) -> [Request; 3] {
-        let rows = self.schedule.parts(batch).to_vec();
-        let (mask_bits, drop) = self.weights_opened().forward_masks();
-        let forward = OwnedProductRequest {
-            matrix,
-            rows: rows.clone(),
-            transposed: false,
-            ring: 64,
-            mask_bits,
-            drop,
-            public_columns: u32::from(self.settings.intercept),
-        };
-        let transposed = OwnedProductRequest {
-            matrix,
-            rows,
-            transposed: true,
-            ring: self.arithmetic.ring,
-            mask_bits: self.residuals_opened().transposed_masks(),
-            drop: 0,
-            public_columns: 0,
-        };
+    pub fn requests(&self, matrices: &[u32], batch: usize) -> Vec<Request> {
         let count = u32::try_from(self.settings.batch).unwrap_or(u32::MAX);
         let phasors = self.phasors().request(&self.sigmoid.series, count, self.headroom());
-        [
-            Request::OwnedProduct(forward),
-            Request::Phasors(phasors),
-            Request::OwnedProduct(transposed),
-        ]
+        let products = |transposed| {
+            self.products(matrices, batch, transposed).into_iter().map(Request::OwnedProduct)
+        };
+        products(false).chain([Request::Phasors(phasors)]).chain(products(true)).collect()
     }
 
     /// For how many epochs correlations are ordered at once: as many as fit the memory, since
@@ -268,7 +261,8 @@ impl SgdPlan {
     pub fn epochs_an_order(&self) -> u64 {
         let (weights, batch) = (self.weights() as u64, self.settings.batch);
         let batches = self.schedule.batches() as u64;
-        let bytes = batches.saturating_mul(2 * 16 * weights + (8 + 16) * batch);
+        let products = self.parts.len() as u64 * (8 + 16);
+        let bytes = batches.saturating_mul(2 * 16 * weights + products * batch);
         (ORDERED_BYTES / bytes.max(1)).clamp(1, MOST_ORDERED_EPOCHS).min(self.settings.epochs)
     }
 
@@ -276,13 +270,12 @@ impl SgdPlan {
     /// docs/protocols.md 5.
     #[must_use]
     pub fn iteration_cost(&self, me: usize, batch: usize) -> Cost {
-        let parts = self.schedule.parts(batch);
         let bytes = (0..self.parties())
             .map(|to| {
                 if to == me {
                     return 0;
                 }
-                let own_rows = (parts[to].1 - parts[to].0) as usize;
+                let own_rows = self.opened_to(to, batch).len();
                 self.weights_opened().bytes(self.weights())
                     + element_bytes(self.phasors().angle_bits) as u64 * self.settings.batch
                     + self.residuals_opened().bytes(own_rows)
@@ -314,7 +307,7 @@ impl SgdPlan {
     /// What revealing the loss costs `me`.
     #[must_use]
     pub fn certificate_cost(&self, me: usize) -> Cost {
-        if !self.facts.for_all() {
+        if !self.is_certified() {
             return Cost::to_all(me, self.parties(), 0, 0);
         }
         Cost::to_all(me, self.parties(), 1, element_bytes(self.loss_ring()) as u64).results(1)

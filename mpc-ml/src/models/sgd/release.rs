@@ -5,7 +5,7 @@ use mpc_core::Session;
 use super::outputs::COEFFICIENTS;
 use super::plan::SgdPlan;
 use super::{SgdShares, certificate};
-use crate::data::Dataset;
+use crate::data::{Cut, Dataset};
 use crate::error::Error;
 use crate::plaintext;
 
@@ -20,12 +20,13 @@ pub struct SgdFit {
     /// This party's rows.
     pub rows: usize,
     /// How many of them have scores outside the window of the logistic function, where the series
-    /// bends back. **Private**: only the owner of a row may know that it left.
-    pub outside: usize,
+    /// bends back. **Private**: only the owner of a row may know that it left. Not known where the
+    /// parties hold columns: nobody can compute a score.
+    pub outside: Option<usize>,
 }
 
 /// Reveals the coefficients at the study's release precision to those whom the session allows;
-/// `None` to the others; then, where all parties receive them, the loss of all rows. One round, or two;
+/// `None` to the others; then, where all parties receive them and hold whole rows, the loss of all rows. One round, or two;
 /// [`SgdPlan::release_cost`].
 ///
 /// # Errors
@@ -42,7 +43,7 @@ pub(super) async fn release(
     let weights = shares.weights().clone().narrow(plan.model_ring())?;
     let revealed = session.reveal_fixed(COEFFICIENTS, &weights, bits).await?;
     let loss = match &revealed {
-        Some(coefficients) if plan.facts().for_all() => {
+        Some(coefficients) if plan.is_certified() => {
             Some(certificate::certify(plan, coefficients, data, session).await?)
         }
         _ => None,
@@ -50,7 +51,8 @@ pub(super) async fn release(
     Ok(revealed.map(|coefficients| {
         let (own, edge) = (data.rows(), plan.edge());
         let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
-        let outside = (0..own.len()).filter(beyond).count();
+        let whole = plan.facts().cut() == Cut::Horizontal;
+        let outside = whole.then(|| (0..own.len()).filter(beyond).count());
         SgdFit { coefficients, loss, rows: own.len(), outside }
     }))
 }

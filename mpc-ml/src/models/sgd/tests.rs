@@ -175,8 +175,8 @@ fn small_studies_fit_the_source_too() {
         let mut small = settings();
         (small.batch, small.epochs, small.clip) = (10, 1, clip);
         let plan = SgdPlan::new(&small, &facts(&[40, 60], 3)).expect("fits");
-        assert!((66..=96).contains(&plan.matrix_shape().wire_bits()));
-        assert!(plan.requests(0, 0).iter().all(|request| match request {
+        assert!((66..=96).contains(&plan.matrix_shapes()[0].wire_bits()));
+        assert!(plan.requests(&[0], 0).iter().all(|request| match request {
             Request::OwnedProduct(it) => it.mask_bits > 64,
             _ => true,
         }));

@@ -35,7 +35,7 @@ impl<'a> Stock<'a> {
             let batches = (begin..epochs.min(begin + stretch))
                 .flat_map(|epoch| self.plan.schedule().order(epoch));
             let requests = batches.flat_map(|batch| {
-                let all = self.plan.requests(matrix, batch).into_iter().enumerate();
+                let all = self.plan.requests(&[matrix], batch).into_iter().enumerate();
                 all.filter(|(kind, _)| match self.ahead {
                     Ahead::Only(one) => *kind == one,
                     _ => true,
