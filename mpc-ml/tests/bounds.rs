@@ -3,6 +3,9 @@
 //! not only be wrong but visible.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/columns.rs"]
+mod columns;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -13,7 +16,8 @@ use mpc_core::testing::{World, bounded_sizes, record_openings, take_openings};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Family, Finish, Glm, GlmPlan, GlmSettings};
-use mpc_ml::{Agreed, Error, Model, Rows, synthetic};
+use mpc_ml::models::linear::Linear;
+use mpc_ml::{Agreed, Error, LinearSettings, Model, Rows, synthetic};
 
 /// What the settings of the fits share: entries up to 1024 may pass.
 fn settings(family: Family, l2: f64) -> GlmSettings {
@@ -213,4 +217,59 @@ fn steps_of_many_columns_are_within_their_bounds() {
         let steps = within("many columns", &settings, &data, Origin::Dealer);
         assert_eq!(steps, BTreeSet::from(["glm/open-residuals", "glm/lift"]));
     }
+}
+
+/// Sums of products of columns at different parties, which are opened to be lifted: of equal columns that are
+/// as large as may be they come near their bound, and beyond it never.
+#[test]
+fn sums_of_columns_at_different_parties_are_bounded() {
+    const WIDTHS: [u32; 3] = [1, 2, 1];
+    let table = |of: &dyn Fn(usize, usize) -> f64, y: &dyn Fn(usize) -> f64| {
+        let x = (0..120).flat_map(|row| (0..4).map(move |j| (row, j))).map(|(row, j)| of(row, j));
+        Rows::new(x.collect(), (0..120).map(y).collect(), 4)
+    };
+    let alternating = |row: usize| if row.is_multiple_of(2) { 1.0 } else { -1.0 };
+    let tables = [
+        ("equal", table(&|row, _| 8.0 * alternating(row), &alternating)),
+        ("opposite", table(&|row, j| 8.0 * alternating(row + j), &|row| -alternating(row))),
+        ("zero", table(&|_, _| 0.0, &alternating)),
+        ("one row", table(&|row, _| if row == 0 { 8.0 } else { 0.0 }, &alternating)),
+    ];
+    let mut least = f64::INFINITY;
+    for (name, whole) in tables {
+        let square = |j: usize| {
+            whole.x().iter().skip(j).step_by(4).map(|x| x * x).sum::<f64>() / 120.0 + 1e-9
+        };
+        let squares = (0..4).map(square).map(|square| square.min(64.0)).collect();
+        let facts = Facts::vertical(120, &WIDTHS, 2, squares, Origin::Dealer);
+        let facts = Facts { target: Some((-1.0, 1.0)), ..facts };
+        let settings = LinearSettings { l2: 0.5, condition: 20.0, ..LinearSettings::default() };
+        let plan = Linear::plan(&settings, &facts).unwrap();
+        let data = columns::at_parties(&whole, &WIDTHS, 2);
+        let world = World::new(3).with_dealer().outputs(ledger(&plan.outputs()));
+        record_openings();
+        let ends = world.run(async |mut session| {
+            let mut source = DealerSource::start(&mut session)?;
+            let plan = Agreed::among(plan.clone(), &mut session).await?;
+            let data = data[session.me()].clone();
+            let (source, progress) = (&mut source, &mut |_| {});
+            let mut run = Run { session: &mut session, source, progress };
+            let shares = Linear::fit(&plan, &data, &mut run).await?;
+            Linear::release(&plan, shares, &data, &mut run).await
+        });
+        for end in ends {
+            assert!(end.unwrap().is_some(), "{name}");
+        }
+        let openings = take_openings();
+        let lifted = openings.iter().filter(|seen| seen.step == "linear/lift-sums");
+        assert!(lifted.count() >= 2 * 3, "{name}: entries and targets of three parties");
+        for size in bounded_sizes(&openings, 3) {
+            let margin = f64::from(size.magnitude) - size.largest;
+            assert!(margin >= 0.0, "{name}, {}: {margin} bits", size.step);
+            if size.step == "linear/lift-sums" {
+                least = least.min(margin);
+            }
+        }
+    }
+    assert!(least < 2.5, "the bound is {least} bits above the largest that there is");
 }

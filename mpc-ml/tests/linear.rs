@@ -3,6 +3,8 @@
 // Helpers outside of test functions; a panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/columns.rs"]
+mod columns;
 #[path = "support/linear.rs"]
 mod joint;
 
@@ -15,8 +17,8 @@ use mpc_ml::models::linear::{CHECK, Linear, plaintext};
 use mpc_ml::{LinearSettings, Model, Plan, Rows};
 
 use joint::{
-    close, combinations, facts, fit, fit_in_groups, in_groups, largest, numbers, oracle, settings,
-    study, synthetic, try_fit,
+    close, combinations, facts, fit, fit_in_groups, fit_of, in_groups, largest, numbers, oracle,
+    settings, study, synthetic, try_fit,
 };
 
 /// Compares with the reference: coefficients to `tolerance` of the largest and to 2% of their
@@ -75,6 +77,67 @@ fn concrete_strength_is_the_reference() {
 #[test]
 fn longley_collinear_is_the_reference() {
     compare("longley_collinear", (50_000.0, 80_000.0), 500.0, 1e-4);
+}
+
+/// The same tables with their columns at different parties: `widths` of them, the target at `holder`.
+fn compare_columns(
+    name: &str,
+    (target, condition): ((f64, f64), f64),
+    (widths, holder): (&[u32], usize),
+    origin: Origin,
+) {
+    let study = study(name);
+    let whole = study.divided(1).remove(0);
+    let data = columns::at_parties(&whole, widths, holder);
+    let squares = vec![STANDARDISED; whole.columns()];
+    let facts = Facts::vertical(whole.len() as u64, widths, holder, squares, origin);
+    let facts = Facts { target: Some(target), ..facts };
+    let off = |got: &[f64], expected: &[f64]| -> Vec<f64> {
+        got.iter().zip(expected).map(|(got, expected)| got - expected).collect()
+    };
+    let plan = Linear::plan(&settings(condition), &facts).expect("the plan fits");
+    let fit = fit_of(&plan, &data);
+    let (expected, errors) =
+        (study.reference("unpenalised", "coef"), study.reference("unpenalised", "se"));
+    let off_by = off(&fit.coefficients, &expected);
+    let beside = off_by.iter().zip(&errors).fold(0.0, |a: f64, (o, e)| a.max((o / e).abs()));
+    let got = fit.std_errors.expect("asked for");
+    let se = got.iter().zip(&errors).fold(0.0, |a: f64, (g, e)| a.max((g / e - 1.0).abs()));
+    println!(
+        "{name}, {widths:?}, {origin:?}: off by {:.1e} of the largest and {beside:.1e} standard errors; \
+         standard errors off by {se:.1e}",
+        largest(&off_by) / largest(&expected[..study.columns.len()]),
+    );
+    assert!(largest(&off_by) <= 1e-3 * largest(&expected[..study.columns.len()]));
+    assert!(beside <= 0.005 && se <= 0.01);
+    let sums = fit.statistics.expect("asked for");
+    let known = |key: &str| study.reference["unpenalised"][key].as_f64().unwrap();
+    assert!((sums.residual_variance / known("residual_variance") - 1.0).abs() < 1e-3);
+    assert!((sums.r2.expect("it varies") - known("train_r2")).abs() < 1e-4);
+    assert!(fit.certificate.is_some());
+
+    let l2 = study.reference["l2"]["lambda"].as_f64().unwrap();
+    let ridge = LinearSettings { l2, ..settings(condition) };
+    let fit = fit_of(&Linear::plan(&ridge, &facts).expect("the plan fits"), &data);
+    assert!(fit.std_errors.is_none(), "a penalty leaves no standard errors");
+    let expected = study.reference("l2", "coef");
+    let off_by = off(&fit.coefficients, &expected);
+    assert!(largest(&off_by) <= 1e-3 * largest(&expected[..study.columns.len()]));
+}
+
+/// A party may have no columns, also the one that has the target.
+#[test]
+fn columns_at_different_parties_give_the_reference() {
+    let diabetes = ("diabetes_progression", ((0.0, 400.0), 100.0));
+    let concrete = ("concrete_strength", ((0.0, 100.0), 50.0));
+    let longley = ("longley_collinear", ((50_000.0, 80_000.0), 500.0));
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        compare_columns(diabetes.0, diabetes.1, (&[6, 4], 1), origin);
+        compare_columns(concrete.0, concrete.1, (&[3, 0, 5], 1), origin);
+        compare_columns(longley.0, longley.1, (&[2, 4], 0), origin);
+    }
+    compare_columns(concrete.0, concrete.1, (&[2, 1, 0, 3, 2], 0), Origin::Dealer);
+    compare_columns(diabetes.0, diabetes.1, (&[10, 0], 0), Origin::Dealer);
 }
 
 /// Standard errors that trust no variance, joint tests of features and covariances are those of
@@ -296,4 +359,12 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     assert!(refused(&|s, f| penalised(s, f)).contains("contrasts is not possible with a penalty"));
     let both = |s: &mut LinearSettings| (s.robust, s.tests) = (Robust::Hc0, vec!["age".into()]);
     assert!(refused(&|s, _| both(s)).contains("usual covariances"));
+    // Nobody has whole rows.
+    let columns = |f: &mut Facts| *f = f.clone().by_columns(200, &[1, 2], 0);
+    let robust = refused(&|s, f| (columns(f), s.robust = Robust::Hc0).0);
+    assert!(robust.contains("robust needs the residual of each row"), "{robust}");
+    let grouped = refused(&|_, f| (columns(f), f.groups = true).0);
+    assert!(grouped.contains("groups are for robust standard errors"), "{grouped}");
+    let combined = refused(&|s, f| (few(s, f, 1), columns(f)).1);
+    assert!(combined.contains("contrasts need the scales of all columns"), "{combined}");
 }

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use mpc_core::Outputs;
-use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
+use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
+use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
 use mpc_ml::data::{Dataset, STANDARDISED};
 use mpc_ml::inference::Contrast;
@@ -117,21 +118,39 @@ pub fn try_fit_in_groups(
     groups: &[Vec<u64>],
     outputs: Outputs,
 ) -> Vec<Result<LinearFit, Error>> {
-    let world = World::new(data.len()).with_dealer().outputs(outputs);
-    world.run(async |mut session| {
-        let me = session.me();
-        let mut source = DealerSource::start(&mut session)?;
-        let plan = Agreed::among(plan.clone(), &mut session).await?;
-        session.meter().enter("fit");
-        let mut data = Dataset::from(data[me].clone());
+    let of = |(me, rows): (usize, &Rows)| {
+        let mut data = Dataset::from(rows.clone());
         if let Some(groups) = groups.get(me) {
-            data = data.with_ids(groups.as_slice().into())?;
+            data = data.with_ids(groups.as_slice().into()).unwrap();
         }
         if !plan.settings().contrasts.is_empty() {
-            data = data.with_scales(&scales())?;
+            data = data.with_scales(&scales()).unwrap();
         }
-        let (source, progress) = (&mut source, &mut |_| {});
-        let mut run = Run { session: &mut session, source, progress };
+        data
+    };
+    try_fit_of(plan, &data.iter().enumerate().map(of).collect::<Vec<_>>(), outputs)
+}
+
+/// The same of what each party has, with correlations from where the plan says.
+pub fn try_fit_of(
+    plan: &LinearPlan,
+    data: &[Dataset],
+    outputs: Outputs,
+) -> Vec<Result<LinearFit, Error>> {
+    let origin = plan.facts().origin;
+    let world = World::new(data.len()).outputs(outputs);
+    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    world.run(async |mut session| {
+        let me = session.me();
+        let data = data[me].clone();
+        let mut source: Box<dyn CorrelationSource> = match origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        session.meter().enter("fit");
+        let progress = &mut |_| {};
+        let mut run = Run { session: &mut session, source: &mut *source, progress };
         let fitted = Linear::fit(&plan, &data, &mut run).await?;
         let fit = Linear::release(&plan, fitted, &data, &mut run).await?;
         let phase = run.session.meter().phase("fit");
@@ -149,6 +168,14 @@ pub fn fit(plan: &LinearPlan, data: &[Rows]) -> LinearFit {
 pub fn fit_in_groups(plan: &LinearPlan, data: &[Rows], groups: &[Vec<u64>]) -> LinearFit {
     let outputs = ledger(&plan.outputs());
     let fits = try_fit_in_groups(plan, data, groups, outputs);
+    let mut fits: Vec<_> = fits.into_iter().map(|fit| fit.expect("fits")).collect();
+    assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same");
+    fits.remove(0)
+}
+
+/// What all parties learn of a table whose columns they hold.
+pub fn fit_of(plan: &LinearPlan, data: &[Dataset]) -> LinearFit {
+    let fits = try_fit_of(plan, data, ledger(&plan.outputs()));
     let mut fits: Vec<_> = fits.into_iter().map(|fit| fit.expect("fits")).collect();
     assert!(fits.windows(2).all(|pair| pair[0] == pair[1]), "all parties learn the same");
     fits.remove(0)

@@ -1,9 +1,11 @@
 //! Whether the revealed coefficients are the optimum of the parties' rows (docs/protocols.md 7.2, The
 //! certificate).
 
-use mpc_core::{Fixed, Session};
+use mpc_core::ring::{Ring, Z128};
+use mpc_core::{Fixed, Session, Shared};
 use zeroize::Zeroizing;
 
+use super::fit::Equations;
 use super::outputs::CERTIFICATE;
 use super::plan::{LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::artifact::CheckRecord;
@@ -12,25 +14,34 @@ use crate::error::Error;
 
 /// Reveals the gradient of the objective at the revealed coefficients, `values`, in units of half the
 /// target's range and the intercept from its middle. Each party's own gradient, in the clear, is its
-/// share. One round; [`LinearPlan::certificate_cost`].
+/// share; where the parties hold columns it follows from the shares of the equations. One round; [`LinearPlan::certificate_cost`].
 ///
 /// # Errors
 /// [`Error::Uncertified`] when it is longer than what rounding can do: the same at all parties.
 pub(super) async fn certify(
     plan: &LinearPlan,
     values: &[f64],
-    data: &Dataset,
+    (data, equations): (&Dataset, Option<&Equations>),
     session: &mut Session,
 ) -> Result<CheckRecord, Error> {
     let fraction = plan.gradient_fraction();
-    let own = own_gradient(plan, values, data, session.me());
-    let own = Fixed::own_part(&own, values.len(), 1, fraction)?;
+    let own = match equations {
+        Some(equations) => shared_gradient(plan, values, equations, session.me())?,
+        None => {
+            let own = own_gradient(plan, values, data, session.me());
+            Fixed::own_part(&own, values.len(), 1, fraction)?
+        }
+    };
     let revealed = session.reveal_fixed(CERTIFICATE, &own, fraction).await?;
     let revealed = revealed.ok_or_else(|| Error::untold(CERTIFICATE))?;
     let length = norm(&revealed);
     let bound = plan.largest_gradient(norm(values));
     if length <= bound {
-        let what = "length of the gradient of the joint rows at the coefficients".to_owned();
+        let what = match equations {
+            None => "length of the gradient of the joint rows at the coefficients",
+            Some(_) => "length of what the coefficients leave of the shared equations",
+        };
+        let what = what.to_owned();
         return Ok(CheckRecord { what, value: length, bound });
     }
     Err(Error::Uncertified(format!(
@@ -43,6 +54,30 @@ pub(super) async fn certify(
 
 fn norm(values: &[f64]) -> f64 {
     libm::sqrt(values.iter().map(|v| v * v).sum())
+}
+
+/// c - G v, from shares, for public coefficients v: what was added to the diagonal is no part of it.
+fn shared_gradient(
+    plan: &LinearPlan,
+    values: &[f64],
+    equations: &Equations,
+    me: usize,
+) -> Result<Fixed, Error> {
+    let (bits, fraction) = (plan.settings().release_bits, plan.shared_gradient_fraction());
+    let matrix = plan.inverse().fraction() + bits;
+    // Exact: they were revealed to so many bits.
+    let whole = |v: &f64| Z128::from_i128(libm::rint(libm::ldexp(*v, bits as i32)) as i128);
+    let v: Vec<Z128> = values.iter().map(whole).collect();
+    let (g, right) = (equations.g.as_slice(), plan.solution().right_fraction());
+    let shift = if me == 0 { Z128(u128::from(plan.shift())) } else { Z128::ZERO };
+    // Both at the larger of their scales.
+    let (up, more) = (fraction - right, fraction - matrix);
+    let rows = g.chunks_exact(v.len()).zip(equations.c.as_slice()).zip(&v);
+    let gradient = rows.map(|((row, &c), &own)| {
+        let product = row.iter().zip(&v).fold(Z128::ZERO, |sum, (&g, &v)| sum + g * v);
+        c.shl(up) - (product - shift * own).shl(more)
+    });
+    Ok(Fixed::new(Shared::column(gradient.collect()), 128, fraction)?)
 }
 
 /// X^T (y - X w) / (n scale) over the own rows, less the pull of the penalty, which party 0 has: from

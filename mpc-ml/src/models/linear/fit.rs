@@ -4,6 +4,7 @@ use mpc_core::protocols::solve::{Inverse, Start, inverse, solution};
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Session, Shared};
 
+use super::columns::{self, Products};
 use super::moments::Moments;
 use super::outputs::CHECK;
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -18,6 +19,16 @@ pub struct LinearShares {
     pub(super) inverse: Inverse,
     /// The revealed check: at most 1/64.
     pub(super) check: f64,
+    /// The equations themselves, where the parties hold columns: nobody can make its part of what they
+    /// tell anew.
+    pub(super) columns: Option<Equations>,
+}
+
+/// This party's shares of the equations of columns at different parties.
+pub(super) struct Equations {
+    pub(super) products: Products,
+    pub(super) g: Shared<Z128>,
+    pub(super) c: Shared<Z128>,
 }
 
 impl LinearShares {
@@ -49,6 +60,14 @@ pub(super) async fn fit(
     run: &mut Run<'_>,
 ) -> Result<LinearShares, Error> {
     check(plan, data, run.session.me())?;
+    if let Some(cross) = plan.cross() {
+        let products = columns::products(plan, cross, data, run).await?;
+        (run.progress)(Progress::Prepared);
+        let (g, c) = columns::equations(plan, cross, &products, run.session).await?;
+        let sums = Sums { g: g.clone(), c: c.clone() };
+        let columns = Some(Equations { products, g, c });
+        return Ok(LinearShares { columns, ..solve(plan, sums, run).await? });
+    }
     run.source.demand(plan.requests())?;
     let sums = sums(plan, data, run.session.me()).await?;
     (run.progress)(Progress::Prepared);
@@ -66,13 +85,17 @@ fn check(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first half of a fit: exact sums of products of the own rows, clipped and rounded, each
+/// The first half of a fit to whole rows: exact sums of products of the own rows, clipped and rounded, each
 /// rounded once to shares of G and c. No round.
 ///
 /// # Errors
-/// [`Error::Data`] when the rows do not fit the plan.
+/// [`Error::Data`] when the rows do not fit the plan, [`Error::Settings`] when the parties hold columns.
 pub async fn sums(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<Sums, Error> {
     check(plan, data, me)?;
+    if plan.cross().is_some() {
+        let what = "the parties hold different columns, whose sums of products are made together";
+        return Err(Error::Settings(what.to_owned()));
+    }
     let (g, c) = normal_equations(plan, data, me).await;
     Ok(Sums { g, c })
 }
@@ -97,7 +120,7 @@ pub async fn solve(
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
     let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
-    Ok(LinearShares { coefficients, inverse, check })
+    Ok(LinearShares { coefficients, inverse, check, columns: None })
 }
 
 async fn reveal_check(

@@ -4,6 +4,8 @@
 //! depend on the number of rows, and nothing of a row is ever opened.
 
 mod certificate;
+mod columns;
+mod cross;
 mod encoding;
 mod fit;
 mod moments;
@@ -26,7 +28,7 @@ pub use settings::LinearSettings;
 use crate::artifact::{
     CheckRecord, FitStatistics, InferenceParts, JointTest, ModelKind, RobustParts,
 };
-use crate::data::{Dataset, Schema};
+use crate::data::{Cut, Dataset, Schema};
 use crate::error::Error;
 use crate::inference::{combined, tested, told};
 use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
@@ -44,6 +46,7 @@ impl Model for Linear {
     const NAME: &'static str = "exact";
     const KINDS: &'static [ModelKind] = &[ModelKind::Linear];
 
+    const CUTS: &'static [Cut] = &[Cut::Horizontal, Cut::Vertical];
     const GROUPS_ROWS: bool = true;
 
     fn suits(

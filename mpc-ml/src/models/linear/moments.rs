@@ -157,7 +157,9 @@ impl Panels {
                     self.whole[group * count + at] = *entries;
                 }
             }
-            let y = rows.y()[row].clamp(encoding.target.0, encoding.target.1);
+            // Another party may have the targets; then there are no sums with them.
+            let Some(y) = rows.y().get(row) else { continue };
+            let y = y.clamp(encoding.target.0, encoding.target.1);
             let y = round(((y - middle) / half).clamp(-1.0, 1.0) * power(Y_FRACTION));
             let y_unit = power(Y_CUT);
             let upper_two = round(y / y_unit);

@@ -24,6 +24,11 @@ pub const SUMS: &str = "sums of squares";
 /// The version of the arithmetic: to be raised when a rounding or a scale changes.
 const ARITHMETIC: u32 = 4;
 
+/// What is said where the parties hold columns.
+const UNCHECKED_EQUATIONS: &str = "the parties hold different columns, so none of them can compute on its own whether the equations are \
+     those of the rows: it is checked that the model solves the equations, and whoever receives it trusts \
+     that all kept to the protocol where these were made";
+
 impl Plan for LinearPlan {
     fn outputs(&self) -> Vec<Output> {
         let (settings, recipients) = (self.settings(), self.facts().recipients);
@@ -41,9 +46,15 @@ impl Plan for LinearPlan {
         if self.facts().for_all() {
             let what = "that the model is right: the gradient of the joint rows at the coefficients, \
                         which is zero but for some units of rounding";
-            let why = "each party computes its own part at the revealed model, so the model is the \
-                       optimum of the parties' rows and nothing else; if it is not, the study ends \
-                       without a model";
+            let why = if self.cross().is_some() {
+                "it is computed from the shares of the equations, so the model is the solution of the \
+                 equations that the parties solved; whether these are those of their columns nobody can check, \
+                 since none has whole rows"
+            } else {
+                "each party computes its own part at the revealed model, so the model is the \
+                 optimum of the parties' rows and nothing else; if it is not, the study ends \
+                 without a model"
+            };
             outputs.push(Output::result(CERTIFICATE, recipients, what, why));
         }
         if settings.std_errors() {
@@ -64,7 +75,11 @@ impl Plan for LinearPlan {
                 "the variance of the residuals, R2 and the F test are computed from these \
                            figures at the recipients"
                     .to_owned();
-            if self.parties() == 2 {
+            if self.cross().is_some() {
+                why += ". The sum and the sum of squares of the target are those of the party that has it: \
+                        everybody learns its mean and its standard deviation; set inference = false to \
+                        avoid this";
+            } else if self.parties() == 2 {
                 why += ". WARNING: with two parties, each can compute its own part of these sums, \
                         and learns by subtraction the other's sum of squared residuals, and the \
                         mean and the standard deviation of its target; set inference = false to \
@@ -84,10 +99,14 @@ impl Plan for LinearPlan {
             (self.inverse().fraction(), self.solution().fraction(), self.diagonal_fraction()),
             self.gradient_fraction(),
         );
-        Canonical::new("linear", ARITHMETIC)
+        let canonical = Canonical::new("linear", ARITHMETIC)
             .with(self.settings())?
             .with(self.facts())?
-            .field("scales that follow", &derived)
+            .field("scales that follow", &derived)?;
+        match self.cross() {
+            Some(cross) => canonical.field("products that follow", &cross.canonical()),
+            None => Ok(canonical),
+        }
     }
 
     fn cost(&self, me: usize) -> Cost {
@@ -105,7 +124,13 @@ impl Plan for LinearPlan {
                  study may end without a model"
             ),
         ];
-        if !self.facts().for_all() {
+        if self.cross().is_some() {
+            let fraction = self.cross().map_or(0, |cross| cross.fraction);
+            precision.push(format!(
+                "entries are rounded to {fraction} binary digits after the point before they are multiplied"
+            ));
+            precision.push(UNCHECKED_EQUATIONS.to_owned());
+        } else if !self.facts().for_all() {
             precision.push(UNCHECKED.to_owned());
         }
         Figures {

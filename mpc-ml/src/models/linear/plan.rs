@@ -2,14 +2,16 @@
 //! facts before a share is sent (docs/protocols.md 7.2).
 
 use mpc_core::Cost;
-use mpc_core::correlations::Request;
+use mpc_core::correlations::{Origin, Request};
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, StartBound};
 use mpc_core::ring::wire::element_bytes;
 
 use super::LinearSettings;
+use super::cross::{Aim, CrossPlan, Lift};
 use super::encoding::Encoding;
+use crate::data::Cut;
 use crate::error::Error;
-use crate::inference::{self, Contrast, ContrastPlan, WaldPlan};
+use crate::inference::{self, Contrast, ContrastPlan, Robust, WaldPlan};
 use crate::model::{Facts, LEAST_SIGMA, Settings, in_range};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
@@ -37,6 +39,8 @@ pub struct LinearPlan {
     sigma: u32,
     /// X^T X / n is divided by this.
     scale: f64,
+    /// How columns at different parties are multiplied, and how what comes of it is lifted.
+    cross: Option<(CrossPlan, [Lift; 2])>,
     /// Units that are added to the diagonal, so that rounding leaves no eigenvalue negative.
     shift: u64,
     inverse: InversePlan,
@@ -62,9 +66,18 @@ impl LinearPlan {
         let order = encoding.weights();
 
         // X^T X / n + l2 has a trace of at most `trace`, and so no larger eigenvalue.
-        let bounds = diagonal(settings, facts);
+        let by_columns = facts.cut() == Cut::Vertical;
+        let fraction =
+            if by_columns { CrossPlan::entry_fraction(settings.clip) } else { X_FRACTION };
+        let bounds = diagonal(settings, facts, fraction);
         let trace: f64 = bounds.iter().sum();
-        let scale = trace / TOP;
+        let total = facts.total_rows() as f64;
+        let scale = if by_columns {
+            // n scale is a power of two, by which shares can be divided.
+            libm::ldexp(1.0 / total, scale_bits(total * trace / TOP))
+        } else {
+            trace / TOP
+        };
         let largest = bounds.iter().fold(0.0, |a: f64, &b| a.max(b));
         let smallest = 1.0 / (settings.condition * settings.condition);
         // With an intercept a penalty of the rest bounds the spectrum from below by this.
@@ -83,9 +96,16 @@ impl LinearPlan {
         };
         let tests = WaldPlan::of(&settings.tests, &facts.features)?;
         let contrasts = Contrast::plan(&settings.contrasts, &facts.names, settings.intercept)?;
-        let masked = InversePlan::masked_elements(&wanted)
+        let mut masked = InversePlan::masked_elements(&wanted)
             + SolutionPlan::masked_elements(order, REFINEMENTS)
             + WaldPlan::masked_elements(&tests);
+        if by_columns {
+            masked += CrossPlan::masked_elements(facts)?;
+            // A dealer's masked matrices.
+            if facts.origin == Origin::Dealer {
+                masked += facts.total_rows().saturating_mul(order as u64);
+            }
+        }
         wanted.sigma = (41 + libm::ceil(libm::log2(masked as f64)) as u32).max(LEAST_SIGMA);
         let too_large = |error: mpc_core::Error| {
             Error::Settings(format!(
@@ -95,15 +115,30 @@ impl LinearPlan {
             ))
         };
         let inverse = InversePlan::new(wanted).map_err(too_large)?;
+        // c = G^(1/2) u with |u|^2 <= |y|^2 / (n scale), and |y| <= 1 a row.
+        let norm = libm::sqrt(1.0 / scale) * (1.0 + 1e-9);
+        let solution =
+            |shift| SolutionPlan::new(&inverse, shift, norm, REFINEMENTS).map_err(too_large);
+        let cross = if by_columns {
+            let aim = Aim {
+                sigma: inverse.settings().sigma,
+                scale: scale_bits(total * trace / TOP),
+                matrix: inverse.fraction(),
+                right: solution(1)?.right_fraction(),
+            };
+            Some(CrossPlan::new(settings, facts, largest, aim)?)
+        } else {
+            None
+        };
         // Every party rounds each entry by at most 0.51 units; the Frobenius norm of all of it.
-        let shift = libm::ceil(0.51 * f64::from(parties) * order as f64) as u64 + 1;
+        let rounding = 0.51 * f64::from(parties);
+        let rounding = cross.as_ref().map_or(rounding, |(plan, lifts)| plan.rounding(lifts[0]));
+        let shift = libm::ceil(rounding * order as f64) as u64 + 1;
         if libm::ldexp(2.0 * shift as f64, -(inverse.fraction() as i32)) > 1.0 / 1024.0 {
             let what = format!("a design of {order} columns has too few fractional bits");
             return Err(Error::Settings(what));
         }
-        // c = G^(1/2) u with |u|^2 <= |y|^2 / (n scale), and |y| <= 1 a row.
-        let norm = libm::sqrt(1.0 / scale) * (1.0 + 1e-9);
-        let solution = SolutionPlan::new(&inverse, shift, norm, REFINEMENTS).map_err(too_large)?;
+        let solution = solution(shift)?;
         if settings.release_bits > solution.fraction() {
             let rule = format!(
                 "is {}, and the solution has {} fractional bits",
@@ -123,6 +158,7 @@ impl LinearPlan {
             encoding,
             sigma,
             scale,
+            cross,
             shift,
             inverse,
             solution,
@@ -175,7 +211,22 @@ impl LinearPlan {
     /// The rows of all parties.
     #[must_use]
     pub fn total_rows(&self) -> u64 {
-        self.rows.iter().sum()
+        self.facts.total_rows()
+    }
+
+    /// How columns at different parties are multiplied.
+    pub(super) fn cross(&self) -> Option<&CrossPlan> {
+        self.cross.as_ref().map(|(plan, _)| plan)
+    }
+
+    /// How sums of products of entries are lifted, and those of entries with the target.
+    pub(super) fn lifts(&self) -> Option<[Lift; 2]> {
+        self.cross.as_ref().map(|(_, lifts)| *lifts)
+    }
+
+    /// t: where the parties hold columns, n times the scale is 2^t.
+    pub(super) fn scale_bits(&self) -> i32 {
+        scale_bits(self.scale * self.total_rows() as f64 * (1.0 - 1e-9))
     }
 
     /// X^T X / n and X^T y / n are divided by this.
@@ -252,13 +303,25 @@ impl LinearPlan {
             + libm::ldexp(1.0, -32);
         let revealed =
             libm::ldexp(parties * libm::sqrt(d) / 2.0, -(self.gradient_fraction() as i32));
+        // From shares, what is revealed is truncated behind a mask.
+        let revealed = if self.cross.is_some() { 2.0 * revealed } else { revealed };
         self.rounded_gradient() + matrix * (1.0 + length) + revealed
     }
 
-    /// What the regression costs `me`, without what is revealed: independent of the rows.
+    /// What the regression costs `me`, without what is revealed: independent of the rows, where these are
+    /// whole.
     #[must_use]
     pub fn training_cost(&self, me: usize) -> Cost {
-        self.inverse.cost(me) + self.solution.cost(me)
+        let solved = self.inverse.cost(me) + self.solution.cost(me);
+        match &self.cross {
+            Some((plan, lifts)) => solved + plan.cost(me, lifts),
+            None => solved,
+        }
+    }
+
+    /// Fractional bits of the gradient at the revealed coefficients, from shares of the equations.
+    pub(super) fn shared_gradient_fraction(&self) -> u32 {
+        (self.inverse.fraction() + self.settings.release_bits).max(self.solution.right_fraction())
     }
 
     /// What revealing the outputs costs `me`, if every party receives all of them.
@@ -273,10 +336,15 @@ impl LinearPlan {
         let model = output(weights, self.solution.fraction() - self.settings.release_bits);
         let mut cost = check + model;
         if self.facts.for_all() {
-            cost = cost + output(weights, 0);
+            let shared = self.shared_gradient_fraction() - self.gradient_fraction();
+            cost = cost + output(weights, if self.cross.is_some() { shared } else { 0 });
         }
         if self.settings.inference {
-            cost = cost + output(3, 0);
+            let dropped = self.cross().map_or(0, |cross| {
+                let bits = cross.residual_fraction(&self.settings);
+                128 - cross.ring + bits - cross.sums_fraction(&self.settings)
+            });
+            cost = cost + output(3, dropped);
         }
         if self.settings.std_errors() {
             cost =
@@ -299,7 +367,36 @@ pub(super) fn sums_for_all(settings: &LinearSettings, for_all: bool) -> Result<(
     Ok(())
 }
 
+/// The smallest t with 2^t at least so much.
+fn scale_bits(least: f64) -> i32 {
+    libm::ceil(libm::log2(least)) as i32
+}
+
+/// Refuses what needs whole rows, for parties that hold columns.
+fn check_columns(settings: &LinearSettings, facts: &Facts) -> Result<(), Error> {
+    if facts.cut() != Cut::Vertical {
+        return Ok(());
+    }
+    if settings.robust != Robust::None {
+        let rule = "needs the residual of each row beside all its columns, which no party has where the \
+                    parties hold different columns: set robust = \"none\"";
+        return Err(Error::field("robust", rule));
+    }
+    if !settings.contrasts.is_empty() {
+        let rule = "need the scales of all columns, and where the parties hold different columns each \
+                    knows those of its own alone: remove them";
+        return Err(Error::field("contrasts", rule));
+    }
+    if facts.groups {
+        let rule = "are for robust standard errors, which there are not where the parties hold different \
+                    columns: remove them";
+        return Err(Error::field("groups", rule));
+    }
+    Ok(())
+}
+
 fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Result<(), Error> {
+    check_columns(settings, facts)?;
     in_range("features", facts.columns() as f64, 1.0, 2000.0)?;
     for &square in &facts.mean_squares {
         in_range("mean_squares", square, 0.0, settings.clip * settings.clip)?;
@@ -327,10 +424,10 @@ fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Resul
 }
 
 /// Bounds of the entries on the diagonal of X^T X / n + l2, rounding to fixed point included.
-fn diagonal(settings: &LinearSettings, facts: &Facts) -> Vec<f64> {
-    // An entry of at most `clip` moves by 2^-29, and so does its mean square by less than
+fn diagonal(settings: &LinearSettings, facts: &Facts, fraction: u32) -> Vec<f64> {
+    // An entry of at most `clip` moves by half a unit, and so does its mean square by less than
     // that times 2 clip + 1.
-    let rounding = libm::ldexp(2.0 * settings.clip + 1.0, -(X_FRACTION as i32));
+    let rounding = libm::ldexp(2.0 * settings.clip + 1.0, -(fraction as i32));
     let mut all: Vec<f64> =
         facts.mean_squares.iter().map(|square| square + rounding + settings.l2).collect();
     if settings.intercept {

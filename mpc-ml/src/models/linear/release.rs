@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
 use super::plan::LinearPlan;
 use super::scatter::{Residuals, scatter};
-use super::{LinearShares, certificate};
+use super::{LinearShares, certificate, columns};
 use crate::artifact::{CheckRecord, LeastSquares};
 use crate::data::Dataset;
 use crate::error::Error;
@@ -60,10 +60,12 @@ pub(super) async fn release(
     let (middle, half) = encoding.target_scale();
     let certificate = match &coefficients {
         Some(values) if plan.facts().for_all() => {
-            Some(certificate::certify(plan, values, data, run.session).await?)
+            let from = (data, shares.columns.as_ref());
+            Some(certificate::certify(plan, values, from, run.session).await?)
         }
         _ => None,
     };
+    let released = coefficients.clone();
     let coefficients = coefficients.map(|values| {
         let mut all: Vec<f64> = values.iter().map(|value| half * value).collect();
         if settings.intercept {
@@ -81,7 +83,13 @@ pub(super) async fn release(
         let coefficients = coefficients.as_ref().ok_or_else(|| {
             Error::Settings("inference needs the coefficients to be for every party".to_owned())
         })?;
-        reveal_sums(plan, data, coefficients, run.session).await?
+        match (&shares.columns, plan.cross(), &released) {
+            (Some(equations), Some(cross), Some(values)) => {
+                let own = columns::sums(plan, cross, &equations.products, values)?;
+                reveal_sums_of_columns(plan, &own, run.session).await?
+            }
+            _ => reveal_sums(plan, data, coefficients, run.session).await?,
+        }
     } else {
         None
     };
@@ -177,7 +185,34 @@ async fn reveal_sums(
     let revealed = session.reveal_fixed(SUMS, &own, scale).await?;
     let revealed: Option<[f64; 3]> = revealed.and_then(|all| all.try_into().ok());
     let Some([residual, sum, squares]) = revealed else { return Ok(None) };
-    let rows = plan.total_rows();
+    least_squares(plan, residual, sum, squares)
+}
+
+/// Sums of squares of columns at different parties, from their products: the target's are about the
+/// middle of its range.
+async fn reveal_sums_of_columns(
+    plan: &LinearPlan,
+    own: &Fixed,
+    session: &mut Session,
+) -> Result<Option<LeastSquares>, Error> {
+    let scale = plan.cross().map_or(0, |cross| cross.sums_fraction(plan.settings()));
+    let revealed = session.reveal_fixed(SUMS, own, scale).await?;
+    let revealed: Option<[f64; 3]> = revealed.and_then(|all| all.try_into().ok());
+    let Some([residual, sum, squares]) = revealed else { return Ok(None) };
+    // Of a fit without a residual, rounding may leave less than nothing.
+    least_squares(plan, residual.max(0.0), sum, squares)
+}
+
+/// In units of half the target's range: the sum of squared residuals, and the sum and the sum of squares of
+/// the targets about one number.
+fn least_squares(
+    plan: &LinearPlan,
+    residual: f64,
+    sum: f64,
+    squares: f64,
+) -> Result<Option<LeastSquares>, Error> {
+    let (settings, columns, rows) = (plan.settings(), plan.encoding().columns, plan.total_rows());
+    let half = plan.encoding().target_scale().1;
     let about_mean = if settings.intercept { sum * sum / rows as f64 } else { 0.0 };
     let fit = LeastSquares::new(
         rows,

@@ -1,0 +1,329 @@
+//! From columns at different parties to shares of the normal equations (docs/protocols.md 12.3).
+
+use std::sync::Arc;
+
+use mpc_core::correlations::{OwnRows, OwnedMatrix};
+use mpc_core::protocols::owned;
+use mpc_core::protocols::truncate::{Bounded, open_bounded, own_masks};
+use mpc_core::ring::{Ring, Z128};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared};
+use zeroize::Zeroizing;
+
+use super::cross::{Block, CrossPlan};
+use super::encoding::Encoding;
+use super::moments::Moments;
+use super::plan::{LinearPlan, X_FRACTION};
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::model::Run;
+use crate::rows::Rows;
+
+/// This party's part of the sums of products of all columns, of the target, and of the ones of an
+/// intercept: integers mod 2^ring. The columns stand in the order of the design matrix, then the target,
+/// then the ones. Of two columns at one party its party has the whole sum.
+pub(super) struct Products {
+    sums: Shared<Z128>,
+    size: usize,
+}
+
+impl Products {
+    fn at(&self, i: usize, j: usize) -> Z128 {
+        self.sums.as_slice()[i * self.size + j]
+    }
+
+    /// This party's share of |y - X w|^2 for public coefficients at scale 2^`bits`, in units of half the
+    /// target's range, the intercept last: mod the ring of the plan, at
+    /// [`residual_fraction`](CrossPlan::residual_fraction).
+    pub(super) fn residual(&self, plan: &CrossPlan, w: &[i128], bits: u32, columns: usize) -> Z128 {
+        let more = plan.fraction + bits - plan.target_fraction;
+        let mut factors: Vec<Z128> = w.iter().map(|&w| Z128::from_i128(-w)).collect();
+        factors.insert(columns, Z128::ONE.shl(more));
+        let mut sum = Z128::ZERO;
+        for (i, &a) in factors.iter().enumerate() {
+            let row = factors.iter().enumerate();
+            let row = row.fold(Z128::ZERO, |sum, (j, &b)| sum + b * self.at(i, j));
+            sum += a * row;
+        }
+        sum
+    }
+
+    /// The sum and the sum of squares of the target, at the party that has it.
+    fn of_target(&self, columns: usize, intercept: bool) -> [Z128; 2] {
+        let ones = if intercept { self.at(columns, columns + 1) } else { Z128::ZERO };
+        [ones, self.at(columns, columns)]
+    }
+}
+
+/// Entries as integers, row by row, the target behind them.
+fn encode(plan: &LinearPlan, cross: &CrossPlan, data: &Dataset) -> Vec<i32> {
+    let (clip, encoding) = (plan.settings().clip, plan.encoding());
+    let (middle, half) = encoding.target_scale();
+    let one = libm::ldexp(1.0, cross.fraction as i32);
+    let target = libm::ldexp(1.0, cross.target_fraction as i32);
+    let rows = data.rows();
+    let mut entries = Vec::with_capacity(rows.x().len() + rows.y().len());
+    for row in 0..rows.len() {
+        entries.extend(rows.row(row).iter().map(|x| libm::rint(x.clamp(-clip, clip) * one) as i32));
+        if let Some(&y) = rows.y().get(row) {
+            let y = y.clamp(encoding.target.0, encoding.target.1);
+            let y = ((y - middle) / half).clamp(-1.0, 1.0);
+            entries.push(libm::rint(y * target) as i32);
+        }
+    }
+    entries
+}
+
+/// Shares of all sums of products. A round for each chunk of rows, those of the registrations, and the
+/// orders of [`LinearPlan::requests`] behind those of the products.
+pub(super) async fn products(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    data: &Dataset,
+    run: &mut Run<'_>,
+) -> Result<Products, Error> {
+    let me = run.session.me();
+    let own = Arc::new(OwnRows::new(encode(plan, cross, data)));
+    let mut matrices = Vec::new();
+    for (block, shape) in cross.owners().zip(cross.shapes()) {
+        let mine = block.party == me;
+        let own = if mine { Arc::clone(&own) } else { Arc::new(OwnRows::new(Vec::new())) };
+        matrices.push(run.source.register(OwnedMatrix { shape, own }).await?);
+    }
+    let chunks = cross.chunks();
+    let order = |chunk: usize, run: &mut Run<'_>| {
+        let requests =
+            if chunk < chunks { cross.requests(&matrices, chunk) } else { plan.requests() };
+        run.source.demand(requests)
+    };
+    order(0, run)?;
+    let columns = plan.encoding().columns;
+    let size = columns + 1 + usize::from(plan.settings().intercept);
+    let mut all = Products { sums: Shared::zero(size, size), size };
+    own_products(plan, cross, data.len(), (&own, me), &mut all).await;
+    for chunk in 0..chunks {
+        order(chunk + 1, run)?;
+        multiply(cross, chunk, (&own, columns), &mut all, run).await?;
+    }
+    Ok(all)
+}
+
+/// The place of a block's column among all.
+fn place(block: &Block, column: usize, columns: usize) -> usize {
+    if column < block.columns.len() { block.columns.start + column } else { columns }
+}
+
+/// The sums of products of what this party has, exactly. Local.
+async fn own_products(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    rows: usize,
+    (own, me): (&OwnRows, usize),
+    all: &mut Products,
+) {
+    let (columns, intercept) = (plan.encoding().columns, plan.settings().intercept);
+    let size = all.size;
+    let sums = all.sums.as_mut_slice();
+    if intercept && me == 0 {
+        sums[size * size - 1] = Z128::from_u128(rows as u128).shl(2 * cross.fraction);
+    }
+    let Some(block) = cross.blocks.iter().find(|block| block.party == me) else { return };
+    let width = block.width();
+    let unit = libm::ldexp(1.0, -(cross.fraction as i32));
+    let entries: Vec<f64> = own.entries().iter().map(|&x| f64::from(x) * unit).collect();
+    let largest = entries.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
+    let encoding = Encoding {
+        columns: width,
+        intercept,
+        // Public: nothing is cut by it.
+        clip: libm::ldexp(1.0, libm::ceil(libm::log2(plan.settings().clip.max(8.0))) as i32 + 1),
+        target: (-1.0, 1.0),
+    };
+    debug_assert!(largest <= encoding.clip);
+    let entries = Rows::without_target(entries, rows, width);
+    let moments = Moments::of(&entries, &encoding).await;
+    let down = 2 * (X_FRACTION - cross.fraction);
+    let at = |column: usize| {
+        if column < width { place(block, column, columns) } else { columns + 1 }
+    };
+    let mut found = moments.xx.iter();
+    for i in 0..encoding.weights() {
+        for j in i..encoding.weights() {
+            let Some(&sum) = found.next() else { return };
+            if i == width {
+                continue; // The ones are everybody's.
+            }
+            let value = Z128::from_i128(sum >> down);
+            sums[at(i) * size + at(j)] = value;
+            sums[at(j) * size + at(i)] = value;
+        }
+    }
+}
+
+/// Multiplies a chunk of rows: each owner learns the columns of those behind it under masks of all
+/// others. One round.
+async fn multiply(
+    cross: &CrossPlan,
+    chunk: usize,
+    (own, columns): (&OwnRows, usize),
+    all: &mut Products,
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let me = run.session.me();
+    let rows = cross.chunk(chunk);
+    let mut taken = Vec::new();
+    for at in 0..cross.owners().count() {
+        let mut products = Vec::with_capacity(cross.vectors(at));
+        for _ in 0..cross.vectors(at) {
+            products.push(run.source.take().await?.transposed()?);
+        }
+        taken.push(products);
+    }
+    let width = cross.blocks.iter().find(|block| block.party == me).map_or(0, Block::width);
+    let chunk = &own.entries()[rows.start * width..rows.end * width];
+    let mut round = Batch::new("linear/open-columns");
+    let mut mine = None;
+    for (at, (owner, products)) in cross.owners().zip(&taken).enumerate() {
+        let mut values = Zeroizing::new(Vec::with_capacity(products.len() * rows.len()));
+        let behind = &cross.blocks[at + 1..];
+        let vectors = behind.iter().flat_map(|b| (0..b.width()).map(move |c| (b.party, c)));
+        for ((party, column), product) in vectors.zip(products) {
+            for row in 0..rows.len() {
+                let value = if party == me { chunk[row * width + column] } else { 0 };
+                // The owner alone sees this opening, so it adds no mask of its own.
+                let mask = if owner.party == me { Z128::ZERO } else { product.rho[row] };
+                values.push(Z128::from_i128(value.into()) + mask);
+            }
+        }
+        let values = Shared::column(std::mem::take(&mut *values));
+        let slot = round.masked(&values, cross.ring, Recipients::One(owner.party));
+        if owner.party == me {
+            mine = Some(slot);
+        }
+    }
+    let opened = run.session.open(round).await?;
+    let opened = mine.map(|slot| opened.at(slot)).unwrap_or_default();
+    let opened: Zeroizing<Vec<i128>> = Zeroizing::new(opened.iter().map(|c| c.0 as i128).collect());
+    let size = all.size;
+    for (at, (owner, products)) in cross.owners().zip(taken).enumerate() {
+        let behind = &cross.blocks[at + 1..];
+        let vectors = behind.iter().flat_map(|b| (0..b.width()).map(move |c| (b, c)));
+        for (number, ((other, column), product)) in vectors.zip(products).enumerate() {
+            let (own, public) = if owner.party == me {
+                (chunk, &opened[number * rows.len()..(number + 1) * rows.len()])
+            } else {
+                (&[][..], &[][..])
+            };
+            let block = owned::transposed(own, public, product.product);
+            let j = place(other, column, columns);
+            for (i, &value) in block.as_slice().iter().enumerate() {
+                let i = place(owner, i, columns);
+                all.sums.as_mut_slice()[i * size + j] += value;
+                all.sums.as_mut_slice()[j * size + i] += value;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// This party's shares of G and c, mod 2^128 at the scales of the plan: what comes out of products is
+/// lifted, under masks of all; the rest is rounded by the party that has it. One round.
+pub(super) async fn equations(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    all: &Products,
+    session: &mut Session,
+) -> Result<(Shared<Z128>, Shared<Z128>), Error> {
+    let me = session.me();
+    let (columns, weights) = (plan.encoding().columns, plan.encoding().weights());
+    let lifts = plan.lifts().ok_or_else(|| Error::untold("columns"))?;
+    // Which sums come out of products: those of columns at different parties.
+    let mut party = vec![None; columns + 1];
+    for block in &cross.blocks {
+        for column in 0..block.width() {
+            party[place(block, column, columns)] = Some(block.party);
+        }
+    }
+    let pairs = |target: bool| {
+        let party = &party;
+        (0..columns).flat_map(move |i| {
+            let others = if target { columns..columns + 1 } else { i + 1..columns };
+            others.filter(move |&j| party[i] != party[j]).map(move |j| (i, j))
+        })
+    };
+    let mut g = Shared::zero(weights, weights);
+    let mut c = Shared::zero(weights, 1);
+    if cross.chunks() > 0 {
+        let shares = [false, true].map(|target| {
+            let raise = lifts[usize::from(target)].raise;
+            Shared::column(pairs(target).map(|(i, j)| all.at(i, j).shl(raise)).collect())
+        });
+        let items = [(lifts[0].opening, &shares[0]), (lifts[1].opening, &shares[1])];
+        let mut masks = own_masks(session)?;
+        let lifted = open_bounded("linear/lift-sums", &items, &mut masks, session).await?;
+        let part = |at: usize| {
+            let bounded: Option<&Bounded> = lifted.get(at);
+            bounded.map(|it| it.part(lifts[at].opening.drop, me)).unwrap_or_default()
+        };
+        for ((i, j), &value) in pairs(false).zip(part(0).iter()) {
+            g.as_mut_slice()[i * weights + j] = value;
+            g.as_mut_slice()[j * weights + i] = value;
+        }
+        for ((i, _), &value) in pairs(true).zip(part(1).iter()) {
+            c.as_mut_slice()[i] = value;
+        }
+    }
+    // What one party has by itself it rounds by itself.
+    let scaled = |value: Z128, scale: u32, wanted: u32| {
+        let exponent = wanted as i32 - scale as i32 - plan.scale_bits();
+        Z128::from_i128(libm::rint(libm::ldexp(value.0 as i128 as f64, exponent)) as i128)
+    };
+    let at_one = |i: usize, j: usize| match (party.get(i), party.get(j)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    let entries = 2 * cross.fraction;
+    let with_target = cross.fraction + cross.target_fraction;
+    // The place of a coefficient among all sums: the target stands before the ones.
+    let at = |j: usize| if j < columns { j } else { columns + 1 };
+    for i in 0..weights {
+        for j in 0..weights {
+            if at_one(at(i), at(j)) {
+                let value = scaled(all.at(at(i), at(j)), entries, plan.inverse().fraction());
+                g.as_mut_slice()[i * weights + j] = value;
+            }
+        }
+        if at_one(at(i), columns) {
+            let value =
+                scaled(all.at(at(i), columns), with_target, plan.solution().right_fraction());
+            c.as_mut_slice()[i] = value;
+        }
+        if me == 0 {
+            let penalty = if i < columns { plan.settings().l2 / plan.scale() } else { 0.0 };
+            let penalty = libm::ldexp(penalty, plan.inverse().fraction() as i32);
+            g.as_mut_slice()[i * (weights + 1)] +=
+                Z128::from_i128(libm::rint(penalty) as i128) + Z128(u128::from(plan.shift()));
+        }
+    }
+    Ok((g, c))
+}
+
+/// Shares of the three sums of squares: of residuals at the revealed coefficients (in units of half the
+/// target's range, the intercept from its middle), of the target from its middle, and of its squares.
+pub(super) fn sums(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    all: &Products,
+    values: &[f64],
+) -> Result<Fixed, Error> {
+    let (settings, columns) = (plan.settings(), plan.encoding().columns);
+    let bits = settings.release_bits;
+    let fraction = cross.residual_fraction(settings);
+    // Exact: they were revealed to so many bits.
+    let w: Vec<i128> =
+        values.iter().map(|v| libm::rint(libm::ldexp(*v, bits as i32)) as i128).collect();
+    let residual = all.residual(cross, &w, bits, columns);
+    let [sum, squares] = all.of_target(columns, settings.intercept);
+    let sum = sum.shl(fraction - cross.fraction - cross.target_fraction);
+    let squares = squares.shl(fraction - 2 * cross.target_fraction);
+    Ok(Fixed::new(Shared::column(vec![residual, sum, squares]), cross.ring, fraction)?)
+}
