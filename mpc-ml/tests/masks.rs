@@ -5,6 +5,8 @@
 //! The fits are as small as they can be, and nothing here says how many openings there are.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/columns.rs"]
+mod columns;
 #[path = "support/corrections.rs"]
 mod corrections;
 #[path = "support/fits.rs"]
@@ -127,12 +129,15 @@ fn sites(fit: &Fit, looks: &BTreeMap<What, Verdict>) -> Vec<MaskSite> {
             let all = SITES.into_iter().filter(|&site| site != MaskSite::BoundedMask);
             all.chain(OF_PAIRS).collect()
         }
-        fits::DESCENT => {
+        fits::DESCENT | fits::COLUMNS => {
             vec![MaskSite::ForwardMask, MaskSite::TransposedMask, MaskSite::AngleMask]
         }
-        fits::MOMENTUM => vec![MaskSite::ForwardMask, MaskSite::TransposedMask],
+        fits::MOMENTUM | fits::COLUMNS_MOMENTUM => {
+            vec![MaskSite::ForwardMask, MaskSite::TransposedMask]
+        }
         fits::PENALISED => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
         fits::WIDE => vec![MaskSite::BoundedMask],
+        fits::LINEAR_COLUMNS => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
         fits::LINEAR => vec![MaskSite::BoundedMask, MaskSite::TripleLeft, MaskSite::TripleRight],
         _ => vec![MaskSite::ZeroShareResult],
     }
@@ -156,7 +161,10 @@ fn uses(looks: &BTreeMap<What, Verdict>, site: MaskSite) -> bool {
         | MaskSite::TripleRight => !sum("logistic/open-weights"),
         MaskSite::AngleMask => sum("glm/open-angles") || sum("logistic/open-delta"),
         MaskSite::ForwardMask => sum("glm/open-coefficients") || sum("logistic/open-weights"),
-        MaskSite::TransposedMask => sum("glm/open-residuals") || sum("logistic/open-residuals"),
+        MaskSite::TransposedMask => {
+            let steps = ["glm/open-residuals", "logistic/open-residuals", "linear/open-columns"];
+            steps.into_iter().any(sum)
+        }
         MaskSite::TripleProduct => any(&|what| matches!(what, What::Product(_))),
         MaskSite::Phasor => any(&|what| matches!(what, What::Phasors(_))),
         MaskSite::OwnedMatrix => any(&|what| matches!(what, What::Matrix(_))),

@@ -8,10 +8,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use mpc_core::correlations::{MatrixShape, OwnRows, Request};
+use mpc_core::correlations::{MatrixShape, OwnRows};
 use mpc_core::rand::{MaskSite, Prg};
 use mpc_core::ring::Z128;
 use mpc_core::testing::{Kind, Opening, stream_with};
@@ -22,9 +21,12 @@ use mpc_net::fault::View;
 use crate::law::{Runs, ring, uniform};
 use crate::recording::Taken;
 
+#[path = "added.rs"]
+mod added;
 #[path = "pairs.rs"]
 mod pairs;
 
+use added::masks;
 use pairs::Pairs;
 
 /// What one party ordered and received, and what it shares with each other one.
@@ -231,57 +233,6 @@ fn together(name: &str, runs: &[Vec<Words>]) -> Verdict {
 fn nibbles(elements: &[u128], bits: u32) -> impl Iterator<Item = u128> + '_ {
     let of = move |v: u128| (1..=bits / 4).map(move |at| v >> (bits - 4 * at) & 15);
     elements.iter().flat_map(move |&v| of(v))
-}
-
-/// What a party adds to its share of an opening to hide it.
-fn masks(party: &Party, seen: &[&Opening]) -> Vec<Vec<u128>> {
-    let mut taken = party.taken.iter().filter(|it| !it.masks.is_empty()).peekable();
-    let mut rows: Option<(&Taken, Vec<Range<usize>>)> = None;
-    let all = seen.iter().map(|seen| {
-        let len = seen.own.len();
-        if let Recipients::One(owner) = seen.to {
-            // One opening to each owner, of the rows that are its.
-            if owner == 0 {
-                let it = taken.next().unwrap();
-                let Request::OwnedProduct(request) = &it.request else {
-                    panic!("{}: {:?} was taken", seen.step, it.request)
-                };
-                let mut from = 0;
-                let place = |&(first, last): &(u64, u64)| {
-                    from += (last - first) as usize;
-                    from - (last - first) as usize..from
-                };
-                rows = Some((it, request.rows.iter().map(place).collect()));
-            }
-            let (it, places) = rows.as_ref().unwrap();
-            let mask = &it.masks[places[owner].clone()];
-            // An owner adds none, which would hide nothing from itself.
-            return if seen.party == owner { vec![0; len] } else { mask.to_vec() };
-        }
-        match (seen.kind, &seen.hidden) {
-            (Kind::Result, _) => vec![0; len],
-            (_, Some(hidden)) => {
-                // A mask of a product that was made ahead, or one of the party alone.
-                taken.next_if(|it| it.masks == hidden.mask);
-                hidden.mask.clone()
-            }
-            (_, None) => {
-                let it = taken.next().unwrap();
-                let negative = |v: &u128| v.wrapping_neg();
-                match &it.request {
-                    Request::OwnedProduct(request) => {
-                        it.masks.iter().map(|rho| rho >> request.drop).collect()
-                    }
-                    _ => it.masks.iter().map(negative).collect(),
-                }
-            }
-        }
-    });
-    let all: Vec<Vec<u128>> = all.collect();
-    for (seen, mask) in seen.iter().zip(&all) {
-        assert_eq!(seen.own.len(), mask.len(), "{}: a mask for each element", seen.step);
-    }
-    all
 }
 
 /// The zero shares that a party has in common with `peer`, as they were added to each opening.

@@ -18,6 +18,7 @@ use mpc_ml::{Agreed, Error, LinearPlan, LinearSettings, Model, Plan as _, Rows, 
 use mpc_ml::{SgdPlan, SgdSettings};
 use mpc_net::memory::MemoryTransport;
 
+use crate::columns;
 use crate::looks::{Party, Run, zero_shares};
 use crate::recording::Recording;
 
@@ -28,6 +29,9 @@ pub const WIDE: &str = "wide";
 pub const LINEAR: &str = "linear";
 pub const DESCENT: &str = "gradient descent";
 pub const MOMENTUM: &str = "gradient descent with momentum";
+pub const LINEAR_COLUMNS: &str = "linear on columns";
+pub const COLUMNS: &str = "gradient descent on columns";
+pub const COLUMNS_MOMENTUM: &str = "gradient descent on columns with momentum";
 
 /// Runs that can be compared.
 pub const LEAST: usize = 2;
@@ -45,16 +49,17 @@ pub struct Fit {
     /// How often it is run with all masks: so that there are enough samples of everything.
     pub runs: usize,
     plan: Plan,
-    data: Vec<Rows>,
+    data: Vec<Dataset>,
     offsets: Vec<Vec<f64>>,
 }
 
 /// A logistic fit with inference, whose residuals are opened under uniform masks and whose last steps
 /// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
 /// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent under
-/// uniform masks, and with momentum, which lifts the weights.
+/// uniform masks, and with momentum, which lifts the weights; both also on columns of the same rows, as a linear
+/// fit is.
 pub fn all(origin: Origin) -> Vec<Fit> {
-    vec![
+    let mut all = vec![
         logistic(origin),
         penalised(origin),
         poisson(origin),
@@ -63,7 +68,13 @@ pub fn all(origin: Origin) -> Vec<Fit> {
         linear(origin),
         descent((DESCENT, origin), 0.0),
         descent((MOMENTUM, origin), 0.5),
-    ]
+        descent_on_columns((COLUMNS, origin), 0.0),
+        linear_on_columns(origin),
+    ];
+    if origin == Origin::Dealer {
+        all.push(descent_on_columns((COLUMNS_MOMENTUM, origin), 0.5));
+    }
+    all
 }
 
 fn glm(
@@ -78,6 +89,7 @@ fn glm(
         facts.offset = Some((-64.0, 64.0));
     }
     let plan = Plan::Glm(Box::new(GlmPlan::new(settings, &facts).unwrap()));
+    let data = data.into_iter().map(Dataset::from).collect();
     Fit { name, origin, runs, plan, data, offsets }
 }
 
@@ -149,12 +161,24 @@ fn linear(origin: Origin) -> Fit {
     };
     let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
     let (runs, offsets) = (few(origin, 12, 4), Vec::new());
+    let data = data.into_iter().map(Dataset::from).collect();
     Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
-fn descent((name, origin): (&'static str, Origin), momentum: f64) -> Fit {
-    let data = rows(8, 7);
-    let settings = SgdSettings {
+fn linear_on_columns(origin: Origin) -> Fit {
+    const WIDTHS: [u32; PARTIES] = [3, 4, 1];
+    let whole = synthetic::logistic(40, 8, 1, 6).remove(0);
+    let data = columns::at_parties(&whole, &WIDTHS, 2);
+    let facts = Facts::vertical(40, &WIDTHS, 2, vec![2.0; 8], origin);
+    let facts = Facts { target: Some((0.0, 1.0)), ..facts };
+    let settings = LinearSettings { condition: 20.0, inference: true, ..LinearSettings::default() };
+    let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
+    let (runs, offsets) = (few(origin, 12, 4), Vec::new());
+    Fit { name: LINEAR_COLUMNS, origin, runs, plan, data, offsets }
+}
+
+fn descent_settings(momentum: f64) -> SgdSettings {
+    SgdSettings {
         intercept: true,
         l2: 0.01,
         clip: 8.0,
@@ -166,10 +190,25 @@ fn descent((name, origin): (&'static str, Origin), momentum: f64) -> Fit {
         seed: 1,
         sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
         release_bits: 16,
-    };
+    }
+}
+
+fn descent((name, origin): (&'static str, Origin), momentum: f64) -> Fit {
+    let data = rows(8, 7).into_iter().map(Dataset::from).collect();
     let facts = Facts::horizontal(&[40; PARTIES], vec![1.0; 8], origin);
-    let plan = Plan::Sgd(Box::new(Sgd::plan(&settings, &facts).unwrap()));
+    let plan = Sgd::plan(&descent_settings(momentum), &facts).unwrap();
+    let plan = Plan::Sgd(Box::new(plan));
     Fit { name, origin, runs: few(origin, 12, 8), plan, data, offsets: Vec::new() }
+}
+
+fn descent_on_columns((name, origin): (&'static str, Origin), momentum: f64) -> Fit {
+    const WIDTHS: [u32; PARTIES] = [3, 4, 1];
+    let whole = synthetic::logistic(120, 8, 1, 7).remove(0);
+    let data = columns::at_parties(&whole, &WIDTHS, 1);
+    let facts = Facts::vertical(120, &WIDTHS, 1, vec![2.0; 8], origin);
+    let plan = Sgd::plan(&descent_settings(momentum), &facts).unwrap();
+    let plan = Plan::Sgd(Box::new(plan));
+    Fit { name, origin, runs: few(origin, 12, 6), plan, data, offsets: Vec::new() }
 }
 
 impl Fit {
@@ -245,7 +284,7 @@ impl Fit {
         session: &mut Session,
     ) -> Result<(), Error> {
         let me = session.me();
-        let mut data = Dataset::from(self.data[me].clone());
+        let mut data = self.data[me].clone();
         if let Some(offsets) = self.offsets.get(me) {
             data = data.with_offset(offsets.as_slice().into())?;
         }
