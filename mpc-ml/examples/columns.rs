@@ -14,7 +14,7 @@ use mpc_ml::model::{Facts, Run, ledger};
 use mpc_ml::models::linear::Linear;
 use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, LinearSettings, Model, Plan, SgdSettings, synthetic};
-use mpc_net::meter::PhaseTotals;
+use mpc_net::PhaseTotals;
 use ndarray::{ArrayView1, ArrayView2, s};
 
 #[allow(clippy::print_stdout)]

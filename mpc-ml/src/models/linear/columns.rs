@@ -1,4 +1,4 @@
-//! From columns at different parties to shares of the normal equations (docs/protocols.md 12.3).
+//! From columns at different parties to shares of the normal equations (docs/protocols.md 13.3).
 
 use std::sync::Arc;
 
@@ -130,7 +130,6 @@ async fn own_products(
     let width = block.width();
     let unit = libm::ldexp(1.0, -(cross.fraction as i32));
     let entries: Vec<f64> = own.entries().iter().map(|&x| f64::from(x) * unit).collect();
-    let largest = entries.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
     let encoding = Encoding {
         columns: width,
         intercept,
@@ -138,7 +137,6 @@ async fn own_products(
         clip: libm::ldexp(1.0, libm::ceil(libm::log2(plan.settings().clip.max(8.0))) as i32 + 1),
         target: (-1.0, 1.0),
     };
-    debug_assert!(largest <= encoding.clip);
     let entries = Rows::without_target(entries, rows, width);
     let moments = Moments::of(&entries, &encoding).await;
     let down = 2 * (X_FRACTION - cross.fraction);

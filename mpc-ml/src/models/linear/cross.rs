@@ -1,5 +1,5 @@
 //! Sums of products of columns that are at different parties: how they are made, chosen from public
-//! facts (docs/protocols.md 12.3).
+//! facts (docs/protocols.md 13.3).
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const ENTRY_BITS: u32 = 29;
 /// Fractional bits that a target has more than entries, where its bits allow.
 const TARGET_MORE: u32 = 3;
 /// Elements that are opened to one owner at once.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: u64 = 1 << 22;
 /// Rows of a chunk, at least.
 const LEAST_ROWS: u64 = 1 << 10;
 

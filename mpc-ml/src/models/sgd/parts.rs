@@ -1,5 +1,5 @@
 //! Which matrices a table is multiplied as, and who has which rows of them: one matrix where the
-//! parties hold whole rows, one for each owner where they hold columns (docs/protocols.md 5 and 12).
+//! parties hold whole rows, one for each owner where they hold columns (docs/protocols.md 5 and 13).
 
 use std::ops::Range;
 use std::sync::Arc;
