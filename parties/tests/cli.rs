@@ -193,25 +193,22 @@ fn failures_have_their_codes_and_a_form_for_machines() {
     let at = node.path();
     let study = fs::read_to_string(data("study.toml")).unwrap();
     let write = |name: &str, text: String| fs::write(at.join(name), text).unwrap();
-    write("vertical.toml", study.replace("\"horizontal\"", "\"vertical\""));
+    write("mixed.toml", study.replace("\"horizontal\"", "\"mixed\""));
     write("others.toml", study.replace("bank-a", "bank-x"));
     write("names.toml", study.replace("name = \"Age\"", "name = \"Income__missing\""));
     let error = fails(at, 4, &["study", "check", "names.toml"]);
     for part in ["\"Income\"", "\"Income__missing\"", "rename one"] {
         assert!(error.contains(part), "{error}");
     }
-    let error = fails(at, 4, &["study", "check", "vertical.toml"]);
-    assert!(
-        error.contains("not supported yet") && error.contains("where: vertical.toml"),
-        "{error}"
-    );
+    let error = fails(at, 4, &["study", "check", "mixed.toml"]);
+    assert!(error.contains("no model takes") && error.contains("where: mixed.toml"), "{error}");
     assert!(fails(at, 4, &["study", "check", "others.toml"]).contains("not among the parties"));
     fails(at, 4, &["study", "check", "nowhere.toml"]);
     fails(at, 4, &["--config", "nowhere.toml", "fingerprint"]);
     fails(at, 2, &["study", "chekc", "others.toml"]);
     fails(at, 3, &["study", "check", data("study.toml").to_str().unwrap(), "--data", "none.csv"]);
 
-    let output = party(at, &["--json", "study", "check", "vertical.toml"]);
+    let output = party(at, &["--json", "study", "check", "mixed.toml"]);
     assert_eq!(output.status.code(), Some(4));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&json["ok"], &json["class"]), (&Value::Bool(false), &Value::from("configuration")));
