@@ -19,6 +19,7 @@ mod canonical;
 mod facts;
 mod orders;
 mod output;
+mod owners;
 mod run;
 mod summary;
 
@@ -33,6 +34,7 @@ pub use canonical::Canonical;
 pub use facts::{Facts, features};
 pub(crate) use orders::Orders;
 pub use output::{Output, OutputKind, ledger};
+pub(crate) use owners::Owners;
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;
 
@@ -142,6 +144,9 @@ pub trait Model: 'static {
     /// The ways in which a table may be cut between the parties.
     const CUTS: &'static [Cut] = &[Cut::Horizontal];
 
+    /// Whether each party can be given the coefficients of its own columns alone.
+    const DIVIDES: bool = false;
+
     /// Whether it looks at case weights; a study that names them is refused else.
     const WEIGHS_ROWS: bool = false;
 
@@ -235,6 +240,22 @@ pub fn takes<M: Model>(cut: Cut) -> Result<(), Error> {
     let (name, how) = (M::NAME, cut.in_words());
     let rule = format!("is {cut}: the parties of a model by {name:?} cannot {how}{instead}");
     Err(Error::field("partition", rule))
+}
+
+/// Refuses to give each party its own coefficients for a model that reveals more than coefficients.
+///
+/// # Errors
+/// [`Error::Field`] of `recipients`.
+pub fn divides<M: Model>() -> Result<(), Error> {
+    if M::DIVIDES {
+        return Ok(());
+    }
+    let rule = format!(
+        "cannot be \"own\" with the solver {:?}, which is only known to give the whole model: write \"all\" or \
+         a list of parties, or use a solver that gives each party its own coefficients (\"sgd\")",
+        M::NAME
+    );
+    Err(Error::field("recipients", rule))
 }
 
 /// Refuses case weights and groups of rows for a model that does not look at them.

@@ -1,4 +1,4 @@
-//! Scores of records whose columns are at different parties (docs/protocols.md 12).
+//! Scores of records whose columns are at different parties (docs/protocols.md 13).
 //!
 //! Each party computes what its own part of the model adds to the score of each record. These numbers *are*
 //! its additive shares of the scores, which are revealed to the parties that the study names.

@@ -1,11 +1,20 @@
-//! Record alignment by three processes: from raw files with ids to rows in one order.
+//! Record alignment by three processes, from raw files with ids to rows in one order, and studies of the
+//! aligned records.
 
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 
+use mpc_ml::artifact::{Model, ModelPart};
+use mpc_ml::data::encode;
+use parties::alignment::AlignmentName;
+use parties::study::Study;
+
+#[path = "support/by_columns.rs"]
+mod by_columns;
 mod support;
 
+use by_columns::{aligned, all, columns, common, in_the_clear, joint_table, near, study, terms};
 use support::{Ended, Nodes};
 
 const PARTIES: [&str; 3] = ["bank", "insurer", "registry"];
@@ -137,4 +146,183 @@ fn what_does_not_fit_is_refused_before_anybody_is_met() {
     check(&["rows.csv", "id"], 3);
     fs::write(&path, alignment("persons of all", 20).replace("duplicates", "duplicate")).unwrap();
     check(&["alignment.toml", "line 6: unknown field `duplicate`"], 4);
+}
+
+#[test]
+fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
+    let nodes = Nodes::new(&PARTIES, "", &columns(0..400));
+    let records = aligned(&nodes, "records");
+    let text = study(&records, "\"own\"");
+    let path = |name: &str, file: &str| nodes.dir(name).join(file);
+    for name in PARTIES {
+        fs::write(path(name, "study.toml"), &text).unwrap();
+    }
+    let read = Study::from_bytes(text.as_bytes()).unwrap();
+    // What the registry is told before.
+    let config = nodes.config("registry");
+    let (file, rows) = (path("registry", "study.toml"), path("registry", "rows.csv"));
+    let check = ["--config", &config, "study", "check", file.to_str().unwrap(), "--data"];
+    let told = support::party(&[&check[..], &[rows.to_str().unwrap()]].concat()).stdout;
+    let told = String::from_utf8(told).unwrap();
+    let wide = |line: &&str| line.chars().count() > 80 && !line.contains('/');
+    assert_eq!(told.lines().find(wide), None, "{told}");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        &format!("{} aligned records, in their order", common(0..400)),
+        "Encoded as 1 columns: kind=b",
+        "that each of the aligned records is in the files of all parties",
+        "insurer has 1",
+        "its own part of the final model: 2 coefficients",
+        "To whom: bank",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("means and deviations of the columns"), "{told}");
+
+    let ended = all(&nodes, |name| nodes.command(name));
+    let table = joint_table(&nodes, "records", &read, true);
+    let (expected, scales) = in_the_clear(&read, &table);
+    let places = [vec![0, 1], vec![2], vec![3]];
+    for (place, ended) in ended.iter().enumerate() {
+        ended.expect(0, &["\"ok\": true"]);
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert!(told["model"].is_null(), "{told}");
+        let part = fs::read(told["part"].as_str().unwrap()).unwrap();
+        let part = ModelPart::from_json(&part).unwrap();
+        let own: Vec<f64> = part.standardised().coefficients.values().collect();
+        assert_eq!(own.len(), places[place].len());
+        for (own, &at) in own.iter().zip(&places[place]) {
+            near(*own, expected[at], 2e-3);
+        }
+        assert_eq!(part.has_intercept(), place == 1);
+        if place == 1 {
+            near(part.standardised().intercept, expected[4], 2e-3);
+        }
+        let receipt = fs::read_to_string(told["receipt"].as_str().unwrap()).unwrap();
+        let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+        assert_eq!(receipt["alignment"], records.as_str());
+        assert_eq!(receipt["rows"], serde_json::json!(vec![common(0..400); 3]));
+        assert!(receipt["model_sha256"].is_null() && receipt["part_sha256"].is_string());
+        let revealed = receipt["revealed"].as_array().unwrap();
+        let labels: Vec<_> = revealed.iter().map(|it| (&it["what"], &it["to"][0])).collect();
+        let due = [1, 2, 3].map(|party| format!("coefficients of party {party}"));
+        for ((what, to), (due, name)) in labels.iter().zip(due.iter().zip(PARTIES)) {
+            assert_eq!((what.as_str(), to.as_str()), (Some(due.as_str()), Some(name)));
+        }
+    }
+    // Nobody else has a part, and alone it predicts nothing.
+    let recover = nodes.spawn("bank", &mut nodes.recover("bank")).end();
+    recover.expect(4, &["nobody else has it"]);
+    let told: serde_json::Value = serde_json::from_str(&ended[0].stdout).unwrap();
+    let alone = std::process::Command::new(env!("CARGO_BIN_EXE_party"))
+        .args(["predict", "--model", told["part"].as_str().unwrap(), "--data", "x.csv"])
+        .output()
+        .unwrap();
+    let alone = String::from_utf8(alone.stderr).unwrap();
+    assert!(alone.contains("party predict --joint"), "{alone}");
+
+    // New records: aligned, and scored for bank and registry.
+    for (name, rows) in PARTIES.iter().zip(columns(1000..1120)) {
+        fs::write(path(name, "rows.csv"), rows).unwrap();
+    }
+    let fresh = aligned(&nodes, "new");
+    let scores = format!(
+        "{}\n[predict]\nstudy = \"{}\"\nscores = [\"registry\", \"bank\"]\n",
+        text.replace(&records, &fresh).replace("claims by columns", "scores of new clients"),
+        read.digest()
+    );
+    let command = |name: &str| {
+        fs::write(path(name, "scores.toml"), &scores).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_party"));
+        command.args(["--config", &nodes.config(name), "--json", "predict", "--joint"]);
+        command.arg(path(name, "scores.toml")).arg("--data").arg(path(name, "rows.csv"));
+        command.arg("--out").arg(path(name, "told.csv")).stdin(std::process::Stdio::null());
+        command.stdout(std::process::Stdio::piped()).stderr(nodes.new_log(name));
+        command.env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40");
+        command
+    };
+    for ended in all(&nodes, command) {
+        ended.expect(0, &["\"ok\": true"]);
+        assert_eq!(path(&ended.name, "told.csv").exists(), ended.name != "insurer");
+    }
+    let table = joint_table(&nodes, "new", &read, false);
+    let encoded = encode(&table, &scales, f64::INFINITY).unwrap();
+    for (name, first) in [("bank", "P1"), ("registry", "\u{ff30}1")] {
+        let mut reader = csv::Reader::from_path(path(name, "told.csv")).unwrap();
+        assert_eq!(reader.headers().unwrap(), &["client", "probability"][..]);
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), common(1000..1120));
+        for (row, x) in rows.iter().zip(encoded.x.rows()) {
+            assert!(row[0].starts_with(first), "{row:?}");
+            let score = expected[4] + x.iter().zip(&expected).map(|(x, w)| x * w).sum::<f64>();
+            near(row[1].parse().unwrap(), 1.0 / (1.0 + (-score).exp()), 2e-3);
+        }
+    }
+    // It is told once, and party train does not take it for a study that fits.
+    nodes.spawn("bank", &mut command("bank")).end().expect(8, &["released"]);
+    let file = path("bank", "study.toml");
+    fs::write(&file, scores.replace("of new", "of all new")).unwrap();
+    let fits = nodes.spawn("bank", &mut nodes.command("bank")).end();
+    fits.expect(2, &["asks for scores", "party predict --joint"]);
+}
+
+#[test]
+fn the_whole_model_of_columns_goes_to_those_whom_the_study_names() {
+    let nodes = Nodes::new(&PARTIES, "", &columns(0..300));
+    let text = study(&aligned(&nodes, "records"), "[\"insurer\"]");
+    let path = |name: &str, file: &str| nodes.dir(name).join(file);
+    for name in PARTIES {
+        fs::write(path(name, "study.toml"), &text).unwrap();
+    }
+    let read = Study::from_bytes(text.as_bytes()).unwrap();
+    let refused = |name: &str, code, words: &[&str]| {
+        nodes.spawn(name, &mut nodes.command(name)).end().expect(code, words);
+    };
+    // Files that are not those of the alignment any more.
+    let rows = fs::read_to_string(path("bank", "rows.csv")).unwrap();
+    let change = |from: &str, to: &str| {
+        assert!(rows.contains(from), "{from}");
+        fs::write(path("bank", "rows.csv"), rows.replacen(from, to, 1)).unwrap();
+    };
+    change("P0002", "Q0002");
+    refused("bank", 3, &["1 of the 240 aligned records are not in this file", "align anew"]);
+    change("P0003", "P0002");
+    refused("bank", 3, &["1 rows have an id that came before, on lines 4"]);
+    let line = rows.lines().nth(2).unwrap();
+    change(line, "P0002,rich,1");
+    refused("bank", 3, &["1 place that cannot be used", "line 3", "left out by all"]);
+    fs::write(path("bank", "rows.csv"), &rows).unwrap();
+    let other = AlignmentName::of(b"other").to_string();
+    let file = path("bank", "study.toml");
+    fs::write(
+        &file,
+        text.replace(&AlignmentName::of(terms("records").as_bytes()).to_string(), &other),
+    )
+    .unwrap();
+    refused("bank", 4, &["were not aligned here", "party align"]);
+    fs::write(&file, &text).unwrap();
+
+    let ended = all(&nodes, |name| nodes.command(name));
+    ended.iter().for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+    let (expected, scales) = in_the_clear(&read, &joint_table(&nodes, "records", &read, true));
+    let told: serde_json::Value = serde_json::from_str(&ended[1].stdout).unwrap();
+    let model = fs::read(told["model"].as_str().unwrap()).unwrap();
+    let model = Model::from_json(&model).unwrap();
+    let own = model.standardised();
+    for (own, expected) in own.coefficients.values().chain([own.intercept]).zip(&expected) {
+        near(own, *expected, 2e-3);
+    }
+    for (own, expected) in model.standardisation().iter().zip(&scales) {
+        assert_eq!((&own.name, own.present), (&expected.name, expected.present));
+        assert!((own.mean, own.std) == (expected.mean, expected.std), "{own:?} {expected:?}");
+    }
+    assert_eq!(model.training().rows_used, 240);
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&ended[0].stdout).unwrap()["model"].is_null()
+    );
+    let (interim, result) = nodes.revealed("registry");
+    assert_eq!(
+        (interim, result),
+        (vec!["means and deviations of the columns".to_owned()], vec!["coefficients".to_owned()])
+    );
 }

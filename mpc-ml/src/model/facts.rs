@@ -6,7 +6,7 @@ use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use serde::{Serialize, Serializer};
 
-use super::{Model, takes};
+use super::{Model, divides, takes};
 use crate::data::{Cut, Feature, Partition, Schema, Target, mean_squares, total_mean_square};
 use crate::error::Error;
 
@@ -36,6 +36,10 @@ pub struct Facts {
     /// Who receives the result.
     #[serde(serialize_with = "recipients")]
     pub recipients: Recipients,
+    /// Whether each party receives the coefficients of its own columns alone, and the holder of the target
+    /// the intercept, so that nobody receives the model.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// Where the correlated randomness comes from.
     pub origin: Origin,
     /// The features by name, in order, and how many columns each becomes. What follows from them is in
@@ -80,6 +84,7 @@ impl Facts {
             weights: None,
             groups: false,
             recipients: Recipients::All,
+            own: false,
             origin,
             features: Vec::new(),
             names: Vec::new(),
@@ -176,6 +181,9 @@ impl Facts {
     /// As [`rows`](Self::rows) and [`takes`].
     pub fn rows_for<M: Model>(&self) -> Result<Vec<u64>, Error> {
         takes::<M>(self.cut())?;
+        if self.own {
+            divides::<M>()?;
+        }
         self.rows()
     }
 
@@ -230,10 +238,10 @@ impl Facts {
         ))
     }
 
-    /// Whether every party receives the result.
+    /// Whether every party receives the whole result.
     #[must_use]
     pub fn for_all(&self) -> bool {
-        (0..self.parties()).all(|party| self.recipients.include(party))
+        !self.own && (0..self.parties()).all(|party| self.recipients.include(party))
     }
 }
 

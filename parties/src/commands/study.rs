@@ -164,8 +164,14 @@ fn missing(file: &DataFile) -> Vec<(&str, usize)> {
 }
 
 /// Under which condition nothing but the list is revealed.
-fn nothing_else(against: Against) -> &'static str {
-    match against {
+fn nothing_else(study: &Study) -> &'static str {
+    match study.security().against {
+        Against::Covert if study.columns().is_some() && study.scoring().is_none() => {
+            "Nothing else is revealed to anyone, provided that no node puts something else in the place of \
+             the result: nobody has whole rows, so no result is checked against them, and a changed program \
+             could have sums over single rows of others in it. What it changes in openings on the way is \
+             caught, as docs/threat-model.md says (security.against = \"covert\")."
+        }
         Against::Covert => {
             "Nothing else is revealed to anyone. A node that changes its program in order to learn \
              more is caught, as docs/threat-model.md says (security.against = \"covert\")."
@@ -214,7 +220,7 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
         text += &wrapped(&format!("{below}To whom: "), &each.to_whom);
         text += &wrapped(&format!("{below}Why:     "), &each.why);
     }
-    text += &wrapped("  ", nothing_else(study.security().against));
+    text += &wrapped("  ", nothing_else(study));
 
     text += "\nMy data (these lines stay on this machine)\n";
     let rows = file.table.rows();

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Cut, Dataset, Schema};
-use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary, takes, weighs_rows};
+use mpc_ml::model::{Facts, Figures, Output, Run, Settings, Summary, divides, takes, weighs_rows};
 use mpc_ml::{Agreed, Error, Model, Plan};
 use serde::Deserialize;
 use serde::de::value::Error as Found;
@@ -113,8 +113,16 @@ impl<M: Model> Chosen for Choice<M> {
         M::record(&self.settings)
     }
 
-    fn suits(&self, cut: Cut, schema: &Schema, recipients: Recipients) -> Result<(), Error> {
+    fn suits(
+        &self,
+        (cut, own): (Cut, bool),
+        schema: &Schema,
+        recipients: Recipients,
+    ) -> Result<(), Error> {
         takes::<M>(cut)?;
+        if own {
+            divides::<M>()?;
+        }
         weighs_rows::<M>(schema)?;
         M::suits(&self.settings, schema, recipients)
     }

@@ -80,11 +80,13 @@ pub trait Chosen: fmt::Debug + Send + Sync {
     /// What the model file tells of it.
     fn record(&self) -> SolverRecord;
 
-    /// Whether it takes a table that is cut this way; see [`Model::suits`] for the rest.
+    /// Whether it takes a table that is cut this way, and gives each party its own coefficients where that
+    /// is wanted; see [`Model::suits`] for the rest.
     ///
     /// # Errors
     /// With the field that does not fit.
-    fn suits(&self, cut: Cut, schema: &Schema, recipients: Recipients) -> Result<(), Error>;
+    fn suits(&self, how: (Cut, bool), schema: &Schema, recipients: Recipients)
+    -> Result<(), Error>;
 
     /// See [`Model::plan`].
     ///

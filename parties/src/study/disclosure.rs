@@ -23,7 +23,7 @@ pub struct Disclosure {
 pub(super) fn of(study: &Study, plan: &dyn Planned) -> Vec<Disclosure> {
     let figures = plan.figures();
     let mut all = Vec::from([public_facts(study, &figures)]);
-    all.extend(study.columns().map(|columns| persons(study, columns)));
+    all.extend(study.columns().map(|_| persons(study)));
     all.extend(told(study, &outputs(study, plan)));
     let fitted = study.columns().filter(|_| study.scoring().is_none());
     all.extend(fitted.map(|columns| inferences(study, columns)));
@@ -124,12 +124,9 @@ fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
 }
 
 /// Who takes part in records that were aligned.
-fn persons(study: &Study, columns: &Columns) -> Disclosure {
+fn persons(study: &Study) -> Disclosure {
     Disclosure {
-        what: format!(
-            "that each of the aligned records is in the files of all parties, by its id ({})",
-            columns.alignment()
-        ),
+        what: "that each of the aligned records is in the files of all parties, by its id".to_owned(),
         to_whom: names(study, Recipients::All),
         why: "the parties hold columns of the same records, so the rows of this study are known persons or \
               things to all of them; the alignment has told that already, and what is told below is about \

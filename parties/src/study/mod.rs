@@ -190,7 +190,7 @@ impl Study {
             lines,
         };
         let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
-        let suits = study.model.suits(cut, &study.schema, study.recipients());
+        let suits = study.model.suits((cut, study.own), &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
         if let Some(scoring) = &study.scoring {
             study.recipients = scoring.recipients().to_vec();
@@ -321,7 +321,8 @@ impl Study {
             None => facts,
             Some(columns) => {
                 let records = rows.first().copied().unwrap_or_default();
-                facts.by_columns(records, &columns.widths(), columns.holder())
+                let facts = facts.by_columns(records, &columns.widths(), columns.holder());
+                Facts { own: self.own, ..facts }
             }
         }
     }

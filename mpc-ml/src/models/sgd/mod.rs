@@ -44,6 +44,7 @@ impl Model for Sgd {
 
     const NAME: &'static str = "sgd";
     const KINDS: &'static [ModelKind] = &[ModelKind::Logistic];
+    const DIVIDES: bool = true;
     const CUTS: &'static [Cut] = &[Cut::Horizontal, Cut::Vertical];
 
     fn plan(settings: &SgdSettings, facts: &Facts) -> Result<SgdPlan, Error> {
@@ -87,7 +88,7 @@ impl Model for Sgd {
             release_bits: settings.release_bits,
             checks: check.into_iter().collect(),
             own_warnings: warning.into_iter().collect(),
-            ..Summary::of(fit.coefficients, settings.intercept)
+            ..Summary::of(fit.coefficients, fit.intercept)
         }
     }
 }

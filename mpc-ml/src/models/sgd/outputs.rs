@@ -22,6 +22,9 @@ impl Plan for SgdPlan {
             "to {} binary digits after the point; no coefficient of any step before the last",
             self.settings().release_bits
         );
+        if let Ok(Some(owners)) = self.owners() {
+            return owners.outputs(&how);
+        }
         let (to, columns) = (self.facts().recipients, self.columns());
         let mut outputs =
             vec![Output::coefficients(COEFFICIENTS, to, columns, self.settings().intercept, &how)];

@@ -14,7 +14,7 @@ use super::schedule::Schedule;
 use super::steps::Steps;
 use crate::data::Cut;
 use crate::error::Error;
-use crate::model::{Facts, LEAST_SIGMA, Settings};
+use crate::model::{Facts, LEAST_SIGMA, Owners, Settings};
 use crate::plaintext::centred_sigmoid;
 
 /// Fractional bits of the design matrix.
@@ -123,6 +123,12 @@ impl SgdPlan {
     /// The matrices that the table is multiplied as.
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Who receives which coefficients, where each party receives its own.
+    pub(super) fn owners(&self) -> Result<Option<Owners>, Error> {
+        let owners = || Owners::of(&self.facts, self.settings.intercept);
+        self.facts.own.then(owners).transpose()
     }
 
     /// The party that has all labels, where the parties hold columns of the same rows.
@@ -300,7 +306,9 @@ impl SgdPlan {
     pub fn release_cost(&self, me: usize) -> Cost {
         let bits = self.model_ring() - self.release_drop();
         let bytes = self.weights() * element_bytes(bits);
-        let model = Cost::to_all(me, self.parties(), 1, bytes as u64).results(1);
+        // Where each receives its own, an opening for each; no more bytes to anybody than all of them.
+        let openings = self.owners().ok().flatten().map_or(1, |owners| owners.count());
+        let model = Cost::to_all(me, self.parties(), openings, bytes as u64).results(openings);
         model + self.certificate_cost(me)
     }
 

@@ -12,8 +12,11 @@ use crate::plaintext;
 /// What a training reveals, and what this party sees by it in its own rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SgdFit {
-    /// The coefficients, the intercept last where there is one.
+    /// The coefficients, the intercept last where there is one: all of them, or those that this party
+    /// receives.
     pub coefficients: Vec<f64>,
+    /// Whether the last of them is the intercept.
+    pub intercept: bool,
     /// The mean log-loss of all parties' training rows, where all parties receive the model: what
     /// shows that it is the model of these rows.
     pub loss: Option<f64>,
@@ -41,6 +44,12 @@ pub(super) async fn release(
     let bits = plan.settings().release_bits;
     // No more of the ring than the bound of a weight needs.
     let weights = shares.weights().clone().narrow(plan.model_ring())?;
+    let rows = data.len();
+    if let Some(owners) = plan.owners()? {
+        let coefficients = owners.reveal(&weights, bits, session).await?;
+        let intercept = owners.has_intercept(session.me());
+        return Ok(Some(SgdFit { coefficients, intercept, loss: None, rows, outside: None }));
+    }
     let revealed = session.reveal_fixed(COEFFICIENTS, &weights, bits).await?;
     let loss = match &revealed {
         Some(coefficients) if plan.is_certified() => {
@@ -53,6 +62,7 @@ pub(super) async fn release(
         let beyond = |&row: &usize| plaintext::score(&coefficients, own.row(row)).abs() > edge;
         let whole = plan.facts().cut() == Cut::Horizontal;
         let outside = whole.then(|| (0..own.len()).filter(beyond).count());
-        SgdFit { coefficients, loss, rows: own.len(), outside }
+        let intercept = plan.settings().intercept;
+        SgdFit { coefficients, intercept, loss, rows, outside }
     }))
 }

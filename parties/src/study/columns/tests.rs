@@ -72,6 +72,44 @@ fn what_is_said_of_columns_is_checked_at_its_line() {
     assert!(error.contains("parties[3] holds no column of this study"), "{error}");
 }
 
+#[test]
+fn the_study_of_the_docs_is_read_with_its_scores() {
+    let page = include_str!("../../../../docs/study-vertical.md");
+    let mut files = page.split("```").filter_map(|block| block.strip_prefix("toml\n"));
+    let (fit, predict) = (files.next().unwrap(), files.next().unwrap());
+    let study = Study::from_bytes(fit.as_bytes()).unwrap();
+    assert!(study.is_own() && study.has_target(0) && study.scoring().is_none());
+    assert_eq!(study.columns().unwrap().widths(), [2, 1, 2]);
+    let told = study.disclosure(&*study.plan(&[3000; 3]).unwrap());
+    let of = |words: &str| told.iter().filter(|each| each.what.contains(words)).count();
+    assert_eq!(
+        (of("its own part of the final model"), of("what follows from the results")),
+        (3, 1)
+    );
+    assert_eq!(of("mean, the standard deviation"), 0);
+    let error = study.plan(&[29; 3]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("features are too many for the aligned records"), "{error}");
+
+    let scores = format!("{fit}\n{predict}");
+    let scoring = Study::from_bytes(scores.as_bytes()).unwrap();
+    assert!(scoring.scoring().is_some() && !scoring.has_target(0));
+    assert_eq!(scoring.receivers().len(), 1);
+    let told = scoring.disclosure(&*scoring.plan(&[3; 3]).unwrap());
+    let told: Vec<&str> = told.iter().map(|each| &*each.what).collect();
+    assert!(told.len() == 4 && told[2].starts_with("the score of each record"), "{told:?}");
+    let refused = |from: &str, to: &str| {
+        assert!(scores.contains(from), "{from}");
+        refused(&scores.replacen(from, to, 1))
+    };
+    assert!(refused("study:8d", "study:8").contains("predict.study must be the digest"));
+    assert!(refused("scores = [\"bank\"]", "scores = []").contains("predict.scores names nobody"));
+    assert!(refused("scores =", "score =").contains("unknown field `score`"));
+    assert!(refused("\"pairwise\"", "\"dealer\"").contains("need no correlated randomness"));
+    let whole = include_str!("../../../../scripts/data/concrete_strength/study.toml");
+    let whole = format!("{whole}\n{predict}");
+    assert!(self::refused(&whole).contains("party predict --model"));
+}
+
 fn feature(name: &str, words: bool) -> Feature {
     let kind = if words {
         FeatureKind::Categorical(Categorical {
