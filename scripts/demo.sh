@@ -65,7 +65,7 @@ joint_study() {
 by_columns() {
     local folder=$demo/by-columns parties=(bank insurer registry) each
     step "Files with ids of their own: ${parties[*]}"
-    "$compare" cut scripts/data/credit_status/study.toml "$folder" own
+    "$compare" cut scripts/data/credit_status/study.toml "$folder" own "${parties[@]}"
     make_nodes "$folder" "${parties[@]}"
     for each in "${parties[@]}"; do
         mv "$folder/$each.csv" "$folder/$each/rows.csv"

@@ -4,10 +4,19 @@ use std::path::PathBuf;
 
 use parties::study::Study;
 
-use crate::Outcome;
+use crate::{Outcome, cut};
 
 /// Where the data sets are, from the root of the repository.
 const DATA: &str = "scripts/data";
+
+/// Those that are also run by parties that hold columns, where their solver takes them.
+const BY_COLUMNS: [&str; 5] = [
+    "credit_status/study",
+    "credit_status/optimum",
+    "hospital_pancreatitis/small",
+    "concrete_strength/study",
+    "doctor_visits_count/study",
+];
 
 /// One study of one data set.
 #[derive(Debug)]
@@ -105,12 +114,13 @@ impl Case {
 
     /// The cases that the arguments of `list` choose.
     pub fn chosen(filters: &[&str]) -> Outcome<Vec<&'static Self>> {
-        let (mut smoke, mut large, mut only) = (false, false, None);
+        let (mut smoke, mut large, mut columns, mut only) = (false, false, false, None);
         let mut filters = filters.iter();
         while let Some(filter) = filters.next() {
             match *filter {
                 "--smoke" => smoke = true,
                 "--large" => large = true,
+                "--by-columns" => columns = true,
                 "--only" => only = Some(*filters.next().ok_or("--only needs the name of a set")?),
                 _ => return Err(format!("list does not know {filter:?}").into()),
             }
@@ -121,7 +131,18 @@ impl Case {
             None if smoke => case.effort == Effort::Smoke,
             None => large || case.effort != Effort::Large,
         });
-        let chosen: Vec<_> = chosen.collect();
+        let mut chosen: Vec<_> = chosen.collect();
+        if columns {
+            chosen.retain(|case| BY_COLUMNS.contains(&&*case.name()));
+            let mut taken = Vec::new();
+            for case in chosen {
+                match cut::refused(&case.study())? {
+                    None => taken.push(case),
+                    Some(why) => eprintln!("{} is left out: {why}", case.name()),
+                }
+            }
+            chosen = taken;
+        }
         if chosen.is_empty() {
             return Err(format!("there is no set {:?}", only.unwrap_or_default()).into());
         }

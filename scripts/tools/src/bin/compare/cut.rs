@@ -9,9 +9,6 @@ use parties::study::{Study, StudyDigest};
 
 use crate::Outcome;
 
-/// The parties that get the columns, the first one the target.
-pub const PARTIES: [&str; 3] = ["bank", "insurer", "registry"];
-
 /// Rows with their header.
 struct Rows {
     header: Vec<String>,
@@ -63,18 +60,24 @@ impl Rows {
 }
 
 /// An alignment of so many records at most.
-fn alignment(title: &str, most: usize) -> String {
-    let parties = PARTIES.map(|name| format!("{name:?}")).join(", ");
+fn alignment(title: &str, most: usize, parties: &[&str]) -> String {
+    let most = vec![most; parties.len()];
     format!(
-        "version = 1\ntitle = {title:?}\nparties = [{parties}]\nmost = [{most}, {most}, {most}]\nleast = 10\n\n\
+        "version = 1\ntitle = {title:?}\nparties = {parties:?}\nmost = {most:?}\nleast = 10\n\n\
          [[id]]\ncolumn = \"client\"\n"
     )
 }
 
-/// Cuts the rows of the data set whose (horizontal) study is at `study`; `model` says who receives it.
+/// Cuts the rows of the data set whose (horizontal) study is at `study` for these parties, of whom the first one
+/// gets the target; `model` says who receives it, and `whole` whether all have all records.
 /// Leaves in `folder`: for each party PARTY.csv and PARTY-new.csv, alignment.toml and alignment-new.toml,
 /// study.toml and scores.toml, and with the targets of the new records truth.csv.
-pub fn cut(study: &str, folder: &str, model: &str, whole: bool) -> Outcome<()> {
+pub fn cut(
+    study: &str,
+    folder: &str,
+    (model, whole): (&str, bool),
+    parties: &[&str],
+) -> Outcome<()> {
     let (study, folder) = (Path::new(study), Path::new(folder));
     let data = study.parent().ok_or("a study without a folder")?;
     let text = fs::read_to_string(study)?;
@@ -91,10 +94,10 @@ pub fn cut(study: &str, folder: &str, model: &str, whole: bool) -> Outcome<()> {
 
     let features: Vec<String> =
         read.schema().features().iter().map(|feature| feature.name.clone()).collect();
-    let owner = |at: usize| at * PARTIES.len() / features.len();
+    let owner = |at: usize| at * parties.len() / features.len();
     fs::create_dir_all(folder)?;
     let write = |name: String, text: &str| fs::write(folder.join(name), text);
-    for (place, party) in PARTIES.iter().enumerate() {
+    for (place, party) in parties.iter().enumerate() {
         let own = features.iter().enumerate().filter(|(at, _)| owner(*at) == place);
         let mut own: Vec<String> = own.map(|(_, name)| name.clone()).collect();
         // Records to be scored may lack what only a fit needs.
@@ -115,10 +118,10 @@ pub fn cut(study: &str, folder: &str, model: &str, whole: bool) -> Outcome<()> {
     }
     truth.flush()?;
 
-    let records = alignment(&format!("Records of: {}", read.title()), rows.rows.len());
-    let fresh = alignment(&format!("New records of: {}", read.title()), new.rows.len());
+    let records = alignment(&format!("Records of: {}", read.title()), rows.rows.len(), parties);
+    let fresh = alignment(&format!("New records of: {}", read.title()), new.rows.len(), parties);
     let named = |text: &str| AlignmentName::of(text.as_bytes()).to_string();
-    let by_columns = by_columns(&text, &read, model, (owner, &named(&records)))?;
+    let by_columns = by_columns(&text, (model, &named(&records)), parties)?;
     let scores = format!(
         "{}\n[predict]\nstudy = \"{}\"\nscores = [{:?}]\n",
         by_columns.replace(&named(&records), &named(&fresh)).replacen(
@@ -127,7 +130,7 @@ pub fn cut(study: &str, folder: &str, model: &str, whole: bool) -> Outcome<()> {
             1
         ),
         StudyDigest::of(by_columns.as_bytes()),
-        PARTIES[0]
+        parties[0]
     );
     write("alignment.toml".into(), &records)?;
     write("alignment-new.toml".into(), &fresh)?;
@@ -137,37 +140,39 @@ pub fn cut(study: &str, folder: &str, model: &str, whole: bool) -> Outcome<()> {
 }
 
 /// The same study for parties that hold columns.
-fn by_columns(
-    text: &str,
-    study: &Study,
-    model: &str,
-    (owner, alignment): (impl Fn(usize) -> usize, &str),
-) -> Outcome<String> {
+fn by_columns(text: &str, (model, alignment): (&str, &str), parties: &[&str]) -> Outcome<String> {
     let (mut lines, mut feature) = (Vec::new(), 0);
-    let parties = PARTIES.map(|name| format!("{name:?}")).join(", ");
+    let features = text.lines().filter(|line| line.trim() == "[[features]]").count();
     for line in text.lines() {
         let key = line.split('=').next().unwrap_or_default().trim();
         match key {
-            "parties" => lines.push(format!("parties = [{parties}]")),
+            "parties" => lines.push(format!("parties = {parties:?}")),
             "partition" => {
                 lines.push("partition = \"vertical\"".to_owned());
                 lines.push(format!("alignment = {alignment:?}"));
             }
             "target" => {
                 let (head, rest) = line.split_once('{').ok_or("the target is no table")?;
-                lines.push(format!("{head}{{ party = {:?},{rest}", PARTIES[0]));
+                lines.push(format!("{head}{{ party = {:?},{rest}", parties[0]));
             }
             "model" => lines.push(format!("model = {model:?}")),
             _ if line.trim() == "[[features]]" => {
                 lines.push(line.to_owned());
-                lines.push(format!("party = {:?}", PARTIES[owner(feature)]));
+                lines.push(format!("party = {:?}", parties[feature * parties.len() / features]));
                 feature += 1;
             }
             _ => lines.push(line.to_owned()),
         }
     }
-    if feature != study.schema().features().len() {
-        return Err("the study does not list its features one by one".into());
-    }
     Ok(lines.join("\n") + "\n")
+}
+
+/// Why the study at `path` cannot be run by columns: its solver takes whole rows alone.
+pub fn refused(path: &Path) -> Outcome<Option<String>> {
+    let text = fs::read_to_string(path)?;
+    let study = Study::from_bytes(text.as_bytes())?;
+    let parties: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+    let alignment = AlignmentName::of(b"any").to_string();
+    let cut = by_columns(&text, ("all", &alignment), &parties)?;
+    Ok(Study::from_bytes(cut.as_bytes()).err().map(|error| error.to_string()))
 }

@@ -7,10 +7,11 @@
 //!                                              a training by gradient descent beside the same
 //!                                              training in the clear, and each party alone
 //! compare coefficients CASE FOLDER SUMMARY     one study of the table beside its reference
-//! compare cut STUDY FOLDER MODEL               the rows of a data set cut by columns: files with ids,
-//!                                              alignments and studies of three parties
+//! compare cut STUDY FOLDER MODEL [--whole] PARTY...
+//!                                              the rows of a data set cut by columns: files with ids,
+//!                                              alignments and studies of these parties
 //! compare columns FOLDER SUMMARY               what came of them beside the same in the clear
-//! compare list [--smoke | --large] [--only SET]
+//! compare list [--smoke | --large] [--by-columns] [--only SET]
 //!                                              the studies of the table: case, file, parties
 //! compare report SUMMARY (CASE CORRELATIONS FOLDER)...
 //!                                              runs of them beside their references; exit code 1
@@ -48,7 +49,12 @@ fn main() -> Outcome<ExitCode> {
         ["coefficients", case, folder, summary] => {
             coefficients::compare(Case::named(case)?, folder, summary)?;
         }
-        ["cut", study, folder, model] => cut::cut(study, folder, model, false)?,
+        ["cut", study, folder, model, "--whole", parties @ ..] => {
+            cut::cut(study, folder, (model, true), parties)?;
+        }
+        ["cut", study, folder, model, parties @ ..] => {
+            cut::cut(study, folder, (model, false), parties)?;
+        }
         ["columns", folder, summary] => columns::compare(folder, summary)?,
         ["list", filters @ ..] => {
             for case in Case::chosen(filters)? {

@@ -100,9 +100,12 @@ impl Row {
         let (metric_name, own_metric) = metric(kind, &predictions, &test.outcomes)?;
         let mut row = Self {
             solver: Some(study.model().name()),
-            rows: run.receipt["rows"]
-                .as_array()
-                .map(|rows| rows.iter().filter_map(Value::as_u64).sum()),
+            rows: run.receipt["rows"].as_array().map(|rows| {
+                let rows = rows.iter().filter_map(Value::as_u64);
+                // Of columns all parties have the same rows.
+                if run.receipt["alignment"].is_string() { rows.max() } else { Some(rows.sum()) }
+                    .unwrap_or_default()
+            }),
             columns: study.schema().columns().len(),
             metric_name: Some(metric_name),
             metric: Some(own_metric),
