@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use parties::alignment::AlignmentName;
+use parties::name::PartyName;
 use parties::study::{Study, StudyDigest};
 
 use crate::Outcome;
@@ -171,7 +172,7 @@ fn by_columns(text: &str, (model, alignment): (&str, &str), parties: &[&str]) ->
 pub fn refused(path: &Path) -> Outcome<Option<String>> {
     let text = fs::read_to_string(path)?;
     let study = Study::from_bytes(text.as_bytes())?;
-    let parties: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+    let parties: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
     let alignment = AlignmentName::of(b"any").to_string();
     let cut = by_columns(&text, ("all", &alignment), &parties)?;
     Ok(Study::from_bytes(cut.as_bytes()).err().map(|error| error.to_string()))

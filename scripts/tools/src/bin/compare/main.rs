@@ -21,7 +21,7 @@
 //! RUN is the `--json` output of `party train`; FOLDER holds a folder for each party, with that
 //! output in `run.json`. SUMMARY is written as JSON.
 
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod cases;
 mod coefficients;
