@@ -62,6 +62,8 @@ pub enum Command {
     /// The other nodes that this node knows
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Look what keeps this node from a study, here and on the way to the others
+    Doctor(Doctor),
     /// The studies that this node may take part in
     #[command(subcommand)]
     Study(StudyCommand),
@@ -189,6 +191,28 @@ pub struct PeerAdd {
 pub struct PeerRemove {
     /// Its name
     pub name: String,
+}
+
+/// `party doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The study; without one, all nodes that are known are looked at
+    pub study: Option<PathBuf>,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// How many rows each party has, in the order of the study; if unknown, as many as this one
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
+    pub rows: Option<Vec<u64>>,
+    /// How long to look for the others
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub wait: u64,
+    /// How much should be free on the disk of the state directory; if unknown, what the study needs
+    #[arg(long, value_name = "MEGABYTES")]
+    pub least_free: Option<u64>,
+    /// The UDP address to listen on, in place of the one in party.toml
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `party study ...`

@@ -8,6 +8,7 @@
 //! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
 //! * [`node`] meets the others and runs a study with them.
 //! * [`serve`] is a node that is left alone.
+//! * [`doctor`] looks for what keeps a node from a study.
 //! * [`models`] are the models that a study can name.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
 //!   what the system may keep of it.
@@ -19,6 +20,7 @@ pub mod approval;
 pub mod cli;
 pub mod commands;
 pub mod data_file;
+pub mod doctor;
 pub mod exit;
 #[cfg(feature = "test-faults")]
 pub mod fault;

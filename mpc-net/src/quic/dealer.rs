@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::checkup::Doing;
 use super::door::{Door, Verdict, nonce};
 use super::gather::Gather;
 use super::hello::{Hello, HelloError, MAX_NODES, Role, short};
@@ -127,6 +128,7 @@ impl Dealer {
         observer: &Observer,
         leave: impl Future<Output = Abort>,
     ) -> Result<(QuicTransport, [u8; 32]), NetError> {
+        self.door.says.now(Doing::Deals, None);
         observer(JoinEvent::Listening { address: self.door.address()? });
         let table = Arc::new(Table {
             parties: self.parties.clone(),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::checkup::{self, Doing, Says};
 use super::claims::{Claim, ELSEWHERE};
 use super::closing;
 use super::hello::{
@@ -92,8 +93,18 @@ pub(crate) enum Verdict {
 
 /// How an incoming connection ended.
 pub(crate) enum Visit {
-    Joined { index: usize, joined: Joined },
-    UnknownKey { key: PublicKey, address: SocketAddr },
+    Joined {
+        index: usize,
+        joined: Joined,
+    },
+    UnknownKey {
+        key: PublicKey,
+        address: SocketAddr,
+    },
+    /// A peer has looked at this node, and was answered.
+    Examined {
+        key: PublicKey,
+    },
     Refused(NetError),
     Nothing,
 }
@@ -102,9 +113,11 @@ pub(crate) enum Visit {
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) ways: Ways,
-    identity: Arc<Identity>,
-    link: LinkSettings,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) link: LinkSettings,
     lost_after: Duration,
+    /// What it says to peers that look.
+    pub(crate) says: Says,
 }
 
 impl Door {
@@ -116,7 +129,8 @@ impl Door {
         (relay, peers): (Option<&RelaySettings>, Vec<PublicKey>),
     ) -> Result<Self, NetError> {
         let ways = Ways::open(identity, listen, relay, peers)?;
-        Ok(Self { ways, identity: Arc::clone(identity), link, lost_after })
+        let says = Says::new(Doing::Waits);
+        Ok(Self { ways, identity: Arc::clone(identity), link, lost_after, says })
     }
 
     pub(crate) fn address(&self) -> Result<SocketAddr, NetError> {
@@ -303,6 +317,10 @@ impl Door {
         let Some(key) = peer_key(&connection) else {
             return Visit::Nothing;
         };
+        if checkup::asked_for(&connection) {
+            checkup::answer(&connection, &self.says).await;
+            return Visit::Examined { key };
+        }
         let Ok((mut send, mut recv)) = connection.accept_bi().await else {
             return Visit::Nothing;
         };

@@ -255,6 +255,11 @@ impl Gather {
                 (self.observer)(JoinEvent::Refused { error: error.to_string() });
             }
             Visit::Refused(error) => return Err(error),
+            Visit::Examined { key } => {
+                let peer = self.judge.peers().into_iter().find(|peer| peer.key == key);
+                let peer = peer.map_or_else(|| key.to_string(), |peer| peer.name);
+                (self.observer)(JoinEvent::Examined { peer });
+            }
             Visit::Nothing => {}
         }
         Ok(())

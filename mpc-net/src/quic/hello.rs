@@ -16,6 +16,12 @@ use serde::{Deserialize, Serialize};
 /// The versions of the protocol between nodes that this build speaks.
 pub(crate) const VERSIONS: (u16, u16) = (3, 3);
 
+/// The versions, or the one that a test stages.
+pub(crate) fn versions() -> (u16, u16) {
+    let staged = super::staged("MPC_PROTOCOL").and_then(|version| u16::try_from(version).ok());
+    staged.map_or(VERSIONS, |version| (version, version))
+}
+
 const MAGIC: [u8; 8] = *b"mpc-join";
 const HEAD: usize = 12;
 
@@ -72,7 +78,7 @@ pub(crate) struct Ready {
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HelloError {
-    #[error("it speaks versions {} to {} of the protocol, this node versions {} to {}", .0.0, .0.1, VERSIONS.0, VERSIONS.1)]
+    #[error("it speaks versions {} to {} of the protocol, this node versions {} to {}", .0.0, .0.1, versions().0, versions().1)]
     Version((u16, u16)),
     #[error("{0}")]
     Malformed(&'static str),
@@ -82,7 +88,7 @@ pub(crate) enum HelloError {
 pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, postcard::Error> {
     let body = postcard::to_stdvec(message)?;
     let length = (HEAD + body.len()) as u32;
-    let (oldest, newest) = VERSIONS;
+    let (oldest, newest) = versions();
     Ok([
         length.to_le_bytes().as_slice(),
         &MAGIC,
@@ -106,7 +112,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HelloError>
     }
     let oldest = u16::from_le_bytes([head[8], head[9]]);
     let newest = u16::from_le_bytes([head[10], head[11]]);
-    if oldest > newest || oldest > VERSIONS.1 || newest < VERSIONS.0 {
+    let own = versions();
+    if oldest > newest || oldest > own.1 || newest < own.0 {
         return Err(HelloError::Version((oldest, newest)));
     }
     match postcard::take_from_bytes(body) {

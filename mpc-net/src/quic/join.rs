@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkup::Doing;
 use super::door::{Door, Verdict, nonce};
 use super::gather::Gather;
 use super::hello::{Hello, HelloError, MAX_NODES, Role, mismatch};
@@ -134,6 +135,11 @@ pub enum JoinEvent {
         /// Where it came from.
         address: SocketAddr,
     },
+    /// A peer has looked whether it reaches this node.
+    Examined {
+        /// Its name.
+        peer: String,
+    },
     /// A peer whose settings do not fit was refused; the dealer goes on waiting.
     Refused {
         /// What does not fit.
@@ -151,6 +157,9 @@ pub struct JoinOptions {
     pub listen: SocketAddr,
     /// The digest of the study; nodes with different digests refuse each other.
     pub context: [u8; 32],
+    /// The digest of what the nodes meet for, without their keys: what a peer is told that looks whether it
+    /// reaches this node, while it waits.
+    pub subject: Option<[u8; 32]>,
     /// This build, for the peers' logs.
     pub build: String,
     /// How long to wait until all nodes are there.
@@ -175,6 +184,7 @@ impl JoinOptions {
         Self {
             listen,
             context,
+            subject: None,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             join_timeout: Duration::from_secs(600),
             silence_timeout: Duration::from_secs(120),
@@ -231,6 +241,7 @@ pub async fn join_until(
 ) -> Result<QuicTransport, NetError> {
     roster.check(&identity.public_key(), options.relay.as_ref())?;
     let door = open_patiently(identity, roster, options).await?;
+    door.says.now(Doing::Waits, options.subject);
     observer(JoinEvent::Listening { address: door.address()? });
     let hosts = Hosts {
         roster: roster.clone(),

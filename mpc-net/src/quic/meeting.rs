@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkup::Doing;
 use super::door::{Door, Joined, Verdict};
 use super::hello::{Hello, HelloError};
 use super::identity::PublicKey;
@@ -87,6 +88,7 @@ impl Meeting {
         names: Vec<String>,
         silence: Duration,
     ) -> QuicTransport {
+        self.door.says.now(Doing::Works, None);
         let starts = self.joined.iter().map(|(index, joined)| (*index, joined.nonce)).collect();
         let open = |joined: Joined| {
             self.door.open_streams(&joined.connection);

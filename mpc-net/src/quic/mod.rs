@@ -13,6 +13,7 @@
 //! protocol together: on a multi-thread runtime small messages take more than twice as long.
 
 mod admission;
+mod checkup;
 mod claims;
 mod closing;
 mod dealer;
@@ -27,12 +28,14 @@ mod join;
 mod latecomers;
 mod links;
 mod meeting;
+mod probe;
 mod relay;
 mod settings;
 mod tls;
 mod transport;
 mod ways;
 
+pub use checkup::{Answers, Doing, ExamineOptions, Examiner, Seen};
 pub use dealer::{Dealer, DealerOptions};
 pub use hello::Role;
 pub use identity::{Identity, IdentityError, PublicKey, Root};
@@ -42,6 +45,17 @@ pub use relay::Middlebox;
 pub use relay::{Over, Relay, RelayEvent, RelayObserver, RelayOptions, RelaySettings, Via};
 pub use settings::{LinkSettings, Mtu};
 pub use transport::{Linger, QuicTransport};
+
+/// The versions of the protocol between nodes that this build speaks, from and to.
+#[must_use]
+pub fn versions() -> (u16, u16) {
+    hello::versions()
+}
+
+/// A number that a test puts into the environment to stage a fault; none outside of tests.
+pub(crate) fn staged(variable: &str) -> Option<i64> {
+    if cfg!(feature = "test-util") { std::env::var(variable).ok()?.parse().ok() } else { None }
+}
 
 #[cfg(feature = "test-util")]
 pub(crate) mod decoding {

@@ -30,6 +30,9 @@ pub(crate) const NODES: &[u8] = b"mpc-net";
 /// The same between a node and a relay.
 pub(crate) const RELAY: &[u8] = b"mpc-relay";
 
+/// The same for nodes that only look whether they reach each other.
+pub(crate) const CHECKUP: &[u8] = b"mpc-checkup/1";
+
 /// The server name that QUIC wants and nobody reads.
 pub(crate) const SERVER_NAME: &str = "node";
 
@@ -210,6 +213,10 @@ pub(crate) fn server_for(
         .with_client_cert_verifier(Arc::clone(verifier) as Arc<dyn ClientCertVerifier>)
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(own_key(identity)?)));
     config.alpn_protocols = vec![protocol.to_vec()];
+    if protocol == NODES {
+        // A node that can be met can be looked at too.
+        config.alpn_protocols.push(CHECKUP.to_vec());
+    }
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;

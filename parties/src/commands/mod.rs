@@ -3,6 +3,7 @@
 mod align;
 mod audit;
 mod dealer;
+mod doctor;
 mod fingerprint;
 mod identity;
 mod init;
@@ -52,6 +53,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
         Command::Study(StudyCommand::Withdraw(options)) => study::withdraw(config, options),
+        Command::Doctor(options) => return doctor::run(config, options, as_json),
         Command::Studies => studies::list(config),
         Command::Receipt(ReceiptCommand::Verify(options)) => receipt::verify(config, options),
         Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),

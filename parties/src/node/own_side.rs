@@ -33,6 +33,9 @@ pub struct OwnSide {
     pub part: Option<ModelPart>,
 }
 
+/// The rows of a party, how they came into their order, and its part of the model that they are for.
+pub type OwnRows = (DataFile, Option<Aligned>, Option<ModelPart>);
+
 impl OwnSide {
     /// Reads study and settings, and sees to it that they belong together; gives the place of this
     /// party too.
@@ -73,11 +76,25 @@ impl OwnSide {
             .limits
             .check_study(&study, &settings.identity.name)
             .map_err(|failure| failure.in_file(study_path))?;
-        let source = own_data(&settings, config)?;
+        let (source, rows) = Self::rows((&study, &settings, place), config, show_values)?;
+        let (data, aligned, part) = rows;
+        Ok(Self { study, settings, place, source, data, aligned, part })
+    }
+
+    /// The rows of a party with this place in a study, and all that belongs to them.
+    ///
+    /// # Errors
+    /// What does not fit, for a person.
+    pub fn rows(
+        (study, settings, place): (&Study, &Settings, usize),
+        config: &Path,
+        show_values: bool,
+    ) -> Result<(DataSettings, OwnRows), Failure> {
+        let source = own_data(settings, config)?;
         let (data, aligned) = match study.columns() {
             Some(columns) => {
-                let own = (&study, columns, place);
-                let (data, aligned) = read_aligned(own, &settings, &source, show_values)?;
+                let own = (study, columns, place);
+                let (data, aligned) = read_aligned(own, settings, &source, show_values)?;
                 (data, Some(aligned))
             }
             None => {
@@ -89,14 +106,14 @@ impl OwnSide {
         let part = match study.scoring() {
             Some(scoring) => {
                 settings.limits.check_rows(&data.table, &source.path)?;
-                Some(read_part((&study, scoring, place), &settings.state)?)
+                Some(read_part((study, scoring, place), &settings.state)?)
             }
             None => {
                 settings.limits.check(&data.table, &source.path)?;
                 None
             }
         };
-        Ok(Self { study, settings, place, source, data, aligned, part })
+        Ok((source, (data, aligned, part)))
     }
 
     /// The data as the store keeps them.

@@ -113,6 +113,9 @@ pub fn observer() -> Observer {
             let what = format!("a node at {address} tried to join with the key {key}");
             warn_of(&strangers, &what);
         }
+        JoinEvent::Examined { peer } => {
+            say(&format!("{peer} has looked whether it reaches this node (party doctor)"));
+        }
         JoinEvent::Refused { error } => say(&format!("refused: {error}")),
         _ => {}
     })

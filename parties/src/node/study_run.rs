@@ -208,7 +208,8 @@ impl Node {
     ) -> Result<(Finished, Closing), Failure> {
         let Self { study, settings, .. } = &self;
         let context = context(study, &self.roster);
-        let options = join_options(settings, context);
+        let mut options = join_options(settings, context);
+        options.subject = Some(*study.digest().as_bytes());
         let (title, digest) = (study.title().to_owned(), study.digest().to_string());
         events(Event::Study { title, digest });
 
