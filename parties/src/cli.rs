@@ -64,6 +64,8 @@ pub enum Command {
     Peer(PeerCommand),
     /// Look what keeps this node from a study, here and on the way to the others
     Doctor(Doctor),
+    /// What a study will take: rounds, bytes, memory and minutes, by a rehearsal on invented rows
+    Plan(Plan),
     /// The studies that this node may take part in
     #[command(subcommand)]
     Study(StudyCommand),
@@ -213,6 +215,22 @@ pub struct Doctor {
     /// The UDP address to listen on, in place of the one in party.toml
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+}
+
+/// `party plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The study
+    pub study: PathBuf,
+    /// How many rows each party has, in the order of the study
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',', required = true)]
+    pub rows: Vec<u64>,
+    /// The round trip between two nodes; `party doctor` measures it
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 20.0)]
+    pub rtt_ms: f64,
+    /// What a node can send
+    #[arg(long, value_name = "MBIT/S", default_value_t = 100.0)]
+    pub mbit: f64,
 }
 
 /// `party study ...`

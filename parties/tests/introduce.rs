@@ -14,7 +14,9 @@ use std::thread;
 use std::time::Instant;
 
 use parties::identity::Identity;
+use parties::name::PartyName;
 use parties::node::State;
+use parties::study::Study;
 use serde_json::Value;
 use support::{Ended, Nodes, Running, free_address};
 
@@ -270,4 +272,56 @@ fn a_new_key_loses_nothing_and_is_taken_where_the_old_one_signed_it() {
     );
     let kept = Some(("PARTY__IDENTITY__KEY", "identity.key.1"));
     assert_eq!(ended(&nodes, own, replay, kept).0, Some(0));
+}
+
+/// `party plan` against the meters of real runs, for a model of each kind: by elimination, by descent, and by
+/// passes, whose number depends on the data.
+#[test]
+fn a_plan_says_what_a_run_takes() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data");
+    let read = |folder: &str, file: &str| fs::read_to_string(data.join(folder).join(file)).unwrap();
+    let public = |folder: &str| {
+        let rows = ["party1.csv", "party2.csv", "party3.csv"].map(|file| read(folder, file));
+        (read(folder, "study.toml"), rows.to_vec())
+    };
+    let clinics = clinics::nodes(3, 2);
+    let descent = fs::read_to_string(clinics.dir("clinic-0").join("study.toml")).unwrap();
+    let descent = descent.replace("\"dealer\"", "\"pairwise\"");
+    let rows = clinics.parties().iter().map(|name| clinics.dir(name).join("rows.csv"));
+    let rows = rows.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let cases = [
+        (public("concrete_strength"), true),
+        ((descent, rows), true),
+        (public("doctor_visits_count"), false),
+    ];
+    for ((study, rows), fixed) in cases {
+        let read = Study::from_bytes(study.as_bytes()).unwrap();
+        let names: Vec<&str> = read.parties().iter().map(PartyName::as_str).collect();
+        let nodes = Nodes::new(&names, &study, &rows);
+        let patient = ("PARTY__NETWORK__SILENCE_TIMEOUT_S", "60");
+        let command = |name: &str| {
+            let mut command = nodes.command(name);
+            command.env(patient.0, patient.1);
+            command
+        };
+        all(&nodes, command).iter().for_each(|ended| ended.expect(0, &[]));
+        let counts: Vec<String> =
+            rows.iter().map(|text| (text.lines().count() - 1).to_string()).collect();
+        let plan = format!("plan study.toml --rows {}", counts.join(","));
+        let (code, plan) = ended(&nodes, names[0], &plan, None);
+        assert_eq!(code, Some(0), "{plan}");
+        for (place, name) in names.iter().enumerate() {
+            let receipt = fs::read_to_string(nodes.results(name).join("receipt.json")).unwrap();
+            let receipt: Value = serde_json::from_str(&receipt).unwrap();
+            let (real, due) =
+                (&receipt["phases"]["total"], &plan["parties"][place]["phases"]["total"]);
+            let bytes = |of: &Value| of["bytes_sent"].as_f64().unwrap();
+            let ratio = bytes(due) / bytes(real);
+            // A pass more or fewer is a part of a fit that takes two or three.
+            let near = if fixed { 0.8..1.2 } else { 0.6..1.6 };
+            assert!(near.contains(&ratio), "{}: {ratio} at {name}", read.title());
+            assert!(!fixed || real["rounds"] == due["rounds"], "{}: {real} {due}", read.title());
+        }
+        assert!(plan["minutes"].as_f64().unwrap() > 0.0);
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(config: &Path, options: &Dealer) -> Result<Report, Failure> {
     super::runtime()?.block_on(serve_all(&settings, &identity, options.once))
 }
 
-async fn serve_all(
+pub(super) async fn serve_all(
     settings: &Settings,
     identity: &Identity,
     once: bool,

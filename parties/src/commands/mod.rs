@@ -11,6 +11,7 @@ mod invite;
 mod join;
 mod party_file;
 mod peer;
+mod plan;
 mod predict;
 mod receipt;
 mod recover;
@@ -54,6 +55,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
         Command::Study(StudyCommand::Withdraw(options)) => study::withdraw(config, options),
         Command::Doctor(options) => return doctor::run(config, options, as_json),
+        Command::Plan(options) => plan::run(options),
         Command::Studies => studies::list(config),
         Command::Receipt(ReceiptCommand::Verify(options)) => receipt::verify(config, options),
         Command::Receipt(ReceiptCommand::Show(options)) => receipt::show(config, options),

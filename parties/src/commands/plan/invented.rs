@@ -1,0 +1,129 @@
+//! Rows that nobody has, of the form that a study asks for.
+
+use std::fmt::Write;
+
+use mpc_ml::data::{Feature, FeatureKind, Scaling, Target};
+
+use crate::study::Study;
+
+/// How far standardised numbers are from their mean at most: uniform ones have the deviation 1 with it.
+const WIDTH: f64 = 1.7;
+
+/// A plain sequence of numbers (SplitMix64): what is invented has nothing to hide.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// Uniform in [0, 1).
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.unit() * bound as f64) as usize
+    }
+}
+
+/// A CSV of `count` rows for the party in this place. The target depends on the features, as in data that
+/// are worth a study: the score of a row has a deviation of about 1.
+pub(super) fn rows(study: &Study, place: usize, count: u64) -> String {
+    let schema = study.schema();
+    let mut numbers = Numbers(0x706c_616e ^ (place as u64) << 32);
+    let mut header: Vec<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
+    header.push(schema.target().column());
+    header.extend(schema.offset().map(|offset| offset.column.as_str()));
+    header.extend(schema.weights().map(|weights| weights.column.as_str()));
+    header.extend(schema.groups());
+    let mut text = header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",") + "\n";
+    let scale = 1.0 / (schema.features().len().max(1) as f64).sqrt();
+    for row in 0..count {
+        let mut score = 0.0;
+        for (index, feature) in schema.features().iter().enumerate() {
+            let (cell, z) = cell(feature, &mut numbers);
+            score += if index % 2 == 0 { z * scale } else { -z * scale };
+            text += &cell;
+            text.push(',');
+        }
+        text += &target(schema.target(), score, &mut numbers);
+        // Writing to a string does not fail.
+        if let Some(offset) = schema.offset() {
+            let _ = write!(text, ",{}", within(offset.range, 0.1 * (numbers.unit() - 0.5)));
+        }
+        if let Some(weights) = schema.weights() {
+            let _ = write!(text, ",{}", within(weights.range, 0.0));
+        }
+        if schema.groups().is_some() {
+            let _ = write!(text, ",{place}-{}", row / 5);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The place in a range: 0 is its middle, -1/2 and 1/2 are its ends.
+fn within((low, high): (f64, f64), at: f64) -> f64 {
+    (low + high) / 2.0 + at * (high - low)
+}
+
+/// A cell, and its part of the score.
+fn cell(feature: &Feature, numbers: &mut Numbers) -> (String, f64) {
+    match &feature.kind {
+        FeatureKind::Categorical(categorical) => {
+            let index = numbers.below(categorical.levels.len());
+            let z = index as f64 - (categorical.levels.len() - 1) as f64 / 2.0;
+            (quoted(&categorical.levels[index]), z.clamp(-1.0, 1.0))
+        }
+        FeatureKind::Numeric(numeric) => {
+            let unit = numbers.unit() - 0.5;
+            let value = match (numeric.scale, numeric.range) {
+                (Scaling::Constants { mean, std }, range) => {
+                    let value = mean + 2.0 * WIDTH * std * unit;
+                    range.map_or(value, |(low, high)| value.clamp(low, high))
+                }
+                (_, Some(range)) => within(range, 0.5 * unit),
+                (_, None) => unit,
+            };
+            (value.to_string(), 2.0 * WIDTH * unit)
+        }
+    }
+}
+
+fn target(target: &Target, score: f64, numbers: &mut Numbers) -> String {
+    match target {
+        Target::Binary(binary) => {
+            let positive = numbers.unit() < 1.0 / (1.0 + (-score).exp());
+            quoted(if positive { &binary.positive } else { &binary.negative })
+        }
+        Target::Numeric(numeric) => {
+            let range = numeric.range.unwrap_or((-1.0, 1.0));
+            let noise = numbers.unit() - 0.5;
+            within(range, (0.05 * score + 0.2 * noise).clamp(-0.5, 0.5)).to_string()
+        }
+        Target::Count(count) => {
+            // Knuth's way to Poisson numbers; they are small.
+            let (limit, mut product, mut drawn) = ((-(0.3 * score).exp()).exp(), 1.0, -1.0);
+            while product > limit {
+                product *= numbers.unit();
+                drawn += 1.0;
+            }
+            let (low, high) = (count.range.0.ceil(), count.range.1.floor());
+            f64::clamp(drawn, low, high.max(low)).to_string()
+        }
+    }
+}
+
+/// A cell as CSV has it.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
