@@ -54,7 +54,8 @@ pub use error::Error;
 pub use mpc_net::Tag;
 pub use offload::offload;
 pub use session::{
-    Against, Batch, Cost, Opened, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Slot,
+    Against, Batch, Cost, Opened, Outputs, Recipients, Recorded, ReleaseLog, Session,
+    SessionOptions, Slot,
 };
 pub use share::{Fixed, Shared};
 

@@ -73,6 +73,8 @@ pub(super) struct Entry {
 pub struct Batch {
     pub(super) tag: Tag,
     pub(super) entries: Vec<Entry>,
+    /// The nonce that the commitment to it has, where that is not drawn when it is made.
+    pub(super) nonce: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Where in a batch a value stands.
@@ -82,7 +84,7 @@ pub struct Slot(usize);
 impl Batch {
     /// An empty batch for the step `label`, a name that all parties give this step.
     pub const fn new(label: &'static str) -> Self {
-        Self { tag: Tag::new(label), entries: Vec::new() }
+        Self { tag: Tag::new(label), entries: Vec::new(), nonce: None }
     }
 
     /// Adds a *masked opening* mod 2^`bits`.
@@ -160,6 +162,14 @@ impl Batch {
         for entry in self.entries.iter().filter(|entry| entry.to.include(party)) {
             encode(&entry.values, entry.bits, &mut bytes);
         }
+        bytes
+    }
+
+    /// The own share at `slot`, as it is sent.
+    pub(super) fn share(&self, slot: Slot) -> Zeroizing<Vec<u8>> {
+        let Entry { values, bits, .. } = &self.entries[slot.0];
+        let mut bytes = Zeroizing::new(Vec::with_capacity(values.len() * element_bytes(*bits)));
+        encode(values, *bits, &mut bytes);
         bytes
     }
 

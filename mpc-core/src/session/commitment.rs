@@ -86,7 +86,7 @@ impl Heard {
 pub(super) struct Committed {
     /// The nonce for each party that learns something: the same for all where all learn the same.
     nonces: Vec<Zeroizing<Vec<u8>>>,
-    /// The commitments of the others.
+    /// The commitments of all where all learn the same, of the others else.
     theirs: Vec<Zeroizing<Vec<u8>>>,
     count: u64,
     /// Whether something is opened to this party, be it nothing but a nonce.
@@ -97,6 +97,12 @@ impl Committed {
     /// What is sent to `party` behind its shares.
     pub(super) fn nonce_to(&self, party: usize) -> &[u8] {
         &self.nonces[party]
+    }
+
+    /// The commitments of all parties, of a batch that opens the same to the same parties.
+    pub(super) fn of_all(&self) -> Vec<[u8; COMMITMENT]> {
+        let each = self.theirs.iter().map(|bytes| bytes.as_slice().try_into());
+        each.collect::<Result<_, _>>().unwrap_or_default()
     }
 }
 
@@ -121,7 +127,11 @@ impl Session {
         let mut outgoing = vec![Zeroizing::new(Vec::new()); parties];
         match scope {
             Scope::Common => {
-                let nonce = self.nonce()?;
+                // That of a result is recorded before anybody sees the commitment.
+                let nonce = match &batch.nonce {
+                    Some(nonce) => nonce.clone(),
+                    None => self.nonce()?,
+                };
                 let reader = (0..parties).find(|&party| learns(party)).unwrap_or(me);
                 let own = self.commitment(me, batch.tag, count, &nonce, &messages[reader]);
                 for party in 0..parties {
@@ -306,7 +316,7 @@ impl Session {
         Ok(())
     }
 
-    fn nonce(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
+    pub(super) fn nonce(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
         if self.nonces.is_none() {
             let seed = self.coins.seed("nonces");
             self.nonces = Some(Prg::under(&seed, MaskSite::Commitment, self.switch));
@@ -326,8 +336,19 @@ impl Session {
         nonce: &[u8],
         shares: &[u8],
     ) -> [u8; 32] {
-        let (from, count) = ((from as u64).to_le_bytes(), count.to_le_bytes());
-        let label = tag.label().as_bytes();
-        hash("commitment", &[&self.id, &from, label, &count, nonce, shares])
+        commitment(&self.id, from, tag.label(), count, nonce, shares)
     }
+}
+
+/// The commitment of party `from` to `shares` in a session, with so many before it.
+pub(super) fn commitment(
+    session: &[u8; 32],
+    from: usize,
+    step: &str,
+    count: u64,
+    nonce: &[u8],
+    shares: &[u8],
+) -> [u8; 32] {
+    let (from, count) = ((from as u64).to_le_bytes(), count.to_le_bytes());
+    hash("commitment", &[session, &from, step.as_bytes(), &count, nonce, shares])
 }

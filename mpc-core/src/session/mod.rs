@@ -11,6 +11,7 @@ mod handshake;
 mod masks;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) mod opened;
+mod resend;
 mod reveal;
 mod rounds;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
 pub use commitment::Statement;
 pub use cost::Cost;
+pub use resend::Recorded;
 pub use reveal::{Outputs, ReleaseLog};
 pub use signatory::Signatory;
 
@@ -148,6 +150,8 @@ pub struct Session {
     forks: BTreeSet<String>,
     outputs: Outputs,
     release_log: Option<Box<dyn ReleaseLog>>,
+    /// Parts of results that are sent again.
+    recorded: BTreeMap<String, Recorded>,
     switch: MaskSwitch,
     against: Against,
     /// What was opened to all, in the first channel of a covert session.
@@ -210,6 +214,7 @@ impl Session {
             forks: BTreeSet::new(),
             outputs: options.outputs,
             release_log: None,
+            recorded: BTreeMap::new(),
             switch: MaskSwitch::default(),
             broken: false,
         })
@@ -241,6 +246,7 @@ impl Session {
             forks: BTreeSet::new(),
             outputs: Outputs::none(),
             release_log: None,
+            recorded: BTreeMap::new(),
             switch: self.switch,
             against: self.against,
             heard: self.heard.as_ref().map(|_| commitment::Heard::new(&self.id, self.parties)),

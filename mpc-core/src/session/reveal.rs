@@ -49,9 +49,34 @@ impl Outputs {
 
 /// Where a release is written before it is sent (docs/protocols.md 0, Release).
 pub trait ReleaseLog: Send {
-    /// Makes `message`, this party's part in revealing `label`, durable.
+    /// Makes `part`, this party's part in revealing `label`, durable: a [`Recorded`](super::Recorded), or what
+    /// a protocol says of itself that reveals no sum of shares.
     ///
     /// # Errors
     /// A sentence for the operator. Nothing is sent then.
-    fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String>;
+    fn record(&mut self, label: &str, part: &[u8]) -> Result<(), String>;
+
+    /// Replaces it when all parties have committed to theirs, before a share is sent. Where results are never
+    /// sent again nothing needs to be done.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    fn committed(&mut self, label: &str, part: &[u8]) -> Result<(), String> {
+        let _ = (label, part);
+        Ok(())
+    }
+
+    /// The part of `label` that an earlier session recorded is about to be sent again.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    fn resent(&mut self, label: &str) -> Result<(), String> {
+        let _ = label;
+        Ok(())
+    }
+
+    /// The shares of `label` are known to all who learn it, as far as this party sees.
+    fn opened(&mut self, label: &str) {
+        let _ = label;
+    }
 }

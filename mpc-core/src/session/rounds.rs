@@ -5,14 +5,18 @@ use mpc_net::{BoxFuture, Due, PartyId, Tag};
 use zeroize::Zeroizing;
 
 use super::Session;
-use super::batch::{Batch, Kind, Opened};
+use super::batch::{Batch, Kind, Opened, Recipients};
 use super::commitment::NONCE;
 #[cfg(any(test, feature = "test-util"))]
 use super::opened;
+use super::resend::{Form, Recorded};
 use crate::error::Error;
 use crate::rand::MaskSite;
 use crate::ring::{Ring, Z128, wire};
 use crate::share::{Shared, truncate_reduce};
+
+/// The step in which results are opened.
+pub(super) const REVEAL: &str = "reveal";
 
 impl Session {
     /// Opens a batch: each party sends its shares to those who learn the values, and adds what it
@@ -22,10 +26,27 @@ impl Session {
     /// # Errors
     /// When a peer is lost, or sends something that is not due.
     pub async fn open(&mut self, batch: Batch) -> Result<Opened, Error> {
+        self.open_recorded(batch, None).await
+    }
+
+    /// Opens a batch with the record that is kept of it, which gets the commitments of all as soon as they are
+    /// known and before a share is sent.
+    async fn open_recorded(
+        &mut self,
+        batch: Batch,
+        recorded: Option<(&str, Recorded)>,
+    ) -> Result<Opened, Error> {
         #[cfg(any(test, feature = "test-util"))]
         let seen = opened::begin(self.me, &batch);
         let mut outgoing: Vec<_> = (0..self.parties).map(|to| batch.message_to(to)).collect();
         let committed = self.commit(&batch, &outgoing).await?;
+        if let (Some(committed), Some((label, mut recorded))) = (&committed, recorded)
+            && recorded.nonce.is_some()
+            && let Some(log) = &mut self.release_log
+        {
+            recorded.commitments = committed.of_all();
+            log.committed(label, &recorded.to_bytes()?).map_err(Error::Record)?;
+        }
         let mut length = batch.length_to(self.me);
         let awaits = committed.as_ref().is_some_and(|committed| committed.awaits);
         if awaits {
@@ -96,10 +117,13 @@ impl Session {
         bits: u32,
         drop: u32,
     ) -> Result<Option<Vec<i128>>, Error> {
-        const REVEAL: &str = "reveal";
         // Before the label is spent and anything is recorded that could never be sent.
         self.usable()?;
         let to = self.outputs.spend(label)?;
+        let form = Form { bits, drop, elements: share.as_slice().len() as u64 };
+        if let Some(recorded) = self.recorded.remove(label) {
+            return self.reveal_again(label, recorded, to, form).await;
+        }
         let mut share = share.clone();
         self.add_zero_share(MaskSite::ZeroShareResult, &mut share, bits)?;
         truncate_reduce(&mut share, bits, drop, self.me, self.parties);
@@ -108,14 +132,19 @@ impl Session {
         let slot = batch.push(share.as_slice(), left, to, Kind::Result);
         #[cfg(any(test, feature = "test-util"))]
         batch.note_ring(slot, bits);
-        if let Some(log) = &mut self.release_log {
-            let message = (0..self.parties)
-                .find(|&party| party != self.me && to.include(party))
-                .map(|party| batch.message_to(party))
-                .unwrap_or_default();
-            log.record(label, &message).map_err(Error::Record)?;
+        let mut recorded = Recorded::new(self.id, form, batch.share(slot));
+        if self.heard.is_some() && !matches!(to, Recipients::One(_)) {
+            let nonce = self.nonce()?;
+            (recorded.count, recorded.nonce) = (self.commitments, nonce.as_slice().try_into().ok());
+            batch.nonce = Some(nonce);
         }
-        let opened = self.open(batch).await?;
+        if let Some(log) = &mut self.release_log {
+            log.record(label, &recorded.to_bytes()?).map_err(Error::Record)?;
+        }
+        let opened = self.open_recorded(batch, Some((label, recorded))).await?;
+        if let Some(log) = &mut self.release_log {
+            log.opened(label);
+        }
         Ok(opened
             .get(slot)
             .map(|values| values.iter().map(|value| value.to_signed(left)).collect()))

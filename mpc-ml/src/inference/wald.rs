@@ -13,6 +13,9 @@ use crate::model::{Orders, Run};
 
 /// The trace of the matrix that is inverted, at most; 15/16 is what an inverse allows.
 const TRACE: f64 = 0.92;
+/// By how much a variance that an earlier run revealed may be smaller than that of this run's inverse of the same
+/// matrix: both have passed the check (docs/protocols.md 0, Release).
+const EARLIER: f64 = 1.01;
 /// Eigenvalues of that matrix above 2^-`this` are told apart from 0, if they fit: the first that leave
 /// the matrix as many fractional bits as it needs.
 const LEAST: std::ops::RangeInclusive<u32> = 8..=18;
@@ -190,7 +193,9 @@ async fn joint(
     let diagonal = &diagonal[columns.clone()];
     // What was added to the curvature, beside the information of the columns.
     let hidden = diagonal.iter().any(|entry| slack * entry > MOST_SLACK);
-    let scaling = Scaling::new(diagonal, found.above(run.session.parties()));
+    // They may be those of an inverse of the same matrix in an earlier run.
+    let most: Vec<f64> = diagonal.iter().map(|entry| EARLIER * entry).collect();
+    let scaling = Scaling::new(&most, found.above(run.session.parties()));
     let Some(scaling) = scaling.filter(|_| !hidden) else { return Ok(None) };
     let fraction = x.fraction() + 2 * scaling.fraction;
     let Some(up) = inverse_plan.fraction().checked_sub(fraction) else { return Ok(None) };

@@ -15,7 +15,7 @@ use crate::inference::{Contrast, ContrastPlan, INVERSE_STEPS, WaldPlan};
 use crate::model::{Canonical, Facts, Figures, Output, Plan, Settings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
-const ARITHMETIC: u32 = 5;
+const ARITHMETIC: u32 = 6;
 /// Fractional bits of the entries of the design matrix in products with shares.
 pub(super) const X_FRACTION: u32 = 12;
 /// The largest matrix that is inverted on shares.

@@ -22,7 +22,7 @@ pub const DIAGONAL: &str = "diagonal of the inverse";
 pub const SUMS: &str = "sums of squares";
 
 /// The version of the arithmetic: to be raised when a rounding or a scale changes.
-const ARITHMETIC: u32 = 4;
+const ARITHMETIC: u32 = 5;
 
 /// What is said where the parties hold columns.
 const UNCHECKED_EQUATIONS: &str = "the parties hold different columns, so none of them can compute on its own whether the equations are \
