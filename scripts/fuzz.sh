@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Feeds the decoders of bytes from peers with bytes that grow towards new code, for a while.
+# Feeds the decoders of bytes from peers, and of files, with bytes that grow towards new code, for a while.
 #
 #   scripts/fuzz.sh [SECONDS]    all targets of fuzz/ together; 60 unless told otherwise
 #
 # Needs a C++ compiler beside the stable toolchain (libFuzzer is C++; the coverage comes from rustc
 # itself), neither nightly nor cargo-fuzz. Without one the same decoders get random bytes from
-# proptest. What was found stays: new inputs in fuzz/corpus, inputs that failed in fuzz/artifacts.
+# proptest. What was found stays: new inputs in fuzz/corpus, inputs that failed in fuzz/artifacts. fuzz/seeds has
+# what it begins with where a format is not found by chance.
 set -euo pipefail
 
 seconds=${1:-60}
@@ -35,9 +36,11 @@ each=$((seconds / ${#targets[@]}))
 for path in "${targets[@]}"; do
     name=$(basename "$path" .rs)
     mkdir -p "fuzz/corpus/$name" "fuzz/artifacts/$name"
+    begin=("fuzz/corpus/$name")
+    [ -d "fuzz/seeds/$name" ] && begin+=("fuzz/seeds/$name")
     log=$target/$name.log
     if ! "$target/$host/release/$name" -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 \
-        -artifact_prefix="fuzz/artifacts/$name/" "fuzz/corpus/$name" >"$log" 2>&1; then
+        -artifact_prefix="fuzz/artifacts/$name/" "${begin[@]}" >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         echo "error: $name failed; the input is in fuzz/artifacts/$name" >&2
         exit 1

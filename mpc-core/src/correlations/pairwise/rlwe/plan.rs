@@ -145,6 +145,16 @@ impl Plan {
         Ok(self)
     }
 
+    /// A product of one block under parameters that protect nothing, where it fits.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn insecure(shape: Shape) -> Option<Self> {
+        let params = Params::INSECURE;
+        let (residues, quantised) = (params.limbs() as u32 * RESIDUE_BITS, shape.ring + GUARD);
+        let width = if quantised < residues { Width::Bits(quantised) } else { Width::Residues };
+        let block = [shape.rows, shape.inner(), shape.vectors];
+        Self { shape, params, width, block }.with_block(block)
+    }
+
     /// The same product cut into other blocks.
     #[cfg(any(test, feature = "test-util"))]
     pub(super) fn with_block(mut self, block: [usize; 3]) -> Option<Self> {
