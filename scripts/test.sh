@@ -13,8 +13,8 @@
 # step that fails ends the run and is named in the last line.
 #
 # CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT,
-# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT, MPC_FAULTS_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the deadlines of
-# the end-to-end runs, in seconds; MPC_FUZZ_SECONDS how long the fuzz targets run.
+# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT, MPC_FAULTS_TIMEOUT, MPC_CRASHES_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the
+# deadlines of the end-to-end runs, in seconds; MPC_FUZZ_SECONDS how long the fuzz targets run.
 set -euo pipefail
 
 usage() {
@@ -293,6 +293,11 @@ faults_smoke() {
   MPC_BINARIES=$target/debug end_to_end "${MPC_FAULTS_TIMEOUT:-300}" scripts/faults.sh --smoke
 }
 
+# Likewise: it dies at exact places.
+crashes_smoke() {
+  MPC_BINARIES=$target/debug end_to_end "${MPC_CRASHES_TIMEOUT:-300}" scripts/crashes.sh --runs 8
+}
+
 bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
@@ -346,5 +351,6 @@ else
 fi
 step "demo, end to end" demo
 step "faults of a node, smoke run" faults_smoke
+step "kills of a node, smoke run" crashes_smoke
 step "studies beside their references, smoke run" studies_smoke
 step "benchmarks, smoke run" bench_smoke

@@ -2,7 +2,10 @@
 //! (`scripts/faults.sh`).
 
 mod cases;
+mod models;
 mod nodes;
+mod slot;
+mod studies;
 mod verdict;
 
 use std::error::Error;
@@ -13,9 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use cases::{Case, STUDIES, Study};
-use nodes::{Run, Slot};
+use cases::Case;
+use nodes::Run;
 use serde_json::json;
+use slot::Slot;
+use studies::{STUDIES, Study};
 use verdict::{Counts, Reference, Verdict};
 
 /// The outcome of a program that is meant for scripts.

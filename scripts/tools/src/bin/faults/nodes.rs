@@ -1,8 +1,7 @@
 //! Three nodes on this machine, one of which may misbehave.
 
 use std::fs;
-use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::cases::{Case, NAMES, Study};
+use crate::cases::Case;
+use crate::slot::Slot;
+use crate::studies::{NAMES, Study};
 
 /// How long a peer may be silent, in seconds.
 const SILENCE: &str = "4";
@@ -18,12 +19,6 @@ const SILENCE: &str = "4";
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long the node that misbehaves is waited for when the others have ended.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Folders, keys and addresses of three nodes, for one run at a time.
-pub struct Slot {
-    party: PathBuf,
-    folder: PathBuf,
-}
 
 /// How a node ended.
 #[derive(Debug)]
@@ -47,56 +42,6 @@ pub struct Run {
 }
 
 impl Slot {
-    /// Makes three nodes that know each other.
-    pub fn make(party: &Path, folder: &Path) -> Outcome<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-        fs::create_dir_all(folder)?;
-        let slot = Self { party: party.to_owned(), folder: folder.to_owned() };
-        // All are held until all are known, so that none is given twice.
-        let sockets = NAMES.map(|_| UdpSocket::bind("127.0.0.1:0"));
-        let mut addresses = Vec::new();
-        for socket in &sockets {
-            let socket = socket.as_ref().map_err(ToString::to_string)?;
-            addresses.push(socket.local_addr()?.to_string());
-        }
-        let mut keys = Vec::new();
-        for (name, address) in NAMES.iter().zip(&addresses) {
-            let dir = slot.dir(name);
-            let dir = dir.to_str().ok_or("the folder is not text")?;
-            slot.command(&["init", "--dir", dir, "--name", name, "--listen", address])?;
-            let config = slot.config(name);
-            keys.push(slot.command(&["--config", &config, "fingerprint"])?.trim().to_owned());
-        }
-        for own in NAMES {
-            for ((name, address), key) in NAMES.iter().zip(&addresses).zip(&keys) {
-                if *name != own {
-                    let config = slot.config(own);
-                    slot.command(&["--config", &config, "peer", "add", name, address, key])?;
-                }
-            }
-        }
-        Ok(slot)
-    }
-
-    fn dir(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    fn config(&self, name: &str) -> String {
-        self.dir(name).join("party.toml").display().to_string()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Outcome<String> {
-        let output = Command::new(&self.party).args(arguments).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("party {arguments:?}: {said}").into());
-        }
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
     /// Runs a study, in which one node misbehaves if there is a case.
     pub fn run(&self, study: &Study, case: Option<&Case>) -> Outcome<Run> {
         let struck = self.folder.join("struck");
@@ -147,7 +92,7 @@ impl Slot {
         }
         fs::write(dir.join("study.toml"), study.text())?;
         fs::write(dir.join("rows.csv"), study.rows(index))?;
-        let mut command = Command::new(&self.party);
+        let mut command = Command::new(self.party());
         command
             .args(["--config", &self.config(name), "--json", "train"])
             .arg(dir.join("study.toml"))
@@ -155,6 +100,7 @@ impl Slot {
             .arg(dir.join("rows.csv"))
             .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", SILENCE)
             .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "30")
+            .env("PARTY__NETWORK__RETURN_WITHIN_S", "0")
             .env("PARTY__NETWORK__LINK", "loopback")
             .env_remove("MPC_FAULT")
             .env("MPC_FAULT_SENT", dir.join("sent.txt"))

@@ -16,8 +16,10 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::cases::{Case, NAMES, Study};
+use crate::cases::Case;
+use crate::models::{coefficients, distance};
 use crate::nodes::{End, Run};
+use crate::studies::{NAMES, Study};
 
 /// By how much more than two undisturbed runs a model may differ from one.
 const LEEWAY: f64 = 4.0;
@@ -81,30 +83,6 @@ fn named(end: &End, own: usize, deviates: usize) -> Word {
     } else {
         Word::Unnamed
     }
-}
-
-/// The coefficients on the common scale.
-fn coefficients(model: &Value) -> Option<Vec<f64>> {
-    let scale = model.get("standardised")?;
-    let mut all = Vec::new();
-    collect(scale, &mut all);
-    (!all.is_empty()).then_some(all)
-}
-
-fn collect(value: &Value, all: &mut Vec<f64>) {
-    match value {
-        Value::Number(number) => all.extend(number.as_f64()),
-        Value::Array(values) => values.iter().for_each(|value| collect(value, all)),
-        Value::Object(fields) => fields.values().for_each(|value| collect(value, all)),
-        _ => {}
-    }
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    if a.len() != b.len() {
-        return f64::INFINITY;
-    }
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 /// How an honest node ended.

@@ -1,0 +1,256 @@
+//! What became of the studies.
+//!
+//! | verdict | |
+//! |---|---|
+//! | well | every party has the model of an undisturbed run |
+//! | hangs | a node had to be stopped |
+//! | burnt | nobody has the model, and no node goes on |
+//! | without | a party has no model that another one has |
+//! | wrong | a model differs from that of an undisturbed run, or two parties have different ones |
+//!
+//! A run whose moment never came counts as one in which nothing struck.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::models::{coefficients, distance};
+use crate::nodes::{Run, Undisturbed, is_released};
+use crate::points::{Case, STAGES};
+use crate::studies::{NAMES, Study};
+
+/// By how much more than two undisturbed runs a model may differ from one.
+const LEEWAY: f64 = 4.0;
+/// What the last digit of a released coefficient may do.
+const DIGITS: f64 = 4.0 / 16384.0;
+
+/// The model of undisturbed runs.
+pub struct Reference {
+    model: Vec<f64>,
+    tolerance: f64,
+}
+
+impl Reference {
+    /// From two runs.
+    pub fn new(study: &Study, runs: &[Undisturbed; 2]) -> Outcome<Self> {
+        let mut models = Vec::new();
+        for undisturbed in runs {
+            let run = &undisturbed.run;
+            if run.codes.iter().any(|codes| *codes != [Some(0)]) {
+                return Err(format!("an undisturbed run of {} ends as {run:?}", study.name).into());
+            }
+            models.extend(run.models.iter().map(|model| read(model.as_deref())));
+        }
+        let models: Option<Vec<_>> = models.into_iter().collect();
+        let mut models = models.ok_or("an undisturbed run gives no model")?;
+        let model = models.swap_remove(0);
+        let spread = models.iter().map(|other| distance(&model, other)).fold(0.0, f64::max);
+        Ok(Self { model, tolerance: LEEWAY * spread + DIGITS })
+    }
+
+    pub fn judge(&self, run: Run) -> Verdict {
+        let models: Vec<_> = run.models.iter().map(|model| read(model.as_deref())).collect();
+        let have = models.iter().flatten().count();
+        let far = |model: &Vec<f64>| distance(model, &self.model) > self.tolerance;
+        let differ = run.models.iter().flatten().any(|model| Some(model) != run.models[0].as_ref());
+        let word = if run.hangs {
+            Word::Hangs
+        } else if have == 0 {
+            Word::Burnt
+        } else if have < models.len() {
+            Word::Without
+        } else if differ || models.iter().flatten().any(far) {
+            Word::Wrong
+        } else {
+            Word::Well
+        };
+        Verdict { word, run }
+    }
+}
+
+fn read(model: Option<&[u8]>) -> Option<Vec<f64>> {
+    coefficients(&serde_json::from_slice(model?).ok()?)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    Well,
+    Hangs,
+    Burnt,
+    Without,
+    Wrong,
+}
+
+const WORDS: [(Word, &str); 5] = [
+    (Word::Well, "well"),
+    (Word::Hangs, "hangs"),
+    (Word::Burnt, "burnt"),
+    (Word::Without, "without"),
+    (Word::Wrong, "wrong"),
+];
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = WORDS.iter().find(|(word, _)| word == self).map_or("", |(_, name)| name);
+        f.pad(name)
+    }
+}
+
+/// What became of one study.
+pub struct Verdict {
+    word: Word,
+    run: Run,
+}
+
+impl Verdict {
+    pub fn is_good(&self) -> bool {
+        self.word == Word::Well
+    }
+
+    fn to_json(&self, case: &Case) -> Value {
+        let Run { struck, codes, told, restarts, recovered, after_return, .. } = &self.run;
+        let names: Vec<&str> = struck.iter().map(|node| NAMES[*node]).collect();
+        let told: Vec<Option<&str>> =
+            told.iter().map(|it| it.pointer("/error/what").and_then(Value::as_str)).collect();
+        json!({
+            "case": case.to_string(),
+            "verdict": self.word.to_string(),
+            "killed": names,
+            "exit_codes": codes,
+            "last_errors": told,
+            "started_again_by_operators": restarts,
+            "recovered": recovered,
+            "seconds_after_return": after_return,
+        })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.word)?;
+        if self.run.struck.is_empty() {
+            f.write_str(", nobody killed")?;
+        }
+        if self.run.recovered {
+            f.write_str(", by party recover")?;
+        }
+        match self.run.after_return {
+            Some(seconds) => write!(f, ", {seconds:.1} s after the return"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs by the stage of their first kill and by how they ended.
+pub struct Counts {
+    /// By stage, then by word.
+    table: Vec<[usize; WORDS.len()]>,
+    struck: usize,
+    restarts: u32,
+    recovered: usize,
+    codes: BTreeMap<String, usize>,
+    seconds: Vec<f64>,
+}
+
+impl Counts {
+    pub fn of(done: &[(Case, Verdict)]) -> Self {
+        let mut counts = Self {
+            table: vec![[0; WORDS.len()]; STAGES.len()],
+            struck: 0,
+            restarts: 0,
+            recovered: 0,
+            codes: BTreeMap::new(),
+            seconds: Vec::new(),
+        };
+        for (case, Verdict { word, run }) in done {
+            let at = WORDS.iter().position(|(other, _)| other == word).unwrap_or_default();
+            counts.table[case.kills[0].stage][at] += 1;
+            counts.struck += usize::from(!run.struck.is_empty());
+            counts.restarts += run.restarts;
+            counts.recovered += usize::from(run.recovered);
+            for code in run.codes.iter().flatten() {
+                let name = match code {
+                    None => "killed".to_owned(),
+                    code if is_released(*code) => "8 (released before)".to_owned(),
+                    Some(code) => code.to_string(),
+                };
+                *counts.codes.entry(name).or_default() += 1;
+            }
+            counts.seconds.extend(run.after_return);
+        }
+        counts.seconds.sort_by(f64::total_cmp);
+        counts
+    }
+
+    fn total(&self, word: usize) -> usize {
+        self.table.iter().map(|row| row[word]).sum()
+    }
+
+    /// Whether every study was delivered to every party.
+    pub fn good(&self) -> bool {
+        self.struck > 0 && (1..WORDS.len()).all(|word| self.total(word) == 0)
+    }
+
+    /// The seconds after a return that this part of the runs stay within.
+    fn quantile(&self, part: f64) -> Option<f64> {
+        let last = self.seconds.len().checked_sub(1)?;
+        self.seconds.get((part * last as f64).round() as usize).copied()
+    }
+
+    pub fn to_json(&self, seed: u64, done: &[(Case, Verdict)]) -> Value {
+        let totals: serde_json::Map<String, Value> = WORDS
+            .iter()
+            .enumerate()
+            .map(|(at, (_, name))| ((*name).to_owned(), json!(self.total(at))))
+            .collect();
+        let cases: Vec<Value> = done.iter().map(|(case, verdict)| verdict.to_json(case)).collect();
+        json!({
+            "seed": seed,
+            "runs": done.len(),
+            "killed_in": self.struck,
+            "counts": totals,
+            "exit_codes": self.codes,
+            "started_again_by_operators": self.restarts,
+            "recovered": self.recovered,
+            "seconds_after_return": {
+                "median": self.quantile(0.5), "p95": self.quantile(0.95), "most": self.quantile(1.0),
+            },
+            "cases": cases,
+        })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:10}", "killed")?;
+        for (word, _) in &WORDS {
+            write!(f, " {word:>8}")?;
+        }
+        writeln!(f)?;
+        for (row, stage) in self.table.iter().zip(STAGES) {
+            write!(f, "{stage:10}")?;
+            for count in row {
+                write!(f, " {count:>8}")?;
+            }
+            writeln!(f)?;
+        }
+        let codes: Vec<String> =
+            self.codes.iter().map(|(code, count)| format!("{code}: {count}")).collect();
+        writeln!(f, "exit codes: {}", codes.join(", "))?;
+        writeln!(
+            f,
+            "killed in {} runs; operators started {} nodes again; party recover in {}",
+            self.struck, self.restarts, self.recovered
+        )?;
+        let told = |part| self.quantile(part).map_or("-".to_owned(), |s| format!("{s:.1}"));
+        write!(
+            f,
+            "seconds from a return to the end: median {}, 95% {}, most {}",
+            told(0.5),
+            told(0.95),
+            told(1.0)
+        )
+    }
+}
