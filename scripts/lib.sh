@@ -66,7 +66,8 @@ make_nodes() {
 run_study() {
     local folder=$1 study=$2 each name began
     shift 2
-    export PARTY__NETWORK__LINK=loopback
+    # A node that is lost does not come back by itself here.
+    export PARTY__NETWORK__LINK=loopback PARTY__NETWORK__RETURN_WITHIN_S=0
     if [ -d "$folder/dealer" ]; then
         "$party" --config "$folder/dealer/party.toml" dealer --once \
             </dev/null >"$folder/dealer/log.txt" 2>&1 &

@@ -6,8 +6,17 @@
 //! `nth` which of the messages that count, from 0. `MPC_FAULT_STRUCK` names a file that is written when one
 //! strikes, `MPC_FAULT_SENT` one that is written at the end and tells what was sent.
 //!
-//! `MPC_DIE_AT` names a place at which the process dies: `recorded`, when a part of the result is recorded and not
-//! sent; `model`, when the result is known and nothing of it written; `receipt`, when the model is.
+//! `MPC_DIE_AT` names a place at which the process is killed, for the first time that it comes there or, with `:N`
+//! behind it, when it was there N times before:
+//!
+//! | place | |
+//! |---|---|
+//! | `joined`, `begun` | the nodes have met; the store knows of the run |
+//! | `recorded` | a part of the result is recorded and not sent |
+//! | `committed`, `revealed` | all have committed to theirs, and no share of it is sent; it is known |
+//! | `model` | the result is known and nothing of it written |
+//! | `receipt` | the model is written |
+//! | `closing` | everything is written, and the others do not know it |
 //!
 //! | kind | |
 //! |---|---|
@@ -19,6 +28,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -37,13 +47,22 @@ pub async fn before_release() {
     }
 }
 
-/// Ends this process as a kill does, if `MPC_DIE_AT` names this place: nothing is said to anybody, and nothing
-/// written any more.
+/// Kills this process, if `MPC_DIE_AT` names this place: nothing is said to anybody, and nothing written any more.
 pub fn die_at(place: &str) {
-    if env::var("MPC_DIE_AT").as_deref() == Ok(place) {
-        // An exit would run what is to be run at the end.
-        std::process::abort();
+    static BEFORE: AtomicU64 = AtomicU64::new(0);
+    // Read anew each time: it is asked for a few times in a run.
+    let due = env::var("MPC_DIE_AT").unwrap_or_default();
+    let (name, nth) = due.split_once(':').unwrap_or((&due, "0"));
+    if name != place || Ok(BEFORE.fetch_add(1, Ordering::Relaxed)) != nth.parse() {
+        return;
     }
+    #[cfg(unix)]
+    {
+        use rustix::process::{Signal, getpid, kill_process};
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+    // An exit would run what is to be run at the end.
+    std::process::abort();
 }
 
 /// What was sent, to be written at the end.

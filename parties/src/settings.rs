@@ -94,6 +94,8 @@ pub struct NetworkSettings {
     pub lost_after: Duration,
     /// How long to wait for all peers to come.
     pub join_timeout: Duration,
+    /// How long to wait for a peer to come back that was lost in a run; nothing to give up at once.
+    pub return_within: Duration,
     /// What the links to the peers are like.
     pub link: LinkProfile,
 }
@@ -247,6 +249,7 @@ impl Settings {
             silence_timeout: seconds("network.silence_timeout_s", raw.network.silence_timeout_s)?,
             lost_after: lost_after_from(raw.network.lost_after_s)?,
             join_timeout: seconds("network.join_timeout_s", raw.network.join_timeout_s)?,
+            return_within: return_within_from(raw.network.return_within_s)?,
             link: raw.network.link,
         };
         let peers = raw.peers.iter().enumerate();
@@ -350,6 +353,15 @@ fn seconds(field: &str, value: u64) -> Result<Duration, SettingsError> {
     }
     let rule = "must be a whole number of seconds from 1 to 86400".to_owned();
     Err(SettingsError::Rule { field: field.to_owned(), rule })
+}
+
+/// Nothing, or as [`seconds`].
+fn return_within_from(value: u64) -> Result<Duration, SettingsError> {
+    if value <= 86_400 {
+        return Ok(Duration::from_secs(value));
+    }
+    let rule = "must be a whole number of seconds from 0 to 86400".to_owned();
+    Err(SettingsError::Rule { field: "network.return_within_s".to_owned(), rule })
 }
 
 /// Shorter, and a line that loses some packets would end a run; longer, and nobody would notice.

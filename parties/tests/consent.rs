@@ -15,6 +15,7 @@ mod clinics;
 mod support;
 
 use clinics::nodes;
+use parties::store::Kind;
 use support::{DEALER, Ended, Nodes, Running};
 
 /// Runs a command of a party, with its settings.
@@ -229,14 +230,11 @@ fn a_node_asks_for_its_own_approval_and_a_run_that_fails_has_a_receipt() {
 fn a_party_that_was_killed_while_it_wrote_gets_the_model_when_it_is_back() {
     for (place, has_model) in [("model", false), ("receipt", true)] {
         let nodes = nodes(3, 4);
-        let start = |name: &String| {
-            let mut command = nodes.command(name);
-            if name == "clinic-2" {
-                command.env("MPC_DIE_AT", place);
-            }
-            nodes.spawn(name, &mut command)
-        };
-        let running: Vec<Running> = nodes.names.iter().map(start).collect();
+        let running: Vec<Running> = nodes
+            .names
+            .iter()
+            .map(|name| start(&nodes, name, Some(("clinic-2", place)), 0))
+            .collect();
         for ended in running.into_iter().map(Running::end) {
             match ended.name.as_str() {
                 "clinic-2" => assert_eq!(ended.code, None, "{}", ended.stderr),
@@ -244,10 +242,12 @@ fn a_party_that_was_killed_while_it_wrote_gets_the_model_when_it_is_back() {
                 _ => ended.expect(0, &["\"ok\": true"]),
             }
         }
-        // It knows that it has released, whatever it has on disk.
-        nodes.start("clinic-2").end().expect(8, &["party recover"]);
         let model = |name: &str| fs::read(nodes.results(name).join("model.json"));
         assert_eq!(model("clinic-2").is_ok(), has_model);
+        if has_model {
+            // It knows that it has released, and does not wait for others.
+            nodes.start("clinic-2").end().expect(8, &["party recover"]);
+        }
         let recover = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
         let running: Vec<Running> = nodes.parties().iter().map(recover).collect();
         for ended in running.into_iter().map(Running::end) {
@@ -259,19 +259,53 @@ fn a_party_that_was_killed_while_it_wrote_gets_the_model_when_it_is_back() {
     }
 }
 
-/// A part of the result that is recorded and was not sent is not sent by a second run either: the others have
-/// nothing, and all say so.
+/// Starts a node that waits `within` seconds for a peer that was lost; who is named dies at a place.
+fn start(nodes: &Nodes, name: &str, dies: Option<(&str, &str)>, within: u32) -> Running {
+    let mut command = nodes.command(name);
+    command.env("PARTY__NETWORK__RETURN_WITHIN_S", within.to_string());
+    if let Some((_, place)) = dies.filter(|(who, _)| *who == name) {
+        command.env("MPC_DIE_AT", place);
+    }
+    nodes.spawn(name, &mut command)
+}
+
+/// Where nodes wait for who was lost, only that one is started again, wherever it was killed; and who has the
+/// result stays until all have it.
 #[test]
-fn a_result_that_nobody_has_is_not_revealed_a_second_time() {
-    let nodes = nodes(3, 4);
-    let start = |name: &String| {
-        let mut command = nodes.command(name);
-        if name == "clinic-2" {
-            command.env("MPC_DIE_AT", "recorded");
+fn only_the_killed_node_is_started_again() {
+    for place in ["begun", "recorded:1", "model"] {
+        let nodes = nodes(3, 4);
+        let dies = Some(("clinic-1", place));
+        let mut running: Vec<Running> =
+            nodes.names.iter().map(|name| start(&nodes, name, dies, 50)).collect();
+        let killed = running.remove(1).end();
+        assert_eq!(killed.code, None, "{}", killed.stderr);
+        running.push(start(&nodes, "clinic-1", None, 50));
+        for ended in running.into_iter().map(Running::end) {
+            let done = if ended.name == DEALER { "\"studies\": 1" } else { "\"ok\": true" };
+            ended.expect(0, &[done]);
         }
-        nodes.spawn(name, &mut command)
-    };
-    let running: Vec<Running> = nodes.names.iter().map(start).collect();
+        let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();
+        assert!(nodes.parties().iter().all(|name| model(name) == model("clinic-0")), "{place}");
+        // And nothing is left to do.
+        start(&nodes, "clinic-1", None, 50).end().expect(8, &["released before", "party recover"]);
+        if place == "model" {
+            let shown = run(&nodes, "clinic-1", &["studies"]);
+            shown.expect(0, &["run 2", "came to its end"]);
+        }
+    }
+}
+
+/// A part of the result that all had recorded and nobody had sent is sent when all are back: as it was recorded, and
+/// no second one.
+#[test]
+fn a_result_that_all_had_recorded_is_sent_again() {
+    let nodes = nodes(3, 4);
+    let running: Vec<Running> = nodes
+        .names
+        .iter()
+        .map(|name| start(&nodes, name, Some(("clinic-2", "recorded")), 0))
+        .collect();
     for ended in running.into_iter().map(Running::end) {
         match ended.name.as_str() {
             "clinic-2" => assert_eq!(ended.code, None, "{}", ended.stderr),
@@ -279,15 +313,44 @@ fn a_result_that_nobody_has_is_not_revealed_a_second_time() {
         }
     }
     for name in nodes.parties() {
-        nodes.start(name).end().expect(8, &["did not come to an end"]);
         let (_, result) = nodes.revealed(name);
         assert_eq!(result, ["coefficients"]);
     }
+    // Nobody has a model that could be given.
     let recover = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
     let running: Vec<Running> = nodes.parties().iter().map(recover).collect();
     for ended in running.into_iter().map(Running::end) {
-        ended.expect(4, &["no recipient of the study has its model", "another title"]);
+        ended.expect(4, &["no recipient of the study has its model", "party train"]);
     }
+    // On other rows nothing of it is sent.
+    let path = nodes.dir("clinic-2").join("rows.csv");
+    let rows = fs::read_to_string(&path).unwrap();
+    fs::write(&path, rows.replacen(",yes", ",no", 1)).unwrap();
+    let ends: Vec<Ended> = nodes.start_all().into_iter().map(Running::end).collect();
+    ends[2].expect(8, &["other rows"]);
+    fs::write(&path, &rows).unwrap();
+
+    for ended in nodes.start_all().into_iter().map(Running::end) {
+        ended.expect(0, &[]);
+    }
+    for name in nodes.parties() {
+        let lines = nodes.store(name).ledger.into_iter().filter(|line| line.kind == Kind::Result);
+        let lines: Vec<(String, bool)> = lines.map(|line| (line.label, line.again)).collect();
+        let due = [("coefficients", false), ("coefficients", true), ("training loss", false)];
+        assert_eq!(lines, due.map(|(label, again)| (label.to_owned(), again)));
+        let ended = run(&nodes, name, &["studies"]);
+        ended.expect(0, &["again as recorded", "came to its end"]);
+        fits_80_columns(&ended.stdout);
+    }
+    let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();
+    assert_eq!(model("clinic-0"), model("clinic-2"));
+    // Also that run can be done again by who audits it.
+    let name = "clinic-0";
+    let about = nodes.dir(name).join("about.bin").to_str().unwrap().to_owned();
+    let export = ["audit", "export", "study.toml", "--about", name, "--out", &about];
+    run(&nodes, "clinic-1", &export).expect(0, &[]);
+    let replay = ["audit", "replay", "study.toml", "--data", "rows.csv", "--against", &about];
+    run(&nodes, name, &replay).expect(0, &[]);
 }
 
 /// A pipe waits for a writer that may never come, and some devices never end: neither is read, whatever it is

@@ -276,9 +276,8 @@ fn a_node_that_cannot_write_tells_the_others_who_keep_their_results() {
         model(&nodes.results(&ended.name));
     }
 
-    // The study is not run again; the others give it the model that it could not write.
+    // The others give it the model that it could not write.
     fs::remove_file(nodes.results("clinic-0").join("model.json")).unwrap();
-    nodes.start("clinic-0").end().expect(8, &["did not come to an end", "party recover"]);
     let recover = |nodes: &Nodes| {
         let start = |name: &String| nodes.spawn(name, &mut nodes.recover(name));
         let running: Vec<Running> = nodes.parties().iter().map(start).collect();
@@ -345,7 +344,7 @@ fn a_copy_of_the_model_goes_where_it_can_go() {
     nodes.wait_for_training();
     fs::remove_dir(&gone).unwrap();
     let [first, second, dealer] = running.map(Running::end);
-    first.expect(4, &["gone/copy.json", "the study is complete; its model is"]);
+    first.expect(4, &["gone/copy.json", "the study is complete; its result is"]);
     second.expect(0, &["\"ok\": true"]);
     dealer.expect(0, &[]);
     let models = ["clinic-0", "clinic-1"].map(|name| model(&nodes.results(name)));

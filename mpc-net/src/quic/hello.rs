@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The versions of the protocol between nodes that this build speaks.
-pub(crate) const VERSIONS: (u16, u16) = (3, 3);
+pub(crate) const VERSIONS: (u16, u16) = (4, 4);
 
 /// The versions, or the one that a test stages.
 pub(crate) fn versions() -> (u16, u16) {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(decode::<Hello>(&bytes[4..]).unwrap(), hello());
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let golden = format!(
-            "55000000{}0300030003312e300000020103{}{}",
+            "55000000{}0400040003312e300000020103{}{}",
             "6d70632d6a6f696e",
             "ab".repeat(32),
             "01".repeat(32)

@@ -48,9 +48,29 @@ pub(super) async fn serve_all(
     let mut stop = StopSignal::install()?;
     let observer = observer();
     let mut served = 0u64;
+    // Where only one study is served, parties that were lost may come back for it so long.
+    let within = settings.network.return_within;
+    let mut lost: Option<Failure> = None;
     loop {
-        match one_study(&mut dealer, (settings, identity), &observer, &mut stop).await {
+        let serving = one_study(&mut dealer, (settings, identity), &observer, &mut stop);
+        let ended = match lost.take() {
+            None => serving.await,
+            Some(failure) => match tokio::time::timeout(within, serving).await {
+                Ok(ended) => ended,
+                Err(_) => return Err(failure),
+            },
+        };
+        match ended {
             Ok(()) => served += 1,
+            Err(failure) if once && failure.exit == Exit::PeerLost && !within.is_zero() => {
+                say(&format!(
+                    "{}; waiting {} s for all to come back",
+                    failure.what,
+                    within.as_secs()
+                ));
+                lost = Some(failure);
+                continue;
+            }
             Err(failure) if once => return Err(failure),
             // Stopping is how a dealer ends.
             Err(failure) if failure.exit == Exit::Stopped => return Ok(report(served)),

@@ -82,7 +82,11 @@ fn text(all: &Contents, approvals: &Approvals) -> String {
                     .filter(|it| it.run == Some(*place) && it.kind == kind)
                     .collect();
                 let Some(first) = lines.first() else { continue };
-                let labels: Vec<&str> = lines.iter().map(|line| line.label.as_str()).collect();
+                let label = |line: &&Ledgered| match line.again {
+                    true => format!("{} (sent again as recorded)", line.label),
+                    false => line.label.clone(),
+                };
+                let labels: Vec<String> = lines.iter().map(label).collect();
                 let title = all.studies.iter().find(|(digest, _)| *digest == run.study);
                 let title = title.map_or("", |(_, entry)| entry.title.as_str());
                 let what = format!(

@@ -4,47 +4,52 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::exit::{Exit, Failure};
-use crate::node::{Closing, Event, Events, Finished, Participant, StopSignal, terminal};
+use crate::node::{Closing, Event, Events, Finished, StopSignal, Training, terminal};
 use crate::output::print;
 use crate::settings::Overrides;
 
-/// Trains, or scores records (`joint`), and prints the result before the wait for the others: whatever becomes of them, it is
-/// complete.
+/// Trains, or scores records (`joint`), and prints the result before the wait for the others: whatever becomes of
+/// them, it is complete. Who is lost before it has the result is waited for.
 pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)) -> Exit {
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(failure) => return print(&Err(failure), as_json),
     };
     let events = terminal();
+    let (listen, data) = (options.listen, options.data.clone());
+    let overrides = Overrides { listen, data, ..Overrides::default() };
+    let training = Training {
+        study: options.study.clone(),
+        config: config.to_owned(),
+        overrides,
+        out: options.out.clone(),
+        show_values: options.show_values,
+    };
     runtime.block_on(async {
-        let (finished, closing, mut stop) = match train(config, options, joint, &events).await {
+        let (finished, closing, mut stop) = match train(&training, joint, &events).await {
             Ok(trained) => trained,
             Err(failure) => return print(&Err(failure), as_json),
         };
         let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
+        // Its folder is to be opened again.
+        drop(finished);
         if let Err(failure) = closing.wait(&mut stop).await {
             events(Event::Note(format!("{}; the result here is complete", failure.what)));
+            if failure.exit == Exit::PeerLost {
+                training.stay(&events, &mut stop).await;
+            }
         }
         exit
     })
 }
 
 async fn train(
-    config: &Path,
-    options: &Train,
+    training: &Training,
     joint: bool,
     events: &Events,
 ) -> Result<(Finished, Closing, StopSignal), Failure> {
-    let (listen, data) = (options.listen, options.data.clone());
-    let overrides = Overrides { listen, data, ..Overrides::default() };
-    let participant = Participant::prepare(
-        &options.study,
-        config,
-        &overrides,
-        options.out.as_deref(),
-        options.show_values,
-    )?;
-    let usage = |what| Failure::new(Exit::Usage, what).in_file(&options.study);
+    let participant = training.prepare()?;
+    let usage = |what| Failure::new(Exit::Usage, what).in_file(&training.study);
     match (participant.scores(), joint) {
         (true, false) => {
             return Err(usage("this study asks for scores of records, and fits no model")
@@ -58,6 +63,6 @@ async fn train(
     }
     // Until here a signal ends the process at once, and nobody waits for it.
     let mut stop = StopSignal::install()?;
-    let (finished, closing) = participant.run(events, &mut stop).await?;
+    let (finished, closing) = training.run(participant, events, &mut stop).await?;
     Ok((finished, closing, stop))
 }

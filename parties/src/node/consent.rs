@@ -4,6 +4,7 @@ use mpc_core::{Error, Session, Tag};
 use mpc_net::quic::Roster;
 use serde::{Deserialize, Serialize};
 
+use super::standing::Standing;
 use super::{Event, Events, StudyFolder};
 use crate::approval::SignedApproval;
 use crate::exit::{Exit, Failure};
@@ -24,6 +25,8 @@ pub(super) struct Said {
     pub(super) run: u32,
     /// Its approval, where there is a valid one.
     pub(super) approval: Option<SignedApproval>,
+    /// What it has of the study's result.
+    pub(super) standing: Standing,
 }
 
 /// The consent of one party, as the receipt has it.
@@ -51,7 +54,7 @@ impl Said {
         Ok(bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let (said, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
         rest.iter().all(|byte| *byte == 0).then_some(said)
     }
@@ -68,7 +71,7 @@ pub(super) async fn exchange(
     roster: &Roster,
     session: &mut Session,
     at: u64,
-) -> Result<Vec<PartyConsent>, Failure> {
+) -> Result<Vec<(PartyConsent, Standing)>, Failure> {
     let all = session.announce(CONSENT, own).await?;
     all.iter().enumerate().map(|(party, bytes)| check(bytes, party, study, roster, at)).collect()
 }
@@ -80,14 +83,14 @@ fn check(
     study: &Study,
     roster: &Roster,
     at: u64,
-) -> Result<PartyConsent, Failure> {
+) -> Result<(PartyConsent, Standing), Failure> {
     let node = &roster.nodes[party];
     let name = &node.name;
     let misbehaved = |detail: &str| {
         let (peer, step, detail) = (name.clone(), CONSENT.label().to_owned(), detail.to_owned());
         Failure::from(Error::Misbehaved { peer, step, detail })
     };
-    let Said { required, run, approval } = Said::parse(bytes)
+    let Said { required, run, approval, standing } = Said::parse(bytes)
         .ok_or_else(|| misbehaved("what it says of its approval is no such message"))?;
     if let Some(signed) = &approval {
         if !signed.holds(&node.key) {
@@ -112,12 +115,10 @@ fn check(
             "the approval of {name} has expired on {}",
             when(signed.approval.expires)
         )),
-        _ => Ok(PartyConsent {
-            party: name.clone(),
-            required,
-            run,
-            approved: approval.filter(|signed| signed.is_valid_at(at)),
-        }),
+        _ => {
+            let approved = approval.filter(|signed| signed.is_valid_at(at));
+            Ok((PartyConsent { party: name.clone(), required, run, approved }, standing))
+        }
     }
 }
 
@@ -230,8 +231,9 @@ mod tests {
             approval: Option<SignedApproval>,
             at: u64,
         ) -> Result<PartyConsent, Failure> {
-            let bytes = Said { required, run: 3, approval }.to_bytes().unwrap();
-            check(&bytes, 1, &self.study, &self.roster, at)
+            let standing = Standing::default();
+            let bytes = Said { required, run: 3, approval, standing }.to_bytes().unwrap();
+            check(&bytes, 1, &self.study, &self.roster, at).map(|(consent, _)| consent)
         }
     }
 
@@ -277,10 +279,13 @@ mod tests {
         );
         let of_another = SignedApproval::sign(all.approval(), &own.bank_b).unwrap();
         misbehaved(own.hears(false, Some(of_another), 1050), "another study or party");
-        let mut bytes = Said { required: false, run: 1, approval: None }.to_bytes().unwrap();
+        let standing = Standing::default();
+        let said = Said { required: false, run: 1, approval: None, standing };
+        let mut bytes = said.to_bytes().unwrap();
         assert_eq!(bytes.len(), MESSAGE);
         bytes[MESSAGE - 1] = 1;
-        misbehaved(check(&bytes, 1, &own.study, &own.roster, 0), "no such message");
+        let heard = check(&bytes, 1, &own.study, &own.roster, 0).map(|(consent, _)| consent);
+        misbehaved(heard, "no such message");
     }
 
     #[test]

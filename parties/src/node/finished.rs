@@ -23,6 +23,8 @@ pub struct Finished {
     pub receipt: Receipt,
     /// Whether its steps are passes over all rows, whose number was found on the way.
     pub passes: bool,
+    /// How the result came here, where it is that of an earlier run.
+    pub given: Option<String>,
     /// Where the files are.
     pub folder: StudyFolder,
     /// Whether the copy of the model that the operator wanted could be written.
@@ -38,22 +40,9 @@ impl Finished {
     #[must_use]
     pub fn report(&self) -> Report {
         let total = &self.receipt.phases["total"];
-        let (taken, dropped) = (self.receipt.iterations, self.receipt.rows_dropped);
-        let steps = match (taken.unwrap_or_default(), self.passes) {
-            (1, true) => "1 pass".to_owned(),
-            (passes, true) => format!("{passes} passes"),
-            (steps, false) => format!("{steps} steps"),
-        };
-        let (rows, parties) = (&self.receipt.rows, self.receipt.rows.len());
-        let rows = match self.receipt.alignment {
-            Some(_) => format!("{} records of all {parties}", rows.first().unwrap_or(&0)),
-            None => format!("{} rows of {parties}", rows.iter().sum::<u64>()),
-        };
-        let steps = if self.scored.is_some() { "scored" } else { &steps };
-        let mut text = format!("{}\n  {rows} parties, {steps}", self.receipt.title);
-        text += &match dropped.unwrap_or_default() {
-            0 => "\n".to_owned(),
-            dropped => format!(", {dropped} left out of the last batch\n"),
+        let mut text = match &self.given {
+            Some(what) => format!("{}\n  {what}\n", self.receipt.title),
+            None => self.rows_and_steps(),
         };
         if let Some(model) = &self.model {
             text += &coefficients(model);
@@ -78,7 +67,10 @@ impl Finished {
                 None => "The study names other parties as recipients of the model.\n".into(),
             };
         }
-        text += &format!("Receipt: {}\n", self.folder.receipt().display());
+        let receipt = self.folder.receipt();
+        if self.given.is_none() || receipt.exists() {
+            text += &format!("Receipt: {}\n", receipt.display());
+        }
         text += &total.told();
         for warning in &self.warnings {
             text += &format!("warning: {warning}\n");
@@ -93,7 +85,8 @@ impl Finished {
             "model": self.model.as_ref().map(|_| self.folder.model()),
             "part": self.part.as_ref().map(|_| self.folder.model()),
             "predictions": (self.scored == Some(true)).then(|| self.folder.predictions()),
-            "receipt": self.folder.receipt(),
+            "receipt": receipt,
+            "given": self.given,
             "iterations": self.receipt.iterations,
             "rows": self.receipt.rows,
             "rows_dropped": self.receipt.rows_dropped,
@@ -108,5 +101,27 @@ impl Finished {
             "warnings": self.warnings.iter().chain(&self.own_warnings).collect::<Vec<_>>(),
         });
         Report { text, json }
+    }
+
+    /// What the run was over.
+    fn rows_and_steps(&self) -> String {
+        let (taken, dropped) = (self.receipt.iterations, self.receipt.rows_dropped);
+        let steps = match (taken.unwrap_or_default(), self.passes) {
+            (1, true) => "1 pass".to_owned(),
+            (passes, true) => format!("{passes} passes"),
+            (steps, false) => format!("{steps} steps"),
+        };
+        let (rows, parties) = (&self.receipt.rows, self.receipt.rows.len());
+        let rows = match self.receipt.alignment {
+            Some(_) => format!("{} records of all {parties}", rows.first().unwrap_or(&0)),
+            None => format!("{} rows of {parties}", rows.iter().sum::<u64>()),
+        };
+        let steps = if self.scored.is_some() { "scored" } else { &steps };
+        let mut text = format!("{}\n  {rows} parties, {steps}", self.receipt.title);
+        text += &match dropped.unwrap_or_default() {
+            0 => "\n".to_owned(),
+            dropped => format!(", {dropped} left out of the last batch\n"),
+        };
+        text
     }
 }

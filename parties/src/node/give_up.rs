@@ -6,8 +6,10 @@ use mpc_core::{Session, SessionOptions};
 use mpc_net::quic::{Linger, QuicTransport};
 use mpc_net::{Abort, AbortCode};
 
-use super::StopSignal;
+use super::receipt::now;
+use super::{State, StopSignal};
 use crate::exit::{Exit, Failure};
+use crate::study::StudyDigest;
 
 /// How long the last packets may take to reach the peers.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -91,12 +93,19 @@ pub struct Closing {
     linger: Linger,
     /// How long a peer may take.
     limit: Duration,
+    /// The memory in which the end of a study is noted, which stays this node's until then.
+    study: Option<(State, StudyDigest)>,
 }
 
 impl Closing {
     /// The end of a session in which this node has nothing left to do; a peer may take `limit`.
     pub fn new(session: Session, linger: Linger, limit: Duration) -> Self {
-        Self { session, linger, limit }
+        Self { session, linger, limit, study: None }
+    }
+
+    /// Notes it in the memory of this node when all are done.
+    pub(super) fn noting(self, state: State, study: StudyDigest) -> Self {
+        Self { study: Some((state, study)), ..self }
     }
 
     /// Waits until all nodes are done, one is lost or takes too long, or the operator has enough.
@@ -110,8 +119,12 @@ impl Closing {
         };
         if finished.is_err() {
             self.linger.wait(LAST_WORDS).await;
+            return finished;
         }
-        finished
+        match &self.study {
+            Some((state, study)) => state.store().finish_study(study, now()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -189,8 +189,7 @@ impl Recovery {
         match Holdings::new(&all) {
             Holdings::Nobody => Ok(Outcome::Failed(
                 Failure::new(Exit::Configuration, "no recipient of the study has its model").advise(
-                    "if the study was not released, run `party train` at all nodes; if its release was \
-                     broken off, agree on a study with another title",
+                    "run `party train` at all nodes: what was recorded of its release is sent again there",
                 ),
             )),
             Holdings::Different(first, second) => Ok(Outcome::Failed(
@@ -275,11 +274,11 @@ fn own_model(path: &Path, study: &Study) -> Result<Vec<u8>, Failure> {
         .advise("move it away to get the model from another recipient"))
 }
 
-fn belongs(bytes: &[u8], study: &Study) -> bool {
+pub(super) fn belongs(bytes: &[u8], study: &Study) -> bool {
     Model::from_json(bytes).is_ok_and(|model| model.study() == study.digest().to_string())
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use mpc_core::ReleaseLog;
 use mpc_ml::model::Output;
+use zeroize::Zeroizing;
 
 use super::State;
 use super::receipt::now;
 use super::rows_digest::{BoundRows, Record};
 use super::seal::Sealer;
+use super::standing::MOST_CUTS;
 use super::state::make_private;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
@@ -48,16 +50,35 @@ impl StudyFolder {
     /// The file of the model in it, whole or a part.
     pub(super) const MODEL: &'static str = "model.json";
 
-    /// Makes the folder, and sees to it that nothing of the study's result was released before, and
-    /// that the results can be written. What a killed run left is removed.
+    /// Makes the folder, and sees to it that the study is not over, and that the results can be written. What
+    /// a killed run left is removed. A study that was released in part goes on, and so does one of which
+    /// others may lack the result, where this node `stays` for them.
     ///
     /// # Errors
-    /// [`Exit::Exists`] when this node has already sent its part of the result.
-    pub fn open(&self) -> Result<(), Failure> {
+    /// [`Exit::Exists`] when nothing is left to do.
+    pub fn open(&self, stays: bool) -> Result<(), Failure> {
         self.make()?;
         let refused =
             |what, advice| Err(Failure::new(Exit::Exists, what).in_file(&self.path).advise(advice));
-        if self.store.sent(&self.study, Kind::Result)?.is_empty() {
+        let complete = self.is_complete();
+        let over = self.store.is_finished(&self.study)? || complete && !stays;
+        let nothing = self.sent(Kind::Result)?.is_empty();
+        if over && !nothing {
+            if !complete {
+                return refused(
+                    "this study was released before, and what it left here is gone",
+                    "run `party recover` at all that receive the model",
+                );
+            }
+            return refused(
+                "this study was released before, and a study is released once: a second run \
+                 would reveal a second rounding of the same result",
+                "use the model in this folder; if another party lost its own, run `party recover` at \
+                 all that receive it; for another training agree with the other \
+                 parties on a study with another title or seed",
+            );
+        }
+        if nothing {
             if self.has_records_of_before().map_err(|error| self.unusable(&error))? {
                 return refused(
                     "this study was run by an earlier version of the program, whose records this one \
@@ -70,21 +91,30 @@ impl StudyFolder {
             check_writable(&self.predictions())?;
             return check_writable(&self.receipt());
         }
-        if [self.receipt(), self.model(), self.predictions()].iter().any(|file| file.exists()) {
+        if !complete && self.store.cuts(&self.study)? >= MOST_CUTS {
             return refused(
-                "this study was released before, and a study is released once: a second run \
-                 would reveal a second rounding of the same result",
-                "use the model in this folder; if another party lost its own, run `party recover` at \
-                 all that receive it; for another training agree with the other \
-                 parties on a study with another title or seed",
+                "the result of this study was begun many times, and it did not come to its end; what it \
+                 revealed is not revealed once more",
+                "if another party has the model, run `party recover` at all that receive it; if none \
+                 has it, agree on a study with another title",
             );
         }
-        refused(
-            "an earlier run of this study began to reveal its result and did not come to an \
-             end; what it revealed is not revealed again",
-            "if another party has the model, run `party recover` at all that receive it; if none \
-             has it, agree on a study with another title",
-        )
+        Ok(())
+    }
+
+    /// Whether this node has what it is due: model, scores or receipt.
+    pub(super) fn is_complete(&self) -> bool {
+        [self.receipt(), self.model(), self.predictions()].iter().any(|file| file.exists())
+    }
+
+    /// What was recorded of a kind of outputs, sealed.
+    pub(super) fn sent(&self, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        self.store.sent(&self.study, kind)
+    }
+
+    /// What was recorded of an output.
+    pub(super) fn open_record(&self, label: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.sealer.open(&self.sealed_as(&record_of(label)), sealed)
     }
 
     /// Makes the folder, and removes what a killed run left.
@@ -119,7 +149,10 @@ impl StudyFolder {
     /// [`Exit::Exists`] when something was revealed about other rows before.
     pub fn bind_rows(&self, rows: &BoundRows<'_>) -> Result<u32, Failure> {
         let what = self.sealed_as("rows");
+        // A part of the result ties the study to its rows as a figure does.
+        let result = !self.sent(Kind::Result)?.is_empty();
         self.store.bind_rows(&self.study, |before, revealed| {
+            let revealed = revealed || result;
             let record = match before {
                 None => rows.record()?,
                 Some(sealed) => {
@@ -183,6 +216,11 @@ impl StudyFolder {
         self.path.join(format!("receipt-failed-{run}.json"))
     }
 
+    /// The study.
+    pub(super) fn study(&self) -> &StudyDigest {
+        &self.study
+    }
+
     /// Where the folder is.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -232,30 +270,82 @@ pub struct FolderLog {
     run: Option<Run>,
 }
 
-impl ReleaseLog for FolderLog {
-    fn record(&mut self, label: &str, message: &[u8]) -> Result<(), String> {
+impl FolderLog {
+    /// The line of the ledger about an output.
+    fn line(&self, label: &str, again: bool) -> Ledgered {
         let Self { folder, parties, run, .. } = self;
         let output = self.outputs.iter().find(|output| output.label == label);
-        let repeatable = output.is_some_and(|output| output.kind.is_repeatable());
         let learns = |place: usize| output.is_none_or(|output| output.recipients.include(place));
         let to = parties.iter().enumerate().filter(|(place, _)| learns(*place));
-        let line = Ledgered {
+        Ledgered {
             run: run.as_ref().map(|run| run.place),
             study: hex(folder.study.as_bytes()),
             data: run.as_ref().map(|run| run.data.to_string()),
             label: label.to_owned(),
-            kind: if repeatable { Kind::Interim } else { Kind::Result },
+            kind: self.kind(label),
+            again,
             to: to.map(|(_, name)| name.clone()).collect(),
             at: now(),
-        };
-        let sealed = folder.sealer.seal(&folder.sealed_as(label), message);
-        let recorded =
-            sealed.and_then(|sealed| folder.store.record_sent(&folder.study, &line, &sealed));
-        #[cfg(feature = "test-faults")]
-        if !repeatable {
-            crate::fault::die_at("recorded");
         }
+    }
+
+    fn kind(&self, label: &str) -> Kind {
+        let output = self.outputs.iter().find(|output| output.label == label);
+        let repeatable = output.is_some_and(|output| output.kind.is_repeatable());
+        if repeatable { Kind::Interim } else { Kind::Result }
+    }
+
+    fn seal(&self, label: &str, part: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.folder.sealer.seal(&self.folder.sealed_as(&record_of(label)), part)
+    }
+
+    /// Where a test kills this process.
+    fn passes(&self, place: &str, label: &str) {
+        #[cfg(feature = "test-faults")]
+        if self.kind(label) == Kind::Result {
+            crate::fault::die_at(place);
+        }
+        #[cfg(not(feature = "test-faults"))]
+        let _ = (place, label);
+    }
+}
+
+/// As what a part of an output is sealed.
+fn record_of(label: &str) -> String {
+    format!("recorded {label}")
+}
+
+impl ReleaseLog for FolderLog {
+    fn record(&mut self, label: &str, part: &[u8]) -> Result<(), String> {
+        let line = self.line(label, false);
+        let folder = &self.folder;
+        let recorded = self
+            .seal(label, part)
+            .and_then(|sealed| folder.store.record_sent(&folder.study, &line, &sealed));
+        self.passes("recorded", label);
         recorded.map_err(|failure| failure.what)
+    }
+
+    fn committed(&mut self, label: &str, part: &[u8]) -> Result<(), String> {
+        // A figure is made anew in any case.
+        if self.kind(label) == Kind::Interim {
+            return Ok(());
+        }
+        let folder = &self.folder;
+        let replaced = self.seal(label, part).and_then(|sealed| {
+            folder.store.replace_sent(&folder.study, Kind::Result, label, &sealed)
+        });
+        self.passes("committed", label);
+        replaced.map_err(|failure| failure.what)
+    }
+
+    fn resent(&mut self, label: &str) -> Result<(), String> {
+        let line = self.line(label, true);
+        self.folder.store.record_again(&line).map_err(|failure| failure.what)
+    }
+
+    fn opened(&mut self, label: &str) {
+        self.passes("revealed", label);
     }
 }
 

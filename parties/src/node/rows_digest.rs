@@ -12,7 +12,9 @@ use crate::study::StudyDigest;
 
 const SALT: usize = 32;
 const DIGEST: usize = 32;
-const RECORD: usize = SALT + DIGEST + 5;
+/// Bytes of a salt and the digest under it.
+pub(super) const SALTED: usize = SALT + DIGEST;
+const RECORD: usize = SALTED + 5;
 
 /// What is kept of the rows of earlier runs.
 pub(super) struct Record {
@@ -71,9 +73,9 @@ impl<'a> BoundRows<'a> {
     }
 
     /// A fresh salt and the digest under it, for the record of an audit.
-    pub(super) fn salted(&self) -> Result<[u8; SALT + DIGEST], Failure> {
+    pub(super) fn salted(&self) -> Result<[u8; SALTED], Failure> {
         let Record { salt, digest, .. } = self.record()?;
-        let mut bytes = [0; SALT + DIGEST];
+        let mut bytes = [0; SALTED];
         bytes[..SALT].copy_from_slice(&salt);
         bytes[SALT..].copy_from_slice(&digest);
         Ok(bytes)

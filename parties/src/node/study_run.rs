@@ -19,7 +19,8 @@ use super::give_up::{doubt, leave, refuse_together};
 use super::mesh::join_options;
 use super::phases::Phases;
 use super::receipt::now;
-use super::work::Told;
+use super::standing::Holding;
+use super::work::{Told, Worked};
 use super::{
     Aligned, BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder,
     context, establish, give_up,
@@ -59,6 +60,8 @@ pub(super) struct Node {
     pub(super) out: Option<PathBuf>,
     /// Whether this is a part that is done again: then nothing is written.
     pub(super) again: bool,
+    /// What this node has of the study's result.
+    pub(super) holding: Holding,
     /// Held until the node has ended.
     pub(super) state: State,
 }
@@ -98,6 +101,7 @@ impl Participant {
             approval: None,
             out: None,
             again,
+            holding: Holding::default(),
             state,
         };
         Ok(Self { node, table })
@@ -133,6 +137,10 @@ impl Participant {
         let quiet: Events = Arc::new(|_| {});
         let mut phases = Phases::begin(&quiet);
         let mut told = Told { started, consent, ..Told::default() };
+        let mut node = node;
+        if let Some(said) = Said::parse(&told.consent) {
+            node.holding = node.folder.holding()?.at_that_time(&said.standing);
+        }
         node.work(table, &mut session, &mut phases, &quiet, &mut told).await.map(drop)
     }
 }
@@ -153,7 +161,8 @@ impl Participant {
         let mut participant = Self::ready(side, config, false)?;
         let node = &mut participant.node;
         node.state.store().see_study(&node.study.digest(), &study_entry(&node.study))?;
-        node.folder.open()?;
+        node.folder.open(!node.settings.network.return_within.is_zero())?;
+        node.holding = node.folder.holding()?;
         node.approval = node.approved(study_path, now())?;
         if let Some(out) = out {
             check_writable(out)?;
@@ -187,7 +196,29 @@ impl Participant {
         events: &Events,
         stop: &mut StopSignal,
     ) -> Result<(Finished, Closing), Failure> {
-        self.node.run(self.table, events, stop).await
+        self.run_within(None, &mut false, events, stop).await
+    }
+
+    /// The same; the others are waited for `patience`, or as the settings say. `met` tells whether all nodes
+    /// had met.
+    pub(super) async fn run_within(
+        self,
+        patience: Option<Duration>,
+        met: &mut bool,
+        events: &Events,
+        stop: &mut StopSignal,
+    ) -> Result<(Finished, Closing), Failure> {
+        self.node.run(self.table, (patience, met), events, stop).await
+    }
+
+    /// Whether this node has what it is due.
+    pub(super) fn is_complete(&self) -> bool {
+        self.node.folder.is_complete()
+    }
+
+    /// How long this node waits for a peer that was lost.
+    pub(super) fn return_within(&self) -> Duration {
+        self.node.settings.network.return_within
     }
 }
 
@@ -203,6 +234,7 @@ impl Node {
     async fn run(
         self,
         table: Table,
+        (patience, met): (Option<Duration>, &mut bool),
         events: &Events,
         stop: &mut StopSignal,
     ) -> Result<(Finished, Closing), Failure> {
@@ -212,14 +244,38 @@ impl Node {
         options.subject = Some(*study.digest().as_bytes());
         let (title, digest) = (study.title().to_owned(), study.digest().to_string());
         events(Event::Study { title, digest });
+        let complete = self.folder.is_complete();
+        if complete {
+            events(Event::Note(
+                "the result is here, and not all have said that they have it: who lacks it gets it"
+                    .to_owned(),
+            ));
+            options.join_timeout = options.join_timeout.min(settings.network.return_within);
+        } else if !self.holding.is_empty() {
+            events(Event::Note(
+                "an earlier run of this study began to reveal its result: what all have recorded of it is sent \
+                 again as it was, and what is still due is revealed"
+                    .to_owned(),
+            ));
+        }
+        options.join_timeout = patience.unwrap_or(options.join_timeout);
 
+        // All of the rows is gone through while no peer waits.
+        let salted = BoundRows::new(&table).salted()?;
         let key = self.identity.key();
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
+        *met = true;
         #[cfg(feature = "test-faults")]
         let _armed = crate::fault::arm(&transport)?;
-        let mut kept = Kept::begin(&self.folder, settings.keep, &self.roster)?;
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("joined");
+        // The record of the run that gave the result stays.
+        let mut kept = match complete {
+            true => Kept::nothing(&self.folder, &self.roster)?,
+            false => Kept::begin(&self.folder, settings.keep, &self.roster)?,
+        };
         let session_options = self.options(context);
         kept.record(&transport);
         let session_options = kept.session(session_options);
@@ -230,8 +286,10 @@ impl Node {
         let run = (study.digest(), context);
         let mut told = Told { started, ..Told::default() };
         let begun = self.begin(&session, &mut told, &phases).and_then(|()| {
-            kept.established(&session, run, &self.roster, (&table, started, &told.consent))
+            kept.established(&session, run, &self.roster, (salted, started, &told.consent))
         });
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("begun");
         let worked = match begun {
             Ok(()) => {
                 let work = self.work(table, &mut session, &mut phases, events, &mut told);
@@ -262,9 +320,17 @@ impl Node {
             }
         };
         phases.close();
-        match self.write(outcome, &told, &session, &phases, kept) {
+        let written = match outcome {
+            Worked::Fitted(outcome) => self.write(*outcome, &told, &session, &phases, kept),
+            Worked::Given(given) => self.write_given(given, &told, &session, &phases, kept),
+        };
+        match written {
             Ok(finished) => {
-                Ok((finished, Closing::new(session, linger, settings.network.silence_timeout)))
+                #[cfg(feature = "test-faults")]
+                crate::fault::die_at("closing");
+                let closing = Closing::new(session, linger, settings.network.silence_timeout);
+                let study = study.digest();
+                Ok((finished, closing.noting(self.state, study)))
             }
             Err(failure) => {
                 // The others have all that they are due; why they wait in vain they are told too.
@@ -290,7 +356,8 @@ impl Node {
         self.state.store().keep_receipt(place, &receipt.signed(&self.identity)?)?;
         let valid = |signed: &&SignedApproval| signed.is_valid_at(told.started);
         let approval = self.approval.as_ref().filter(valid).cloned();
-        told.consent = Said { required, run: number, approval }.to_bytes()?;
+        let standing = self.holding.standing();
+        told.consent = Said { required, run: number, approval, standing }.to_bytes()?;
         Ok(())
     }
 

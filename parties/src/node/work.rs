@@ -1,7 +1,9 @@
 //! The work of a run: everything between the first and the last message of a study.
 
+use std::sync::Arc;
+
 use mpc_core::session::Signed;
-use mpc_core::{Session, Tag};
+use mpc_core::{Session, Tag, offload};
 use mpc_ml::artifact::ModelPart;
 use mpc_ml::data::{
     Dataset, Encoded, EncodingError, Standardisation, Table, encode, joint_statistics,
@@ -10,7 +12,9 @@ use mpc_ml::model::{Figures, Output, Progress, Run, Summary, ledger};
 use mpc_ml::{scoring, standardise};
 use mpc_net::AbortCode;
 
+use super::giving::Given;
 use super::phases::Phases;
+use super::standing::{Course, Standing};
 use super::study_run::Node;
 use super::{BoundRows, Event, Events, PartyConsent, consent, source};
 use crate::exit::{Exit, Failure};
@@ -26,6 +30,14 @@ pub(super) struct Outcome {
     /// The scores of records, for those who receive them.
     pub(super) scores: Option<Vec<f64>>,
     pub(super) own_warnings: Vec<String>,
+}
+
+/// What came of the work.
+pub(super) enum Worked {
+    /// The study was run.
+    Fitted(Box<Outcome>),
+    /// A party had its result from an earlier run.
+    Given(Given),
 }
 
 /// What is known of a run so far, however it ends.
@@ -64,13 +76,28 @@ impl Node {
         phases: &mut Phases,
         events: &Events,
         told: &mut Told,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Worked, Failure> {
         let study = &self.study;
         // Before anything else is told: whether all have approved.
         let heard = consent::exchange(&told.consent, study, &self.roster, session, told.started);
-        told.consents = heard.await?;
+        let standings: Vec<Standing>;
+        (told.consents, standings) = heard.await?.into_iter().unzip();
         if !self.again {
             told.noticed = consent::remember(&told.consents, session.me(), &self.folder, events)?;
+        }
+        let receivers = study.receivers();
+        let names: Vec<String> = study.parties().iter().map(ToString::to_string).collect();
+        let receives = |party: &usize| receivers.contains(&study.parties()[*party]);
+        let receivers: Vec<usize> = (0..names.len()).filter(receives).collect();
+        match self.holding.clone().course(&standings, &receivers, &names)? {
+            Course::Give { by, lacking } => {
+                phases.enter("giving", session);
+                return self
+                    .give((by, &lacking), &standings, session, told)
+                    .await
+                    .map(Worked::Given);
+            }
+            Course::Fit(again) => session.resend(again),
         }
         phases.enter("standardisation", session);
         // The number of rows of each party is public.
@@ -96,12 +123,14 @@ impl Node {
         told.outputs.clone_from(&outputs);
         consent::of_this_list(&told.consents, &study.disclosure_digest(&outputs))?;
         if let Some(part) = &self.part {
-            self.remember(&table, session, events, told)?;
+            let table = Arc::new(table);
+            self.remember(&table, session, events, told).await?;
             return self.score(part, &table, session, phases, (events, told)).await;
         }
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
-        self.remember(&table, session, events, told)?;
+        let table = Arc::new(table);
+        self.remember(&table, session, events, told).await?;
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
@@ -155,7 +184,8 @@ impl Node {
             events(Event::Note(error.to_string()));
         }
         self.compare(session, (events, told)).await?;
-        Ok(Outcome { standardisation, summary, scores: None, own_warnings })
+        let outcome = Outcome { standardisation, summary, scores: None, own_warnings };
+        Ok(Worked::Fitted(Box::new(outcome)))
     }
 }
 
@@ -164,21 +194,24 @@ impl Node {
     /// the own columns where the parties hold columns.
     async fn encoded(
         &self,
-        table: Table,
+        table: Arc<Table>,
         rows: u64,
         session: &mut Session,
     ) -> Result<(Vec<Standardisation>, Encoded), Failure> {
         let clip = self.study.model().clip();
         let failed = |error: EncodingError| Failure::new(Exit::Configuration, error.to_string());
+        // What goes through all cells runs beside the network: a node that answers no packets is lost.
         if self.aligned.is_some() {
-            let own = joint_statistics(&[&table]).map_err(failed)?;
-            let encoded = encode(&table, &own, clip).map_err(failed)?;
-            return Ok((own, encoded));
+            let work = move || {
+                let own = joint_statistics(&[&*table])?;
+                encode(&table, &own, clip).map(|encoded| (own, encoded))
+            };
+            return offload(work).await?.map_err(failed);
         }
         let joint = standardise::joint(&table.joint_columns(), rows, session).await?;
-        let encoded = encode(&table, &joint, clip)
-            .map_err(|error| Failure { seen_by_all: true, ..failed(error) })?;
-        Ok((joint, encoded))
+        let work = move || encode(&table, &joint, clip).map(|encoded| (joint, encoded));
+        let encoded = offload(work).await?;
+        encoded.map_err(|error| Failure { seen_by_all: true, ..failed(error) })
     }
 
     /// What all columns of the model were scaled by, for those who receive it.
@@ -198,14 +231,20 @@ impl Node {
 
 impl Node {
     /// Binds the study to these rows, and has what is revealed recorded.
-    fn remember(
+    async fn remember(
         &self,
-        table: &Table,
+        table: &Arc<Table>,
         session: &mut Session,
         events: &Events,
         told: &mut Told,
     ) -> Result<(), Failure> {
-        told.runs = if self.again { 1 } else { self.folder.bind_rows(&BoundRows::new(table))? };
+        told.runs = if self.again {
+            1
+        } else {
+            // Beside the network, as all that goes through all cells.
+            let (folder, table) = (self.folder.clone(), Arc::clone(table));
+            offload(move || folder.bind_rows(&BoundRows::new(&table))).await??
+        };
         if told.runs > 1 {
             let runs = told.runs;
             events(Event::Note(format!(
@@ -252,7 +291,7 @@ impl Node {
         session: &mut Session,
         phases: &mut Phases,
         (events, told): (&Events, &mut Told),
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Worked, Failure> {
         phases.enter("release", session);
         for (_, said) in session.attest(false).await? {
             told.signed.push(said?);
@@ -260,8 +299,9 @@ impl Node {
         session.allow(ledger(&told.outputs))?;
         let scores = scoring::score(part, table, session).await?;
         self.compare(session, (events, told)).await?;
-        let own_warnings = Vec::new();
-        Ok(Outcome { standardisation: Vec::new(), summary: None, scores, own_warnings })
+        let (standardisation, summary, own_warnings) = (Vec::new(), None, Vec::new());
+        let outcome = Outcome { standardisation, summary, scores, own_warnings };
+        Ok(Worked::Fitted(Box::new(outcome)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a node writes at the end of a run: the model, and the account of it.
 
+use std::path::Path;
+
 use mpc_core::Session;
 use mpc_ml::artifact::{Model, ModelError, ModelPart, ModelParts, SecurityRecord, TrainingRecord};
 use zeroize::Zeroizing;
@@ -30,6 +32,12 @@ impl Released {
 }
 
 impl Node {
+    /// Writes a file of the result. Who had its result before this run stands by it: the study is run again for
+    /// another party, of outputs that are sent again as they were.
+    fn create_once(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        if self.holding.complete && path.exists() { Ok(()) } else { create(path, bytes) }
+    }
+
     /// Writes model and receipt, the receipt last: where it is, everything is.
     pub(super) fn write(
         &self,
@@ -52,10 +60,10 @@ impl Node {
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("model");
         if let Some(json) = &json {
-            create(&self.folder.model(), json.as_bytes())?;
+            self.create_once(&self.folder.model(), json.as_bytes())?;
         }
         if let Some(predictions) = &predictions {
-            create(&self.folder.predictions(), predictions)?;
+            self.create_once(&self.folder.predictions(), predictions)?;
         }
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("receipt");
@@ -73,7 +81,7 @@ impl Node {
         if let Some(run) = &told.run {
             self.state.store().end_run(run.place, ended, &how, &text)?;
         }
-        create(&self.folder.receipt(), text.as_bytes())?;
+        self.create_once(&self.folder.receipt(), text.as_bytes())?;
         let model_copy = json.as_ref().map(|json| (json.as_bytes(), self.folder.model()));
         let copied = predictions.as_ref().map(|csv| (&csv[..], self.folder.predictions()));
         let copy = match (&self.out, model_copy.or(copied)) {
@@ -91,7 +99,19 @@ impl Node {
         };
         let scoring = self.study.scoring().is_some();
         let scored = scoring.then_some(scored);
-        Ok(Finished { model, part, scored, receipt, passes, folder, copy, warnings, own_warnings })
+        let given = None;
+        Ok(Finished {
+            model,
+            part,
+            scored,
+            receipt,
+            passes,
+            given,
+            folder,
+            copy,
+            warnings,
+            own_warnings,
+        })
     }
 
     /// A run that did not come to its end has a receipt too. Gives the failure, which says where it is.

@@ -112,7 +112,11 @@ pub(super) fn read(
         let name = hex(digest.as_bytes());
         let own = &settings.identity.name;
         let twice = items.iter().find(|item| item.digest == Some(digest));
-        let standing = if let Some((_, at)) = ended.iter().rfind(|(study, _)| *study == name) {
+        // Who has not said that it has its result may come back for it.
+        let late = |at: u64| now().saturating_sub(at) > settings.network.return_within.as_secs();
+        let finished = store.is_finished(&digest)?;
+        let last = ended.iter().rfind(|(study, _)| *study == name);
+        let standing = if let Some((_, at)) = last.filter(|(_, at)| finished || late(*at)) {
             Standing::Done(when(*at))
         } else if let Some(other) = twice {
             Standing::Asks(format!("it is the same study as {}: remove one of them", other.file))

@@ -68,6 +68,8 @@ pub(super) struct RawNetwork {
     pub lost_after_s: u64,
     #[serde(default = "join_timeout")]
     pub join_timeout_s: u64,
+    #[serde(default = "return_within")]
+    pub return_within_s: u64,
     #[serde(default = "link")]
     pub link: LinkProfile,
 }
@@ -155,6 +157,10 @@ pub(super) fn lost_after() -> u64 {
 }
 
 pub(super) fn join_timeout() -> u64 {
+    600
+}
+
+pub(super) fn return_within() -> u64 {
     600
 }
 

@@ -141,6 +141,9 @@ pub struct Ledgered {
     pub label: String,
     /// What it was to the result.
     pub kind: Kind,
+    /// Whether it is what an earlier run recorded, sent again as it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// Who learns it.
     pub to: Vec<String>,
     /// Seconds since 1970.

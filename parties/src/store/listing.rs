@@ -1,10 +1,12 @@
 //! What the tables hold, read and written.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{
-    DATA, DataEntry, DataId, Kind, LEDGER, Ledgered, Outcome, RECEIPTS, ROWS, RUNS, Run, RunEntry,
-    SENT, STUDIES, Store, StoreError, StudyEntry, decode, encode, next, place,
+    DATA, DONE, DataEntry, DataId, Kind, LEDGER, Ledgered, Outcome, RECEIPTS, ROWS, RUNS, Run,
+    RunEntry, SENT, STUDIES, Store, StoreError, StudyEntry, decode, encode, next, place,
 };
 use crate::exit::Failure;
 use crate::output::hex;
@@ -152,6 +154,77 @@ impl Store {
     /// When the store cannot be read.
     pub fn sent(&self, study: &StudyDigest, kind: Kind) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         self.read(|it| sent(&it.open_table(SENT)?, study, kind))
+    }
+
+    /// Replaces what is remembered of a part that was recorded.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn replace_sent(
+        &self,
+        study: &StudyDigest,
+        kind: Kind,
+        label: &str,
+        sealed: &[u8],
+    ) -> Result<(), Failure> {
+        self.write(|it| {
+            it.open_table(SENT)?.insert((place(study), kind.place(), label), sealed)?;
+            Ok(())
+        })
+    }
+
+    /// Adds a line to the ledger: what was recorded before is sent again.
+    ///
+    /// # Errors
+    /// When the store cannot be written: then it must not be sent.
+    pub fn record_again(&self, line: &Ledgered) -> Result<(), Failure> {
+        self.write(|it| {
+            let mut ledger = it.open_table(LEDGER)?;
+            let place = next(&ledger)?;
+            ledger.insert(place, encode(line)?.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Remembers that all parties of a study have said that they have what they are due.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn finish_study(&self, study: &StudyDigest, at: u64) -> Result<(), Failure> {
+        self.write(|it| {
+            it.open_table(DONE)?.insert(place(study), at)?;
+            Ok(())
+        })
+    }
+
+    /// Whether they have.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_finished(&self, study: &StudyDigest) -> Result<bool, Failure> {
+        self.read(|it| match it.open_table(DONE) {
+            Ok(table) => Ok(table.get(place(study))?.is_some()),
+            // A store of before.
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// How often each output of the result of a study was made here and recorded, the most of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn cuts(&self, study: &StudyDigest) -> Result<usize, Failure> {
+        self.read(|it| {
+            let (name, mut cuts) = (hex(place(study)), BTreeMap::<String, usize>::new());
+            for entry in it.open_table(LEDGER)?.iter()? {
+                let line: Ledgered = decode(entry?.1.value())?;
+                if line.study == name && line.kind == Kind::Result && !line.again {
+                    *cuts.entry(line.label).or_default() += 1;
+                }
+            }
+            Ok(cuts.into_values().max().unwrap_or_default())
+        })
     }
 
     /// Replaces the sealed record of the rows of a study by what `change` makes of it. It is told whether

@@ -55,6 +55,8 @@ const RECEIPTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("receipts
 const APPROVALS: TableDefinition<'_, (Digest, u64), Bytes> = TableDefinition::new("approvals");
 /// By study and party: the highest run of the study that this party ever named.
 const HEARD: TableDefinition<'_, (Digest, &str), u32> = TableDefinition::new("heard");
+/// By study: since when all parties have said that they have what they are due.
+const DONE: TableDefinition<'_, Digest, u64> = TableDefinition::new("done");
 const LEDGER: TableDefinition<'_, u64, Bytes> = TableDefinition::new("ledger");
 
 /// An open store. Clones are the same store.
@@ -194,6 +196,7 @@ fn create(path: &Path, key: &Fingerprint) -> Result<(), StoreError> {
             transaction.open_table(LEDGER)?;
             transaction.open_table(APPROVALS)?;
             transaction.open_table(HEARD)?;
+            transaction.open_table(DONE)?;
         }
         transaction.commit()?;
     }

@@ -104,6 +104,7 @@ fn changes_are_made_together_or_not_at_all() {
         data: None,
         label: "totals".to_owned(),
         kind: Kind::Interim,
+        again: false,
         to: Vec::new(),
         at: 1,
     };
@@ -123,5 +124,19 @@ fn changes_are_made_together_or_not_at_all() {
     };
     assert_eq!(store.bind_rows(&digest, keep).unwrap(), 5);
     assert!(store.sent(&digest, Kind::Interim).unwrap().is_empty());
-    assert_eq!(store.contents().unwrap().ledger, [line]);
+    assert_eq!(store.contents().unwrap().ledger, std::slice::from_ref(&line));
+
+    // A part of the result is replaced, counted where it is made anew, and its study over once.
+    let line = Ledgered { kind: Kind::Result, ..line };
+    store.record_sent(&digest, &line, b"sealed").unwrap();
+    store.replace_sent(&digest, Kind::Result, "totals", b"with more").unwrap();
+    let sent = store.sent(&digest, Kind::Result).unwrap();
+    assert_eq!(sent, [("totals".to_owned(), b"with more".to_vec())]);
+    store.record_again(&Ledgered { again: true, ..line.clone() }).unwrap();
+    assert_eq!(store.cuts(&digest).unwrap(), 1);
+    assert_eq!(store.cuts(&study("two").0).unwrap(), 0);
+    assert!(!store.is_finished(&digest).unwrap());
+    store.finish_study(&digest, 9).unwrap();
+    assert!(store.is_finished(&digest).unwrap() && !store.is_finished(&study("two").0).unwrap());
+    assert_eq!(store.contents().unwrap().ledger.len(), 3);
 }

@@ -153,6 +153,7 @@ impl Nodes {
             .args(["--config", &self.config(name), "--json"])
             .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "3")
             .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
+            .env("PARTY__NETWORK__RETURN_WITHIN_S", "0")
             .env("RUST_LOG", "parties=info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

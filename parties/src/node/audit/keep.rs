@@ -5,12 +5,12 @@ use std::sync::Arc;
 use mpc_core::rand::Master;
 use mpc_core::session::Signed;
 use mpc_core::{Session, SessionOptions};
-use mpc_ml::data::Table;
 use mpc_net::PartyId;
 use mpc_net::quic::{QuicTransport, Roster};
 use mpc_net::record::{Direction, Transcript};
 
-use super::super::{BoundRows, StudyFolder};
+use super::super::StudyFolder;
+use super::super::rows_digest::SALTED;
 use super::messages::{Written, begin};
 use super::record::{AuditRecord, Files, RunName, size};
 use crate::exit::{Exit, Failure};
@@ -60,6 +60,19 @@ impl Kept {
         })
     }
 
+    /// Keeps nothing of a run, and what was kept of the run before.
+    pub(in crate::node) fn nothing(folder: &StudyFolder, roster: &Roster) -> Result<Self, Failure> {
+        Ok(Self {
+            files: Files::of(folder),
+            keep: Keep::Nothing,
+            master: Arc::new(Master::fresh()?),
+            transcript: Arc::new(Transcript::new(roster.nodes.len())),
+            written: None,
+            record: None,
+            statements: Vec::new(),
+        })
+    }
+
     /// Records the messages of `transport` from here on.
     pub(in crate::node) fn record(&self, transport: &QuicTransport) {
         transport.record_with(self.transcript.clone());
@@ -76,7 +89,7 @@ impl Kept {
         session: &Session,
         (study, context): (StudyDigest, [u8; 32]),
         roster: &Roster,
-        (table, started, consent): (&Table, u64, &[u8]),
+        (rows, started, consent): ([u8; SALTED], u64, &[u8]),
     ) -> Result<(), Failure> {
         if self.keep == Keep::Nothing {
             return Ok(());
@@ -89,8 +102,8 @@ impl Kept {
             nodes: nodes.collect(),
             commitments: session.coin_commitments().to_vec(),
         };
-        let rows = BoundRows::new(table).salted()?.to_vec();
-        let record = AuditRecord::new(run, session.me(), started, (rows, consent.to_vec()));
+        let digest = (rows.to_vec(), consent.to_vec());
+        let record = AuditRecord::new(run, session.me(), started, digest);
         self.files.write(&record, &self.master)?;
         self.record = Some(record);
         Ok(())

@@ -28,7 +28,7 @@ impl Node {
         let identity = identity();
         let state = State::lock(directory.path(), &identity).unwrap();
         let folder = StudyFolder::of(&state, StudyDigest::of(b"study"), &identity);
-        folder.open().unwrap();
+        folder.open(true).unwrap();
         Self { folder, state, _directory: directory }
     }
 
@@ -53,7 +53,7 @@ fn what_is_kept_is_sealed() {
         let sent = node.state.store().sent(&folder.study, kind).unwrap();
         let [(of, sealed)] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(of, label);
-        let opened = folder.sealer.open(&folder.sealed_as(label), sealed).unwrap();
+        let opened = folder.sealer.open(&folder.sealed_as(&record_of(label)), sealed).unwrap();
         assert_eq!(opened.as_slice(), share);
     }
     let path = node.state.directory().join(crate::store::FILE);
@@ -85,7 +85,7 @@ fn what_may_be_repeated_is_repeated_on_the_same_rows_only() {
     assert!(refused.exit == Exit::Exists && refused.what.contains("other rows"), "{refused}");
 
     // A check is no release, and is revealed again.
-    folder.open().unwrap();
+    folder.open(true).unwrap();
     assert_eq!(bind(&rows).unwrap(), 2);
     assert!(node.state.store().sent(&folder.study, Kind::Interim).unwrap().is_empty());
     // That it was revealed once is not forgotten, though this run ends before.
@@ -101,23 +101,64 @@ fn what_may_be_repeated_is_repeated_on_the_same_rows_only() {
     assert_eq!(ledger[0].to, ["a", "b"]);
 }
 
-/// The result is released once, and so is what no list names; also at a node that was started anew.
+/// The result is released once, and so is what no list names; also at a node that was started anew. Until all
+/// have it the study goes on, on the same rows.
 #[test]
 fn a_result_is_released_once() {
     for label in [COEFFICIENTS, "something else"] {
         let directory = tempfile::tempdir().unwrap();
         let identity = identity();
         let folder = |state: &State| StudyFolder::of(state, StudyDigest::of(b"study"), &identity);
+        let (rows, others) = (table(&[["31", "f", "y"]]), table(&[["32", "f", "y"]]));
         let state = State::lock(directory.path(), &identity).unwrap();
-        folder(&state).open().unwrap();
+        folder(&state).open(true).unwrap();
+        folder(&state).bind_rows(&BoundRows::new(&rows)).unwrap();
         folder(&state).log(&outputs(), &[], None).record(label, b"share").unwrap();
         drop(state);
         let state = State::lock(directory.path(), &identity).unwrap();
-        let refused = folder(&state).open().unwrap_err();
-        assert!(refused.what.contains("did not come to an end"), "{refused}");
+        let folder = folder(&state);
+        folder.open(true).unwrap();
+        let refused = folder.bind_rows(&BoundRows::new(&others)).unwrap_err();
+        assert!(refused.what.contains("other rows"), "{refused}");
+        // What cannot be read is not taken for nothing.
+        let refused = folder.holding().unwrap_err();
+        assert!(
+            refused.exit == Exit::Exists && refused.what.contains("cannot be read"),
+            "{refused}"
+        );
+
+        // The result is here, and others may lack it: who does not stay for them is told.
+        fs::write(folder.model(), b"model").unwrap();
+        folder.open(true).unwrap();
+        let refused = folder.open(false).unwrap_err();
+        assert!(refused.what.contains("released before"), "{refused}");
+        state.store().finish_study(&folder.study, 7).unwrap();
+        let refused = folder.open(true).unwrap_err();
+        assert!(refused.what.contains("released before"), "{refused}");
+        fs::remove_file(folder.model()).unwrap();
+        let refused = folder.open(true).unwrap_err();
+        assert!(refused.what.contains("gone") && refused.advice.unwrap().contains("recover"));
         // Another study is none of its business.
-        StudyFolder::of(&state, StudyDigest::of(b"another"), &identity).open().unwrap();
+        StudyFolder::of(&state, StudyDigest::of(b"another"), &identity).open(true).unwrap();
     }
+}
+
+/// A part that not all had recorded is made anew, and not without end.
+#[test]
+fn a_result_is_begun_so_many_times() {
+    let node = Node::new();
+    let mut log = node.log();
+    for _ in 1..MOST_CUTS {
+        log.record(COEFFICIENTS, b"share").unwrap();
+        log.committed(COEFFICIENTS, b"share").unwrap();
+        log.resent(COEFFICIENTS).unwrap();
+    }
+    node.folder.open(true).unwrap();
+    log.record(COEFFICIENTS, b"share").unwrap();
+    let refused = node.folder.open(true).unwrap_err();
+    assert!(refused.exit == Exit::Exists && refused.what.contains("many times"), "{refused}");
+    let ledger = node.state.store().contents().unwrap().ledger;
+    assert_eq!(ledger.iter().filter(|line| line.again).count(), MOST_CUTS - 1);
 }
 
 #[test]
@@ -125,7 +166,7 @@ fn what_an_earlier_version_recorded_is_no_permission() {
     for name in ["released-coefficients.bin", "interim-totals.bin", "rows.bin"] {
         let node = Node::new();
         fs::write(node.folder.path.join(name), b"x").unwrap();
-        let refused = node.folder.open().unwrap_err();
+        let refused = node.folder.open(true).unwrap_err();
         assert!(refused.exit == Exit::Exists && refused.what.contains("earlier version"));
     }
 }
@@ -147,7 +188,7 @@ fn what_a_killed_run_left_is_removed_and_nothing_else() {
     for name in [".party-x1y2z3.tmp", ".tmp", "notes.tmp", ".party-notes"] {
         fs::write(at(name), b"x").unwrap();
     }
-    node.folder.open().unwrap();
+    node.folder.open(true).unwrap();
     let left = [".party-x1y2z3.tmp", ".tmp", "notes.tmp", ".party-notes"].map(|n| at(n).exists());
     assert_eq!(left, [false, true, true, true]);
     #[cfg(unix)]

@@ -249,7 +249,7 @@ impl Node<'_> {
         let memory = self.path.with_extension("state");
         let state = State::lock(&memory, &key).map_err(|failure| failure.what)?;
         let own = StudyFolder::of(&state, digest, &key);
-        own.open().map_err(|failure| failure.what)?;
+        own.open(true).map_err(|failure| failure.what)?;
         own.bind_rows(&BoundRows::new(&table)).map_err(|failure| failure.what)?;
         let statistics = standardise::joint(&columns, plan.total_rows(), &mut session).await?;
         let standardising = since.used(session.meter())?.cpu;
