@@ -9,6 +9,8 @@
 #   --runs N                     so many
 #   --seed S                     other moments; 1 unless told otherwise
 #   --jobs N                     so many runs at a time; 2 unless told otherwise
+#   --stopped S                  nodes are stopped for S seconds in place of being killed, as by a line that is
+#                                down or a machine that sleeps
 #   --only TEXT                  runs in whose description TEXT occurs
 #
 # The node is built with the feature test-faults, which no release binary has: it dies at exact places.
@@ -19,7 +21,7 @@ usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; }
 options=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --runs | --seed | --jobs | --only) options+=("$1" "${2:?$1 needs a value}"); shift 2 ;;
+        --runs | --seed | --jobs | --stopped | --only) options+=("$1" "${2:?$1 needs a value}"); shift 2 ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac

@@ -30,7 +30,8 @@ use verdict::{Counts, Reference, Verdict};
 /// The outcome of a program that is meant for scripts.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "crashes PARTY FOLDER SUMMARY [--runs N] [--seed S] [--jobs N] [--only TEXT]";
+const USAGE: &str =
+    "crashes PARTY FOLDER SUMMARY [--runs N] [--seed S] [--jobs N] [--stopped S] [--only TEXT]";
 
 fn main() -> ExitCode {
     match run() {
@@ -55,13 +56,15 @@ struct Options {
     runs: usize,
     seed: u64,
     jobs: usize,
+    /// Nodes are stopped for so long in place of being killed.
+    stopped: Option<u64>,
     only: Option<String>,
 }
 
 impl Options {
     fn read() -> Outcome<Self> {
         let mut paths = Vec::new();
-        let (mut runs, mut seed, mut jobs, mut only) = (200, 1, 2, None);
+        let (mut runs, mut seed, mut jobs, mut stopped, mut only) = (200, 1, 2, None, None);
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(USAGE);
@@ -69,12 +72,13 @@ impl Options {
                 "--runs" => runs = value()?.parse()?,
                 "--seed" => seed = value()?.parse()?,
                 "--jobs" => jobs = value()?.parse()?,
+                "--stopped" => stopped = Some(value()?.parse()?),
                 "--only" => only = Some(value()?),
                 _ => paths.push(PathBuf::from(argument)),
             }
         }
         let [party, folder, summary] = <[PathBuf; 3]>::try_from(paths).map_err(|_| USAGE)?;
-        Ok(Self { party, folder, summary, runs, seed, jobs, only })
+        Ok(Self { party, folder, summary, runs, seed, jobs, stopped, only })
     }
 }
 
@@ -97,6 +101,9 @@ fn run() -> Outcome<bool> {
     let mut chance = Chance::new(options.seed);
     let mut cases: Vec<Case> =
         (0..options.runs).map(|number| Case::draw(number, &shapes, &mut chance)).collect();
+    if let Some(seconds) = options.stopped {
+        cases.iter_mut().for_each(|case| case.stop_for(seconds, &shapes));
+    }
     if let Some(only) = &options.only {
         cases.retain(|case| case.to_string().contains(only.as_str()));
     }

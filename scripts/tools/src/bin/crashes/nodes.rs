@@ -22,6 +22,8 @@ const OPERATOR: Duration = Duration::from_millis(300);
 const PATIENCE: u32 = 6;
 /// How long the last of the nodes may wait for those that have ended.
 const ALONE: Duration = Duration::from_secs(8);
+/// How long a node waits for one that was lost, in seconds.
+const RETURN_WITHIN: &str = "120";
 const PAUSE: Duration = Duration::from_millis(4);
 const SIGKILL: i32 = 9;
 const PEER_LOST: i32 = 6;
@@ -65,6 +67,8 @@ struct Node<'a> {
     codes: Vec<Option<i32>>,
     starts: u32,
     struck: bool,
+    /// Since when it is stopped.
+    stopped: Option<Instant>,
 }
 
 /// Runs a study in which nobody is killed.
@@ -112,16 +116,22 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
             codes: Vec::new(),
             starts: 0,
             struck: false,
+            stopped: None,
         };
         node.start(slot, "train")?;
         nodes.push(node);
     }
     let begin = Instant::now();
+    let away = case.kills.iter().map(|kill| kill.back_after).max().unwrap_or_default();
+    let away = Duration::from_millis(away);
     let (mut last_return, mut restarts, mut hangs) = (None, 0, false);
     let mut alone: Option<Instant> = None;
     loop {
         for node in &mut nodes {
             node.strike(slot)?;
+            if node.go_on()? {
+                last_return = Some(Instant::now());
+            }
             node.look(&mut restarts)?;
             if node.due.is_some_and(|due| due <= Instant::now()) {
                 node.due = None;
@@ -143,7 +153,7 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
         } else {
             alone = None;
         }
-        if begin.elapsed() > LIMIT {
+        if begin.elapsed() > LIMIT + away {
             hangs = true;
             break;
         }
@@ -184,6 +194,7 @@ fn recover(slot: &Slot) -> Outcome<()> {
             codes: Vec::new(),
             starts: 90,
             struck: false,
+            stopped: None,
         };
         node.start(slot, "recover")?;
         nodes.push(node);
@@ -218,7 +229,7 @@ impl Node<'_> {
             .env("PARTY__NETWORK__SILENCE_TIMEOUT_S", "10")
             .env("PARTY__NETWORK__LOST_AFTER_S", "5")
             .env("PARTY__NETWORK__JOIN_TIMEOUT_S", "40")
-            .env("PARTY__NETWORK__RETURN_WITHIN_S", "60")
+            .env("PARTY__NETWORK__RETURN_WITHIN_S", RETURN_WITHIN)
             .env("PARTY__NETWORK__LINK", "loopback")
             .env("RUST_LOG", "parties=info")
             .env_remove("MPC_DIE_AT")
@@ -248,12 +259,32 @@ impl Node<'_> {
             }
         }
         let after = Duration::from_millis(*ms);
+        let stopped = self.kill.is_some_and(|kill| kill.stopped);
         if self.event.is_some_and(|at| at.elapsed() >= after)
             && let Some(child) = &mut self.child
         {
-            child.kill()?;
+            if stopped {
+                signal(child, "-STOP")?;
+                self.struck = true;
+                self.stopped = Some(Instant::now());
+            } else {
+                child.kill()?;
+            }
         }
         Ok(())
+    }
+
+    /// Lets a node go on that was stopped, when its time has come; whether it did.
+    fn go_on(&mut self) -> Outcome<bool> {
+        let (Some(since), Some(kill)) = (self.stopped, self.kill) else { return Ok(false) };
+        let (true, Some(child)) =
+            (since.elapsed() >= Duration::from_millis(kill.back_after), &self.child)
+        else {
+            return Ok(false);
+        };
+        signal(child, "-CONT")?;
+        self.stopped = None;
+        Ok(true)
     }
 
     /// Sees whether it has ended, and what its operator does then.
@@ -279,10 +310,7 @@ impl Node<'_> {
 
     /// Ctrl-C.
     fn stop(&mut self) -> Outcome<()> {
-        if let Some(child) = &self.child {
-            Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
-        }
-        Ok(())
+        self.child.as_ref().map_or(Ok(()), |child| signal(child, "-INT"))
     }
 
     fn kill_now(&mut self) -> Outcome<()> {
@@ -293,6 +321,11 @@ impl Node<'_> {
         }
         Ok(())
     }
+}
+
+fn signal(child: &Child, signal: &str) -> Outcome<()> {
+    Command::new("kill").args([signal, &child.id().to_string()]).status()?;
+    Ok(())
 }
 
 /// The exit code that says that a study was released before, for the table.

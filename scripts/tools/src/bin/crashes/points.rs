@@ -36,8 +36,10 @@ pub struct Kill {
     pub stage: usize,
     pub node: usize,
     pub point: Point,
-    /// Milliseconds until the node is started again.
+    /// Milliseconds until the node is started again, or goes on.
     pub back_after: u64,
+    /// Whether it is stopped and not killed: a machine that sleeps, or a line that is down.
+    pub stopped: bool,
 }
 
 /// One run, with its kills: of different nodes.
@@ -68,6 +70,18 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The same with nodes that are stopped for so many seconds in the middle of what they do.
+    pub fn stop_for(&mut self, seconds: u64, shapes: &[Shape]) {
+        for kill in &mut self.kills {
+            if let Point::At(_) = kill.point {
+                kill.point = Point::After(PHASES[2], shapes[self.study].phases[2] / 2);
+            }
+            (kill.stopped, kill.back_after) = (true, 1000 * seconds);
+        }
+    }
+}
+
 impl Kill {
     fn draw(stage: usize, node: usize, shape: &Shape, chance: &mut Chance) -> Self {
         let point = match STAGES[stage] {
@@ -86,20 +100,21 @@ impl Kill {
             },
             _ => Point::At(chance.pick(&["model", "receipt", "closing"]).to_owned()),
         };
-        Self { stage, node, point, back_after: chance.below(1500) }
+        Self { stage, node, point, back_after: chance.below(1500), stopped: false }
     }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.number, STUDIES[self.study].name)?;
-        for Kill { stage, node, point, back_after } in &self.kills {
+        for Kill { stage, node, point, back_after, stopped } in &self.kills {
             write!(f, "; {} {}: ", STAGES[*stage], NAMES[*node])?;
             match point {
                 Point::After(what, ms) => write!(f, "{ms} ms after {what}")?,
                 Point::At(place) => write!(f, "at {place}")?,
             }
-            write!(f, ", back after {back_after} ms")?;
+            let stopped = if *stopped { "stopped, " } else { "" };
+            write!(f, ", {stopped}back after {back_after} ms")?;
         }
         Ok(())
     }
