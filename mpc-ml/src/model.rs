@@ -1,7 +1,7 @@
 //! What every joint model has in common: settings, a plan from public facts, a fit on shares, a
 //! release.
 //!
-//! A model is a folder of [`models`](crate::models) and one type that implements [`Model`]. What
+//! A model is a folder of [`models`] and one type that implements [`Model`]. What
 //! happens, in order, at every party alike:
 //!
 //! 1. [`Settings::validate`] and [`Model::suits`]: what the study says is in range and belongs

@@ -436,7 +436,7 @@ pub struct Predict {
     /// The model, as a training left it
     #[arg(long, value_name = "FILE", required_unless_present = "joint", num_args = 1..)]
     pub model: Vec<PathBuf>,
-    /// A study with [predict]: meet the other nodes, and score records whose columns are at different
+    /// A study with `[predict]`: meet the other nodes, and score records whose columns are at different
     /// parties, each with its own part of the model
     #[arg(long, value_name = "STUDY", conflicts_with_all = ["model", "id_column", "evaluate"])]
     pub joint: Option<PathBuf>,

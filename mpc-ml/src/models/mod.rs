@@ -2,7 +2,7 @@
 //!
 //! In each folder: `settings` (what a study says), `plan` (what follows, and what is revealed),
 //! `fit` (on shares), `release`, and `plaintext` (the same in the clear, as the oracle of the
-//! tests). A fit is read from [`Model::fit`](crate::model::Model::fit) downwards.
+//! tests). A fit is read from [`Model::fit`] downwards.
 
 pub mod glm;
 pub mod linear;

@@ -29,7 +29,7 @@ pub struct OwnSide {
     pub data: DataFile,
     /// How they came into their order, where the parties hold columns of the same records.
     pub aligned: Option<Aligned>,
-    /// This party's part of the model that a study with [predict] applies.
+    /// This party's part of the model that a study with `[predict]` applies.
     pub part: Option<ModelPart>,
 }
 
