@@ -249,8 +249,12 @@ fn changed_shares() {
         let masked = ["series/open-delta", "product", "inverse/open-x"].contains(&message.step);
         for (node, error) in errors[..DEALER].iter().enumerate() {
             let Some(error) = error else { continue };
-            // The dealer stops when it is told, and another node may see that first.
-            if node != message.to && silent(error) && error.to_string().contains("dealer") {
+            // The dealer stops when it is told, and so does the sender: another node may see that first.
+            let text = error.to_string();
+            let lost = matches!(error, Error::Net(NetError::Lost { .. }));
+            let stopped = silent(error) && text.contains("dealer")
+                || lost && text.contains(NAMES[message.from]);
+            if node != message.to && stopped {
                 continue;
             }
             let seen = misbehaved(error) || masked && differs(error);
