@@ -164,7 +164,7 @@ impl Dial {
     async fn relayed(&self, seen: &mut Option<Instant>) -> Result<Joined, Failed> {
         let Some(relayed) = &self.door.ways.relayed else { return Err(Failed::Elsewhere) };
         let (name, key) = (&self.peer.name, self.peer.key);
-        match relayed.client.reach(name, &key) {
+        match relayed.client.reach(&key) {
             Reached::At(address) => {
                 let since = *seen.get_or_insert_with(Instant::now);
                 if self.peer.address.is_some() && since.elapsed() < DIRECT_FIRST {

@@ -234,7 +234,7 @@ async fn what_is_wrong_with_a_relay_is_told_while_nodes_wait() {
     };
     let (alone, silence, refused, refused_tcp, wrong, wrong_tcp, unnamed, no_proxy) =
         deadline(all).await;
-    assert!(alone.starts_with("node 1: node 1 is not at the relay"), "{alone}");
+    assert!(alone.starts_with("node 1: not at the relay"), "{alone}");
     assert!(silence.contains("it does not answer"), "{silence}");
     assert!(refused.contains(&refuses) && refused_tcp.contains(&refuses), "{refused}{refused_tcp}");
     for text in [wrong, wrong_tcp] {

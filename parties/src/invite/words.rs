@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::identity::Fingerprint;
 
-/// The English word list of BIP-39: 2048 words, each known by its first four letters.
+/// The English word list of BIP-39 (Palatinus, Rusnak, Voisine, Bowe 2013; MIT): 2048 words, each known by its
+/// first four letters.
 const LIST: &str = include_str!("words.txt");
 
 /// How many words a node has.

@@ -81,7 +81,7 @@ impl RelayClient {
     }
 
     /// Whether and how the peer with this key can be reached now.
-    pub(crate) fn reach(&self, name: &str, key: &PublicKey) -> Reached {
+    pub(crate) fn reach(&self, key: &PublicKey) -> Reached {
         let number = self.peers.iter().position(|peer| peer == key);
         let Some(number) = number.and_then(|number| u16::try_from(number).ok()) else {
             return Reached::Unknown;
@@ -91,9 +91,7 @@ impl RelayClient {
             (Some(_), _) if status.here.contains(&number) => Reached::At(address_of(number)),
             (Some(_), _) => {
                 let address = &self.settings.address;
-                Reached::Not(format!(
-                    "{name} is not at the relay {address}, or does not know this node"
-                ))
+                Reached::Not(format!("not at the relay {address}, or it does not know this node"))
             }
             (None, Some(reason)) => Reached::Not(reason.clone()),
             (None, None) => Reached::Unknown,
