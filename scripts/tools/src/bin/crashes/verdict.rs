@@ -21,8 +21,11 @@ use crate::nodes::{Run, Undisturbed, is_released};
 use crate::points::{Case, STAGES};
 use crate::studies::{NAMES, Study};
 
-/// By how much more than two undisturbed runs a model may differ from one.
-const LEEWAY: f64 = 4.0;
+/// By how much more than two undisturbed runs a model may differ from one: these may happen to be close.
+const LEEWAY: f64 = 10.0;
+/// What the arithmetic of a fit without a dealer may do to a coefficient, beside the largest one. What is wrong
+/// because of a kill is another model altogether.
+const PART: f64 = 2e-3;
 /// What the last digit of a released coefficient may do.
 const DIGITS: f64 = 4.0 / 16384.0;
 
@@ -47,7 +50,9 @@ impl Reference {
         let mut models = models.ok_or("an undisturbed run gives no model")?;
         let model = models.swap_remove(0);
         let spread = models.iter().map(|other| distance(&model, other)).fold(0.0, f64::max);
-        Ok(Self { model, tolerance: LEEWAY * spread + DIGITS })
+        let largest = model.iter().map(|value| value.abs()).fold(0.0, f64::max);
+        let tolerance = LEEWAY * spread + PART * largest + DIGITS;
+        Ok(Self { model, tolerance })
     }
 
     pub fn judge(&self, run: Run) -> Verdict {
