@@ -61,10 +61,26 @@ make_nodes() {
     done
 }
 
+# wait_for_nodes: until all processes in `pids` have ended. Fails when one does, and ends the others.
+wait_for_nodes() {
+    local began
+    for _ in "${pids[@]}"; do
+        # The next one to end, whichever it is.
+        if ! wait -n; then
+            # The others have been told why; they need a moment to say so in their logs.
+            began=$SECONDS
+            while ((SECONDS - began < 5)) && [ -n "$(jobs -rp)" ]; do sleep 0.2; done
+            end_processes
+            return 1
+        fi
+    done
+    pids=()
+}
+
 # run_study FOLDER STUDY PARTY=ROWS...: trains, a process for each party, and one for the dealer
 # when there is a folder for it. Leaves run.json and log.txt in each folder. Fails when a node does.
 run_study() {
-    local folder=$1 study=$2 each name began
+    local folder=$1 study=$2 each name
     shift 2
     # A node that is lost does not come back by itself here.
     export PARTY__NETWORK__LINK=loopback PARTY__NETWORK__RETURN_WITHIN_S=0
@@ -79,23 +95,13 @@ run_study() {
             </dev/null >"$folder/$name/run.json" 2>"$folder/$name/log.txt" &
         pids+=($!)
     done
-    for each in "${pids[@]}"; do
-        # The next one to end, whichever it is.
-        if ! wait -n; then
-            # The others have been told why; they need a moment to say so in their logs.
-            began=$SECONDS
-            while ((SECONDS - began < 5)) && [ -n "$(jobs -rp)" ]; do sleep 0.2; done
-            end_processes
-            return 1
-        fi
-    done
-    pids=()
+    wait_for_nodes
 }
 
 # run_nodes FOLDER OUTPUT PARTY... -- ARGUMENT...: `party ARGUMENT...` as a process for each party, with its
 # name in the place of {}. Leaves what each prints in OUTPUT of its folder, and log.txt. Fails when one does.
 run_nodes() {
-    local folder=$1 output=$2 parties=() name began
+    local folder=$1 output=$2 parties=() name
     shift 2
     while [ "$1" != -- ]; do parties+=("$1"); shift; done
     shift
@@ -105,15 +111,7 @@ run_nodes() {
             </dev/null >"$folder/$name/$output" 2>"$folder/$name/log.txt" &
         pids+=($!)
     done
-    for _ in "${parties[@]}"; do
-        if ! wait -n; then
-            began=$SECONDS
-            while ((SECONDS - began < 5)) && [ -n "$(jobs -rp)" ]; do sleep 0.2; done
-            end_processes
-            return 1
-        fi
-    done
-    pids=()
+    wait_for_nodes
 }
 
 # show_logs FOLDER: what the nodes in FOLDER, or in folders of it, said.

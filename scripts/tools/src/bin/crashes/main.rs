@@ -1,6 +1,8 @@
 //! Kills nodes of small studies, many times at as many moments, starts them again, and looks at whether
 //! every party has the model in the end (`scripts/crashes.sh`).
 
+#[path = "../faults/campaign.rs"]
+mod campaign;
 mod chance;
 #[path = "../faults/models.rs"]
 mod models;
@@ -12,14 +14,11 @@ mod slot;
 mod studies;
 mod verdict;
 
-use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
+use campaign::{Outcome, all, end, say, slots, write};
 use chance::Chance;
 use nodes::undisturbed;
 use points::{Case, Shape};
@@ -27,26 +26,11 @@ use slot::Slot;
 use studies::STUDIES;
 use verdict::{Counts, Reference, Verdict};
 
-/// The outcome of a program that is meant for scripts.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
 const USAGE: &str =
     "crashes PARTY FOLDER SUMMARY [--runs N] [--seed S] [--jobs N] [--stopped S] [--only TEXT]";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("crashes: {error}"));
-            ExitCode::from(2)
-        }
-    }
-}
-
-#[allow(clippy::print_stdout, reason = "this is what the program is for")]
-fn say(text: &str) {
-    println!("{text}");
+    end("crashes", run())
 }
 
 struct Options {
@@ -85,11 +69,7 @@ impl Options {
 fn run() -> Outcome<bool> {
     let options = Options::read()?;
     let begin = Instant::now();
-    let mut slots = Vec::new();
-    for slot in 0..options.jobs.max(1) {
-        let folder = options.folder.join(format!("slot-{slot}"));
-        slots.push(Slot::make(&options.party, &folder)?);
-    }
+    let slots = slots(options.jobs, &options.party, &options.folder)?;
     let (mut shapes, mut references) = (Vec::new(), Vec::new());
     for study in STUDIES {
         let runs = [undisturbed(&slots[0], study)?, undisturbed(&slots[0], study)?];
@@ -109,48 +89,25 @@ fn run() -> Outcome<bool> {
     }
     say(&format!("{} runs, {} at a time, seed {}", cases.len(), slots.len(), options.seed));
 
-    let references = Arc::new(references);
-    let todo = Arc::new(Mutex::new(cases.into_iter().rev().collect::<Vec<Case>>()));
-    let workers: Vec<_> = slots
-        .into_iter()
-        .map(|slot| {
-            let (todo, references) = (Arc::clone(&todo), Arc::clone(&references));
-            thread::spawn(move || work(&slot, &todo, &references))
-        })
-        .collect();
-    let mut done = Vec::new();
-    for worker in workers {
-        done.extend(worker.join().map_err(|_| "a worker broke off")??);
-    }
+    let mut done = all(slots, cases, move |slot, case| {
+        let verdict = judge(slot, &case, &references)?;
+        Ok((case, verdict))
+    })?;
     done.sort_by_key(|(case, _)| case.number);
     let counts = Counts::of(&done);
-    if let Some(folder) = options.summary.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let all = counts.to_json(options.seed, &done);
-    fs::write(&options.summary, serde_json::to_string_pretty(&all)? + "\n")?;
+    write(&options.summary, &counts.to_json(options.seed, &done))?;
     say(&counts.to_string());
     say(&format!("{} runs in {} s", done.len(), begin.elapsed().as_secs()));
     Ok(counts.good())
 }
 
-fn work(
-    slot: &Slot,
-    todo: &Mutex<Vec<Case>>,
-    references: &[Reference],
-) -> Outcome<Vec<(Case, Verdict)>> {
-    let mut done = Vec::new();
-    loop {
-        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(case) = next else { return Ok(done) };
-        let run = nodes::run(slot, &case)?;
-        let verdict = references[case.study].judge(run);
-        say(&format!("{verdict}: {case}"));
-        if !verdict.is_good() {
-            // What the nodes said stays, for whoever looks for the reason.
-            let kept = slot.folder.with_file_name(format!("run-{}", case.number));
-            nodes::keep_logs(slot, &kept)?;
-        }
-        done.push((case, verdict));
+fn judge(slot: &Slot, case: &Case, references: &[Reference]) -> Outcome<Verdict> {
+    let verdict = references[case.study].judge(nodes::run(slot, case)?);
+    say(&format!("{verdict}: {case}"));
+    if !verdict.is_good() {
+        // What the nodes said stays, for whoever looks for the reason.
+        let kept = slot.folder.with_file_name(format!("run-{}", case.number));
+        nodes::keep_logs(slot, &kept)?;
     }
+    Ok(verdict)
 }

@@ -1,6 +1,7 @@
 //! Lets one node of a study misbehave, many times in as many ways, and looks at how the others end
 //! (`scripts/faults.sh`).
 
+mod campaign;
 mod cases;
 mod models;
 mod nodes;
@@ -8,40 +9,22 @@ mod slot;
 mod studies;
 mod verdict;
 
-use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
+use campaign::{Outcome, all, end, say, slots, write};
 use cases::Case;
 use nodes::Run;
 use serde_json::json;
 use slot::Slot;
 use studies::{STUDIES, Study};
-use verdict::{Counts, Reference, Verdict};
-
-/// The outcome of a program that is meant for scripts.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use verdict::{Counts, Reference};
 
 const USAGE: &str = "faults PARTY FOLDER SUMMARY [--smoke] [--jobs N] [--only TEXT]";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("faults: {error}"));
-            ExitCode::from(2)
-        }
-    }
-}
-
-#[allow(clippy::print_stdout, reason = "this is what the program is for")]
-fn say(text: &str) {
-    println!("{text}");
+    end("faults", run())
 }
 
 struct Options {
@@ -81,11 +64,7 @@ struct Known {
 fn run() -> Outcome<bool> {
     let options = Options::read()?;
     let begin = Instant::now();
-    let mut slots = Vec::new();
-    for slot in 0..options.jobs.max(1) {
-        let folder = options.folder.join(format!("slot-{slot}"));
-        slots.push(Slot::make(&options.party, &folder)?);
-    }
+    let slots = slots(options.jobs, &options.party, &options.folder)?;
 
     let mut cases = Vec::new();
     let mut known = Vec::new();
@@ -99,24 +78,18 @@ fn run() -> Outcome<bool> {
     }
     say(&format!("{} cases, {} at a time", cases.len(), slots.len()));
 
-    let known = Arc::new(known);
-    let todo = Arc::new(Mutex::new(cases.into_iter().rev().collect::<Vec<Case>>()));
-    let workers: Vec<_> = slots
-        .into_iter()
-        .map(|slot| {
-            let (todo, known) = (Arc::clone(&todo), Arc::clone(&known));
-            thread::spawn(move || work(&slot, &todo, &known))
-        })
-        .collect();
-    let mut done = Vec::new();
-    for worker in workers {
-        done.extend(worker.join().map_err(|_| "a worker broke off")??);
-    }
+    let mut done = all(slots, cases, move |slot, case: Case| {
+        let run = slot.run(&STUDIES[case.study], Some(&case))?;
+        let verdict = known[case.study].reference.judge(&case, &run);
+        say(&format!("{verdict}: {case}"));
+        Ok((case, verdict))
+    })?;
     done.sort_by_key(|(case, _)| case.number);
 
     let mut counts = Counts::default();
     done.iter().for_each(|(_, verdict)| counts.add(verdict));
-    write(&options.summary, &counts, &done)?;
+    let cases: Vec<_> = done.iter().map(|(case, verdict)| verdict.to_json(case)).collect();
+    write(&options.summary, &json!({ "counts": counts.to_json(), "cases": cases }))?;
     say(&counts.to_string());
     say(&format!("{} cases in {} s", done.len(), begin.elapsed().as_secs()));
     Ok(counts.good())
@@ -128,26 +101,4 @@ fn know(slot: &Slot, study: &Study) -> Outcome<Known> {
     let reference = Reference::new(study, &runs)?;
     let [Run { sent, .. }, _] = runs;
     Ok(Known { reference, sent })
-}
-
-fn work(slot: &Slot, todo: &Mutex<Vec<Case>>, known: &[Known]) -> Outcome<Vec<(Case, Verdict)>> {
-    let mut done = Vec::new();
-    loop {
-        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(case) = next else { return Ok(done) };
-        let study = &STUDIES[case.study];
-        let run = slot.run(study, Some(&case))?;
-        let verdict = known[case.study].reference.judge(&case, &run);
-        say(&format!("{verdict}: {case}"));
-        done.push((case, verdict));
-    }
-}
-
-fn write(path: &Path, counts: &Counts, done: &[(Case, Verdict)]) -> Outcome<()> {
-    let cases: Vec<_> = done.iter().map(|(case, verdict)| verdict.to_json(case)).collect();
-    let all = json!({ "counts": counts.to_json(), "cases": cases });
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?)
 }
