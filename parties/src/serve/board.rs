@@ -118,8 +118,12 @@ impl Board {
     }
 
     /// What the folder and the store hold.
-    pub(super) fn knows(&self, queue: &[Item], store: &Store) -> Result<(), Failure> {
-        let contents = store.contents()?;
+    pub(super) fn knows(
+        &self,
+        queue: &[Item],
+        store: &Store,
+        contents: Contents,
+    ) -> Result<(), Failure> {
         let mut receipts = BTreeMap::new();
         for (place, _) in contents.runs.iter().rev().take(RECEIPTS) {
             if let Some(receipt) = store.receipt(*place)? {
@@ -157,30 +161,30 @@ impl Board {
     }
 
     /// The work has ended; whether the nodes had met.
-    pub(super) fn ends(&self, item: &Item, how: &Result<String, Failure>) -> bool {
+    pub(super) fn ends(&self, item: &Item, how: Result<(), &Failure>) -> bool {
         let mut known = self.known();
         let work = known.work.take();
         let met = work.and_then(|work| work.met);
         let class = match how {
-            Ok(_) => Exit::Ok,
+            Ok(()) => Exit::Ok,
             Err(failure) => failure.exit,
         };
         // That nobody came in this turn is nothing to tell.
         if met.is_some() || !matches!(class, Exit::PeerLost | Exit::Stopped) {
             *known.ended.entry(class.class()).or_default() += 1;
             let text = match how {
-                Ok(_) => format!("{}: came to its end", item.title),
+                Ok(()) => format!("{}: came to its end", item.title),
                 Err(failure) => format!("{}: {failure}", item.title),
             };
             tracing::info!(class = class.class(), text, "a study has ended");
             known.note(text);
         }
-        if let (Ok(_), Some(met)) = (how, met) {
+        if let (Ok(()), Some(met)) = (how, met) {
             known.last_seconds = Some(met.elapsed().as_secs_f64());
         }
         // Until the folder is looked at again.
         let standing = match how {
-            Ok(_) => Standing::Done("just now".to_owned()),
+            Ok(()) => Standing::Done("just now".to_owned()),
             Err(_) => Standing::Ready,
         };
         if let Some(own) = known.queue.iter_mut().find(|own| own.file == item.file) {

@@ -106,13 +106,14 @@ impl Server {
         };
         let store = state.store();
         let marks = |study: &Path| Marks::of(study, &self.config, &settings);
-        let items = queue::read(&settings, store, &self.held, marks)?;
+        let contents = store.contents()?;
+        let items = queue::read(&settings, (store, &contents), &self.held, marks)?;
         // Whoever changed something wants it to be tried again.
         self.held.retain(|digest, _| {
             let held = |item: &Item| matches!(item.standing, Standing::Held(_));
             items.iter().any(|item| item.digest == Some(*digest) && held(item))
         });
-        self.board.knows(&items, store)?;
+        self.board.knows(&items, store, contents)?;
         drop(state);
         let turn = settings.serve.turn;
         let ready = || items.iter().filter(|item| item.standing == Standing::Ready);
@@ -143,13 +144,13 @@ impl Server {
         };
         match ended {
             Ok((finished, closing)) => {
-                self.board.ends(item, &Ok(finished.report().text));
+                self.board.ends(item, Ok(()));
                 drop(finished);
                 // Whatever becomes of the others, the result here is complete.
                 let _ = closing.wait(stop).await;
             }
             Err(failure) => {
-                let met = self.board.ends(item, &Err(failure.clone()));
+                let met = self.board.ends(item, Err(&failure));
                 match failure.exit {
                     Exit::Stopped => return Err(Stopped),
                     // Somebody else's turn; and whoever was lost may come back.

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::node::now;
 use crate::output::{hex, when};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Contents, Store};
 use crate::study::{Study, StudyDigest};
 
 const DOMAIN: &[u8] = b"turn of a study/1";
@@ -71,7 +71,7 @@ impl Item {
 /// All studies of the folder, by the names of their files. A folder that is not there is made.
 pub(super) fn read(
     settings: &Settings,
-    store: &Store,
+    (store, contents): (&Store, &Contents),
     held: &BTreeMap<StudyDigest, (String, Marks)>,
     marks: impl Fn(&Path) -> Marks,
 ) -> Result<Vec<Item>, Failure> {
@@ -89,12 +89,11 @@ pub(super) fn read(
         }
     }
     paths.sort();
-    let ended: Vec<(String, u64)> = {
-        let runs = store.contents()?.runs.into_iter();
-        let good = runs.filter(|(_, run)| {
+    let ended: Vec<(&str, u64)> = {
+        let good = contents.runs.iter().filter(|(_, run)| {
             run.outcome.as_ref().is_some_and(|outcome| outcome.class == Exit::Ok.class())
         });
-        good.map(|(_, run)| (run.study, run.ended.unwrap_or(run.begun))).collect()
+        good.map(|(_, run)| (run.study.as_str(), run.ended.unwrap_or(run.begun))).collect()
     };
     let mut items: Vec<Item> = Vec::new();
     for path in paths {
