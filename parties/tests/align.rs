@@ -19,6 +19,12 @@ use support::{Ended, Nodes};
 
 const PARTIES: [&str; 3] = ["bank", "insurer", "registry"];
 
+/// How far a coefficient of the small study by columns may be from the same training in the clear. A step reads
+/// each score to 1/64 and phasors of 9 bits (docs/protocols.md 6.3), which is a noise of some hundredths in a
+/// residual; over batches of 30 and steps of 0.8 its standard deviation is 1e-3 at the end, and this is eight of
+/// them. Rows in another order are off by some hundredths.
+const NOISE: f64 = 8e-3;
+
 fn alignment(title: &str, least: u64) -> String {
     format!(
         "version = 1\ntitle = \"{title}\"\nparties = [\"bank\", \"insurer\", \"registry\"]\n\
@@ -192,11 +198,11 @@ fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
         let own: Vec<f64> = part.standardised().coefficients.values().collect();
         assert_eq!(own.len(), places[place].len());
         for (own, &at) in own.iter().zip(&places[place]) {
-            near(*own, expected[at], 2e-3);
+            near(*own, expected[at], NOISE);
         }
         assert_eq!(part.has_intercept(), place == 1);
         if place == 1 {
-            near(part.standardised().intercept, expected[4], 2e-3);
+            near(part.standardised().intercept, expected[4], NOISE);
         }
         let receipt = fs::read_to_string(told["receipt"].as_str().unwrap()).unwrap();
         let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
@@ -255,7 +261,7 @@ fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
         for (row, x) in rows.iter().zip(encoded.x.rows()) {
             assert!(row[0].starts_with(first), "{row:?}");
             let score = expected[4] + x.iter().zip(&expected).map(|(x, w)| x * w).sum::<f64>();
-            near(row[1].parse().unwrap(), 1.0 / (1.0 + (-score).exp()), 2e-3);
+            near(row[1].parse().unwrap(), 1.0 / (1.0 + (-score).exp()), NOISE);
         }
     }
     // It is told once, and party train does not take it for a study that fits.
@@ -310,7 +316,7 @@ fn the_whole_model_of_columns_goes_to_those_whom_the_study_names() {
     let model = Model::from_json(&model).unwrap();
     let own = model.standardised();
     for (own, expected) in own.coefficients.values().chain([own.intercept]).zip(&expected) {
-        near(own, *expected, 2e-3);
+        near(own, *expected, NOISE);
     }
     for (own, expected) in model.standardisation().iter().zip(&scales) {
         assert_eq!((&own.name, own.present), (&expected.name, expected.present));
