@@ -7,6 +7,7 @@
 //! * [`alignment`] is the file of a record alignment, and what makes ids of cells.
 //! * [`store`] is what a node remembers, [`approval`] what somebody there has signed.
 //! * [`node`] meets the others and runs a study with them.
+//! * [`protocol`] is for protocols of one's own, which a node runs like a study.
 //! * [`serve`] is a node that is left alone.
 //! * [`doctor`] looks for what keeps a node from a study.
 //! * [`models`] are the models that a study can name.
@@ -34,6 +35,7 @@ pub mod node;
 pub mod observe;
 pub mod output;
 pub mod process;
+pub mod protocol;
 pub mod serve;
 pub mod settings;
 pub mod store;

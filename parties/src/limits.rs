@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
-use crate::study::{Correlations, Study};
+use crate::study::{Correlations, Study, Terms};
 
 /// The limits of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Limits {
     pub purposes: Option<Vec<String>>,
     /// The kinds of models; none is no limit.
     pub models: Option<Vec<ModelKind>>,
+    /// The protocols of the parties' own; none is no limit, but where `models` is one.
+    pub protocols: Option<Vec<String>>,
     /// The most coefficients, with the intercept, that a study may reveal; none is no limit.
     pub most_coefficients: Option<u64>,
     /// Columns that no study may use, in whatever case they are written.
@@ -47,6 +49,7 @@ impl Default for Limits {
             peers: None,
             purposes: None,
             models: None,
+            protocols: None,
             most_coefficients: None,
             never_columns: Vec::new(),
         }
@@ -87,7 +90,14 @@ impl Limits {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn check_rows(&self, table: &Table, data: &Path) -> Result<(), Failure> {
-        let rows = table.rows() as u64;
+        self.check_count(table.rows() as u64, data)
+    }
+
+    /// Refuses fewer records than these limits allow.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_count(&self, rows: u64, data: &Path) -> Result<(), Failure> {
         if rows < self.least_rows {
             let what =
                 format!("there are {rows} rows, and limits.least_rows is {}", self.least_rows);
@@ -99,18 +109,13 @@ impl Limits {
         Ok(())
     }
 
-    /// Refuses a study that these limits do not allow with any rows. `own` is the name of this party.
+    /// Refuses what these limits do not allow whatever is computed. `own` is the name of this party.
     ///
     /// # Errors
     /// Which limit, and what to do.
-    pub fn check_study(&self, study: &Study, own: &PartyName) -> Result<(), Failure> {
-        let refused = |what: String, advice: &str| {
-            Err(Failure::new(Exit::Configuration, what).advise(format!(
-                "agree with the other parties on a study {advice}, or change this limit in party.toml if \
-                 your organisation allows it"
-            )))
-        };
-        if !self.dealer && study.security().correlations == Correlations::Dealer {
+    pub fn check_terms(&self, terms: &Terms, own: &PartyName) -> Result<(), Failure> {
+        let refused = |what: String, advice: &str| Err(refusal(what, advice));
+        if !self.dealer && terms.security().correlations == Correlations::Dealer {
             let what = "the study takes its correlated randomness from a dealer, and limits.dealer of this \
                         node is false";
             return Err(Failure::new(Exit::Configuration, what).advise(
@@ -119,7 +124,7 @@ impl Limits {
             ));
         }
         if let Some(peers) = &self.peers {
-            let others = study.parties().iter().filter(|name| *name != own);
+            let others = terms.parties().iter().filter(|name| *name != own);
             if let Some(other) = others.into_iter().find(|name| !peers.contains(name)) {
                 let what = format!(
                     "the study names {other} as a party, and limits.peers of this node is {}",
@@ -130,7 +135,7 @@ impl Limits {
         }
         if let Some(purposes) = &self.purposes {
             let allowed = list(purposes);
-            match &study.consent().kind {
+            match &terms.consent().kind {
                 Some(kind) if purposes.contains(kind) => {}
                 Some(kind) => {
                     let what = format!(
@@ -148,6 +153,29 @@ impl Limits {
                 }
             }
         }
+        let Some(protocol) = terms.protocol() else { return Ok(()) };
+        let allowed = match (&self.protocols, &self.models) {
+            (Some(protocols), _) => protocols.iter().any(|name| name == protocol),
+            // Who allows some models and nothing else has not thought of protocols.
+            (None, models) => models.is_none(),
+        };
+        if !allowed {
+            let what = format!(
+                "the protocol is {protocol}, and limits.protocols of this node is {}",
+                list(self.protocols.as_deref().unwrap_or_default())
+            );
+            return refused(what, "with another protocol");
+        }
+        Ok(())
+    }
+
+    /// Refuses a study that these limits do not allow with any rows. `own` is the name of this party.
+    ///
+    /// # Errors
+    /// Which limit, and what to do.
+    pub fn check_study(&self, study: &Study, own: &PartyName) -> Result<(), Failure> {
+        self.check_terms(&study.terms(), own)?;
+        let refused = |what: String, advice: &str| Err(refusal(what, advice));
         if let Some(models) = &self.models
             && !models.contains(&study.kind())
         {
@@ -239,6 +267,14 @@ impl Limits {
         );
         Err(Failure::new(Exit::LocalInput, what).advise(advice))
     }
+}
+
+/// What a limit says no to, and what `agree` on instead.
+fn refusal(what: String, agree: &str) -> Failure {
+    Failure::new(Exit::Configuration, what).advise(format!(
+        "agree with the other parties on a study {agree}, or change this limit in party.toml if your \
+         organisation allows it"
+    ))
 }
 
 /// Words as party.toml has them.

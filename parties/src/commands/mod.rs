@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod agreement;
 mod align;
 mod audit;
 mod dealer;
@@ -80,7 +81,7 @@ pub fn run(cli: &Cli) -> Exit {
 
 /// The runtime of a node: one thread for the network and the protocol together, because a small
 /// message takes twice as long across threads; heavy work has threads of its own.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Failure::new(Exit::Internal, format!("the runtime cannot be started: {error}"))
     })

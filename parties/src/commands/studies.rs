@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::approval::ApprovalEntry;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::limits::word;
 use crate::node::State;
 use crate::output::{Report, when, wrapped};
 use crate::settings::{Overrides, Settings};
@@ -55,7 +54,7 @@ fn text(all: &Contents, approvals: &Approvals) -> String {
         text += &wrapped(&format!("  {}  ", short(digest)), &entry.title);
         let what = format!(
             "{}, of {}; first seen on {}",
-            word(entry.kind),
+            entry.kind,
             entry.parties.join(", "),
             when(entry.first_seen)
         );

@@ -7,23 +7,29 @@ use mpc_core::Against;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::approval::Approver;
+use super::agreement;
+use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyWithdraw};
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
 use crate::models::{Account, Planned};
 use crate::name::PartyName;
-use crate::node::{self, OwnSide};
+use crate::node::{self, BoundRows, OwnSide};
 use crate::output::{Report, wrapped};
 use crate::settings::{Overrides, Settings};
-use crate::study::{Approvals, Controller, Correlations, Disclosure, Study};
+use crate::study::{
+    Approvals, Consent, Controller, Correlations, Disclosure, Study, Terms, is_agreement,
+};
 
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
+    if is_agreement(&options.study) {
+        return agreement::check(config, options);
+    }
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
     let OwnSide { study, settings, source, data: file, .. } = &side;
-    let to_do = to_do(study, settings);
+    let to_do = to_do(&study.terms(), settings);
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
     Ok(Report {
@@ -52,36 +58,54 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
 
 pub(super) fn approve(config: &Path, options: &StudyApprove) -> Result<Report, Failure> {
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
+    if is_agreement(&options.study) {
+        return agreement::approve(config, &overrides, options);
+    }
     let side = OwnSide::read(&options.study, config, &overrides, false)?;
     let (planned, _) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let outputs = side.study.outputs(&*planned);
     let disclosure = side.study.disclosure_digest(&outputs);
+    let (by, valid) = approver(options);
+    let OwnSide { study, settings, source, data, .. } = &side;
+    let (terms, rows) = (study.terms(), BoundRows::new(&data.table));
+    let signed = node::approve((&terms, settings), &rows, &disclosure, by, valid)?;
+    let of = format!("{} of {}", data.table.rows(), source.path.display());
+    Ok(approved(&terms, &of, &signed))
+}
+
+/// Who approves, and for how long.
+pub(super) fn approver(options: &StudyApprove) -> (Approver, Duration) {
     let StudyApprove { name, role, note, valid_days, .. } = options;
     let by = Approver { name: name.clone(), role: role.clone(), note: note.clone() };
-    let valid = Duration::from_secs(u64::from(*valid_days) * 86_400);
-    let signed = node::approve(&side, &disclosure, by, valid)?;
-    let OwnSide { study, source, data, .. } = &side;
+    (by, Duration::from_secs(u64::from(*valid_days) * 86_400))
+}
+
+/// What was approved, as it is told.
+pub(super) fn approved(terms: &Terms, rows: &str, signed: &SignedApproval) -> Report {
     let lines = [
-        wrapped("Approved:  ", study.title()),
-        format!("           {}\n", study.digest()),
+        wrapped("Approved:  ", terms.title()),
+        format!("           {}\n", terms.digest()),
         wrapped("By:        ", &signed.in_words()),
-        wrapped("Of rows:   ", &format!("{} of {}", data.table.rows(), source.path.display())),
+        wrapped("Of rows:   ", rows),
         wrapped(
             "It counts: ",
             "for this study, these rows, and what `party study check` says will be revealed; `party study \
              withdraw` takes it back",
         ),
     ];
-    Ok(Report {
+    Report {
         text: lines.concat(),
-        json: json!({ "study": study.digest().to_string(), "approved": signed }),
-    })
+        json: json!({ "study": terms.digest().to_string(), "approved": signed }),
+    }
 }
 
 pub(super) fn withdraw(config: &Path, options: &StudyWithdraw) -> Result<Report, Failure> {
     let overrides = Overrides::default();
-    let (study, settings, _) = OwnSide::without_rows(&options.study, config, &overrides)?;
-    let there = node::withdraw(&study, &settings, &options.name)?;
+    let path = &options.study;
+    let terms = Terms::read(path).map_err(|error| Failure::from(error).in_file(path))?;
+    let settings =
+        Settings::read(config, &overrides).map_err(|error| Failure::from(error).in_file(config))?;
+    let there = node::withdraw(&terms, &settings, &options.name)?;
     let text = if there {
         "The approval was taken back. A run that is under way is not stopped by that.\n"
     } else {
@@ -145,13 +169,13 @@ impl Plan {
 }
 
 /// What this node still lacks before it can take part.
-fn to_do(study: &Study, settings: &Settings) -> Vec<String> {
-    let others = study.parties().iter().filter(|name| **name != settings.identity.name);
+pub(super) fn to_do(terms: &Terms, settings: &Settings) -> Vec<String> {
+    let others = terms.parties().iter().filter(|name| **name != settings.identity.name);
     let mut to_do: Vec<String> = others
         .filter(|name| settings.peer(name).is_none())
         .map(|name| format!("{name} is not known yet: party peer add {name} ADDRESS FINGERPRINT"))
         .collect();
-    if study.security().correlations == Correlations::Dealer && settings.dealer.is_none() {
+    if terms.security().correlations == Correlations::Dealer && settings.dealer.is_none() {
         let line = "the dealer is not known yet: party peer add --dealer NAME ADDRESS FINGERPRINT";
         to_do.push(line.to_owned());
     }
@@ -184,8 +208,7 @@ fn nothing_else(study: &Study) -> &'static str {
 }
 
 /// What the study says that it is for, and who answers for it.
-fn purpose(study: &Study) -> String {
-    let consent = study.consent();
+pub(super) fn purpose(consent: &Consent) -> String {
     let none = || "not stated in the study".to_owned();
     let mut text = "What it is for\n".to_owned();
     let kind = consent.kind.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
@@ -203,16 +226,9 @@ fn purpose(study: &Study) -> String {
     text + &wrapped("  Approvals:   ", approvals)
 }
 
-fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
-    let OwnSide { study, source, data: file, .. } = side;
-    let mut text = String::new();
-    text += &wrapped("", study.title());
-    text += &format!("  {}\n", study.digest());
-    let parties: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
-    text += &wrapped("  Parties: ", &parties.join(", "));
-    text += &format!("\n{}\n", purpose(study));
-
-    text += "What will be revealed\n";
+/// What is revealed, to whom, and why.
+pub(super) fn revealed(disclosure: &[Disclosure]) -> String {
+    let mut text = "What will be revealed\n".to_owned();
     for (index, each) in disclosure.iter().enumerate() {
         let number = format!("  {}. ", index + 1);
         let below = " ".repeat(number.len());
@@ -220,6 +236,19 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
         text += &wrapped(&format!("{below}To whom: "), &each.to_whom);
         text += &wrapped(&format!("{below}Why:     "), &each.why);
     }
+    text
+}
+
+fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
+    let OwnSide { study, source, data: file, .. } = side;
+    let mut text = String::new();
+    text += &wrapped("", study.title());
+    text += &format!("  {}\n", study.digest());
+    let parties: Vec<&str> = study.parties().iter().map(PartyName::as_str).collect();
+    text += &wrapped("  Parties: ", &parties.join(", "));
+    text += &format!("\n{}\n", purpose(study.consent()));
+
+    text += &revealed(disclosure);
     text += &wrapped("  ", nothing_else(study));
 
     text += "\nMy data (these lines stay on this machine)\n";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::exit::{Exit, Failure};
-use crate::node::{Closing, Event, Events, Finished, StopSignal, Training, terminal};
+use crate::node::{Events, StopSignal, Task, Training, terminal};
 use crate::output::print;
 use crate::settings::Overrides;
 
@@ -25,29 +25,15 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
         out: options.out.clone(),
         show_values: options.show_values,
     };
-    runtime.block_on(async {
-        let (finished, closing, mut stop) = match train(&training, joint, &events).await {
-            Ok(trained) => trained,
-            Err(failure) => return print(&Err(failure), as_json),
-        };
-        let exit = print(&finished.copy.clone().map(|()| finished.report()), as_json);
-        // Its folder is to be opened again.
-        drop(finished);
-        if let Err(failure) = closing.wait(&mut stop).await {
-            events(Event::Note(format!("{}; the result here is complete", failure.what)));
-            if failure.exit == Exit::PeerLost {
-                training.stay(&events, &mut stop).await;
-            }
-        }
-        exit
-    })
+    let trained = runtime.block_on(train(&training, (joint, as_json), &events));
+    trained.unwrap_or_else(|failure| print(&Err(failure), as_json))
 }
 
 async fn train(
     training: &Training,
-    joint: bool,
+    (joint, as_json): (bool, bool),
     events: &Events,
-) -> Result<(Finished, Closing, StopSignal), Failure> {
+) -> Result<Exit, Failure> {
     let participant = training.prepare()?;
     let usage = |what| Failure::new(Exit::Usage, what).in_file(&training.study);
     match (participant.scores(), joint) {
@@ -63,6 +49,8 @@ async fn train(
     }
     // Until here a signal ends the process at once, and nobody waits for it.
     let mut stop = StopSignal::install()?;
-    let (finished, closing) = training.run(participant, events, &mut stop).await?;
-    Ok((finished, closing, stop))
+    let done = |finished: crate::node::Finished| {
+        print(&finished.copy.clone().map(|()| finished.report()), as_json)
+    };
+    training.carry_out(participant, events, &mut stop, done).await
 }

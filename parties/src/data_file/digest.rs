@@ -11,6 +11,11 @@ use ring::digest::{Context, SHA256};
 pub struct FileDigest([u8; 32]);
 
 impl FileDigest {
+    /// A digest that was made elsewhere.
+    pub(crate) fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The 32 bytes.
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -153,3 +153,24 @@ fn limits_are_read_and_kept() {
         refused(&format!("limits = {{ {wrong} }}"), "study.toml", Exit::Configuration, &[&field]);
     }
 }
+
+#[test]
+fn protocols_of_the_parties_own_have_a_limit_too() {
+    let text = include_str!("../../examples/custom_protocol.toml");
+    let agreement = crate::study::Agreement::from_bytes(text.as_bytes()).unwrap();
+    let own: PartyName = "shop-a".parse().unwrap();
+    let check = |limits: &Limits| limits.check_terms(agreement.terms(), &own);
+    let mut limits = Limits::default();
+    check(&limits).unwrap();
+    // Who allows some models has not thought of protocols, and who names others does not allow this one.
+    limits.models = Some(vec![ModelKind::Linear]);
+    let refused = check(&limits).unwrap_err();
+    assert!(refused.what.contains("spread/1") && refused.what.contains("limits.protocols"));
+    limits.protocols = Some(vec!["spread/2".to_owned()]);
+    assert!(check(&limits).unwrap_err().what.contains("[\"spread/2\"]"));
+    limits.protocols = Some(vec!["spread/1".to_owned()]);
+    check(&limits).unwrap();
+    limits.peers = Some(vec!["shop-b".parse().unwrap()]);
+    assert!(check(&limits).unwrap_err().what.contains("names shop-c as a party"));
+    assert!(limits.check_count(9, Path::new("input.txt")).unwrap_err().what.contains("least_rows"));
+}

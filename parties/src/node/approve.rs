@@ -5,39 +5,41 @@ use std::time::Duration;
 
 use super::receipt::now;
 use super::study_run::{Node, study_entry};
-use super::{BoundRows, OwnSide, State, inbox};
+use super::{BoundRows, State, inbox};
 use crate::approval::{Approval, ApprovalEntry, Approver, SignedApproval, Subject};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::{hex, when};
+use crate::settings::Settings;
 use crate::store::Store;
-use crate::study::{Approvals, Study};
+use crate::study::{Approvals, Terms};
 
-/// Signs that somebody approves of what a study reveals of the rows of `side`, and remembers it.
-/// `disclosure` is the digest of what it reveals. Where a node is at work with the state directory, it
+/// Signs that somebody approves of what is revealed of these rows, and remembers it. `disclosure` is the
+/// digest of what it is. Where a node is at work with the state directory, it
 /// takes notice when it begins with a study the next time.
 ///
 /// # Errors
 /// When nothing can be written there.
 pub fn approve(
-    side: &OwnSide,
+    (terms, settings): (&Terms, &Settings),
+    rows: &BoundRows<'_>,
     disclosure: &[u8; 32],
     by: Approver,
     valid: Duration,
 ) -> Result<SignedApproval, Failure> {
     by.check()?;
-    let identity = Identity::read(&side.settings.identity.key)?;
-    let study = side.study.digest();
-    let data = BoundRows::new(&side.data.table).fingerprint(&identity, &study);
+    let identity = Identity::read(&settings.identity.key)?;
+    let study = terms.digest();
+    let data = rows.fingerprint(&identity, &study);
     let subject = Subject {
         study: hex(study.as_bytes()),
-        party: side.settings.identity.name.to_string(),
+        party: settings.identity.name.to_string(),
         disclosure: hex(disclosure),
         data: hex(&data),
     };
     let signed = SignedApproval::sign(Approval::new(subject, by, now(), valid), &identity)?;
     let entry = ApprovalEntry::Given(signed.clone());
-    remember(&side.settings.state, &identity, &side.study, entry)?;
+    remember(&settings.state, &identity, terms, entry)?;
     Ok(signed)
 }
 
@@ -45,16 +47,16 @@ pub fn approve(
 fn remember(
     directory: &Path,
     identity: &Identity,
-    study: &Study,
+    terms: &Terms,
     entry: ApprovalEntry,
 ) -> Result<(), Failure> {
-    let digest = study.digest();
+    let digest = terms.digest();
     match State::unless_busy(directory, identity)? {
         Some(state) => {
-            state.store().see_study(&digest, &study_entry(study))?;
+            state.store().see_study(&digest, &study_entry(terms))?;
             state.store().record_approval(&digest, &entry)
         }
-        None => inbox::leave(directory, &digest, study_entry(study), entry),
+        None => inbox::leave(directory, &digest, study_entry(terms), entry),
     }
 }
 
@@ -62,15 +64,11 @@ fn remember(
 ///
 /// # Errors
 /// As [`approve`].
-pub fn withdraw(
-    study: &Study,
-    settings: &crate::settings::Settings,
-    name: &str,
-) -> Result<bool, Failure> {
+pub fn withdraw(terms: &Terms, settings: &Settings, name: &str) -> Result<bool, Failure> {
     let by = Approver { name: name.to_owned(), role: "-".to_owned(), note: None };
     by.check()?;
     let identity = Identity::read(&settings.identity.key)?;
-    let (directory, digest, key) = (&settings.state, study.digest(), identity.fingerprint());
+    let (directory, digest, key) = (&settings.state, terms.digest(), identity.fingerprint());
     let mut known = match State::unless_busy(directory, &identity)? {
         Some(state) => state.store().approvals(&digest)?,
         None => Store::look(directory, &identity.owner())?.approvals(&digest)?,
@@ -80,7 +78,7 @@ pub fn withdraw(
     let there = matches!(last, Some(ApprovalEntry::Given(signed)) if signed.is_valid_at(now()));
     if there {
         let entry = ApprovalEntry::Withdrawn { name: by.name, at: now() };
-        remember(directory, &identity, study, entry)?;
+        remember(directory, &identity, terms, entry)?;
     }
     Ok(there)
 }
@@ -95,13 +93,13 @@ impl Node {
         study_path: &Path,
         at: u64,
     ) -> Result<Option<SignedApproval>, Failure> {
-        let digest = self.study.digest();
-        let asks = if self.study.consent().approvals == Approvals::All {
+        let digest = self.terms.digest();
+        let asks = if self.terms.consent().approvals == Approvals::All {
             "the study asks for the approvals of all parties (consent.approvals)"
         } else {
             "this node needs approvals (consent.required, or party serve)"
         };
-        let needed = self.settings.approval || self.study.consent().approvals == Approvals::All;
+        let needed = self.settings.approval || self.terms.consent().approvals == Approvals::All;
         let why = match self.state.store().approvals(&digest)?.pop() {
             None => "this study is not approved here".to_owned(),
             Some(ApprovalEntry::Withdrawn { name, at }) => {

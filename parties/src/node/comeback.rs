@@ -1,10 +1,12 @@
-//! A party that goes back to meeting the others when one of them is lost, so that only who was lost has to be
-//! started again (docs/operations.md, When a node is killed).
+//! A run from its files to the moment when all others have what they are due too. A party goes back to meeting
+//! the others when one of them is lost, so that only who was lost has to be started again
+//! (docs/operations.md, When a node is killed).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Closing, Event, Events, Finished, Participant, StopSignal};
+use super::participant::Work;
+use super::{Closing, Event, Events, Participant, StopSignal, StudyWork};
 use crate::exit::{Exit, Failure};
 use crate::settings::Overrides;
 
@@ -12,7 +14,7 @@ use crate::settings::Overrides;
 /// without end, and each run shows figures on the way once more.
 const MOST: u32 = 16;
 
-/// What a party takes part in, and with what: read again whenever it meets the others.
+/// A study that a party takes part in, and with what: read again whenever it meets the others.
 #[derive(Clone, Debug)]
 pub struct Training {
     /// The study file.
@@ -27,14 +29,51 @@ pub struct Training {
     pub show_values: bool,
 }
 
-impl Training {
+impl Task for Training {
+    type Work = StudyWork;
+
+    fn prepare(&self) -> Result<Participant, Failure> {
+        let Self { study, config, overrides, out, show_values } = self;
+        Participant::prepare(study, config, overrides, out.as_deref(), *show_values)
+    }
+}
+
+/// What a party takes part in: a study ([`Training`]), or a protocol of somebody's own
+/// ([`Joint`](super::Joint)).
+#[allow(async_fn_in_trait)] // A node works on one thread.
+pub trait Task {
+    /// What is done between the first and the last message.
+    type Work: Work;
+
     /// Reads everything, and checks all that can be checked without the others.
     ///
     /// # Errors
-    /// As [`Participant::prepare`].
-    pub fn prepare(&self) -> Result<Participant, Failure> {
-        let Self { study, config, overrides, out, show_values } = self;
-        Participant::prepare(study, config, overrides, out.as_deref(), *show_values)
+    /// What does not fit, for a person. Nothing was sent.
+    fn prepare(&self) -> Result<Participant<Self::Work>, Failure>;
+
+    /// All of it: meets the others, runs, gives the result to `done` as soon as it is written, and waits for
+    /// the others. Who is lost before it has its result is waited for. `events` hears what happens, and `stop`
+    /// ends it: before there is a result that is a failure, and afterwards it takes nothing away.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare) and [`run`](Self::run).
+    async fn carry_out<T>(
+        &self,
+        participant: Participant<Self::Work>,
+        events: &Events,
+        stop: &mut StopSignal,
+        done: impl FnOnce(<Self::Work as Work>::Finished) -> T,
+    ) -> Result<T, Failure> {
+        let (finished, closing) = self.run(participant, events, stop).await?;
+        // Its folder is to be opened again.
+        let done = done(finished);
+        if let Err(failure) = closing.wait(stop).await {
+            events(Event::Note(format!("{}; the result here is complete", failure.what)));
+            if failure.exit == Exit::PeerLost {
+                self.stay(events, stop).await;
+            }
+        }
+        Ok(done)
     }
 
     /// Runs the study. When a peer is lost after all have met, this party meets the others anew, for as long
@@ -42,12 +81,12 @@ impl Training {
     ///
     /// # Errors
     /// As [`Participant::run`]; a peer that was lost and does not come back in time.
-    pub async fn run(
+    async fn run(
         &self,
-        mut participant: Participant,
+        mut participant: Participant<Self::Work>,
         events: &Events,
         stop: &mut StopSignal,
-    ) -> Result<(Finished, Closing), Failure> {
+    ) -> Result<(<Self::Work as Work>::Finished, Closing), Failure> {
         let (mut patience, mut returns) = (None, 0);
         loop {
             let (within, complete) = (participant.return_within(), participant.is_complete());
@@ -80,7 +119,7 @@ impl Training {
 
     /// Waits, with the result complete here, for those who may not have theirs, and gives it to them. How it
     /// ends takes nothing away from what is here.
-    pub async fn stay(&self, events: &Events, stop: &mut StopSignal) {
+    async fn stay(&self, events: &Events, stop: &mut StopSignal) {
         let tell = |text: String| events(Event::Note(text));
         for _ in 0..MOST {
             let ended = match self.prepare() {
@@ -94,7 +133,7 @@ impl Training {
                          gives it to who comes back (Ctrl-C ends it: the result here is complete)",
                         within.as_secs()
                     ));
-                    self.give(participant, within, events, stop).await
+                    give(participant, within, events, stop).await
                 }
                 Err(failure) => Err(failure),
             };
@@ -107,23 +146,22 @@ impl Training {
             }
         }
     }
+}
 
-    async fn give(
-        &self,
-        participant: Participant,
-        within: Duration,
-        events: &Events,
-        stop: &mut StopSignal,
-    ) -> Result<(), Failure> {
-        let mut met = false;
-        let (finished, closing) =
-            match participant.run_within(Some(within), &mut met, events, stop).await {
-                Ok(done) => done,
-                // Who does not come any more is not waited for again.
-                Err(failure) if !met => return Err(Failure { exit: Exit::Stopped, ..failure }),
-                Err(failure) => return Err(failure),
-            };
-        drop(finished);
-        closing.wait(stop).await
-    }
+async fn give<W: Work>(
+    participant: Participant<W>,
+    within: Duration,
+    events: &Events,
+    stop: &mut StopSignal,
+) -> Result<(), Failure> {
+    let mut met = false;
+    let (finished, closing) =
+        match participant.run_within(Some(within), &mut met, events, stop).await {
+            Ok(done) => done,
+            // Who does not come any more is not waited for again.
+            Err(failure) if !met => return Err(Failure { exit: Exit::Stopped, ..failure }),
+            Err(failure) => return Err(failure),
+        };
+    drop(finished);
+    closing.wait(stop).await
 }

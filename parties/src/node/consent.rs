@@ -9,7 +9,7 @@ use super::{Event, Events, StudyFolder};
 use crate::approval::SignedApproval;
 use crate::exit::{Exit, Failure};
 use crate::output::{hex, when};
-use crate::study::{Approvals, Study};
+use crate::study::{Approvals, Terms};
 
 const CONSENT: Tag = Tag::new("study/consent");
 
@@ -67,20 +67,20 @@ impl Said {
 /// there or has expired.
 pub(super) async fn exchange(
     own: &[u8],
-    study: &Study,
+    terms: &Terms,
     roster: &Roster,
     session: &mut Session,
     at: u64,
 ) -> Result<Vec<(PartyConsent, Standing)>, Failure> {
     let all = session.announce(CONSENT, own).await?;
-    all.iter().enumerate().map(|(party, bytes)| check(bytes, party, study, roster, at)).collect()
+    all.iter().enumerate().map(|(party, bytes)| check(bytes, party, terms, roster, at)).collect()
 }
 
 /// What one party said, if it is what may be said.
 fn check(
     bytes: &[u8],
     party: usize,
-    study: &Study,
+    terms: &Terms,
     roster: &Roster,
     at: u64,
 ) -> Result<(PartyConsent, Standing), Failure> {
@@ -97,11 +97,11 @@ fn check(
             return Err(misbehaved("its approval does not carry its signature"));
         }
         let of = &signed.approval;
-        if of.study != hex(study.digest().as_bytes()) || of.party != *name {
+        if of.study != hex(terms.digest().as_bytes()) || of.party != *name {
             return Err(misbehaved("its approval is of another study or party"));
         }
     }
-    let needed = required || study.consent().approvals == Approvals::All;
+    let needed = required || terms.consent().approvals == Approvals::All;
     let refused = |what: String| {
         let failure = Failure::new(Exit::Configuration, what).advise(format!(
             "its operator runs `party study approve` there, and then all run `party train` again; \
@@ -186,11 +186,12 @@ mod tests {
     use super::*;
     use crate::approval::{Approval, Approver, Subject};
     use crate::identity::Identity;
+    use crate::study::Study;
 
     const STUDY: &str = include_str!("../../../scripts/data/credit_status/study.toml");
 
     struct Case {
-        study: Study,
+        study: Terms,
         roster: Roster,
         bank_b: Identity,
     }
@@ -205,7 +206,7 @@ mod tests {
         };
         let nodes = vec![peer("bank-a", &bank_a), peer("bank-b", &bank_b)];
         let roster = Roster { me: PartyId(0), nodes, dealer: false };
-        Case { study: Study::from_bytes(text.as_bytes()).unwrap(), roster, bank_b }
+        Case { study: Study::from_bytes(text.as_bytes()).unwrap().terms(), roster, bank_b }
     }
 
     impl Case {

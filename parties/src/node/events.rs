@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mpc_core::correlations::Production;
 use mpc_net::quic::{JoinEvent, Observer};
+use tokio::sync::mpsc;
 
 /// Something that happened at this node. Nothing of it tells about the data.
 #[derive(Clone, Debug)]
@@ -51,6 +52,26 @@ pub enum Event {
 
 /// Who hears of events. Called in the middle of the work, so it should not take long.
 pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// The events of a node one after another, for a program that wants to wait for them.
+#[derive(Debug)]
+pub struct EventStream(mpsc::UnboundedReceiver<Event>);
+
+/// Who hears of events, and where they come out.
+#[must_use]
+pub fn event_stream() -> (Events, EventStream) {
+    let (tell, told) = mpsc::unbounded_channel();
+    // Who does not listen any more has heard enough.
+    let events: Events = Arc::new(move |event| drop(tell.send(event)));
+    (events, EventStream(told))
+}
+
+impl EventStream {
+    /// The next event; none when the node has ended.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
 
 /// Hears of nodes that meet, for the transport.
 pub(super) fn join_observer(events: &Events) -> Observer {

@@ -21,7 +21,7 @@ use crate::study::Correlations;
 const MODEL: Tag = Tag::new("study/model");
 
 /// What came of it.
-pub(super) struct Given {
+pub struct Given {
     /// The model that this party lacked.
     received: Option<Vec<u8>>,
     /// In a sentence.
@@ -38,9 +38,9 @@ impl Node {
         told: &mut Told,
     ) -> Result<Given, Failure> {
         let (me, parties) = (session.me(), session.parties());
-        if self.study.security().correlations == Correlations::Dealer {
+        if self.terms.security().correlations == Correlations::Dealer {
             // There is nothing to deal.
-            source::start(&self.study, session)?.finish().await?;
+            source::start(Correlations::Dealer, session)?.finish().await?;
         }
         let due = standings[by].model.unwrap_or_default();
         let length = usize::try_from(due.0).unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ impl Node {
             if (length as u64, sha256(bytes)) != due {
                 return Err(wrong("it is not the file whose digest was told"));
             }
-            if !belongs(bytes, &self.study) {
+            if !belongs(bytes, &self.terms.digest()) {
                 return Err(wrong("it is no model of this study"));
             }
         }

@@ -5,12 +5,11 @@ use std::path::Path;
 use mpc_net::PartyId;
 use mpc_net::quic::{JoinOptions, LinkSettings, Mtu, Peer, Roster};
 
-use super::OwnSide;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::name::PartyName;
 use crate::settings::{self, LinkProfile, Settings};
-use crate::study::{Correlations, Study};
+use crate::study::{Correlations, Study, StudyDigest, Terms};
 
 /// A peer of the settings as the network takes it.
 #[must_use]
@@ -56,15 +55,15 @@ fn parties<'a>(
     names.map(peer).collect()
 }
 
-/// The nodes of a study in its order, a dealer last.
+/// The nodes of a run in the order of its parties, a dealer last.
 pub(super) fn roster(
-    side: &OwnSide,
+    (terms, me): (&Terms, usize),
+    settings: &Settings,
     identity: &Identity,
     config: &Path,
 ) -> Result<Roster, Failure> {
-    let OwnSide { study, settings, place: me, .. } = side;
-    let mut nodes = parties(study.parties().iter(), settings, identity, config)?;
-    let dealer = study.security().correlations == Correlations::Dealer;
+    let mut nodes = parties(terms.parties().iter(), settings, identity, config)?;
+    let dealer = terms.security().correlations == Correlations::Dealer;
     if dealer {
         let peer = settings.dealer.as_ref().ok_or_else(|| {
             let command = "party peer add --dealer NAME ADDRESS FINGERPRINT".to_owned();
@@ -72,7 +71,7 @@ pub(super) fn roster(
         })?;
         nodes.push(pinned(peer));
     }
-    Ok(Roster { me: PartyId::from_index(*me), nodes, dealer })
+    Ok(Roster { me: PartyId::from_index(me), nodes, dealer })
 }
 
 /// The parties of a record alignment, in its order.
@@ -114,8 +113,8 @@ pub(super) fn recipients(
 
 /// The digest that all nodes must agree on: the study, and every node's key in its place.
 #[must_use]
-pub fn context(study: &Study, roster: &Roster) -> [u8; 32] {
-    bound("study and roster", study.digest().as_bytes(), roster)
+pub fn context(study: &StudyDigest, roster: &Roster) -> [u8; 32] {
+    bound("study and roster", study.as_bytes(), roster)
 }
 
 /// A digest of what the nodes meet for, and of every node's key in its place. `purpose` keeps those who

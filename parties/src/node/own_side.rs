@@ -7,6 +7,7 @@ use mpc_ml::artifact::ModelPart;
 use super::Aligned;
 use super::order::read_aligned;
 use super::part::read_part;
+use super::protocol::own_place;
 use super::receipt::now;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
@@ -49,15 +50,7 @@ impl OwnSide {
     ) -> Result<(Study, Settings, usize), Failure> {
         let study =
             Study::read(study_path).map_err(|error| Failure::from(error).in_file(study_path))?;
-        let settings = Settings::read(config, overrides)
-            .map_err(|error| Failure::from(error).in_file(config))?;
-        let own = &settings.identity.name;
-        let place = study.position(own).ok_or_else(|| {
-            let what = format!("this node is {own}, who is not among the parties of the study");
-            Failure::new(Exit::Configuration, what)
-                .in_file(study_path)
-                .advise("use the same name in the study and in party.toml")
-        })?;
+        let (settings, place) = own_place(&study.terms(), study_path, config, overrides)?;
         Ok((study, settings, place))
     }
 
@@ -118,13 +111,21 @@ impl OwnSide {
 
     /// The data as the store keeps them.
     pub(super) fn data_entry(&self) -> DataEntry {
-        let path = &self.source.path;
+        let rows = self.data.table.rows() as u64;
+        DataEntry { rows, first_used: now(), ..DataEntry::of(&self.source) }
+    }
+}
+
+impl DataEntry {
+    /// A file that nothing is known of yet.
+    pub(super) fn of(source: &DataSettings) -> Self {
+        let path = &source.path;
         let name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        DataEntry {
-            label: self.source.label.clone().unwrap_or_else(name),
+        Self {
+            label: source.label.clone().unwrap_or_else(name),
             path: path.display().to_string(),
-            rows: self.data.table.rows() as u64,
-            first_used: now(),
+            rows: 0,
+            first_used: 0,
         }
     }
 }

@@ -9,7 +9,7 @@ use mpc_core::Session;
 use super::{Event, Events, PhaseReceipt};
 
 /// A stopwatch that is moved from phase to phase together with the meter of the session.
-pub(super) struct Phases {
+pub struct Phases {
     begun: Instant,
     current: Option<(&'static str, Instant)>,
     seconds: BTreeMap<&'static str, f64>,

@@ -43,6 +43,8 @@ pub struct Receipt {
     pub study: String,
     /// The alignment of the records, where the parties hold columns of the same ones.
     pub alignment: Option<String>,
+    /// The name of the protocol, where it is one of the parties' own.
+    pub protocol: Option<String>,
     /// What the study is for, and who answers for it.
     pub consent: Consent,
     /// The name of the session: it binds the study, all keys and fresh randomness of all nodes.
@@ -87,6 +89,8 @@ pub struct Receipt {
     pub model_sha256: Option<String>,
     /// SHA-256 of `model.json` where each party receives its own part.
     pub part_sha256: Option<String>,
+    /// SHA-256 of `result.json`, which a protocol of the parties' own leaves.
+    pub result_sha256: Option<String>,
     /// How it ended here.
     pub outcome: Outcome,
     /// Bytes on disk that are kept for an audit of this node's part, until `party audit forget`.
@@ -279,6 +283,7 @@ mod tests {
             title: "A study".to_owned(),
             study: "study:00".to_owned(),
             alignment: None,
+            protocol: None,
             consent: Consent::default(),
             session: "ab".to_owned(),
             nodes: vec![
@@ -303,6 +308,7 @@ mod tests {
             transcript: None,
             model_sha256: None,
             part_sha256: None,
+            result_sha256: None,
             outcome: Outcome { class: "ok".to_owned(), what: "well".to_owned() },
             kept_for_audit: 0,
             phases: BTreeMap::new(),

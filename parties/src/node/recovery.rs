@@ -18,7 +18,7 @@ use crate::identity::Identity;
 use crate::input;
 use crate::output::{Report, create};
 use crate::settings::{Overrides, Settings};
-use crate::study::Study;
+use crate::study::{Study, StudyDigest};
 
 const STATUS: Tag = Tag::new("recovery/status");
 const MODEL: Tag = Tag::new("recovery/model");
@@ -215,7 +215,7 @@ impl Recovery {
                     let detail = "it is not the file whose digest was told";
                     return Err(malformed(transport, by, MODEL, detail));
                 }
-                if !belongs(&bytes, &self.study) {
+                if !belongs(&bytes, &self.study.digest()) {
                     let detail = "it is no model of this study";
                     return Err(malformed(transport, by, MODEL, detail));
                 }
@@ -267,15 +267,15 @@ fn own_model(path: &Path, study: &Study) -> Result<Vec<u8>, Failure> {
     let refused = |what: String| Failure::new(Exit::LocalInput, what).in_file(path);
     let bytes =
         input::read(path).map_err(|error| refused(format!("the model cannot be read: {error}")))?;
-    if belongs(&bytes, study) && bytes.len() as u64 <= MAX_BYTES {
+    if belongs(&bytes, &study.digest()) && bytes.len() as u64 <= MAX_BYTES {
         return Ok(bytes);
     }
     Err(refused("the file is no model of this study".to_owned())
         .advise("move it away to get the model from another recipient"))
 }
 
-pub(super) fn belongs(bytes: &[u8], study: &Study) -> bool {
-    Model::from_json(bytes).is_ok_and(|model| model.study() == study.digest().to_string())
+pub(super) fn belongs(bytes: &[u8], study: &StudyDigest) -> bool {
+    Model::from_json(bytes).is_ok_and(|model| model.study() == study.to_string())
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {

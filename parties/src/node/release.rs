@@ -104,7 +104,9 @@ impl StudyFolder {
 
     /// Whether this node has what it is due: model, scores or receipt.
     pub(super) fn is_complete(&self) -> bool {
-        [self.receipt(), self.model(), self.predictions()].iter().any(|file| file.exists())
+        [self.receipt(), self.model(), self.predictions(), self.result()]
+            .iter()
+            .any(|file| file.exists())
     }
 
     /// What was recorded of a kind of outputs, sealed.
@@ -202,6 +204,12 @@ impl StudyFolder {
     #[must_use]
     pub fn predictions(&self) -> PathBuf {
         self.path.join("predictions.csv")
+    }
+
+    /// Where `result.json` of a protocol of the parties' own goes.
+    #[must_use]
+    pub fn result(&self) -> PathBuf {
+        self.path.join("result.json")
     }
 
     /// Where `receipt.json` goes.

@@ -1,6 +1,8 @@
 //! A digest of the rows that a study is run on. It stays in the state directory, and is no part of
 //! the protocol.
 
+use std::fmt;
+
 use mpc_ml::data::{Column, Table};
 use ring::digest::{Context, SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -52,15 +54,37 @@ impl Record {
     }
 }
 
-/// The rows of this party, to be told from others.
+/// The rows of this party, or its input to a protocol, to be told from others.
 #[derive(Debug)]
-pub struct BoundRows<'a>(&'a Table);
+pub struct BoundRows<'a>(Of<'a>);
+
+enum Of<'a> {
+    Table(&'a Table),
+    Bytes(&'a [u8]),
+}
+
+impl fmt::Debug for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
 impl<'a> BoundRows<'a> {
     /// All cells of `table` that go into a study: features, target, offset, weights and groups.
     #[must_use]
     pub fn new(table: &'a Table) -> Self {
-        Self(table)
+        Self(Of::Table(table))
+    }
+
+    /// The same; where they are used up already, those of no row.
+    pub(super) fn of_table(table: Option<&'a Table>) -> Self {
+        table.map_or(Self::of_bytes(&[]), Self::new)
+    }
+
+    /// The bytes of a file that is the input to a protocol.
+    #[must_use]
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self(Of::Bytes(bytes))
     }
 
     /// The record of a first run, under a fresh salt.
@@ -103,8 +127,16 @@ impl<'a> BoundRows<'a> {
     /// sees to it that equal rows of two studies, or a table of guesses made beforehand, show
     /// nothing.
     fn digest(&self, salt: &[u8]) -> [u8; DIGEST] {
-        let table = self.0;
         let mut hash = Context::new(&SHA256);
+        let table = match self.0 {
+            Of::Table(table) => table,
+            Of::Bytes(bytes) => {
+                hash.update(b"mpc input of a protocol, version 1\0");
+                hash.update(salt);
+                hash.update(bytes);
+                return finished(hash);
+            }
+        };
         hash.update(b"mpc rows of a study, version 2\0");
         hash.update(salt);
         hash.update(&(table.rows() as u64).to_le_bytes());
@@ -140,10 +172,14 @@ impl<'a> BoundRows<'a> {
         if let Some(cells) = table.target() {
             column(table.schema().target().column(), &mut cells.iter().map(|cell| cell.to_bits()));
         }
-        let mut digest = [0; DIGEST];
-        digest.copy_from_slice(hash.finish().as_ref());
-        digest
+        finished(hash)
     }
+}
+
+fn finished(hash: Context) -> [u8; DIGEST] {
+    let mut digest = [0; DIGEST];
+    digest.copy_from_slice(hash.finish().as_ref());
+    digest
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 
 use crate::exit::Failure;
-use crate::study::{Correlations, Study};
+use crate::study::Correlations;
 
-/// Starts the source that the study names.
+/// Starts the source that the parties have agreed on.
 pub(super) fn start(
-    study: &Study,
+    correlations: Correlations,
     session: &mut Session,
 ) -> Result<Box<dyn CorrelationSource>, Failure> {
-    Ok(match study.security().correlations {
+    Ok(match correlations {
         Correlations::Pairwise => Box::new(PairwiseSource::start(session, Expansion::Fast)?),
         Correlations::Dealer => Box::new(DealerSource::start(session)?),
     })

@@ -1,11 +1,17 @@
 //! The operator's wish that a node stops: Ctrl-C, SIGTERM, or the end of its terminal (SIGHUP).
 
+#[cfg(unix)]
 use std::future::poll_fn;
+#[cfg(unix)]
+use std::pin::pin;
+use std::sync::Arc;
+#[cfg(unix)]
 use std::task::Poll;
 
 use mpc_net::{Abort, AbortCode};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
 
@@ -26,12 +32,44 @@ impl From<Stopped> for Abort {
 }
 
 /// Hears signals from its making on, for as long as the process lives, so that none is lost between
-/// two steps of a run.
+/// two steps of a run; or a program that has the node inside ([`on_call`](Self::on_call)).
 #[derive(Debug)]
 pub struct StopSignal {
     #[cfg(unix)]
     signals: Vec<Signal>,
+    #[cfg(not(unix))]
+    signals: bool,
+    called: watch::Receiver<bool>,
     heard: bool,
+}
+
+/// Stops a node that listens to it. Dropping it stops nothing.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<watch::Sender<bool>>);
+
+impl Stopper {
+    /// As if the operator had stopped the node: the others are told.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl StopSignal {
+    /// Hears no signal of the system, but the program that has the node inside.
+    #[must_use]
+    pub fn on_call() -> (Self, Stopper) {
+        let (tell, called) = watch::channel(false);
+        let signals = Default::default();
+        (Self { signals, called, heard: false }, Stopper(Arc::new(tell)))
+    }
+}
+
+/// Ends when the program says so.
+async fn called(called: &mut watch::Receiver<bool>) {
+    if called.wait_for(|said| *said).await.is_err() {
+        // Nobody is there any more who could say it.
+        std::future::pending::<()>().await;
+    }
 }
 
 impl StopSignal {
@@ -49,7 +87,7 @@ impl StopSignal {
         let signals = kinds.into_iter().map(signal).collect::<Result<_, _>>().map_err(|error| {
             Failure::new(Exit::Internal, format!("the system gives no signals: {error}"))
         })?;
-        Ok(Self { signals, heard: false })
+        Ok(Self { signals, ..Self::on_call().0 })
     }
 
     /// Begins to hear Ctrl-C. Needs a tokio runtime.
@@ -58,17 +96,19 @@ impl StopSignal {
     /// None.
     #[cfg(not(unix))]
     pub fn install() -> Result<Self, Failure> {
-        Ok(Self { heard: false })
+        Ok(Self { signals: true, ..Self::on_call().0 })
     }
 
     /// Waits until the operator stops the node; at once if that was before.
     #[cfg(unix)]
     pub async fn stopped(&mut self) -> Stopped {
-        let Self { signals, heard } = self;
+        let Self { signals, called: receiver, heard } = self;
+        let mut call = pin!(called(receiver));
         poll_fn(|context| {
             // All are asked, so that each of them wakes this task.
             let ready = |signal: &mut Signal| signal.poll_recv(context) == Poll::Ready(Some(()));
             *heard |= signals.iter_mut().map(ready).fold(false, |any, ready| any | ready);
+            *heard = *heard || call.as_mut().poll(context).is_ready();
             if *heard { Poll::Ready(Stopped) } else { Poll::Pending }
         })
         .await
@@ -77,10 +117,19 @@ impl StopSignal {
     /// Waits until the operator stops the node; at once if that was before.
     #[cfg(not(unix))]
     pub async fn stopped(&mut self) -> Stopped {
-        if !self.heard && tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        let Self { signals, called: receiver, heard } = self;
+        let pressed = async {
+            if !*signals || tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        if !*heard {
+            tokio::select! {
+                () = pressed => {}
+                () = called(receiver) => {}
+            }
         }
-        self.heard = true;
+        *heard = true;
         Stopped
     }
 
@@ -104,4 +153,23 @@ fn ignores_hangup() -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_stops_the_node_that_it_has_inside() {
+        let (mut stop, stopper) = StopSignal::on_call();
+        assert!(stop.until(async { 1 }).await.is_ok());
+        stopper.clone().stop();
+        assert!(stop.until(std::future::pending::<()>()).await.is_err());
+        // It stays so, also for who asks later.
+        drop(stopper);
+        assert!(stop.until(std::future::pending::<()>()).await.is_err());
+        let (mut stop, stopper) = StopSignal::on_call();
+        drop(stopper);
+        assert!(stop.until(tokio::task::yield_now()).await.is_ok());
+    }
 }

@@ -1,14 +1,12 @@
-//! A party's way through a study, from its file to the model: the frame that all methods share.
+//! A party's way through a run, from its file to the result: the frame that all models share, and protocols of
+//! somebody's own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mpc_core::{Session, SessionOptions};
-use mpc_ml::artifact::ModelPart;
-use mpc_ml::data::Table;
 use mpc_net::quic::{Roster, join_until};
-use mpc_net::replay::Replay;
 use mpc_net::{Abort, AbortCode};
 
 use super::audit::{Kept, Keys};
@@ -17,32 +15,26 @@ use super::events::join_observer;
 use super::evidence;
 use super::give_up::{doubt, leave, refuse_together};
 use super::mesh::join_options;
+use super::participant::Work;
 use super::phases::Phases;
 use super::receipt::now;
 use super::standing::Holding;
-use super::work::{Told, Worked};
+use super::work::Told;
 use super::{
-    Aligned, BoundRows, Closing, Event, Events, Finished, OwnSide, State, StopSignal, StudyFolder,
-    context, establish, give_up,
+    BoundRows, Closing, Event, Events, State, StopSignal, StudyFolder, context, establish, give_up,
 };
 use crate::approval::SignedApproval;
-use crate::data_file::DataFile;
+use crate::data_file::FileDigest;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::{check_writable, hex};
-use crate::settings::{Overrides, Settings};
+use crate::settings::Settings;
 use crate::store::{self, DataEntry, DataId, StudyEntry};
-use crate::study::Study;
+use crate::study::Terms;
 
-/// A party that is ready to take part: everything that it can check alone is checked.
-pub struct Participant {
-    node: Node,
-    table: Table,
-}
-
-/// Everything but the rows, which are kept no longer than until they are encoded.
-pub(super) struct Node {
-    pub(super) study: Study,
+/// What a node has whatever it runs.
+pub struct Node {
+    pub(super) terms: Terms,
     pub(super) settings: Settings,
     pub(super) identity: Identity,
     pub(super) roster: Roster,
@@ -51,10 +43,6 @@ pub(super) struct Node {
     data: (DataId, DataEntry),
     /// A digest of the rows under a key of this party and this study.
     pub(super) fingerprint: [u8; 32],
-    /// How the rows came into their order, where the parties hold columns of the same records.
-    pub(super) aligned: Option<Aligned>,
-    /// This party's part of the model, where scores are asked for.
-    pub(super) part: Option<ModelPart>,
     /// The valid approval of these rows, where there is one.
     approval: Option<SignedApproval>,
     pub(super) out: Option<PathBuf>,
@@ -66,159 +54,55 @@ pub(super) struct Node {
     pub(super) state: State,
 }
 
-/// A part that is done again: the state directory stays as it is.
-impl Participant {
-    /// Reads study, settings, key and data to do a part again that was done before.
-    pub(super) fn again(
-        study_path: &Path,
-        config: &Path,
-        overrides: &Overrides,
-    ) -> Result<Self, Failure> {
-        let side = OwnSide::read(study_path, config, overrides, false)?;
-        Self::ready(side, config, true)
-    }
-
+impl Node {
     /// The node of a party whose own side fits, with its state directory locked.
-    fn ready(side: OwnSide, config: &Path, again: bool) -> Result<Self, Failure> {
-        let identity = Identity::read(&side.settings.identity.key)?;
-        let roster = super::mesh::roster(&side, &identity, config)?;
-        let state = State::lock(&side.settings.state, &identity)?;
-        let folder = StudyFolder::of(&state, side.study.digest(), &identity);
-        let data = (DataId::of(&identity, &side.data.digest), side.data_entry());
-        let digest = side.study.digest();
-        let fingerprint = BoundRows::new(&side.data.table).fingerprint(&identity, &digest);
-        let OwnSide { study, settings, data: DataFile { table, .. }, aligned, part, .. } = side;
-        let node = Node {
-            study,
+    pub(super) fn ready(
+        (terms, settings): (Terms, Settings),
+        place: usize,
+        (file, entry): (&FileDigest, DataEntry),
+        rows: &BoundRows<'_>,
+        config: &Path,
+    ) -> Result<Self, Failure> {
+        let identity = Identity::read(&settings.identity.key)?;
+        let roster = super::mesh::roster((&terms, place), &settings, &identity, config)?;
+        let state = State::lock(&settings.state, &identity)?;
+        let folder = StudyFolder::of(&state, terms.digest(), &identity);
+        let data = (DataId::of(&identity, file), entry);
+        let fingerprint = rows.fingerprint(&identity, &terms.digest());
+        Ok(Self {
+            terms,
             settings,
             identity,
             roster,
             folder,
             data,
             fingerprint,
-            aligned,
-            part,
             approval: None,
             out: None,
-            again,
+            again: false,
             holding: Holding::default(),
             state,
-        };
-        Ok(Self { node, table })
+        })
     }
 
-    /// Whether the study asks for scores of records, and fits no model.
-    #[must_use]
-    pub fn scores(&self) -> bool {
-        self.node.study.scoring().is_some()
-    }
-
-    pub(super) fn node(&self) -> &Node {
-        &self.node
-    }
-
-    pub(super) fn table(&self) -> &Table {
-        &self.table
-    }
-
-    /// Does the part of a run again on a transport that gives what was received then.
-    pub(super) async fn replay(
-        self,
-        transport: Replay,
-        options: SessionOptions,
-        (due, started, consent): ([u8; 32], u64, Vec<u8>),
-    ) -> Result<(), Failure> {
-        let Self { node, table } = self;
-        let mut session = Session::establish(Box::new(transport), options).await?;
-        if session.id() != due {
-            let what = "the messages of the handshake are those of another session";
-            return Err(Failure::new(Exit::LocalInput, what));
-        }
-        let quiet: Events = Arc::new(|_| {});
-        let mut phases = Phases::begin(&quiet);
-        let mut told = Told { started, consent, ..Told::default() };
-        let mut node = node;
-        if let Some(said) = Said::parse(&told.consent) {
-            node.holding = node.folder.holding()?.at_that_time(&said.standing);
-        }
-        node.work(table, &mut session, &mut phases, &quiet, &mut told).await.map(drop)
-    }
-}
-
-impl Participant {
-    /// Reads study, settings, key and data, and checks all that can be checked without the others.
-    ///
-    /// # Errors
-    /// What does not fit, for a person. Nothing was sent.
-    pub fn prepare(
-        study_path: &Path,
-        config: &Path,
-        overrides: &Overrides,
-        out: Option<&Path>,
-        show_values: bool,
-    ) -> Result<Self, Failure> {
-        let side = OwnSide::read(study_path, config, overrides, show_values)?;
-        let mut participant = Self::ready(side, config, false)?;
-        let node = &mut participant.node;
-        node.state.store().see_study(&node.study.digest(), &study_entry(&node.study))?;
-        node.folder.open(!node.settings.network.return_within.is_zero())?;
-        node.holding = node.folder.holding()?;
-        node.approval = node.approved(study_path, now())?;
+    /// Sees to it that there is something left to do, that all that is needed is approved, and that the
+    /// results can be written.
+    pub(super) fn open(&mut self, path: &Path, out: Option<&Path>) -> Result<(), Failure> {
+        self.state.store().see_study(&self.terms.digest(), &study_entry(&self.terms))?;
+        self.folder.open(!self.settings.network.return_within.is_zero())?;
+        self.holding = self.folder.holding()?;
+        self.approval = self.approved(path, now())?;
         if let Some(out) = out {
             check_writable(out)?;
-            if node.folder.holds(out) {
+            if self.folder.holds(out) {
                 let what = "the folder of the study is no place for a copy of its model";
                 return Err(Failure::new(Exit::Usage, what)
                     .in_file(out)
                     .advise("the model is written there in any case; leave out --out"));
             }
         }
-        node.out = out.map(Path::to_owned);
-        Ok(participant)
-    }
-
-    /// It waits for the others no longer than this, whatever `network.join_timeout_s` says.
-    #[must_use]
-    pub fn waiting_at_most(mut self, time: Duration) -> Self {
-        let network = &mut self.node.settings.network;
-        network.join_timeout = network.join_timeout.min(time);
-        self
-    }
-
-    /// Meets the others, runs the study with them, and writes the model and the receipt. The others
-    /// may not be done yet: the [`Closing`] waits for them. `events` hears what happens, and `stop`
-    /// ends the run.
-    ///
-    /// # Errors
-    /// What went wrong, for a person; the peers were told the class of it.
-    pub async fn run(
-        self,
-        events: &Events,
-        stop: &mut StopSignal,
-    ) -> Result<(Finished, Closing), Failure> {
-        self.run_within(None, &mut false, events, stop).await
-    }
-
-    /// The same; the others are waited for `patience`, or as the settings say. `met` tells whether all nodes
-    /// had met.
-    pub(super) async fn run_within(
-        self,
-        patience: Option<Duration>,
-        met: &mut bool,
-        events: &Events,
-        stop: &mut StopSignal,
-    ) -> Result<(Finished, Closing), Failure> {
-        self.node.run(self.table, (patience, met), events, stop).await
-    }
-
-    /// Whether this node has what it is due.
-    pub(super) fn is_complete(&self) -> bool {
-        self.node.folder.is_complete()
-    }
-
-    /// How long this node waits for a peer that was lost.
-    pub(super) fn return_within(&self) -> Duration {
-        self.node.settings.network.return_within
+        self.out = out.map(Path::to_owned);
+        Ok(())
     }
 }
 
@@ -226,23 +110,23 @@ impl Node {
     /// How a session of this study is started, here or where a part is done again.
     pub(super) fn options(&self, context: [u8; 32]) -> SessionOptions {
         let keys = self.roster.nodes.iter().map(|node| node.key).collect();
-        SessionOptions::new(self.study.parties().len(), context)
-            .against(self.study.security().against)
+        SessionOptions::new(self.terms.parties().len(), context)
+            .against(self.terms.security().against)
             .signatory(Arc::new(Keys::new(&self.identity, keys)))
     }
 
-    async fn run(
+    pub(super) async fn run<W: Work>(
         self,
-        table: Table,
+        mut work: W,
         (patience, met): (Option<Duration>, &mut bool),
         events: &Events,
         stop: &mut StopSignal,
-    ) -> Result<(Finished, Closing), Failure> {
-        let Self { study, settings, .. } = &self;
-        let context = context(study, &self.roster);
+    ) -> Result<(W::Finished, Closing), Failure> {
+        let Self { terms, settings, .. } = &self;
+        let context = context(&terms.digest(), &self.roster);
         let mut options = join_options(settings, context);
-        options.subject = Some(*study.digest().as_bytes());
-        let (title, digest) = (study.title().to_owned(), study.digest().to_string());
+        options.subject = Some(*terms.digest().as_bytes());
+        let (title, digest) = (terms.title().to_owned(), terms.digest().to_string());
         events(Event::Study { title, digest });
         let complete = self.folder.is_complete();
         if complete {
@@ -261,7 +145,7 @@ impl Node {
         options.join_timeout = patience.unwrap_or(options.join_timeout);
 
         // All of the rows is gone through while no peer waits.
-        let salted = BoundRows::new(&table).salted()?;
+        let salted = work.bound().salted()?;
         let key = self.identity.key();
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
@@ -283,7 +167,7 @@ impl Node {
         let mut phases = Phases::begin(events);
 
         let (mut session, linger) = establish(transport, session_options, stop).await?;
-        let run = (study.digest(), context);
+        let run = (terms.digest(), context);
         let mut told = Told { started, ..Told::default() };
         let begun = self.begin(&session, &mut told, &phases).and_then(|()| {
             kept.established(&session, run, &self.roster, (salted, started, &told.consent))
@@ -292,8 +176,8 @@ impl Node {
         crate::fault::die_at("begun");
         let worked = match begun {
             Ok(()) => {
-                let work = self.work(table, &mut session, &mut phases, events, &mut told);
-                stop.until(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
+                let working = work.work(&self, &mut session, &mut phases, events, &mut told);
+                stop.until(working).await.unwrap_or_else(|stopped| Err(stopped.into()))
             }
             Err(failure) => Err(failure),
         };
@@ -320,16 +204,12 @@ impl Node {
             }
         };
         phases.close();
-        let written = match outcome {
-            Worked::Fitted(outcome) => self.write(*outcome, &told, &session, &phases, kept),
-            Worked::Given(given) => self.write_given(given, &told, &session, &phases, kept),
-        };
-        match written {
+        match work.write(&self, outcome, (&told, &session, &phases, kept)) {
             Ok(finished) => {
                 #[cfg(feature = "test-faults")]
                 crate::fault::die_at("closing");
                 let closing = Closing::new(session, linger, settings.network.silence_timeout);
-                let study = study.digest();
+                let study = terms.digest();
                 Ok((finished, closing.noting(self.state, study)))
             }
             Err(failure) => {
@@ -345,7 +225,7 @@ impl Node {
     /// The store knows of the run from here on, whatever becomes of this process.
     fn begin(&self, session: &Session, told: &mut Told, phases: &Phases) -> Result<(), Failure> {
         let (id, entry) = &self.data;
-        let (study, name) = (self.study.digest(), hex(&session.id()));
+        let (study, name) = (self.terms.digest(), hex(&session.id()));
         let run = self.state.store().begin_run(&study, (*id, entry), &name, told.started)?;
         let (required, number, place) = (self.settings.approval, run.number, run.place);
         told.run = Some(run);
@@ -383,12 +263,12 @@ const NO_END: &str =
     "the run had begun, and no end of it is recorded: it goes on, or the process was killed";
 
 /// A study as the store keeps it.
-pub(super) fn study_entry(study: &Study) -> StudyEntry {
+pub(super) fn study_entry(terms: &Terms) -> StudyEntry {
     StudyEntry {
-        title: study.title().to_owned(),
-        kind: study.kind(),
-        parties: study.parties().iter().map(ToString::to_string).collect(),
+        title: terms.title().to_owned(),
+        kind: terms.kind().to_owned(),
+        parties: terms.parties().iter().map(ToString::to_string).collect(),
         first_seen: now(),
-        text: study.text().to_owned(),
+        text: terms.text().to_owned(),
     }
 }

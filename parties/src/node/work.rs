@@ -13,17 +13,19 @@ use mpc_ml::{scoring, standardise};
 use mpc_net::AbortCode;
 
 use super::giving::Given;
+use super::participant::{StudyWork, Work};
 use super::phases::Phases;
 use super::standing::{Course, Standing};
 use super::study_run::Node;
-use super::{BoundRows, Event, Events, PartyConsent, consent, source};
+use super::{BoundRows, Event, Events, Finished, PartyConsent, StudyFolder, consent, source};
 use crate::exit::{Exit, Failure};
+use crate::name::PartyName;
 use crate::store;
 
 const ROWS: Tag = Tag::new("study/rows");
 
 /// What is known when the last message of the study was sent.
-pub(super) struct Outcome {
+pub struct Outcome {
     pub(super) standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     pub(super) summary: Option<Summary>,
@@ -33,7 +35,7 @@ pub(super) struct Outcome {
 }
 
 /// What came of the work.
-pub(super) enum Worked {
+pub enum Worked {
     /// The study was run.
     Fitted(Box<Outcome>),
     /// A party had its result from an earlier run.
@@ -42,7 +44,7 @@ pub(super) enum Worked {
 
 /// What is known of a run so far, however it ends.
 #[derive(Default)]
-pub(super) struct Told {
+pub struct Told {
     /// The run; none where a part is done again.
     pub(super) run: Option<store::Run>,
     /// When the nodes had met.
@@ -68,31 +70,54 @@ pub(super) struct Told {
 }
 
 impl Node {
-    /// Everything between the first and the last message of the study.
-    pub(super) async fn work(
+    /// What comes first in every run: whether all have approved, and what they have of the result.
+    /// `receivers` are those who may have all of it. One round.
+    pub(super) async fn consented(
         &self,
-        table: Table,
+        receivers: &[PartyName],
         session: &mut Session,
-        phases: &mut Phases,
         events: &Events,
         told: &mut Told,
-    ) -> Result<Worked, Failure> {
-        let study = &self.study;
-        // Before anything else is told: whether all have approved.
-        let heard = consent::exchange(&told.consent, study, &self.roster, session, told.started);
+    ) -> Result<(Course, Vec<Standing>), Failure> {
+        let terms = &self.terms;
+        let heard = consent::exchange(&told.consent, terms, &self.roster, session, told.started);
         let standings: Vec<Standing>;
         (told.consents, standings) = heard.await?.into_iter().unzip();
         if !self.again {
             told.noticed = consent::remember(&told.consents, session.me(), &self.folder, events)?;
         }
-        let receivers = study.receivers();
-        let names: Vec<String> = study.parties().iter().map(ToString::to_string).collect();
-        let receives = |party: &usize| receivers.contains(&study.parties()[*party]);
+        let names: Vec<String> = terms.parties().iter().map(ToString::to_string).collect();
+        let receives = |party: &usize| receivers.contains(&terms.parties()[*party]);
         let receivers: Vec<usize> = (0..names.len()).filter(receives).collect();
-        match self.holding.clone().course(&standings, &receivers, &names)? {
+        Ok((self.holding.clone().course(&standings, &receivers, &names)?, standings))
+    }
+}
+
+impl Work for StudyWork {
+    type Outcome = Worked;
+    type Finished = Finished;
+
+    fn bound(&self) -> BoundRows<'_> {
+        BoundRows::of_table(self.table.as_deref())
+    }
+
+    async fn work(
+        &mut self,
+        node: &Node,
+        session: &mut Session,
+        phases: &mut Phases,
+        events: &Events,
+        told: &mut Told,
+    ) -> Result<Worked, Failure> {
+        let table = self.table.take().ok_or_else(|| {
+            Failure::new(Exit::Internal, "the rows of a study are used by one run")
+        })?;
+        let study = &self.study;
+        let (course, standings) = node.consented(study.receivers(), session, events, told).await?;
+        match course {
             Course::Give { by, lacking } => {
                 phases.enter("giving", session);
-                return self
+                return node
                     .give((by, &lacking), &standings, session, told)
                     .await
                     .map(Worked::Given);
@@ -123,21 +148,19 @@ impl Node {
         told.outputs.clone_from(&outputs);
         consent::of_this_list(&told.consents, &study.disclosure_digest(&outputs))?;
         if let Some(part) = &self.part {
-            let table = Arc::new(table);
-            self.remember(&table, session, events, told).await?;
-            return self.score(part, &table, session, phases, (events, told)).await;
+            node.remember(rows_of(&table), session, events, told).await?;
+            return node.score(part, &table, session, phases, (events, told)).await;
         }
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
-        let table = Arc::new(table);
-        self.remember(&table, session, events, told).await?;
+        node.remember(rows_of(&table), session, events, told).await?;
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
         let (standardisation, encoded) = self.encoded(table, rows.iter().sum(), session).await?;
 
         phases.enter("preparation", session);
-        let mut source = source::start(study, session)?;
+        let mut source = source::start(study.security().correlations, session)?;
         let own_warnings = clip_warning(&encoded, study.model().clip()).into_iter().collect();
         let data = Dataset::encoded(encoded)?;
         // The source has channels of its own, which stay in the phase that they began in.
@@ -162,10 +185,7 @@ impl Node {
         told.steps = Some(if figures.passes { passes } else { figures.steps });
 
         phases.enter("release", session);
-        // Nobody gets the result who did not put its name under everything before.
-        for (_, said) in session.attest(false).await? {
-            told.signed.push(said?);
-        }
+        told.before_the_result(session).await?;
         let standardisation = self.whole_scales(standardisation, session).await?;
         session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
         let mut heard = |progress| {
@@ -183,13 +203,35 @@ impl Node {
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));
         }
-        self.compare(session, (events, told)).await?;
+        told.compare(session, events).await?;
         let outcome = Outcome { standardisation, summary, scores: None, own_warnings };
         Ok(Worked::Fitted(Box::new(outcome)))
     }
+
+    fn write(
+        &self,
+        node: &Node,
+        outcome: Worked,
+        (told, session, phases, kept): (&Told, &Session, &Phases, u64),
+    ) -> Result<Finished, Failure> {
+        match outcome {
+            Worked::Fitted(outcome) => {
+                self.write_fitted(node, *outcome, told, (session, phases, kept))
+            }
+            Worked::Given(given) => node.write_given(given, told, session, phases, kept),
+        }
+    }
 }
 
-impl Node {
+/// The rows as they are bound to a study.
+fn rows_of(
+    table: &Arc<Table>,
+) -> impl FnOnce(&StudyFolder) -> Result<u32, Failure> + Send + 'static {
+    let table = Arc::clone(table);
+    move |folder| folder.bind_rows(&BoundRows::new(&table))
+}
+
+impl StudyWork {
     /// The own rows on the common scale, and what they were scaled by: the joint statistics, or those of
     /// the own columns where the parties hold columns.
     async fn encoded(
@@ -231,9 +273,9 @@ impl Node {
 
 impl Node {
     /// Binds the study to these rows, and has what is revealed recorded.
-    async fn remember(
+    pub(super) async fn remember(
         &self,
-        table: &Arc<Table>,
+        bind: impl FnOnce(&StudyFolder) -> Result<u32, Failure> + Send + 'static,
         session: &mut Session,
         events: &Events,
         told: &mut Told,
@@ -242,8 +284,8 @@ impl Node {
             1
         } else {
             // Beside the network, as all that goes through all cells.
-            let (folder, table) = (self.folder.clone(), Arc::clone(table));
-            offload(move || folder.bind_rows(&BoundRows::new(&table))).await??
+            let folder = self.folder.clone();
+            offload(move || bind(&folder)).await??
         };
         if told.runs > 1 {
             let runs = told.runs;
@@ -254,31 +296,9 @@ impl Node {
         }
         if !self.again {
             let parties: Vec<String> =
-                self.study.parties().iter().map(ToString::to_string).collect();
+                self.terms.parties().iter().map(ToString::to_string).collect();
             let log = self.folder.log(&told.outputs, &parties, told.run.as_ref());
             session.record_releases(Box::new(log));
-        }
-        Ok(())
-    }
-
-    /// The end of a run: all who are there make sure that they hold the same.
-    async fn compare(
-        &self,
-        session: &mut Session,
-        (events, told): (&Events, &mut Told),
-    ) -> Result<(), Failure> {
-        // Before anything is done with it, all who are there make sure that they hold the same.
-        for name in session.compare().await? {
-            events(Event::Note(format!("{name} left before it said what it had received")));
-        }
-        for (_, said) in session.attest(true).await? {
-            match said {
-                Ok(said) => told.signed.push(said),
-                Err(error) if error.code() == AbortCode::PeerMisbehaved => return Err(error.into()),
-                Err(error) => {
-                    events(Event::Note(format!("{error}; what it sent last is unsigned")));
-                }
-            }
         }
         Ok(())
     }
@@ -293,15 +313,45 @@ impl Node {
         (events, told): (&Events, &mut Told),
     ) -> Result<Worked, Failure> {
         phases.enter("release", session);
-        for (_, said) in session.attest(false).await? {
-            told.signed.push(said?);
-        }
+        told.before_the_result(session).await?;
         session.allow(ledger(&told.outputs))?;
         let scores = scoring::score(part, table, session).await?;
-        self.compare(session, (events, told)).await?;
+        told.compare(session, events).await?;
         let (standardisation, summary, own_warnings) = (Vec::new(), None, Vec::new());
         let outcome = Outcome { standardisation, summary, scores, own_warnings };
         Ok(Worked::Fitted(Box::new(outcome)))
+    }
+}
+
+impl Told {
+    /// Nobody gets the result who did not put its name under everything before.
+    pub(super) async fn before_the_result(&mut self, session: &mut Session) -> Result<(), Failure> {
+        for (_, said) in session.attest(false).await? {
+            self.signed.push(said?);
+        }
+        Ok(())
+    }
+
+    /// The end of a run: before anything is done with the result, all who are there make sure that they hold
+    /// the same.
+    pub(super) async fn compare(
+        &mut self,
+        session: &mut Session,
+        events: &Events,
+    ) -> Result<(), Failure> {
+        for name in session.compare().await? {
+            events(Event::Note(format!("{name} left before it said what it had received")));
+        }
+        for (_, said) in session.attest(true).await? {
+            match said {
+                Ok(said) => self.signed.push(said),
+                Err(error) if error.code() == AbortCode::PeerMisbehaved => return Err(error.into()),
+                Err(error) => {
+                    events(Event::Note(format!("{error}; what it sent last is unsigned")));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

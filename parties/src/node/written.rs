@@ -6,6 +6,7 @@ use mpc_core::Session;
 use mpc_ml::artifact::{Model, ModelError, ModelPart, ModelParts, SecurityRecord, TrainingRecord};
 use zeroize::Zeroizing;
 
+use super::participant::StudyWork;
 use super::phases::Phases;
 use super::receipt::{Heard, VERSION, digest_of, now, program_sha256};
 use super::study_run::Node;
@@ -34,84 +35,30 @@ impl Released {
 impl Node {
     /// Writes a file of the result. Who had its result before this run stands by it: the study is run again for
     /// another party, of outputs that are sent again as they were.
-    fn create_once(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn create_once(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         if self.holding.complete && path.exists() { Ok(()) } else { create(path, bytes) }
     }
 
-    /// Writes model and receipt, the receipt last: where it is, everything is.
-    pub(super) fn write(
+    /// The receipt of a run that came to its end, where it is written, everything is. `of` puts in of what
+    /// result it is.
+    pub(super) fn account(
         &self,
-        outcome: Outcome,
-        told: &Told,
-        session: &Session,
-        phases: &Phases,
-        kept: u64,
-    ) -> Result<Finished, Failure> {
-        let mut own_warnings = outcome.own_warnings.clone();
-        let mut warnings = Vec::new();
-        if let Some(summary) = &outcome.summary {
-            own_warnings.extend(summary.own_warnings.iter().cloned());
-            warnings.extend(summary.warnings.iter().cloned());
-        }
-        let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
-        let predictions = self.predictions(outcome.scores.as_deref())?;
-        let model = self.model(outcome, told)?;
-        let json = model.as_ref().map(Released::to_json).transpose()?;
-        #[cfg(feature = "test-faults")]
-        crate::fault::die_at("model");
-        if let Some(json) = &json {
-            self.create_once(&self.folder.model(), json.as_bytes())?;
-        }
-        if let Some(predictions) = &predictions {
-            self.create_once(&self.folder.predictions(), predictions)?;
-        }
+        (told, session, phases, kept): (&Told, &Session, &Phases, u64),
+        of: impl FnOnce(&mut Receipt),
+    ) -> Result<Receipt, Failure> {
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("receipt");
         let (class, what) = (Exit::Ok.class().to_owned(), "the run came to its end".to_owned());
         let ended = now();
         let how = store::Outcome { class, what };
         let mut receipt = self.receipt(told, session, phases, (kept, Some(ended), how.clone()))?;
-        let sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
-        match &model {
-            // Those of other parties are others.
-            Some(Released::Part(_)) => receipt.part_sha256 = sha256,
-            _ => receipt.model_sha256 = sha256,
-        }
+        of(&mut receipt);
         let text = receipt.signed(&self.identity)?;
         if let Some(run) = &told.run {
             self.state.store().end_run(run.place, ended, &how, &text)?;
         }
         self.create_once(&self.folder.receipt(), text.as_bytes())?;
-        let model_copy = json.as_ref().map(|json| (json.as_bytes(), self.folder.model()));
-        let copied = predictions.as_ref().map(|csv| (&csv[..], self.folder.predictions()));
-        let copy = match (&self.out, model_copy.or(copied)) {
-            (Some(out), Some((bytes, own))) => create(out, bytes).map_err(|failure| {
-                failure.advise(format!("the study is complete; its result is {}", own.display()))
-            }),
-            _ => Ok(()),
-        };
-        let scored = predictions.is_some();
-        let folder = self.folder.clone();
-        let (model, part) = match model {
-            Some(Released::Whole(model)) => (Some(*model), None),
-            Some(Released::Part(part)) => (None, Some(*part)),
-            None => (None, None),
-        };
-        let scoring = self.study.scoring().is_some();
-        let scored = scoring.then_some(scored);
-        let given = None;
-        Ok(Finished {
-            model,
-            part,
-            scored,
-            receipt,
-            passes,
-            given,
-            folder,
-            copy,
-            warnings,
-            own_warnings,
-        })
+        Ok(receipt)
     }
 
     /// A run that did not come to its end has a receipt too. Gives the failure, which says where it is.
@@ -143,6 +90,132 @@ impl Node {
         }
     }
 
+    /// The account of a run, as far as it went.
+    pub(super) fn receipt(
+        &self,
+        told: &Told,
+        session: &Session,
+        phases: &Phases,
+        (kept, ended, outcome): (u64, Option<u64>, store::Outcome),
+    ) -> Result<Receipt, Failure> {
+        let Self { terms, settings, .. } = self;
+        let figures = told.figures.as_ref();
+        let nodes = self.roster.nodes.iter();
+        Ok(Receipt {
+            format: "mpc-receipt",
+            version: VERSION,
+            party: settings.identity.name.to_string(),
+            program: env!("CARGO_PKG_VERSION"),
+            program_sha256: program_sha256(),
+            title: terms.title().to_owned(),
+            study: terms.digest().to_string(),
+            alignment: terms.alignment().map(str::to_owned),
+            protocol: terms.protocol().map(str::to_owned),
+            consent: terms.consent().clone(),
+            session: hex(&session.id()),
+            nodes: nodes.map(|node| (node.name.clone(), node.key.to_string())).collect(),
+            approvals: told.consents.clone(),
+            noticed: told.noticed.clone(),
+            data: hex(&self.fingerprint),
+            correlations: terms.security().correlations.to_string(),
+            rows: told.rows.clone(),
+            rows_dropped: figures.map(|figures| figures.rows_dropped),
+            iterations: told.steps,
+            statistical_security_bits: figures.map(|figures| figures.sigma),
+            sigmoid_error: figures.and_then(|figures| figures.sigmoid_error),
+            revealed: self.revealed(told)?,
+            run: told.run.as_ref().map_or(0, |run| run.number),
+            runs: told.runs,
+            begun: when(told.started),
+            ended: ended.map(when),
+            started: told.started,
+            transcript: Heard::of(session),
+            model_sha256: None,
+            part_sha256: None,
+            result_sha256: None,
+            outcome,
+            kept_for_audit: kept,
+            phases: phases.receipts(session),
+        })
+    }
+
+    /// The outputs that this node has sent its part of in this run, in the order of the study.
+    fn revealed(&self, told: &Told) -> Result<Vec<Revealed>, Failure> {
+        let Some(run) = &told.run else { return Ok(Vec::new()) };
+        let lines = self.state.store().revealed_in(run.place)?;
+        let place = |label: &String| told.outputs.iter().position(|output| output.label == *label);
+        let mut revealed: Vec<Revealed> =
+            lines.into_iter().map(|line| Revealed { what: line.label, to: line.to }).collect();
+        revealed.sort_by_key(|line| place(&line.what));
+        Ok(revealed)
+    }
+}
+
+impl StudyWork {
+    /// Writes model and receipt, the receipt last: where it is, everything is.
+    pub(super) fn write_fitted(
+        &self,
+        node: &Node,
+        outcome: Outcome,
+        told: &Told,
+        (session, phases, kept): (&Session, &Phases, u64),
+    ) -> Result<Finished, Failure> {
+        let mut own_warnings = outcome.own_warnings.clone();
+        let mut warnings = Vec::new();
+        if let Some(summary) = &outcome.summary {
+            own_warnings.extend(summary.own_warnings.iter().cloned());
+            warnings.extend(summary.warnings.iter().cloned());
+        }
+        let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
+        let predictions = self.predictions(outcome.scores.as_deref())?;
+        let model = self.model(node, outcome, told)?;
+        let json = model.as_ref().map(Released::to_json).transpose()?;
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("model");
+        if let Some(json) = &json {
+            node.create_once(&node.folder.model(), json.as_bytes())?;
+        }
+        if let Some(predictions) = &predictions {
+            node.create_once(&node.folder.predictions(), predictions)?;
+        }
+        let sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
+        let receipt = node.account((told, session, phases, kept), |receipt| match &model {
+            // Those of other parties are others.
+            Some(Released::Part(_)) => receipt.part_sha256 = sha256,
+            _ => receipt.model_sha256 = sha256,
+        })?;
+        let model_copy = json.as_ref().map(|json| (json.as_bytes(), node.folder.model()));
+        let copied = predictions.as_ref().map(|csv| (&csv[..], node.folder.predictions()));
+        let copy = match (&node.out, model_copy.or(copied)) {
+            (Some(out), Some((bytes, own))) => create(out, bytes).map_err(|failure| {
+                failure.advise(format!("the study is complete; its result is {}", own.display()))
+            }),
+            _ => Ok(()),
+        };
+        let scored = predictions.is_some();
+        let folder = node.folder.clone();
+        let (model, part) = match model {
+            Some(Released::Whole(model)) => (Some(*model), None),
+            Some(Released::Part(part)) => (None, Some(*part)),
+            None => (None, None),
+        };
+        let scoring = self.study.scoring().is_some();
+        let scored = scoring.then_some(scored);
+        let given = None;
+        Ok(Finished {
+            model,
+            part,
+            scored,
+            receipt,
+            passes,
+            given,
+            folder,
+            copy,
+            warnings,
+            own_warnings,
+        })
+    }
+
     /// The predictions of single records by their ids, for those who receive the scores.
     fn predictions(&self, scores: Option<&[f64]>) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         let named = self.aligned.as_ref().and_then(|aligned| aligned.named.as_ref());
@@ -162,13 +235,18 @@ impl Node {
     }
 
     /// The model or the own part of it, for those who receive it.
-    fn model(&self, outcome: Outcome, told: &Told) -> Result<Option<Released>, Failure> {
+    fn model(
+        &self,
+        node: &Node,
+        outcome: Outcome,
+        told: &Told,
+    ) -> Result<Option<Released>, Failure> {
         let study = &self.study;
         let Outcome { standardisation, summary, .. } = outcome;
         let Some(summary) = summary else { return Ok(None) };
         let rows_dropped = told.figures.as_ref().map_or(0, |figures| figures.rows_dropped);
         let own = study.is_own();
-        let place = study.position(&self.settings.identity.name).unwrap_or_default();
+        let place = study.position(&node.settings.identity.name).unwrap_or_default();
         let schema = if own { study.schema_of(place) } else { study.schema() };
         let parts = ModelParts {
             kind: study.kind(),
@@ -195,69 +273,11 @@ impl Node {
             },
         };
         let released = if own {
-            let name = self.settings.identity.name.as_str();
+            let name = node.settings.identity.name.as_str();
             Released::Part(Box::new(ModelPart::new(parts, name)?))
         } else {
             Released::Whole(Box::new(Model::new(parts)?))
         };
         Ok(Some(released))
-    }
-
-    /// The account of a run, as far as it went.
-    pub(super) fn receipt(
-        &self,
-        told: &Told,
-        session: &Session,
-        phases: &Phases,
-        (kept, ended, outcome): (u64, Option<u64>, store::Outcome),
-    ) -> Result<Receipt, Failure> {
-        let Self { study, settings, .. } = self;
-        let figures = told.figures.as_ref();
-        let nodes = self.roster.nodes.iter();
-        Ok(Receipt {
-            format: "mpc-receipt",
-            version: VERSION,
-            party: settings.identity.name.to_string(),
-            program: env!("CARGO_PKG_VERSION"),
-            program_sha256: program_sha256(),
-            title: study.title().to_owned(),
-            study: study.digest().to_string(),
-            alignment: study.columns().map(|columns| columns.alignment().to_string()),
-            consent: study.consent().clone(),
-            session: hex(&session.id()),
-            nodes: nodes.map(|node| (node.name.clone(), node.key.to_string())).collect(),
-            approvals: told.consents.clone(),
-            noticed: told.noticed.clone(),
-            data: hex(&self.fingerprint),
-            correlations: study.security().correlations.to_string(),
-            rows: told.rows.clone(),
-            rows_dropped: figures.map(|figures| figures.rows_dropped),
-            iterations: told.steps,
-            statistical_security_bits: figures.map(|figures| figures.sigma),
-            sigmoid_error: figures.and_then(|figures| figures.sigmoid_error),
-            revealed: self.revealed(told)?,
-            run: told.run.as_ref().map_or(0, |run| run.number),
-            runs: told.runs,
-            begun: when(told.started),
-            ended: ended.map(when),
-            started: told.started,
-            transcript: Heard::of(session),
-            model_sha256: None,
-            part_sha256: None,
-            outcome,
-            kept_for_audit: kept,
-            phases: phases.receipts(session),
-        })
-    }
-
-    /// The outputs that this node has sent its part of in this run, in the order of the study.
-    fn revealed(&self, told: &Told) -> Result<Vec<Revealed>, Failure> {
-        let Some(run) = &told.run else { return Ok(Vec::new()) };
-        let lines = self.state.store().revealed_in(run.place)?;
-        let place = |label: &String| told.outputs.iter().position(|output| output.label == *label);
-        let mut revealed: Vec<Revealed> =
-            lines.into_iter().map(|line| Revealed { what: line.label, to: line.to }).collect();
-        revealed.sort_by_key(|line| place(&line.what));
-        Ok(revealed)
     }
 }

@@ -10,7 +10,7 @@ use super::relay::{RawRelay, RawRelaying};
 use super::serve::RawServe;
 use super::{Keep, LinkProfile, SettingsError};
 use crate::limits::{Limits, word};
-use crate::study::is_kind;
+use crate::study::{is_kind, is_name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +105,7 @@ pub(super) struct RawLimits {
     pub peers: Option<Vec<String>>,
     pub purposes: Option<Vec<String>>,
     pub models: Option<Vec<String>>,
+    pub protocols: Option<Vec<String>>,
     pub most_coefficients: Option<u64>,
     #[serde(default)]
     pub never_columns: Vec<String>,
@@ -125,6 +126,11 @@ impl RawLimits {
                 format!("holds {word:?}: must be words of lowercase letters, digits and hyphens");
             return Err(rule("limits.purposes", wrong));
         }
+        if let Some(name) = self.protocols.iter().flatten().find(|name| !is_name(name)) {
+            let wrong =
+                format!("holds {name:?}: must be names of protocols, such as \"joint-sum/1\"");
+            return Err(rule("limits.protocols", wrong));
+        }
         let models = self.models.map(|words| {
             let kinds = [ModelKind::Linear, ModelKind::Logistic, ModelKind::Poisson];
             let read = |text: &String| kinds.into_iter().find(|kind| word(*kind) == text);
@@ -142,6 +148,7 @@ impl RawLimits {
             peers: peers.transpose()?,
             purposes: self.purposes,
             models: models.transpose()?,
+            protocols: self.protocols,
             most_coefficients: self.most_coefficients,
             never_columns: self.never_columns,
         })

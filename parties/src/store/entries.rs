@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use mpc_ml::artifact::ModelKind;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +44,8 @@ impl fmt::Debug for DataId {
 pub struct StudyEntry {
     /// Its title.
     pub title: String,
-    /// Which predictions it makes.
-    pub kind: ModelKind,
+    /// What it computes: the kind of its model, or the name of a protocol.
+    pub kind: String,
     /// Its parties, in order.
     pub parties: Vec<String>,
     /// Seconds since 1970 when it was seen first.

@@ -1,7 +1,5 @@
 use std::fs;
 
-use mpc_ml::artifact::ModelKind;
-
 use super::*;
 use crate::identity::Identity;
 use crate::output::hex;
@@ -13,7 +11,7 @@ fn identity(folder: &Path) -> Identity {
 fn study(text: &str) -> (StudyDigest, StudyEntry) {
     let entry = StudyEntry {
         title: text.to_owned(),
-        kind: ModelKind::Linear,
+        kind: "linear".to_owned(),
         parties: vec!["a".to_owned(), "b".to_owned()],
         first_seen: 7,
         text: text.to_owned(),

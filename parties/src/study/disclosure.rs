@@ -6,8 +6,9 @@ use mpc_ml::standardise;
 use serde::Serialize;
 
 use super::columns::RECORDS;
-use super::{Columns, Correlations, Study};
+use super::{Columns, Correlations, Security, Study, Terms};
 use crate::models::Planned;
+use crate::name::PartyName;
 
 /// One thing that someone learns from a study.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,16 +25,37 @@ pub(super) fn of(study: &Study, plan: &dyn Planned) -> Vec<Disclosure> {
     let figures = plan.figures();
     let mut all = Vec::from([public_facts(study, &figures)]);
     all.extend(study.columns().map(|_| persons(study)));
-    all.extend(told(study, &outputs(study, plan)));
+    all.extend(told(study.parties(), &outputs(study, plan)));
     let fitted = study.columns().filter(|_| study.scoring().is_none());
     all.extend(fitted.map(|columns| inferences(study, columns)));
     all.push(traffic(study, &figures));
-    all.extend(dealer(study));
+    all.extend(dealer(study.security()));
+    all
+}
+
+/// What everybody learns of a protocol of one's own that keeps to its agreement.
+pub(super) fn of_agreement(terms: &Terms, outputs: &[Output]) -> Vec<Disclosure> {
+    let parties = terms.parties();
+    let everybody = names(parties, Recipients::All);
+    let mut all = vec![Disclosure {
+        what: "the agreement with all its settings".to_owned(),
+        to_whom: everybody.clone(),
+        why: "the parties must agree on it to compute together".to_owned(),
+    }];
+    all.extend(told(parties, outputs));
+    all.push(Disclosure {
+        what: "sizes and times of the messages".to_owned(),
+        to_whom: format!("{everybody}; also whoever watches the network"),
+        why: "every message between the parties is encrypted; that neither its size nor its content tells \
+              more than the outputs above is what the author of the protocol has to show"
+            .to_owned(),
+    });
+    all.extend(dealer(terms.security()));
     all
 }
 
 /// The outputs in words; what may be revealed several times, such as after each pass, once.
-fn told(study: &Study, outputs: &[Output]) -> Vec<Disclosure> {
+fn told(parties: &[PartyName], outputs: &[Output]) -> Vec<Disclosure> {
     let alike =
         |a: &Output, b: &Output| (&a.what, &a.why, a.recipients) == (&b.what, &b.why, b.recipients);
     let first = |(at, output): &(usize, &Output)| {
@@ -44,7 +66,7 @@ fn told(study: &Study, outputs: &[Output]) -> Vec<Disclosure> {
         let times = if times > 1 { format!("up to {times} times: ") } else { String::new() };
         Disclosure {
             what: format!("{times}{}", output.what),
-            to_whom: names(study, output.recipients),
+            to_whom: names(parties, output.recipients),
             why: output.why.clone(),
         }
     };
@@ -84,11 +106,17 @@ fn kind(kind: OutputKind) -> &'static str {
 
 /// A digest of every output with its words, and of who learns it.
 pub(super) fn digest(study: &Study, outputs: &[Output]) -> [u8; 32] {
+    digest_of(study.parties(), outputs)
+}
+
+/// The same of any list.
+pub(super) fn digest_of(parties: &[PartyName], outputs: &[Output]) -> [u8; 32] {
+    let names = |to| names(parties, to);
     let mut parts: Vec<String> = Vec::new();
     for output in outputs {
         parts.push(output.label.clone());
         parts.push(kind(output.kind).to_owned());
-        parts.push(names(study, output.recipients));
+        parts.push(names(output.recipients));
         parts.push(output.what.clone());
         parts.push(output.why.clone());
     }
@@ -97,12 +125,11 @@ pub(super) fn digest(study: &Study, outputs: &[Output]) -> [u8; 32] {
 }
 
 /// The parties who learn something.
-fn names(study: &Study, to: Recipients) -> String {
-    let parties = study.parties().iter().enumerate();
-    let names: Vec<String> =
-        parties.filter(|(place, _)| to.include(*place)).map(|(_, name)| name.to_string()).collect();
+fn names(parties: &[PartyName], to: Recipients) -> String {
+    let included = parties.iter().enumerate().filter(|(place, _)| to.include(*place));
+    let names: Vec<String> = included.map(|(_, name)| name.to_string()).collect();
     let names = (names.len(), names.join(", "));
-    if names.0 == study.parties().len() { format!("all parties ({})", names.1) } else { names.1 }
+    if names.0 == parties.len() { format!("all parties ({})", names.1) } else { names.1 }
 }
 
 fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
@@ -116,7 +143,7 @@ fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
     }
     Disclosure {
         what,
-        to_whom: names(study, Recipients::All),
+        to_whom: names(study.parties(), Recipients::All),
         why: "the parties must agree on them to compute together; the content of a row is not \
               among them"
             .to_owned(),
@@ -127,7 +154,7 @@ fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
 fn persons(study: &Study) -> Disclosure {
     Disclosure {
         what: "that each of the aligned records is in the files of all parties, by its id".to_owned(),
-        to_whom: names(study, Recipients::All),
+        to_whom: names(study.parties(), Recipients::All),
         why: "the parties hold columns of the same records, so the rows of this study are known persons or \
               things to all of them; the alignment has told that already, and what is told below is about \
               these records"
@@ -180,7 +207,7 @@ fn traffic(study: &Study, figures: &Figures) -> Disclosure {
         what,
         to_whom: format!(
             "{}; sizes and times also whoever watches the network",
-            names(study, Recipients::All)
+            names(study.parties(), Recipients::All)
         ),
         why: "they follow from the study file and the numbers of rows, not from what is in the \
               rows; every message between the parties is encrypted and looks random to its receiver"
@@ -197,8 +224,8 @@ fn traffic(study: &Study, figures: &Figures) -> Disclosure {
     ))
 }
 
-fn dealer(study: &Study) -> Option<Disclosure> {
-    match study.security().correlations {
+fn dealer(security: &Security) -> Option<Disclosure> {
+    match security.correlations {
         Correlations::Pairwise => None,
         Correlations::Dealer => Some(Disclosure {
             what:

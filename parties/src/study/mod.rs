@@ -3,6 +3,7 @@
 //! The same bytes at every party; their digest is the study's name. Everything is explicit:
 //! a field that is missing is an error, and so is one that this version does not know.
 
+mod agreement;
 mod columns;
 mod consent;
 mod determined;
@@ -18,6 +19,7 @@ mod raw;
 mod scoring;
 mod security;
 mod settings;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -37,6 +39,9 @@ use crate::exit::Failure;
 use crate::input;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
+use agreement::are_agreement;
+pub(crate) use agreement::is_name;
+pub use agreement::{Agreement, is_agreement};
 pub use columns::Columns;
 pub(crate) use consent::is_kind;
 pub use consent::{Approvals, Consent, Controller};
@@ -47,6 +52,7 @@ use output::Receivers;
 use raw::RawStudy;
 pub use scoring::Scoring;
 pub use security::{Correlations, Security};
+pub use terms::Terms;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -97,15 +103,7 @@ impl Study {
     /// # Errors
     /// When the file cannot be read or is not a study that this version can run.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let failed = |source| StudyError::Read { path: path.to_owned(), source };
-        let mut file = input::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        if length > MAX_BYTES {
-            return Err(StudyError::TooLarge { path: path.to_owned(), length });
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&read_bytes(path)?)
     }
 
     /// What it is for, and whose approval it needs.
@@ -377,6 +375,19 @@ impl Study {
     pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
         disclosure::of(self, plan)
     }
+}
+
+/// The bytes of a study or an agreement.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, StudyError> {
+    let failed = |source| StudyError::Read { path: path.to_owned(), source };
+    let mut file = input::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    if length > MAX_BYTES {
+        return Err(StudyError::TooLarge { path: path.to_owned(), length });
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

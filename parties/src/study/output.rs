@@ -39,20 +39,24 @@ pub(super) fn check(
 pub(super) fn recipients(
     raw: RawRecipients,
     parties: &[PartyName],
-    path: &str,
+    path: impl Into<Field>,
 ) -> Result<Vec<PartyName>, StudyError> {
+    let path = path.into();
     let names = match raw {
         RawRecipients::Word(word) if word == "all" => return Ok(parties.to_vec()),
         RawRecipients::Word(_) => {
-            return Err(StudyError::rule(path, "must be \"all\" or a list of parties"));
+            return Err(StudyError::rule(path.clone(), "must be \"all\" or a list of parties"));
         }
         RawRecipients::Parties(names) => names,
     };
     if names.is_empty() {
-        return Err(StudyError::rule(path, "names nobody; at least one party must receive it"));
+        return Err(StudyError::rule(
+            path.clone(),
+            "names nobody; at least one party must receive it",
+        ));
     }
     for (index, name) in names.iter().enumerate() {
-        let field = || Field::from(path).item(index);
+        let field = || path.clone().item(index);
         if !parties.iter().any(|party| party.as_str() == name) {
             let rule = format!("names {name:?}, who is not among the parties of the study");
             return Err(StudyError::rule(field(), rule));

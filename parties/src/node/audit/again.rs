@@ -9,8 +9,8 @@ use mpc_net::PartyId;
 use mpc_net::record::{Difference, Direction, Transcript, differences};
 use mpc_net::replay::Replay;
 
-use super::super::study_run::Participant;
-use super::super::{BoundRows, context};
+use super::super::context;
+use super::super::participant::{Participant, StudyWork, Work};
 use super::messages::Reader;
 use super::record::{AuditRecord, Files, Lines, covers};
 use super::{Exported, Keys};
@@ -43,23 +43,31 @@ impl Verdict {
 }
 
 /// A party's part of a run that is about to be done again.
-pub struct Again {
-    participant: Participant,
+pub struct Again<W = StudyWork> {
+    participant: Participant<W>,
     record: AuditRecord,
     master: Arc<Master>,
     messages: Reader,
 }
 
 impl Again {
-    /// Reads the study, the settings, key and rows of the audited party, and its record, and checks
-    /// everything that can be checked before: that this is the run of this study and these nodes, that
-    /// seed and rows are those of it, and that the messages that it received are those that their
-    /// senders signed.
+    /// Reads the study, the settings, key and rows of the audited party, and [its record](Self::of).
     ///
     /// # Errors
     /// What does not fit, for a person.
     pub fn prepare(study: &Path, config: &Path, overrides: &Overrides) -> Result<Self, Failure> {
-        let participant = Participant::again(study, config, overrides)?;
+        Self::of(Participant::again(study, config, overrides)?)
+    }
+}
+
+impl<W: Work> Again<W> {
+    /// Reads the record of the audited party, and checks everything that can be checked before: that this is
+    /// the run of this study and these nodes, that seed and rows are those of it, and that the messages that
+    /// it received are those that their senders signed.
+    ///
+    /// # Errors
+    /// What does not fit, for a person.
+    pub fn of(participant: Participant<W>) -> Result<Self, Failure> {
         let node = participant.node();
         let files = Files::of(&node.folder);
         let (record, master) = files.read()?;
@@ -67,8 +75,8 @@ impl Again {
         let roster = &node.roster;
         let nodes: Vec<_> =
             roster.nodes.iter().map(|node| (node.name.clone(), *node.key.as_bytes())).collect();
-        let context = context(&node.study, roster);
-        if record.run.study != *node.study.digest().as_bytes()
+        let context = context(&node.terms.digest(), roster);
+        if record.run.study != *node.terms.digest().as_bytes()
             || record.run.nodes != nodes
             || record.run.context != context
             || usize::from(record.me) != roster.me.index()
@@ -92,7 +100,7 @@ impl Again {
                 "the seed in the record is not the one that this party committed to",
             ));
         }
-        if !BoundRows::new(participant.table()).are(&record.rows) {
+        if !participant.bound().are(&record.rows) {
             let what = "these are not the rows of that run";
             return Err(Failure::new(Exit::LocalInput, what)
                 .advise("give the data file as it was then, with --data FILE if it has moved"));
@@ -215,7 +223,7 @@ impl Again {
     }
 }
 
-impl fmt::Debug for Again {
+impl<W> fmt::Debug for Again<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Again").field("me", &self.record.me).finish_non_exhaustive()
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 use mpc_core::session::Signed;
 use serde::{Deserialize, Serialize};
 
-use super::super::OwnSide;
+use super::super::protocol::own_place;
 use super::record::{Files, Lines, RunName};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
 use crate::output::create;
 use crate::settings::Overrides;
+use crate::study::Terms;
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -44,9 +45,10 @@ impl Exported {
     /// # Errors
     /// When there is no record or no such node, or the file cannot be written.
     pub fn write(study: &Path, config: &Path, about: &str, to: &Path) -> Result<usize, Failure> {
-        let (study, settings, _) = OwnSide::without_rows(study, config, &Overrides::default())?;
+        let terms = Terms::read(study).map_err(|error| Failure::from(error).in_file(study))?;
+        let (settings, _) = own_place(&terms, study, config, &Overrides::default())?;
         let identity = Identity::read(&settings.identity.key)?;
-        let (record, _) = Files::at(&settings.state, &study.digest(), &identity).read()?;
+        let (record, _) = Files::at(&settings.state, &terms.digest(), &identity).read()?;
         let node = record.run.nodes.iter().position(|(name, _)| name == about);
         let node = node.filter(|&node| node != usize::from(record.me)).ok_or_else(|| {
             let others: Vec<&str> = (0..record.run.nodes.len())

@@ -16,18 +16,21 @@ pub use signatory::Keys;
 
 use std::path::Path;
 
-use super::{OwnSide, State};
+use super::State;
+use super::protocol::own_place;
 use crate::exit::Failure;
 use crate::identity::Identity;
 use crate::settings::Overrides;
+use crate::study::Terms;
 
 /// Removes what is kept of the last run of a study for an audit; gives the bytes that it took.
 ///
 /// # Errors
 /// When another node is at work, or something cannot be removed.
 pub fn forget(study: &Path, config: &Path) -> Result<u64, Failure> {
-    let (study, settings, _) = OwnSide::without_rows(study, config, &Overrides::default())?;
+    let terms = Terms::read(study).map_err(|error| Failure::from(error).in_file(study))?;
+    let (settings, _) = own_place(&terms, study, config, &Overrides::default())?;
     let identity = Identity::read(&settings.identity.key)?;
     let _state = State::lock(&settings.state, &identity)?;
-    record::Files::at(&settings.state, &study.digest(), &identity).forget()
+    record::Files::at(&settings.state, &terms.digest(), &identity).forget()
 }

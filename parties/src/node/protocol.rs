@@ -1,0 +1,354 @@
+//! A protocol of somebody's own, run as a study is: the same meeting, approvals, records, receipts and ledger.
+
+use std::path::{Path, PathBuf};
+
+use mpc_core::Session;
+use mpc_ml::model::{Progress, Run, ledger};
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::own_side::own_data;
+use super::participant::Work;
+use super::phases::Phases;
+use super::receipt::{digest_of, now};
+use super::standing::Course;
+use super::study_run::Node;
+use super::work::Told;
+use super::{BoundRows, Event, Events, Participant, Receipt, StudyFolder, Task, consent, source};
+use crate::data_file::FileDigest;
+use crate::exit::{Exit, Failure};
+use crate::input;
+use crate::output::{Report, create};
+use crate::settings::{DataSettings, Overrides, Settings};
+use crate::store::DataEntry;
+use crate::study::{Agreement, Terms};
+
+/// A protocol that parties run on inputs of their own. What it reveals stands in the agreement, whose text is
+/// the same at all parties; the node does the rest.
+///
+/// # Security
+/// That messages tell no more than the outputs is what its author has to show: openings beside
+/// [`Session::reveal`] are the protocol's own. Whatever steers it must be public to all parties.
+pub trait Protocol: Sized {
+    /// Its name and version in agreements, such as `joint-sum/1`.
+    const NAME: &'static str;
+
+    /// What the computation leaves to be released.
+    type Shares;
+
+    /// What this party has in the end; it is written to `result.json`.
+    type Result: Serialize;
+
+    /// The party in place `place` of the agreement, with the bytes of its data file. No other party is there
+    /// yet, and nothing was sent.
+    ///
+    /// # Errors
+    /// What does not fit, for a person, without anything of the input.
+    fn read(agreement: &Agreement, place: usize, input: &[u8]) -> Result<Self, Failure>;
+
+    /// How many records of persons or things the input is of, which `limits.least_rows` is compared with; none
+    /// where it is of none.
+    fn records(&self) -> Option<u64> {
+        None
+    }
+
+    /// The computation on shares. It may reveal the figures and the checks of the agreement.
+    ///
+    /// # Errors
+    /// What the session says, or the protocol. Peers are told the class of it.
+    fn compute(&mut self, run: &mut Run<'_>)
+    -> impl Future<Output = Result<Self::Shares, Failure>>;
+
+    /// The release, which may reveal the results of the agreement: all parties have signed by then what they
+    /// sent before.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute).
+    fn release(
+        &mut self,
+        shares: Self::Shares,
+        run: &mut Run<'_>,
+    ) -> impl Future<Output = Result<Self::Result, Failure>>;
+}
+
+/// A protocol that a party takes part in, and with what: read again whenever it meets the others.
+#[derive(Debug)]
+pub struct Joint<P> {
+    /// The agreement.
+    pub agreement: PathBuf,
+    /// The settings.
+    pub config: PathBuf,
+    /// What flags put in place of them.
+    pub overrides: Overrides,
+    /// Where a copy of the result goes.
+    pub out: Option<PathBuf>,
+    protocol: std::marker::PhantomData<fn() -> P>,
+}
+
+/// A protocol that is to be run.
+pub struct ProtocolWork<P> {
+    agreement: Agreement,
+    protocol: P,
+    input: Zeroizing<Vec<u8>>,
+}
+
+/// What a run of a protocol came to.
+#[derive(Debug)]
+pub struct Completed<R> {
+    /// What this party has of it.
+    pub result: R,
+    /// The account of the run.
+    pub receipt: Receipt,
+    /// Where the files are.
+    pub folder: StudyFolder,
+    /// Whether the copy of the result that the operator wanted could be written.
+    pub copy: Result<(), Failure>,
+}
+
+/// This party's input to a protocol: the bytes of its data file. Private.
+pub struct OwnInput {
+    /// Where it is.
+    pub source: DataSettings,
+    /// The bytes.
+    pub bytes: Zeroizing<Vec<u8>>,
+}
+
+impl OwnInput {
+    /// Reads the agreement, the settings and the input, and sees to it that they belong together; gives the
+    /// place of this party too.
+    ///
+    /// # Errors
+    /// What does not fit, for a person.
+    pub fn read(
+        agreement: &Path,
+        config: &Path,
+        overrides: &Overrides,
+    ) -> Result<(Agreement, Settings, usize, Self), Failure> {
+        let path = agreement;
+        let agreement =
+            Agreement::read(path).map_err(|error| Failure::from(error).in_file(path))?;
+        let (settings, place) = own_place(agreement.terms(), path, config, overrides)?;
+        let limits = settings.limits.check_terms(agreement.terms(), &settings.identity.name);
+        limits.map_err(|failure| failure.in_file(path))?;
+        let source = own_data(&settings, config)?;
+        let bytes = input::read(&source.path).map(Zeroizing::new).map_err(|error| {
+            let what = format!("the input cannot be read: {error}");
+            Failure::new(Exit::LocalInput, what).in_file(&source.path)
+        })?;
+        Ok((agreement, settings, place, Self { source, bytes }))
+    }
+
+    fn entry(&self, records: Option<u64>) -> DataEntry {
+        let rows = records.unwrap_or_default();
+        DataEntry { rows, first_used: now(), ..DataEntry::of(&self.source) }
+    }
+}
+
+/// The settings of this node, and its place among the parties.
+pub(super) fn own_place(
+    terms: &Terms,
+    path: &Path,
+    config: &Path,
+    overrides: &Overrides,
+) -> Result<(Settings, usize), Failure> {
+    let settings =
+        Settings::read(config, overrides).map_err(|error| Failure::from(error).in_file(config))?;
+    let own = &settings.identity.name;
+    let place = terms.position(own).ok_or_else(|| {
+        let what = format!("this node is {own}, who is not among the parties of the study");
+        Failure::new(Exit::Configuration, what)
+            .in_file(path)
+            .advise("use the same name in the study and in party.toml")
+    })?;
+    Ok((settings, place))
+}
+
+impl<P: Protocol> Joint<P> {
+    /// The protocol of this agreement, with the settings of this node.
+    #[must_use]
+    pub fn new(agreement: &Path, config: &Path) -> Self {
+        Self {
+            agreement: agreement.to_owned(),
+            config: config.to_owned(),
+            overrides: Overrides::default(),
+            out: None,
+            protocol: std::marker::PhantomData,
+        }
+    }
+
+    fn ready(&self) -> Result<Participant<ProtocolWork<P>>, Failure> {
+        let path = &self.agreement;
+        let (agreement, settings, place, own) =
+            OwnInput::read(path, &self.config, &self.overrides)?;
+        if agreement.protocol() != P::NAME {
+            let what = format!(
+                "the agreement is on the protocol {}, and this program runs {}",
+                agreement.protocol(),
+                P::NAME
+            );
+            return Err(Failure::new(Exit::Configuration, what)
+                .in_file(path)
+                .advise("use the program that protocol.name stands for"));
+        }
+        let protocol = P::read(&agreement, place, &own.bytes).map_err(|failure| {
+            let at_input = failure.place.is_none() && failure.exit == Exit::LocalInput;
+            if at_input { failure.in_file(&own.source.path) } else { failure }
+        })?;
+        let records = protocol.records();
+        if let Some(records) = records {
+            settings.limits.check_count(records, &own.source.path)?;
+        }
+        let file = FileDigest::of(&own.bytes);
+        let entry = own.entry(records);
+        let rows = BoundRows::of_bytes(&own.bytes);
+        let terms = (agreement.terms().clone(), settings);
+        let node = Node::ready(terms, place, (&file, entry), &rows, &self.config)?;
+        Ok(Participant::new(node, ProtocolWork { agreement, protocol, input: own.bytes }))
+    }
+
+    /// The same to do a part again that was done before, as an audit does.
+    ///
+    /// # Errors
+    /// As [`prepare`](Task::prepare).
+    pub fn again(&self) -> Result<Participant<ProtocolWork<P>>, Failure> {
+        self.ready().map(Participant::repeated)
+    }
+}
+
+impl<P: Protocol> Task for Joint<P> {
+    type Work = ProtocolWork<P>;
+
+    fn prepare(&self) -> Result<Participant<Self::Work>, Failure> {
+        let mut participant = self.ready()?;
+        participant.open(&self.agreement, self.out.as_deref())?;
+        Ok(participant)
+    }
+}
+
+impl<P: Protocol> Work for ProtocolWork<P> {
+    type Outcome = P::Result;
+    type Finished = Completed<P::Result>;
+
+    fn bound(&self) -> BoundRows<'_> {
+        BoundRows::of_bytes(&self.input)
+    }
+
+    async fn work(
+        &mut self,
+        node: &Node,
+        session: &mut Session,
+        phases: &mut Phases,
+        events: &Events,
+        told: &mut Told,
+    ) -> Result<P::Result, Failure> {
+        // Nobody has a result that is another one's too: what is lost is computed again, and what all had
+        // recorded is sent as it was.
+        let (course, _) = node.consented(&[], session, events, told).await?;
+        if let Course::Fit(again) = course {
+            session.resend(again);
+        }
+        told.outputs = self.agreement.outputs().to_vec();
+        consent::of_this_list(&told.consents, &self.agreement.disclosure_digest())?;
+        let input = self.input.clone();
+        let bind = move |folder: &StudyFolder| folder.bind_rows(&BoundRows::of_bytes(&input));
+        node.remember(bind, session, events, told).await?;
+
+        phases.enter("computation", session);
+        let outputs = told.outputs.clone();
+        let (before, results): (Vec<_>, Vec<_>) =
+            outputs.iter().partition(|output| output.kind.is_repeatable());
+        session.allow(ledger(before))?;
+        let mut source = source::start(node.terms.security().correlations, session)?;
+        let mut heard = |progress| {
+            if let Progress::Step { done, total, production } = progress {
+                events(Event::Step { done, total, production });
+            }
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let computed = self.protocol.compute(&mut run).await;
+        let computed = computed.inspect_err(|_| events(Event::Fitted))?;
+
+        phases.enter("release", session);
+        told.before_the_result(session).await?;
+        session.allow(ledger(results))?;
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let result = self.protocol.release(computed, &mut run).await;
+        events(Event::Fitted);
+        let result = result?;
+        if let Err(error) = source.finish().await {
+            events(Event::Note(error.to_string()));
+        }
+        told.compare(session, events).await?;
+        Ok(result)
+    }
+
+    fn write(
+        &self,
+        node: &Node,
+        result: P::Result,
+        (told, session, phases, kept): (&Told, &Session, &Phases, u64),
+    ) -> Result<Completed<P::Result>, Failure> {
+        let internal = |error: serde_json::Error| Failure::new(Exit::Internal, error.to_string());
+        let terms = &node.terms;
+        let value = json!({
+            "format": "mpc-result",
+            "version": 1,
+            "title": terms.title(),
+            "study": terms.digest().to_string(),
+            "protocol": P::NAME,
+            "result": serde_json::to_value(&result).map_err(internal)?,
+        });
+        let text = serde_json::to_string_pretty(&value).map_err(internal)? + "\n";
+        #[cfg(feature = "test-faults")]
+        crate::fault::die_at("model");
+        node.create_once(&node.folder.result(), text.as_bytes())?;
+        let receipt = node.account((told, session, phases, kept), |receipt| {
+            receipt.result_sha256 = Some(digest_of(text.as_bytes()));
+        })?;
+        let copy = match &node.out {
+            Some(out) => create(out, text.as_bytes()).map_err(|failure| {
+                let own = node.folder.result();
+                failure.advise(format!("the run is complete; its result is {}", own.display()))
+            }),
+            None => Ok(()),
+        };
+        Ok(Completed { result, receipt, folder: node.folder.clone(), copy })
+    }
+}
+
+impl<R: Serialize> Completed<R> {
+    /// The end of a run, for people and machines.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let total = &self.receipt.phases["total"];
+        let value = serde_json::to_value(&self.result).unwrap_or_default();
+        let text = format!(
+            "{}\n  {value:#}\nResult:  {}\nReceipt: {}\n{}",
+            self.receipt.title,
+            self.folder.result().display(),
+            self.folder.receipt().display(),
+            total.told()
+        );
+        let json = json!({
+            "title": self.receipt.title,
+            "study": self.receipt.study,
+            "protocol": self.receipt.protocol,
+            "result": value,
+            "file": self.folder.result(),
+            "receipt": self.folder.receipt(),
+            "phases": self.receipt.phases,
+        });
+        Report { text, json }
+    }
+}
+
+impl FileDigest {
+    /// Of a file that was read as a whole.
+    fn of(bytes: &[u8]) -> Self {
+        let mut own = [0; 32];
+        own.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Self::from_bytes(own)
+    }
+}
