@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
-use mpc_ml::data::Dataset;
+use mpc_ml::data::{Dataset, STANDARDISED};
 use mpc_ml::model::{Facts, Run, ledger};
 use mpc_ml::models::linear::Linear;
 use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, LinearSettings, Model, Plan, SgdSettings, synthetic};
 use mpc_net::PhaseTotals;
-use ndarray::{ArrayView1, ArrayView2, s};
+use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Error> {
@@ -37,6 +37,9 @@ fn main() -> Result<(), Error> {
     let table = ArrayView2::from_shape((rows, columns), whole.x()).map_err(|error| {
         Error::Settings(format!("{rows} rows of {columns} columns are no table: {error}"))
     })?;
+    // Standardised, as a study has them.
+    let (mean, std) = (table.mean_axis(Axis(0)), table.std_axis(Axis(0), 0.0));
+    let table = (&table - &mean.ok_or_else(|| Error::Settings("there are no rows".into()))?) / &std;
     let mut data = Vec::new();
     let mut end = 0;
     for &width in &widths {
@@ -48,7 +51,7 @@ fn main() -> Result<(), Error> {
             Dataset::without_target(own)
         });
     }
-    let squares = vec![2.0; columns];
+    let squares = vec![STANDARDISED; columns];
     let facts = Facts::vertical(rows as u64, &widths, 0, squares, Origin::Pairwise);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
 

@@ -16,7 +16,7 @@ fn train() -> Result<Vec<Vec<f64>>, Error> {
         intercept: true,
         l2: 0.0,
         clip: 1.0,
-        condition: 20.0,
+        condition: Some(20.0),
         release_bits: 20,
         inference: false,
         ..LinearSettings::default()

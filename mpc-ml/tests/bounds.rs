@@ -243,7 +243,8 @@ fn sums_of_columns_at_different_parties_are_bounded() {
         let squares = (0..4).map(square).map(|square| square.min(64.0)).collect();
         let facts = Facts::vertical(120, &WIDTHS, 2, squares, Origin::Dealer);
         let facts = Facts { target: Some((-1.0, 1.0)), ..facts };
-        let settings = LinearSettings { l2: 0.5, condition: 20.0, ..LinearSettings::default() };
+        let settings =
+            LinearSettings { l2: 0.5, condition: Some(20.0), ..LinearSettings::default() };
         let plan = Linear::plan(&settings, &facts).unwrap();
         let data = columns::at_parties(&whole, &WIDTHS, 2);
         let world = World::new(3).with_dealer().outputs(ledger(&plan.outputs()));

@@ -177,7 +177,7 @@ fn linear(l2: f64) -> (LinearPlan, Vec<Rows>) {
         intercept: true,
         l2,
         clip: 8.0,
-        condition: 20.0,
+        condition: Some(20.0),
         release_bits: 20,
         inference: false,
         ..LinearSettings::default()

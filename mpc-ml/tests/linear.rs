@@ -309,8 +309,8 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     };
     let rows = |rows: &[u64]| Facts::horizontal(rows, vec![STANDARDISED; 3], Origin::Dealer);
     let target = Some((0.0, 1.0));
-    assert!(refused(&|s, _| s.condition = 1e8).contains("condition is 100000000"));
-    assert!(refused(&|s, _| s.condition = 1e6).contains("condition 1000000"));
+    assert!(refused(&|s, _| s.condition = Some(1e8)).contains("condition is 100000000"));
+    assert!(refused(&|s, _| s.condition = Some(1e6)).contains("condition 1000000"));
     assert!(refused(&|_, f| f.target = Some((1.0, 1.0))).contains("from 1 to 1"));
     assert!(refused(&|_, f| f.target = None).contains("target"));
     assert!(refused(&|_, f| *f = Facts { target, ..rows(&[2, 2]) }).contains("rows are 4"));

@@ -188,7 +188,7 @@ impl Case {
             intercept: true,
             l2: 0.0,
             clip: self.clip,
-            condition: 50.0,
+            condition: Some(50.0),
             release_bits: 12,
             inference: false,
             ..LinearSettings::default()

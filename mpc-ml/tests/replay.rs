@@ -168,7 +168,7 @@ fn least_squares() {
         intercept: true,
         l2: 0.0,
         clip: 8.0,
-        condition: 20.0,
+        condition: Some(20.0),
         release_bits: 20,
         inference: true,
         ..LinearSettings::default()

@@ -153,7 +153,7 @@ fn linear(origin: Origin) -> Fit {
         intercept: true,
         l2: 0.0,
         clip: 8.0,
-        condition: 20.0,
+        condition: Some(20.0),
         release_bits: 20,
         inference: true,
         robust: Robust::Hc1,
@@ -171,7 +171,8 @@ fn linear_on_columns(origin: Origin) -> Fit {
     let data = columns::at_parties(&whole, &WIDTHS, 2);
     let facts = Facts::vertical(40, &WIDTHS, 2, vec![2.0; 8], origin);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
-    let settings = LinearSettings { condition: 20.0, inference: true, ..LinearSettings::default() };
+    let settings =
+        LinearSettings { condition: Some(20.0), inference: true, ..LinearSettings::default() };
     let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
     let (runs, offsets) = (few(origin, 12, 4), Vec::new());
     Fit { name: LINEAR_COLUMNS, origin, runs, plan, data, offsets }

@@ -89,7 +89,7 @@ pub fn settings(condition: f64) -> LinearSettings {
         intercept: true,
         l2: 0.0,
         clip: 8.0,
-        condition,
+        condition: Some(condition),
         release_bits: 20,
         inference: true,
         ..LinearSettings::default()

@@ -155,7 +155,10 @@ fn each_model_has_its_solver() {
     let linear = with(NUMBERS, EXACT, "inference = true").unwrap();
     assert_eq!(linear.kind(), ModelKind::Linear);
     let settings = linear.settings_of::<Linear>().unwrap();
-    assert!(settings.condition == 1000.0 && settings.inference && settings.intercept);
+    assert!(settings.condition == Some(1000.0) && settings.inference && settings.intercept);
+
+    let usual = with(NUMBERS, "solver = \"exact\"", "").unwrap();
+    assert_eq!(usual.settings_of::<Linear>().unwrap().condition, None);
 
     let logistic = with(CLASSES, OPTIMUM, "").unwrap();
     let optimum = logistic.settings_of::<Glm>().unwrap();
@@ -272,7 +275,6 @@ fn what_does_not_fit_together_is_refused_with_the_reason() {
             "",
             "model.target.range has no place",
         ),
-        (NUMBERS, "solver = \"exact\"", "", "missing field `condition`"),
         (NUMBERS, "solver = \"exact\"\ncondition = 0.5", "", "training.condition is"),
         (NUMBERS, "solver = \"exact\"\ncondition = 1e9", "", "training.condition is"),
         (NUMBERS, "solver = \"exact\"\ncondition = nan", "", "training.condition is"),

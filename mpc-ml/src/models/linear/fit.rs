@@ -136,11 +136,14 @@ async fn reveal_check(
     if plan.inverse().converged(check) {
         return Ok(check);
     }
+    // Where the study names none, it is the largest there are bits for.
+    let larger =
+        if plan.settings().condition.is_some() { ", or allow a larger condition" } else { "" };
     Err(Error::NotConverged(format!(
         "the design is too ill-conditioned for condition {}: its columns are close to \
-         linearly dependent. Leave out columns that follow from others, set an l2 penalty, or allow a larger \
-         condition (the check is {check:.3}, at most 1/64 is converged); nothing was revealed",
-        plan.settings().condition
+         linearly dependent. Leave out columns that follow from others, or set an l2 penalty{larger} \
+         (the check is {check:.3}, at most 1/64 is converged); nothing was revealed",
+        plan.condition()
     )))
 }
 

@@ -21,7 +21,7 @@ use mpc_core::protocols::solve::InversePlan;
 
 pub use fit::{LinearShares, Sums, solve, sums};
 pub use outputs::{CERTIFICATE, CHECK, COEFFICIENTS, DIAGONAL, SUMS};
-pub use plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
+pub use plan::{CHECK_FRACTION, CONDITIONS, LinearPlan, X_FRACTION, Y_FRACTION};
 pub use release::LinearFit;
 pub use settings::LinearSettings;
 

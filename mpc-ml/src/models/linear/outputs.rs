@@ -114,7 +114,7 @@ impl Plan for LinearPlan {
     }
 
     fn figures(&self) -> Figures {
-        let condition = self.settings().condition;
+        let condition = self.condition();
         let (_, half) = self.encoding().target_scale();
         let unit = libm::ldexp(half, -(self.settings().release_bits as i32));
         let mut precision = vec![

@@ -25,6 +25,12 @@ pub const CHECK_FRACTION: u32 = 12;
 const DIAGONAL_FRACTION: u32 = 16;
 /// How often the solution is improved.
 const REFINEMENTS: u32 = 1;
+/// The conditions that are tried where a study names none, the largest for which there are bits. At 1000 a
+/// column may follow from others to three digits; twice as much takes some four rounds more.
+pub const CONDITIONS: [f64; 15] = [
+    1000.0, 700.0, 500.0, 350.0, 250.0, 180.0, 130.0, 100.0, 70.0, 50.0, 35.0, 25.0, 18.0, 12.0,
+    8.0,
+];
 /// The matrix is scaled below 15/16, with this to spare for what covers its rounding.
 const TOP: f64 = 15.0 / 16.0 - 1.0 / 1024.0;
 
@@ -32,6 +38,8 @@ const TOP: f64 = 15.0 / 16.0 - 1.0 / 1024.0;
 #[derive(Clone, Debug)]
 pub struct LinearPlan {
     settings: LinearSettings,
+    /// The largest condition that is solved: what the settings say, or as large a one as fits.
+    condition: f64,
     facts: Facts,
     /// Rows of each party.
     rows: Vec<u64>,
@@ -59,6 +67,25 @@ impl LinearPlan {
     /// not fit.
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
+        if let Some(condition) = settings.condition {
+            return Self::with_condition(settings, facts, condition);
+        }
+        let tried = CONDITIONS.iter().map(|&it| Self::with_condition(settings, facts, it));
+        let mut last = Err(Error::untold("conditions"));
+        for plan in tried {
+            last = plan;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    fn with_condition(
+        settings: &LinearSettings,
+        facts: &Facts,
+        condition: f64,
+    ) -> Result<Self, Error> {
         let rows = facts.rows_for::<super::Linear>()?;
         let encoding = Encoding::new(settings, facts)?;
         check(settings, facts, &encoding)?;
@@ -79,7 +106,7 @@ impl LinearPlan {
             trace / TOP
         };
         let largest = bounds.iter().fold(0.0, |a: f64, &b| a.max(b));
-        let smallest = 1.0 / (settings.condition * settings.condition);
+        let smallest = 1.0 / (condition * condition);
         // With an intercept a penalty of the rest bounds the spectrum from below by this.
         let penalised = settings.l2 / if settings.intercept { 1.0 + trace } else { 1.0 };
         let least = (smallest.max(penalised) / scale).min(TOP);
@@ -109,9 +136,8 @@ impl LinearPlan {
         wanted.sigma = (41 + libm::ceil(libm::log2(masked as f64)) as u32).max(LEAST_SIGMA);
         let too_large = |error: mpc_core::Error| {
             Error::Settings(format!(
-                "a design of {order} columns and condition {} needs more bits than there are: \
-                 {error}",
-                settings.condition
+                "a design of {order} columns and condition {condition} needs more bits than there \
+                 are: {error}"
             ))
         };
         let inverse = InversePlan::new(wanted).map_err(too_large)?;
@@ -153,6 +179,7 @@ impl LinearPlan {
         let (settings, facts) = (settings.clone(), facts.clone());
         Ok(Self {
             settings,
+            condition,
             facts,
             rows,
             encoding,
@@ -171,6 +198,12 @@ impl LinearPlan {
     #[must_use]
     pub fn settings(&self) -> &LinearSettings {
         &self.settings
+    }
+
+    /// The largest condition number of the columns that is solved.
+    #[must_use]
+    pub fn condition(&self) -> f64 {
+        self.condition
     }
 
     /// What is known in public.
@@ -449,7 +482,7 @@ mod tests {
             intercept: true,
             l2: 0.0,
             clip: 8.0,
-            condition: 141.0,
+            condition: Some(141.0),
             release_bits: 20,
             inference: true,
             ..LinearSettings::default()
@@ -478,6 +511,26 @@ mod tests {
         let pairs = plan.fields().zip(wide.fields());
         let differ: Vec<_> = pairs.filter(|(a, b)| a != b).map(|((name, _), _)| name).collect();
         assert_eq!(differ[0], "clip");
+    }
+
+    /// Where a study names no condition, as large a one as fits: some for 500 columns, also of two parties.
+    #[test]
+    fn a_condition_that_is_not_named_is_the_largest_that_fits() {
+        let usual = LinearSettings::default();
+        for (columns, most) in [(5, 1000.0), (330, 25.0), (500, 12.0)] {
+            let facts = |facts| Facts { target: Some((0.0, 1.0)), ..facts };
+            let squares = vec![STANDARDISED; columns];
+            let rows = facts(Facts::horizontal(&[50_000; 2], squares.clone(), Origin::Pairwise));
+            let widths = [2, columns as u32 - 2];
+            let columns = facts(Facts::vertical(100_000, &widths, 0, squares, Origin::Pairwise));
+            for facts in [rows, columns] {
+                let plan = LinearPlan::new(&usual, &facts).expect("fits");
+                assert!(plan.condition() <= 2.0 * most && 2.0 * plan.condition() >= most);
+                let larger = CONDITIONS.iter().rev().find(|&&it| it > plan.condition());
+                let named = |&it| LinearSettings { condition: Some(it), ..usual.clone() };
+                assert!(larger.is_none_or(|it| LinearPlan::new(&named(it), &facts).is_err()));
+            }
+        }
     }
 
     #[test]

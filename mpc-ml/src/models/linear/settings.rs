@@ -20,8 +20,10 @@ pub struct LinearSettings {
     pub clip: f64,
     /// The largest condition number of the design matrix for which the study is solved: the
     /// smallest singular value of X / sqrt(n) is at least 1 / `condition`. With less, the study is
-    /// refused at the end. From 1 to 10^6.
-    pub condition: f64,
+    /// refused at the end. From 1 to 10^6; none is as large a one as there are bits for, of
+    /// [`CONDITIONS`](super::CONDITIONS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<f64>,
     /// Binary digits after the point of the revealed coefficients, in units of half the target's
     /// range. From 8 to 24.
     pub release_bits: u32,
@@ -53,7 +55,7 @@ impl Default for LinearSettings {
             intercept: true,
             l2: 0.0,
             clip: 8.0,
-            condition: 100.0,
+            condition: None,
             release_bits: 20,
             inference: false,
             robust: Robust::None,
@@ -89,7 +91,7 @@ impl Settings for LinearSettings {
     fn validate(&self) -> Result<(), Error> {
         in_range("l2", self.l2, 0.0, 1e3)?;
         in_range("clip", self.clip, 1e-3, 65536.0)?;
-        in_range("condition", self.condition, 1.0, 1e6)?;
+        in_range("condition", self.condition.unwrap_or(1.0), 1.0, 1e6)?;
         in_range("release_bits", f64::from(self.release_bits), 8.0, 24.0)?;
         self.asked().validate()
     }

@@ -139,7 +139,7 @@ impl Shape {
             intercept: true,
             l2: 0.0,
             clip,
-            condition: 10.0,
+            condition: Some(10.0),
             release_bits: 20,
             inference: true,
             ..LinearSettings::default()
