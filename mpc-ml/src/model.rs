@@ -252,7 +252,7 @@ pub fn divides<M: Model>() -> Result<(), Error> {
     }
     let rule = format!(
         "cannot be \"own\" with the solver {:?}, which is only known to give the whole model: write \"all\" or \
-         a list of parties, or use a solver that gives each party its own coefficients (\"sgd\")",
+         a list of parties, or use a solver that gives each party its own coefficients (\"sgd\", \"optimum\")",
         M::NAME
     );
     Err(Error::field("recipients", rule))

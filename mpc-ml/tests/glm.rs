@@ -1,6 +1,8 @@
 //! Joint fits to the optimum against the same optimum in the clear.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/columns.rs"]
+mod columns;
 #[path = "support/joint.rs"]
 mod joint;
 
@@ -236,6 +238,52 @@ fn joint_tests_of_features_are_those_of_the_pooled_rows() {
         joint.settings.tests = vec!["wards".into()];
         let error = GlmPlan::new(&joint.settings, &joint.facts(origin)).unwrap_err().to_string();
         assert!(error.contains("no feature"), "{error}");
+    }
+}
+
+/// Columns of the same rows at different parties, `widths[j]` of them party j.
+fn on_columns(joint: &Joint, widths: &[u32], holder: usize, origin: Origin) -> clear::Fit {
+    let whole = &joint.data[0];
+    let fit = joint.fit_on_columns(widths, holder, origin).unwrap();
+    let exact = reference(joint);
+    let largest = exact.coefficients.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+    let off = fit.coefficients.iter().zip(&exact.coefficients);
+    let off = off.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    println!("{} rows, off by {:.1e} of the largest", whole.len(), off / largest);
+    assert!(off < 1e-3 * largest, "{off} beside {largest}");
+    exact
+}
+
+/// Whoever holds which columns, the fit is that of the whole rows.
+#[test]
+fn columns_at_different_parties_give_the_fit_of_whole_rows() {
+    let mut settings = GlmSettings::new(Family::Logistic);
+    settings.inference = false;
+    for (widths, holder, origin, l2) in [
+        (&[3, 3][..], 0, Origin::Dealer, 0.0),
+        (&[2, 0, 4], 1, Origin::Dealer, 0.01),
+        (&[2, 1, 3], 2, Origin::Pairwise, 0.01),
+        (&[1, 1, 2, 1, 1], 4, Origin::Dealer, 0.0),
+    ] {
+        settings.l2 = l2;
+        let joint = Joint::new(settings.clone(), synthetic::logistic(600, 6, 1, 2));
+        on_columns(&joint, widths, holder, origin);
+    }
+}
+
+#[test]
+fn counts_by_columns() {
+    let mut settings = GlmSettings::new(Family::Poisson);
+    settings.inference = false;
+    for (widths, origin, l2, level) in [
+        (&[2, 2][..], Origin::Dealer, 0.0, 3.0),
+        (&[2, 1, 1], Origin::Dealer, 0.05, 0.4),
+        (&[1, 3], Origin::Pairwise, 0.0, 2.0),
+    ] {
+        settings.l2 = l2;
+        let mut joint = Joint::new(settings.clone(), counts(900, 1, level));
+        joint.offsets = vec![(0..900).map(|i| f64::from(i % 7) / 16.0).collect()];
+        on_columns(&joint, widths, 1, origin);
     }
 }
 

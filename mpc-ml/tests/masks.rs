@@ -137,6 +137,12 @@ fn sites(fit: &Fit, looks: &BTreeMap<What, Verdict>) -> Vec<MaskSite> {
         }
         fits::PENALISED => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
         fits::WIDE => vec![MaskSite::BoundedMask],
+        fits::OPTIMUM_COLUMNS => vec![
+            MaskSite::ForwardMask,
+            MaskSite::TransposedMask,
+            MaskSite::AngleMask,
+            MaskSite::BoundedMask,
+        ],
         fits::LINEAR_COLUMNS => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
         fits::LINEAR => vec![MaskSite::BoundedMask, MaskSite::TripleLeft, MaskSite::TripleRight],
         _ => vec![MaskSite::ZeroShareResult],

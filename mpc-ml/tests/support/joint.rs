@@ -62,52 +62,78 @@ impl Joint {
     /// Fits jointly; all parties must come to the same.
     pub fn fit(&self, origin: Origin) -> Result<GlmFit, Error> {
         let plan = GlmPlan::new(&self.settings, &self.facts(origin))?;
-        let world = World::new(self.data.len())
-            .outputs(ledger(&plan.outputs()))
-            .deadline(Duration::from_secs(600));
-        let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
-        let fits = world.run(async |mut session| {
-            let me = session.me();
-            let mut source: Box<dyn CorrelationSource> = match origin {
-                Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-                Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-            };
-            let plan = Agreed::among(plan.clone(), &mut session).await?;
-            let mut data = Dataset::from(self.data[me].clone());
-            if let Some(offsets) = self.offsets.get(me) {
+        let parts = (0..self.data.len()).map(|party| {
+            let mut data = Dataset::from(self.data[party].clone());
+            if let Some(offsets) = self.offsets.get(party) {
                 data = data.with_offset(offsets.as_slice().into())?;
             }
-            if let Some(weights) = self.weights.get(me) {
+            if let Some(weights) = self.weights.get(party) {
                 data = data.with_weights(weights.as_slice().into())?;
             }
-            if let Some(groups) = self.groups.get(me) {
+            if let Some(groups) = self.groups.get(party) {
                 data = data.with_ids(groups.as_slice().into())?;
             }
-            session.meter().enter("fit");
-            let mut progress = |_| {};
-            let mut run =
-                Run { session: &mut session, source: &mut *source, progress: &mut progress };
-            let shares = Glm::fit(&plan, &data, &mut run).await?;
-            let fit = Glm::release(&plan, shares, &data, &mut run).await?;
-            let phase = session.meter().phase("fit");
-            source.finish().await?;
-            Ok::<_, Error>((fit.map(|fit| fit.fit), phase.rounds, phase.sent()))
+            Ok(data)
         });
-        let mut first: Option<GlmFit> = None;
-        for fit in fits {
-            let (fit, rounds, sent) = fit?;
-            let fit = fit.unwrap();
-            match &first {
-                Some(first) => assert_eq!(first, &fit, "all parties learn the same model"),
-                None => println!(
-                    "{} passes, {} models, distance {:.1e}, {rounds} rounds, {sent} bytes online",
-                    fit.passes, fit.revealed, fit.distance
-                ),
-            }
-            first = Some(fit);
-        }
-        Ok(first.unwrap())
+        run(&plan, &parts.collect::<Result<Vec<_>, Error>>()?, origin)
     }
+
+    /// The same where the first party's rows are cut by columns, `widths[j]` of them for party j, and the
+    /// target and the offsets are at the party `holder`.
+    pub fn fit_on_columns(
+        &self,
+        widths: &[u32],
+        holder: usize,
+        origin: Origin,
+    ) -> Result<GlmFit, Error> {
+        let whole = &self.data[0];
+        let most = whole.y().iter().fold(1.0f64, |most, y| most.max(*y));
+        let facts = self.facts(origin).by_columns(whole.len() as u64, widths, holder);
+        let facts = Facts { target: Some((0.0, most)), ..facts };
+        let plan = GlmPlan::new(&self.settings, &facts)?;
+        let mut parts = crate::columns::at_parties(whole, widths, holder);
+        if let Some(offsets) = self.offsets.first() {
+            parts[holder] = parts[holder].clone().with_offset(offsets.as_slice().into())?;
+        }
+        run(&plan, &parts, origin)
+    }
+}
+
+fn run(plan: &GlmPlan, parts: &[Dataset], origin: Origin) -> Result<GlmFit, Error> {
+    let world =
+        World::new(parts.len()).outputs(ledger(&plan.outputs())).deadline(Duration::from_secs(600));
+    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let fits = world.run(async |mut session| {
+        let me = session.me();
+        let mut source: Box<dyn CorrelationSource> = match origin {
+            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
+            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
+        };
+        let plan = Agreed::among(plan.clone(), &mut session).await?;
+        let data = &parts[me];
+        session.meter().enter("fit");
+        let mut progress = |_| {};
+        let mut run = Run { session: &mut session, source: &mut *source, progress: &mut progress };
+        let shares = Glm::fit(&plan, data, &mut run).await?;
+        let fit = Glm::release(&plan, shares, data, &mut run).await?;
+        let phase = session.meter().phase("fit");
+        source.finish().await?;
+        Ok::<_, Error>((fit.map(|fit| fit.fit), phase.rounds, phase.sent()))
+    });
+    let mut first: Option<GlmFit> = None;
+    for fit in fits {
+        let (fit, rounds, sent) = fit?;
+        let fit = fit.unwrap();
+        match &first {
+            Some(first) => assert_eq!(first, &fit, "all parties learn the same model"),
+            None => println!(
+                "{} passes, {} models, distance {:.1e}, {rounds} rounds, {sent} bytes online",
+                fit.passes, fit.revealed, fit.distance
+            ),
+        }
+        first = Some(fit);
+    }
+    Ok(first.unwrap())
 }
 
 /// The fit of the pooled rows in the clear.

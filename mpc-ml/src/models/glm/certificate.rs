@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::family::Family;
 use super::labels::CERTIFICATE;
-use super::plan::GlmPlan;
+use super::plan::RowsPlan;
 use super::start::Totals;
 use crate::error::Error;
 
@@ -28,7 +28,7 @@ impl Certificate {
     /// At a `model` that was found to be within the tolerance, by an inverse over 2^`exponent`: in the
     /// metric of a curvature H no entry of a gradient is longer than the distance times the root of
     /// H_jj, and that is below 15/16 2^`exponent`, and below what public bounds of the columns make it.
-    pub(super) fn new(plan: &GlmPlan, totals: &Totals, model: &[f64], exponent: u32) -> Self {
+    pub(super) fn new(plan: &RowsPlan, totals: &Totals, model: &[f64], exponent: u32) -> Self {
         let facts = &plan.facts;
         let pull = totals.weight * plan.settings.l2;
         let rows = plan.total_rows() as f64 * facts.weights.unwrap_or(1.0);
@@ -110,7 +110,7 @@ mod tests {
             let facts = Facts::horizontal(&[300; 3], vec![1.1; 4], Origin::Dealer);
             let inference = l2 == 0.0;
             let settings = GlmSettings { l2, inference, ..GlmSettings::new(Family::Logistic) };
-            let plan = GlmPlan::new(&settings, &facts).expect("fits");
+            let plan = RowsPlan::new(&settings, &facts).expect("fits");
             let (x, y): (Vec<f64>, Vec<f64>) = (
                 data.iter().flat_map(|rows| rows.x().to_vec()).collect(),
                 data.iter().flat_map(|rows| rows.y().to_vec()).collect(),

@@ -5,7 +5,7 @@ use mpc_core::Cost;
 use mpc_core::ring::wire::element_bytes;
 
 use super::pass::groups;
-use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
+use super::plan::{Preconditioner, RowsPlan, X_FRACTION};
 use super::scales::{Scales, W_FRACTION};
 use super::settings::{Finish, Iterates};
 use crate::inference;
@@ -14,7 +14,7 @@ use crate::inference;
 const PASSES: (u64, u64) = (2, 4);
 const MODELS: u64 = 2;
 
-pub(super) fn expected(plan: &GlmPlan, scales: &Scales, me: usize) -> Cost {
+pub(super) fn expected(plan: &RowsPlan, scales: &Scales, me: usize) -> Cost {
     let all = Costs { plan, scales, me };
     let passes = match (plan.settings.iterates, plan.finish) {
         (Iterates::Revealed, _) => 0,
@@ -36,7 +36,7 @@ pub(super) fn expected(plan: &GlmPlan, scales: &Scales, me: usize) -> Cost {
 }
 
 struct Costs<'a> {
-    plan: &'a GlmPlan,
+    plan: &'a RowsPlan,
     scales: &'a Scales,
     me: usize,
 }

@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
 use super::distance;
-use super::fit::GlmShares;
+use super::fit::RowsShares;
 use super::inference::{self, Found, Inference};
 use super::inverses;
 use super::inversion::{Inversion, Inverted, determined, no_inverse};
 use super::labels;
 use super::own::Own;
-use super::plan::GlmPlan;
+use super::plan::RowsPlan;
 use super::products::Factor;
 use super::scales::Scales;
 use super::settings::Finish;
@@ -44,6 +44,8 @@ pub struct GlmFit {
     /// How far they are from the optimum, in standard errors: revealed, where the last steps were made
     /// in the clear; the length of the last step else.
     pub distance: f64,
+    /// What that had to come to.
+    pub tolerance: f64,
     /// The largest entry of the joint gradient there, as the parties computed it from their rows, in
     /// units of what the tolerance allows: at most 1. None where not all parties know the model.
     pub gradient: Option<f64>,
@@ -66,19 +68,20 @@ pub(super) struct Information {
 
 /// Reveals the result.
 pub(super) async fn release(
-    plan: &GlmPlan,
-    shares: GlmShares,
+    plan: &RowsPlan,
+    shares: RowsShares,
     columns: &[(f64, f64)],
     run: &mut Run<'_>,
 ) -> Result<Option<GlmFit>, Error> {
     let bits = plan.settings.release_bits;
-    let GlmShares { own, totals, scales, w, passes, length, orders, inverse, slopes } = shares;
+    let RowsShares { own, totals, scales, w, passes, length, orders, inverse, slopes } = shares;
     if plan.finish == Finish::Hidden {
         let w = w.clone().raise(bits.max(w.fraction()))?;
         let revealed = run.session.reveal_fixed(labels::COEFFICIENTS, &w, bits).await?;
         return Ok(revealed.map(|coefficients| GlmFit {
             coefficients,
             distance: length,
+            tolerance: plan.settings.tolerance,
             gradient: None,
             passes,
             revealed: 1,
@@ -101,7 +104,8 @@ pub(super) async fn release(
         }
         _ => None,
     };
-    Ok(Some(GlmFit { coefficients, distance, gradient, passes, revealed, inference }))
+    let tolerance = plan.settings.tolerance;
+    Ok(Some(GlmFit { coefficients, distance, tolerance, gradient, passes, revealed, inference }))
 }
 
 /// A model at the optimum.
@@ -117,7 +121,7 @@ struct End {
 }
 
 struct Finishing<'a, 'r> {
-    plan: &'a GlmPlan,
+    plan: &'a RowsPlan,
     own: Arc<Own>,
     totals: Totals,
     scales: &'a Scales,
@@ -331,7 +335,7 @@ impl Finishing<'_, '_> {
         let label = labels::whole_check(at);
         let found = inversion.run(plan, &curvature, &label, self.run).await?;
         if !found.reached {
-            return Err(determined(plan, &inverses.first, &found.x, self.run).await?);
+            return Err(determined(plan.order(), &inverses.first, &found.x, self.run).await?);
         }
         Ok(found)
     }

@@ -15,7 +15,7 @@ use super::labels;
 use super::link::E_FRACTION;
 use super::own::Own;
 use super::pass::Gradient;
-use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
+use super::plan::{Preconditioner, RowsPlan, X_FRACTION};
 use super::products::{Matrix, Opening};
 use super::rule::{Next, Rule};
 use super::scales::{Scales, W_FRACTION};
@@ -36,7 +36,7 @@ const PASSES_MORE: u32 = 6;
 const LONGEST: f64 = 4096.0;
 
 /// What the passes on shares leave: this party's share of coefficients near the optimum, or at it.
-pub struct GlmShares {
+pub struct RowsShares {
     pub(super) own: Arc<Own>,
     pub(super) totals: Totals,
     pub(super) scales: Scales,
@@ -53,18 +53,18 @@ pub struct GlmShares {
     pub(super) slopes: Zeroizing<Vec<f64>>,
 }
 
-impl std::fmt::Debug for GlmShares {
+impl std::fmt::Debug for RowsShares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GlmShares").field("w", &self.w).finish_non_exhaustive()
+        f.debug_struct("RowsShares").field("w", &self.w).finish_non_exhaustive()
     }
 }
 
 /// Fits on shares.
 pub(super) async fn fit(
-    plan: &GlmPlan,
+    plan: &RowsPlan,
     data: &Dataset,
     run: &mut Run<'_>,
-) -> Result<GlmShares, Error> {
+) -> Result<RowsShares, Error> {
     let (own, beyond) = start::own_rows(plan, data, run.session.me())?;
     let own = Arc::new(own);
     (run.progress)(Progress::Prepared);
@@ -88,7 +88,7 @@ pub(super) async fn fit(
     let end = fitting.run(&own, expected).await?;
     let (orders, inverse) = (fitting.orders, fitting.whole);
     let End { w, passes, length } = end;
-    Ok(GlmShares { own, totals, w, passes, length, scales, orders, inverse, slopes })
+    Ok(RowsShares { own, totals, w, passes, length, scales, orders, inverse, slopes })
 }
 
 struct End {
@@ -99,7 +99,7 @@ struct End {
 
 /// A fit in progress.
 pub(super) struct Fitting<'a, 'r> {
-    pub(super) plan: &'a GlmPlan,
+    pub(super) plan: &'a RowsPlan,
     pub(super) scales: &'a Scales,
     totals: Totals,
     /// A bound of the sum of the squared weighed entries of all rows.

@@ -10,7 +10,7 @@ use super::finish::Information;
 use super::inversion::Inverted;
 use super::labels;
 use super::own::Own;
-use super::plan::GlmPlan;
+use super::plan::RowsPlan;
 use super::start::Totals;
 use crate::error::Error;
 use crate::inference::{
@@ -76,7 +76,7 @@ fn sums(own: &Own, w: &[f64], null: impl Fn(usize) -> f64) -> Sums {
 
 /// A fit at its revealed coefficients.
 pub(super) struct Found<'a> {
-    pub(super) plan: &'a GlmPlan,
+    pub(super) plan: &'a RowsPlan,
     pub(super) own: &'a Arc<Own>,
     pub(super) totals: Totals,
     pub(super) w: &'a [f64],

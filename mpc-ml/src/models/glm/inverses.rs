@@ -3,7 +3,7 @@
 
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
 
-use super::plan::GlmPlan;
+use super::plan::RowsPlan;
 use crate::error::Error;
 
 /// A dealer's and the parties' inverses have eigenvalues above 2^-`this` times the largest, at most.
@@ -42,13 +42,13 @@ pub(super) const SMALLEST_PART: f64 = 1.0 / 2_097_152.0;
 const RISES: [(u32, f64); 2] = [(1, 0.1), (1, 0.3)];
 
 /// Units at the scale of an inverse's matrix that outweigh all rounding of its triangle and penalty.
-fn rounding(plan: &GlmPlan) -> i128 {
+fn rounding(plan: &RowsPlan) -> i128 {
     libm::ceil(ROUNDING * (plan.parties() * plan.order()) as f64) as i128 + 1
 }
 
 /// The inverses that begin at the one before them, and the slack of the first matrix. A matrix has a
 /// slack that covers its own rounding, and with it the next one's slack and rounding.
-fn warm_starts(plan: &GlmPlan, first: &InversePlan) -> (Vec<Warm>, i128) {
+fn warm_starts(plan: &RowsPlan, first: &InversePlan) -> (Vec<Warm>, i128) {
     let mut plans: Vec<InversePlan> = vec![first.clone()];
     for (_, least) in RISES {
         let before = &plans[plans.len() - 1];
@@ -89,7 +89,7 @@ pub(super) const ABOVE_SLACK: f64 = 16.0;
 
 /// The inverse that reaches as small eigenvalues as are wanted, or as fit, and those that begin at the
 /// one before them, where they fit as well.
-pub(super) fn inverses(plan: &GlmPlan, least: f64) -> Result<Inverses, Error> {
+pub(super) fn inverses(plan: &RowsPlan, least: f64) -> Result<Inverses, Error> {
     let wanted = (-libm::log2(least)).max(1.0);
     let (mut found, mut refused) = (None, None);
     // From the finest that fits, in steps of one bit.

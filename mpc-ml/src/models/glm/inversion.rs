@@ -6,7 +6,7 @@ use mpc_core::ring::Z128;
 use mpc_core::{Fixed, Shared};
 
 use super::labels;
-use super::plan::GlmPlan;
+use super::plan::RowsPlan;
 use crate::error::Error;
 use crate::inference::{diagonal, residual};
 use crate::model::Run;
@@ -51,7 +51,7 @@ pub(super) struct Inverted {
 impl Inversion<'_> {
     /// This party's share of the matrix at the scale of its inverse, with the penalty and a slack that
     /// outweighs all rounding.
-    fn matrix(&self, plan: &GlmPlan, own: &Triangle, me: usize) -> Shared<Z128> {
+    fn matrix(&self, plan: &RowsPlan, own: &Triangle, me: usize) -> Shared<Z128> {
         let order = plan.order();
         let scale = self.plan.fraction() as i32 - self.exponent as i32;
         let mut matrix = Shared::new(own.rounded(scale).to_vec(), order, order);
@@ -70,7 +70,7 @@ impl Inversion<'_> {
     /// one.
     pub(super) async fn run(
         &self,
-        plan: &GlmPlan,
+        plan: &RowsPlan,
         own: &Triangle,
         label: &str,
         run: &mut Run<'_>,
@@ -90,7 +90,7 @@ impl Inversion<'_> {
 /// Reveals which columns nearly determine each other: where the inverse that was not reached is large.
 /// One round.
 pub(super) async fn determined(
-    plan: &GlmPlan,
+    order: usize,
     inverse_plan: &InversePlan,
     x: &Fixed,
     run: &mut Run<'_>,
@@ -102,8 +102,7 @@ pub(super) async fn determined(
     let sizes = run.session.reveal_integers(labels::DETERMINED, &diagonal(x)?, fraction).await?;
     let sizes = sizes.unwrap_or_default();
     let most = sizes.iter().copied().max().unwrap_or_default().max(1);
-    let columns = (0..plan.order())
-        .filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most))
-        .collect();
+    let columns =
+        (0..order).filter(|&j| sizes.get(j).is_some_and(|&size| 16 * size >= most)).collect();
     Ok(Error::Determined { columns })
 }

@@ -1,7 +1,7 @@
 //! What a fit reveals: the one list.
 
 use super::family::Family;
-use super::plan::{GlmPlan, Preconditioner};
+use super::plan::{Preconditioner, RowsPlan};
 use super::settings::{Finish, Iterates};
 use crate::inference;
 use crate::model::Output;
@@ -58,7 +58,7 @@ pub(super) fn distance(at: u32) -> String {
     format!("distance {at}")
 }
 
-pub(super) fn outputs(plan: &GlmPlan) -> Vec<Output> {
+pub(super) fn outputs(plan: &RowsPlan) -> Vec<Output> {
     let settings = &plan.settings;
     let to = plan.facts.recipients;
     let exposure = if settings.family == Family::Poisson { ", the sum of e^offset" } else { "" };

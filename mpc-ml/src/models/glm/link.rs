@@ -15,6 +15,9 @@ pub(super) const E_FRACTION: u32 = 14;
 const LOGISTIC_PERIOD: u32 = 6;
 /// A rate is seen beside the one that its owner expects; the logarithm of the ratio is exact up to 1.
 const RATE_PERIOD: u32 = 2;
+/// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
+/// exact up to e^4 of it, with a period of 2^4.
+const COMMON_RATES: (f64, u32, u32) = (4.0, 4, 16);
 /// Angles of one-hot products have at most so many bits, and those of products bit by bit.
 const MOST_ANGLE: (u32, u32) = (14, 20);
 
@@ -63,6 +66,23 @@ impl Link {
                     series: fit.series,
                     constant: fit.constant,
                     error: fit.relative,
+                    slope: std::f64::consts::E,
+                }
+            }
+        }
+    }
+
+    /// For parties that hold columns: all that is right is the series.
+    pub(super) fn columns(family: Family) -> Self {
+        match family {
+            Family::Logistic => Self::new(family, true),
+            Family::Poisson => {
+                let (window, period, terms) = COMMON_RATES;
+                let fit = PeriodicFit::window(libm::exp, window, period, terms, E_FRACTION);
+                Self {
+                    series: fit.series,
+                    constant: fit.constant,
+                    error: fit.error,
                     slope: std::f64::consts::E,
                 }
             }

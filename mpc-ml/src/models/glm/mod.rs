@@ -8,6 +8,7 @@
 
 mod certificate;
 mod cholesky;
+mod columns;
 mod cost;
 mod distance;
 mod family;
@@ -27,27 +28,27 @@ mod scales;
 mod settings;
 mod start;
 mod steps;
+mod way;
 
 use mpc_core::Recipients;
 
 pub use family::Family;
 pub use finish::GlmFit;
-pub use fit::GlmShares;
 pub use inference::Inference;
 pub use labels::COEFFICIENTS;
-pub use plan::GlmPlan;
 pub use settings::{Finish, GlmSettings, Iterates};
+pub use way::{GlmPlan, GlmShares};
 
 pub use crate::inference::{Robust, WaldTest};
 
 use crate::artifact::{
     CheckRecord, FitStatistics, InferenceParts, JointTest, Likelihood, ModelKind, RobustParts,
 };
-use crate::data::{Dataset, Schema};
+use crate::data::{Cut, Dataset, Schema};
 use crate::error::Error;
 use crate::inference::{combined, tested, told};
-use crate::model::Agreed;
-use crate::model::{Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+use way::{Shares, Way};
 
 /// Logistic or Poisson regression to the optimum.
 #[derive(Debug)]
@@ -64,6 +65,10 @@ impl Model for Glm {
 
     const RETIRED: &'static [&'static str] =
         &["condition", "prevalence", "sigmoid", "rate", "largest_eigenvalue"];
+
+    const CUTS: &'static [Cut] = &[Cut::Horizontal, Cut::Vertical];
+
+    const DIVIDES: bool = true;
 
     const WEIGHS_ROWS: bool = true;
 
@@ -90,7 +95,10 @@ impl Model for Glm {
         data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<GlmShares, Error> {
-        fit::fit(plan, data, run).await
+        Ok(GlmShares(match &plan.0 {
+            Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, data, run).await?)),
+            Way::Columns(plan) => Shares::Columns(columns::fit(plan, data, run).await?),
+        }))
     }
 
     async fn release(
@@ -100,12 +108,21 @@ impl Model for Glm {
         run: &mut Run<'_>,
     ) -> Result<Option<GlmResult>, Error> {
         let rows = plan.total_rows();
-        let fit = finish::release(plan, fitted, data.scales(), run).await?;
-        Ok(fit.map(|fit| GlmResult { fit, rows }))
+        let found = match (&plan.0, fitted.0) {
+            (Way::Rows(plan), Shares::Rows(shares)) => {
+                let fit = finish::release(plan, *shares, data.scales(), run).await?;
+                fit.map(|fit| (fit, plan.settings.intercept))
+            }
+            (Way::Columns(plan), Shares::Columns(shares)) => {
+                columns::release(plan, shares, data, run).await?
+            }
+            _ => return Err(Error::Settings("these shares are those of another plan".to_owned())),
+        };
+        Ok(found.map(|(fit, intercept)| GlmResult { fit, intercept, rows }))
     }
 
     fn summary(plan: &GlmPlan, result: GlmResult) -> Summary {
-        let GlmResult { fit, rows } = result;
+        let GlmResult { fit, intercept, rows } = result;
         let settings = plan.settings();
         let found = fit.inference.as_ref();
         let robust = found.and_then(|found| found.robust.as_deref());
@@ -155,7 +172,7 @@ impl Model for Glm {
             checks: std::iter::once(CheckRecord {
                 what: "distance from the optimum in standard errors".to_owned(),
                 value: fit.distance,
-                bound: settings.tolerance,
+                bound: fit.tolerance,
             })
             .chain(fit.gradient.map(|value| {
                 CheckRecord {
@@ -168,7 +185,7 @@ impl Model for Glm {
             }))
             .collect(),
             warnings: certain.chain(untold).chain(tests_untold).chain(contrasts_untold).collect(),
-            ..Summary::of(fit.coefficients, settings.intercept)
+            ..Summary::of(fit.coefficients, intercept)
         }
     }
 }
@@ -178,6 +195,9 @@ impl Model for Glm {
 pub struct GlmResult {
     /// The fit.
     pub fit: GlmFit,
+    /// Whether the last coefficient is the intercept: where each party receives those of its own columns,
+    /// it is at one of them.
+    pub intercept: bool,
     /// Rows of all parties.
     pub rows: u64,
 }

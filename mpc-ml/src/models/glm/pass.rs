@@ -9,7 +9,7 @@ use mpc_core::{Batch, Fixed, Recipients, Shared};
 use zeroize::Zeroizing;
 
 use super::link::E_FRACTION;
-use super::plan::{GlmPlan, X_FRACTION};
+use super::plan::{RowsPlan, X_FRACTION};
 use super::products::{Matrix, Opening};
 use super::scales::{Scales, W_FRACTION};
 use crate::error::Error;
@@ -35,7 +35,7 @@ pub(super) struct Gradient {
 
 impl Gradient {
     /// What one gradient takes, in order.
-    pub(super) fn requests(&self, plan: &GlmPlan, scales: &Scales) -> Vec<Request> {
+    pub(super) fn requests(&self, plan: &RowsPlan, scales: &Scales) -> Vec<Request> {
         let mut requests = vec![self.design.forward_request()];
         let form = &scales.phasing.form;
         let headroom = self.opening.sent();
@@ -56,7 +56,7 @@ impl Gradient {
     pub(super) async fn at(
         &self,
         w: &Fixed,
-        plan: &GlmPlan,
+        plan: &RowsPlan,
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
         let session = &mut *run.session;
@@ -79,7 +79,7 @@ impl Gradient {
         &self,
         z: &Shared<Z64>,
         scale: u32,
-        plan: &GlmPlan,
+        plan: &RowsPlan,
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
         let series = &plan.link.series;
@@ -118,17 +118,17 @@ impl Gradient {
     }
 }
 
-fn blocks(plan: &GlmPlan) -> u64 {
+fn blocks(plan: &RowsPlan) -> u64 {
     plan.total_rows().div_ceil(BLOCK)
 }
 
 /// Rounds of the angles of one pass.
-pub(super) fn groups(plan: &GlmPlan) -> u64 {
+pub(super) fn groups(plan: &RowsPlan) -> u64 {
     blocks(plan).div_ceil(GROUP / BLOCK)
 }
 
 /// The part of each party's rows in a block of phasors.
-fn parts(plan: &GlmPlan, block: u64) -> Vec<Range<u64>> {
+fn parts(plan: &RowsPlan, block: u64) -> Vec<Range<u64>> {
     let blocks = blocks(plan);
     plan.rows.iter().map(|&rows| rows * block / blocks..rows * (block + 1) / blocks).collect()
 }

@@ -40,7 +40,7 @@ pub(super) enum Preconditioner {
 
 /// A fit, planned.
 #[derive(Clone, Debug)]
-pub struct GlmPlan {
+pub struct RowsPlan {
     pub(super) settings: GlmSettings,
     pub(super) facts: Facts,
     pub(super) rows: Vec<u64>,
@@ -63,7 +63,7 @@ pub struct GlmPlan {
     noise: f64,
 }
 
-impl GlmPlan {
+impl RowsPlan {
     /// Plans a fit.
     ///
     /// # Errors
@@ -71,6 +71,10 @@ impl GlmPlan {
     pub fn new(settings: &GlmSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
         let rows = facts.rows_for::<super::Glm>()?;
+        if facts.own {
+            let rule = "cannot be \"own\" where the parties hold whole rows";
+            return Err(Error::field("recipients", rule));
+        }
         let order = facts.columns() + usize::from(settings.intercept);
         let total = facts.total_rows();
         if order == 0 {
@@ -305,7 +309,7 @@ fn revealed(rows: &[u64], order: usize) -> Result<(), Error> {
     Ok(())
 }
 
-impl Plan for GlmPlan {
+impl Plan for RowsPlan {
     fn outputs(&self) -> Vec<Output> {
         labels::outputs(self)
     }

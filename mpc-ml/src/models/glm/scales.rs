@@ -7,7 +7,7 @@ use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 use super::family::Family;
 use super::inverses::{Inverses, SMALLEST_PART, exponent, inverses};
 use super::link::{E_FRACTION, Phasing};
-use super::plan::{GlmPlan, Preconditioner, X_FRACTION};
+use super::plan::{Preconditioner, RowsPlan, X_FRACTION};
 use super::rule::REFINING_BITS;
 use super::settings::Finish;
 use crate::error::Error;
@@ -93,7 +93,7 @@ impl Scales {
     /// `variance` is that of a target with the joint mean; `trace` bounds that of the joint curvature,
     /// and `squares` that of the weighed rows.
     pub(super) fn new(
-        plan: &GlmPlan,
+        plan: &RowsPlan,
         (weight, variance): (f64, f64),
         trace: f64,
         squares: f64,
@@ -139,7 +139,7 @@ impl Scales {
     }
 
     /// Steps are never lifted: only as much of the ring as the next product needs.
-    fn wide(&mut self, plan: &GlmPlan) -> Result<(), Error> {
+    fn wide(&mut self, plan: &RowsPlan) -> Result<(), Error> {
         let steps = self.steps_fraction();
         // Where nothing is checked in the clear, no length may wrap: it is below the deviance.
         let room = if plan.finish == Finish::Hidden { HIDDEN_ROOM } else { 0 };
@@ -155,7 +155,7 @@ impl Scales {
     }
 
     /// Steps are lifted, so that a penalty can be taken of the coefficients.
-    fn lifted(&mut self, plan: &GlmPlan, penalty: Penalty) -> Result<(), Error> {
+    fn lifted(&mut self, plan: &RowsPlan, penalty: Penalty) -> Result<(), Error> {
         // Coefficients times 2^W, times the factor, are at this scale.
         let pull = W_FRACTION as i32 - penalty.exponent;
         self.gradient_fraction = self.gradient_fraction.max(pull.max(0) as u32);
@@ -196,7 +196,7 @@ impl Scales {
         Ok(())
     }
 
-    fn phasing(&mut self, plan: &GlmPlan, headroom: u32) -> Result<(), Error> {
+    fn phasing(&mut self, plan: &RowsPlan, headroom: u32) -> Result<(), Error> {
         let aim = match plan.finish {
             Finish::Hidden if plan.total_rows() <= FEW_ROWS => {
                 plan.settings.tolerance.max(HIDDEN) / 64.0
@@ -209,7 +209,7 @@ impl Scales {
     }
 
     /// What noise leaves of the precision.
-    fn finish(&mut self, plan: &GlmPlan, trace: f64, squares: f64) -> Result<(), Error> {
+    fn finish(&mut self, plan: &RowsPlan, trace: f64, squares: f64) -> Result<(), Error> {
         self.noise = self.phasing.noise * libm::sqrt(squares / trace.max(1.0));
         let walk = 2.0 * libm::sqrt(plan.order() as f64) * self.noise;
         let few = plan.total_rows() <= FEW_ROWS;
@@ -249,7 +249,7 @@ impl Scales {
     /// A bound of the length sqrt(g P g) of a step whose square was revealed as `square`, made of a
     /// gradient truncated to `fraction` bits: d N units of rounding times |P g| <= sqrt(|P|) length, and
     /// what the rounding of P may hide.
-    pub(super) fn longest(&self, plan: &GlmPlan, square: f64, fraction: u32) -> f64 {
+    pub(super) fn longest(&self, plan: &RowsPlan, square: f64, fraction: u32) -> f64 {
         let inverse = self.penalty.map_or(1.0, |penalty| penalty.largest_inverse());
         let units = (plan.order() * plan.parties()) as f64;
         let rounding = libm::ldexp(units, -(fraction as i32)) * libm::sqrt(inverse);
@@ -266,13 +266,13 @@ impl Scales {
     ///
     /// # Errors
     /// With the numbers when it cannot.
-    pub(super) fn lifts(&self, plan: &GlmPlan, length: f64, ring: u32) -> Result<(), Error> {
+    pub(super) fn lifts(&self, plan: &RowsPlan, length: f64, ring: u32) -> Result<(), Error> {
         self.opening(plan, self.step_fraction, length, ring)
     }
 
     fn opening(
         &self,
-        plan: &GlmPlan,
+        plan: &RowsPlan,
         step_fraction: u32,
         length: f64,
         ring: u32,
@@ -296,7 +296,7 @@ impl Scales {
 
 /// Fractional bits of the rows times what their owner expects: as many bits below the root of the joint
 /// variance as an entry of the design has below 1.
-pub(super) fn weighed_fraction(plan: &GlmPlan, variance: f64) -> u32 {
+pub(super) fn weighed_fraction(plan: &RowsPlan, variance: f64) -> u32 {
     if !plan.weighs_rows() {
         return X_FRACTION;
     }
@@ -324,7 +324,7 @@ mod tests {
     fn scales(rows: &[u64], columns: usize, trace: f64) -> Scales {
         let facts = Facts::horizontal(rows, vec![1.0; columns], Origin::Pairwise);
         let settings = GlmSettings::new(Family::Logistic);
-        let plan = GlmPlan::new(&settings, &facts).expect("fits");
+        let plan = RowsPlan::new(&settings, &facts).expect("fits");
         let all = rows.iter().sum::<u64>() as f64;
         Scales::new(&plan, (all, 0.15), trace * all, 5.0 * trace * all).expect("fits")
     }

@@ -11,7 +11,7 @@ use super::family::Family;
 use super::labels::{SIZES, TOTALS};
 use super::link::E_FRACTION;
 use super::own::Own;
-use super::plan::{GlmPlan, X_FRACTION};
+use super::plan::{RowsPlan, X_FRACTION};
 use super::scales::{Scales, weighed_fraction};
 use crate::data::Dataset;
 use crate::error::Error;
@@ -37,7 +37,7 @@ pub(super) struct Totals {
 }
 
 /// A party's rows, and how many of its cells were beyond the clip.
-pub(super) fn own_rows(plan: &GlmPlan, data: &Dataset, me: usize) -> Result<(Own, u64), Error> {
+pub(super) fn own_rows(plan: &RowsPlan, data: &Dataset, me: usize) -> Result<(Own, u64), Error> {
     let settings = &plan.settings;
     data.check(&plan.facts, me, plan.largest)?;
     let wrong = |what: &str| Err(Error::Data(what.to_owned()));
@@ -85,7 +85,7 @@ fn given_groups(given: usize, due: usize) -> Result<(), Error> {
 
 /// Reveals the sums that the fit starts from. One round.
 pub(super) async fn totals(
-    plan: &GlmPlan,
+    plan: &RowsPlan,
     own: &Own,
     beyond: u64,
     session: &mut Session,
@@ -151,7 +151,7 @@ pub(super) struct Expected {
 
 /// Fits the own rows, on another thread.
 pub(super) async fn expect(
-    plan: &GlmPlan,
+    plan: &RowsPlan,
     own: &Arc<Own>,
     totals: Totals,
 ) -> Result<Expected, Error> {
@@ -159,7 +159,7 @@ pub(super) async fn expect(
     offload(move || expected(&plan, &own, totals)).await?
 }
 
-fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error> {
+fn expected(plan: &RowsPlan, own: &Own, totals: Totals) -> Result<Expected, Error> {
     let (family, order) = (own.family, own.order());
     let share = own.sum(|_| 1.0);
     let ridge = (share * plan.settings.l2).max(1.0);
@@ -242,7 +242,7 @@ fn expected(plan: &GlmPlan, own: &Own, totals: Totals) -> Result<Expected, Error
 
 /// Reveals how large the joint curvature is, and chooses rings and scales. One round.
 pub(super) async fn scales(
-    plan: &GlmPlan,
+    plan: &RowsPlan,
     totals: Totals,
     expected: &Expected,
     session: &mut Session,

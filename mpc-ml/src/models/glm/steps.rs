@@ -77,7 +77,7 @@ impl Fitting<'_, '_> {
         let (own, label) = (&expected.curvature, labels::INVERSE_CHECK);
         let found = inversion.run(plan, own, label, self.run).await?;
         if !found.reached {
-            return Err(determined(plan, &inverses.first, &found.x, self.run).await?);
+            return Err(determined(plan.order(), &inverses.first, &found.x, self.run).await?);
         }
         let x = found.coarse.truncate(scales.step_fraction, self.run.session)?;
         self.whole = Some(found.x);

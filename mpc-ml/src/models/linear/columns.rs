@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mpc_core::correlations::{OwnRows, OwnedMatrix};
+use mpc_core::correlations::{OwnRows, OwnedMatrix, Request};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::{Bounded, open_bounded, own_masks};
 use mpc_core::ring::{Ring, Z128};
@@ -21,7 +21,7 @@ use crate::rows::Rows;
 /// This party's part of the sums of products of all columns, of the target, and of the ones of an
 /// intercept: integers mod 2^ring. The columns stand in the order of the design matrix, then the target,
 /// then the ones. Of two columns at one party its party has the whole sum.
-pub(super) struct Products {
+pub(in crate::models) struct Products {
     sums: Shared<Z128>,
     size: usize,
 }
@@ -74,11 +74,12 @@ fn encode(plan: &LinearPlan, cross: &CrossPlan, data: &Dataset) -> Vec<i32> {
 }
 
 /// Shares of all sums of products. A round for each chunk of rows, those of the registrations, and the
-/// orders of [`LinearPlan::requests`] behind those of the products.
-pub(super) async fn products(
+/// orders of what comes `then` behind those of the products.
+pub(in crate::models) async fn products(
     plan: &LinearPlan,
     cross: &CrossPlan,
     data: &Dataset,
+    then: &[Request],
     run: &mut Run<'_>,
 ) -> Result<Products, Error> {
     let me = run.session.me();
@@ -92,7 +93,7 @@ pub(super) async fn products(
     let chunks = cross.chunks();
     let order = |chunk: usize, run: &mut Run<'_>| {
         let requests =
-            if chunk < chunks { cross.requests(&matrices, chunk) } else { plan.requests() };
+            if chunk < chunks { cross.requests(&matrices, chunk) } else { then.to_vec() };
         run.source.demand(requests)
     };
     order(0, run)?;
@@ -225,7 +226,7 @@ async fn multiply(
 
 /// This party's shares of G and c, mod 2^128 at the scales of the plan: what comes out of products is
 /// lifted, under masks of all; the rest is rounded by the party that has it. One round.
-pub(super) async fn equations(
+pub(in crate::models) async fn equations(
     plan: &LinearPlan,
     cross: &CrossPlan,
     all: &Products,

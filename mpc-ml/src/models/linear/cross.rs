@@ -41,7 +41,7 @@ impl Block {
 
 /// How columns at different parties become shares of the sums of their products.
 #[derive(Clone, Debug)]
-pub(super) struct CrossPlan {
+pub(in crate::models) struct CrossPlan {
     /// The parties that have anything, the widest first: each multiplies what those behind it have.
     pub(super) blocks: Vec<Block>,
     parties: usize,
@@ -265,7 +265,7 @@ impl CrossPlan {
     }
 
     /// For the parties to compare.
-    pub(super) fn canonical(&self) -> (u32, u32, u32, u32, u64) {
+    pub(in crate::models) fn canonical(&self) -> (u32, u32, u32, u32, u64) {
         (self.fraction, self.target_fraction, self.ring, self.magnitude, self.chunk_rows())
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn fit(
 ) -> Result<LinearShares, Error> {
     check(plan, data, run.session.me())?;
     if let Some(cross) = plan.cross() {
-        let products = columns::products(plan, cross, data, run).await?;
+        let products = columns::products(plan, cross, data, &plan.requests(), run).await?;
         (run.progress)(Progress::Prepared);
         let (g, c) = columns::equations(plan, cross, &products, run.session).await?;
         let sums = Sums { g: g.clone(), c: c.clone() };

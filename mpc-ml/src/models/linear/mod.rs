@@ -4,8 +4,8 @@
 //! depend on the number of rows, and nothing of a row is ever opened.
 
 mod certificate;
-mod columns;
-mod cross;
+pub(super) mod columns;
+pub(super) mod cross;
 mod encoding;
 mod fit;
 mod moments;

@@ -66,6 +66,15 @@ impl LinearPlan {
     /// [`Error::Field`] and [`Error::Settings`] with the rule and the numbers when something does
     /// not fit.
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
+        Self::beside(settings, facts, 0)
+    }
+
+    /// The same, where so many elements are opened under statistical masks elsewhere in the session.
+    pub(in crate::models) fn beside(
+        settings: &LinearSettings,
+        facts: &Facts,
+        elsewhere: u64,
+    ) -> Result<Self, Error> {
         settings.validate()?;
         if let Some(condition) = settings.condition {
             return Self::with_condition(settings, facts, condition);
@@ -125,7 +134,8 @@ impl LinearPlan {
         let contrasts = Contrast::plan(&settings.contrasts, &facts.names, settings.intercept)?;
         let mut masked = InversePlan::masked_elements(&wanted)
             + SolutionPlan::masked_elements(order, REFINEMENTS)
-            + WaldPlan::masked_elements(&tests);
+            + WaldPlan::masked_elements(&tests)
+            + elsewhere;
         if by_columns {
             masked += CrossPlan::masked_elements(facts)?;
             // A dealer's masked matrices.
@@ -248,7 +258,7 @@ impl LinearPlan {
     }
 
     /// How columns at different parties are multiplied.
-    pub(super) fn cross(&self) -> Option<&CrossPlan> {
+    pub(in crate::models) fn cross(&self) -> Option<&CrossPlan> {
         self.cross.as_ref().map(|(plan, _)| plan)
     }
 
@@ -258,7 +268,7 @@ impl LinearPlan {
     }
 
     /// t: where the parties hold columns, n times the scale is 2^t.
-    pub(super) fn scale_bits(&self) -> i32 {
+    pub(in crate::models) fn scale_bits(&self) -> i32 {
         scale_bits(self.scale * self.total_rows() as f64 * (1.0 - 1e-9))
     }
 
@@ -345,10 +355,15 @@ impl LinearPlan {
     /// whole.
     #[must_use]
     pub fn training_cost(&self, me: usize) -> Cost {
-        let solved = self.inverse.cost(me) + self.solution.cost(me);
+        self.matrix_cost(me) + self.solution.cost(me)
+    }
+
+    /// What of that makes the matrix and inverts it.
+    pub(in crate::models) fn matrix_cost(&self, me: usize) -> Cost {
+        let inverted = self.inverse.cost(me);
         match &self.cross {
-            Some((plan, lifts)) => solved + plan.cost(me, lifts),
-            None => solved,
+            Some((plan, lifts)) => inverted + plan.cost(me, lifts),
+            None => inverted,
         }
     }
 

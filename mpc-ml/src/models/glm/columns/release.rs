@@ -1,0 +1,109 @@
+//! From shares of the coefficients to a model (docs/protocols.md 13.4).
+
+use mpc_core::Fixed;
+use zeroize::Zeroizing;
+
+use super::super::finish::GlmFit;
+use super::super::labels::COEFFICIENTS;
+use super::fit::ColumnsShares;
+use super::labels::RANGE;
+use super::plan::ColumnsPlan;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::model::Run;
+
+/// Fractional bits of what a score can be.
+const RANGE_FRACTION: u32 = 3;
+/// No part of a score is told as larger.
+const LARGEST: f64 = 65_536.0;
+
+/// Reveals the coefficients, then, where each party knows its own, that no score leaves the window of the
+/// series. The fit, and whether the last coefficient that this party receives is the intercept.
+pub(in super::super) async fn release(
+    plan: &ColumnsPlan,
+    shares: ColumnsShares,
+    data: &Dataset,
+    run: &mut Run<'_>,
+) -> Result<Option<(GlmFit, bool)>, Error> {
+    let bits = plan.settings.release_bits;
+    let me = run.session.me();
+    let w = shares.w.clone().raise(bits.max(shares.w.fraction()))?;
+    let (found, intercept) = match &plan.owners {
+        Some(owners) => {
+            let own = owners.reveal(&w, bits, run.session).await?;
+            (Some(own), owners.has_intercept(me))
+        }
+        None => {
+            let all = run.session.reveal_fixed(COEFFICIENTS, &w, bits).await?;
+            (all, plan.settings.intercept)
+        }
+    };
+    if let Some(coefficients) = found.as_ref().filter(|_| plan.knows_parts()) {
+        let own = own_part(plan, coefficients, data, me)?;
+        within(plan, &own, shares.centre, run).await?;
+    }
+    let ColumnsShares { passes, length: distance, tolerance, .. } = shares;
+    Ok(found.map(|coefficients| {
+        let fit = GlmFit {
+            coefficients,
+            distance,
+            tolerance,
+            gradient: None,
+            passes,
+            revealed: 1,
+            inference: None,
+        };
+        (fit, intercept)
+    }))
+}
+
+/// The largest part that this party's columns have in the score of a row, and minus the smallest; the
+/// holder of the target adds the intercept and offsets.
+fn own_part(
+    plan: &ColumnsPlan,
+    coefficients: &[f64],
+    data: &Dataset,
+    me: usize,
+) -> Result<Zeroizing<[f64; 2]>, Error> {
+    let columns = plan.facts.columns_of(me)?;
+    let own = if plan.owners.is_some() { 0..columns.len() } else { columns };
+    let holds = plan.facts.holder == Some(me);
+    let intercept = coefficients.last().filter(|_| holds && plan.settings.intercept);
+    let intercept = intercept.copied().unwrap_or(0.0);
+    let most = plan.largest;
+    let mut range = Zeroizing::new([f64::NEG_INFINITY; 2]);
+    for row in 0..data.len() {
+        let entries = data.rows().row(row).iter().map(|x| x.clamp(-most, most));
+        let part: f64 = entries.zip(&coefficients[own.clone()]).map(|(x, w)| x * w).sum();
+        let part = part + intercept + data.offset().get(row).copied().unwrap_or(0.0);
+        range[0] = range[0].max(part);
+        range[1] = range[1].max(-part);
+    }
+    Ok(range)
+}
+
+/// Makes sure that no score is beyond the window of the series. One round.
+async fn within(
+    plan: &ColumnsPlan,
+    own: &[f64; 2],
+    centre: f64,
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let steps = libm::ldexp(1.0, RANGE_FRACTION as i32);
+    // Upwards, so that the sum is a bound.
+    let up = |part: f64| libm::ceil(part.clamp(-LARGEST, LARGEST) * steps) / steps;
+    let own = Zeroizing::new(own.map(up));
+    let share = Fixed::own_part(&own[..], 2, 1, RANGE_FRACTION)?;
+    let told = run.session.reveal_fixed(RANGE, &share, RANGE_FRACTION).await?;
+    let told = told.ok_or_else(|| Error::untold(RANGE))?;
+    let (largest, smallest) = (told[0], -told[1]);
+    let (low, high) = plan.edges(centre);
+    if smallest >= low && largest <= high {
+        return Ok(());
+    }
+    Err(Error::NotConverged(format!(
+        "scores may be from {smallest} to {largest} at the coefficients that were found, and the mean is \
+         computed right from {low} to {high} only: these coefficients may not be the optimum and are not \
+         kept. Set a larger l2, a smaller clip, or transform columns with few large values"
+    )))
+}
