@@ -77,9 +77,10 @@ impl LinearPlan {
     ) -> Result<Self, Error> {
         settings.validate()?;
         if let Some(condition) = settings.condition {
-            return Self::with_condition(settings, facts, condition);
+            return Self::with_condition(settings, facts, condition, elsewhere);
         }
-        let tried = CONDITIONS.iter().map(|&it| Self::with_condition(settings, facts, it));
+        let with = |&it: &f64| Self::with_condition(settings, facts, it, elsewhere);
+        let tried = CONDITIONS.iter().map(with);
         let mut last = Err(Error::untold("conditions"));
         for plan in tried {
             last = plan;
@@ -94,6 +95,7 @@ impl LinearPlan {
         settings: &LinearSettings,
         facts: &Facts,
         condition: f64,
+        elsewhere: u64,
     ) -> Result<Self, Error> {
         let rows = facts.rows_for::<super::Linear>()?;
         let encoding = Encoding::new(settings, facts)?;

@@ -170,7 +170,7 @@ fn gram(
             intercept: settings.intercept,
             l2: (settings.l2 / curvature).min(1e3),
             clip,
-            condition,
+            condition: Some(condition),
             release_bits: 8,
             ..LinearSettings::default()
         };
