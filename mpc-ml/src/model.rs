@@ -252,8 +252,9 @@ pub fn divides<M: Model>() -> Result<(), Error> {
     }
     let rule = format!(
         "cannot be \"own\" with the solver {:?}, which is only known to give the whole model: write \"all\" or \
-         a list of parties, or use a solver that gives each party its own coefficients (\"sgd\", \"optimum\")",
-        M::NAME
+         a list of parties, or use a solver that gives each party its own coefficients ({})",
+        M::NAME,
+        models::dividers().join(", ")
     );
     Err(Error::field("recipients", rule))
 }

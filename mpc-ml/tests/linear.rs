@@ -18,7 +18,7 @@ use mpc_ml::{LinearSettings, Model, Plan, Rows};
 
 use joint::{
     close, combinations, facts, fit, fit_in_groups, fit_of, in_groups, largest, numbers, oracle,
-    settings, study, synthetic, try_fit,
+    settings, study, synthetic, try_fit, try_fit_of,
 };
 
 /// Compares with the reference: coefficients to `tolerance` of the largest and to 2% of their
@@ -138,6 +138,42 @@ fn columns_at_different_parties_give_the_reference() {
     }
     compare_columns(concrete.0, concrete.1, (&[2, 1, 0, 3, 2], 0), Origin::Dealer);
     compare_columns(diabetes.0, diabetes.1, (&[10, 0], 0), Origin::Dealer);
+}
+
+/// With its own coefficients alone, each party has those of the whole model, and nobody the rest.
+#[test]
+fn each_party_may_receive_the_coefficients_of_its_own_columns() {
+    let study = study("concrete_strength");
+    let whole = study.divided(1).remove(0);
+    let (widths, holder) = ([3, 0, 5], 1);
+    let data = columns::at_parties(&whole, &widths, holder);
+    let squares = vec![STANDARDISED; whole.columns()];
+    for origin in [Origin::Dealer, Origin::Pairwise] {
+        let facts = Facts::vertical(whole.len() as u64, &widths, holder, squares.clone(), origin);
+        let facts = Facts { target: Some((0.0, 100.0)), own: true, ..facts };
+        let own = LinearSettings { inference: false, ..settings(50.0) };
+        let plan = Linear::plan(&own, &facts).expect("fits");
+        let outputs = ledger(&plan.outputs());
+        let fits: Vec<_> =
+            try_fit_of(&plan, &data, outputs).into_iter().map(|fit| fit.expect("fits")).collect();
+        let expected = study.reference("unpenalised", "coef");
+        let places = [vec![0, 1, 2], vec![8], vec![3, 4, 5, 6, 7]];
+        for (me, (fit, places)) in fits.iter().zip(places).enumerate() {
+            assert_eq!(fit.intercept, me == holder);
+            assert_eq!(fit.coefficients.len(), places.len());
+            for (got, place) in fit.coefficients.iter().zip(places) {
+                let expected = expected[place];
+                assert!(
+                    (got - expected).abs()
+                        < 1e-3 * largest(&study.reference("unpenalised", "coef")[..8])
+                );
+            }
+            assert!(fit.certificate.is_none() && fit.statistics.is_none());
+        }
+        let error = Linear::plan(&LinearSettings { inference: true, ..own }, &facts);
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("set inference = false"), "{error}");
+    }
 }
 
 /// Standard errors that trust no variance, joint tests of features and covariances are those of

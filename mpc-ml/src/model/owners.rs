@@ -1,6 +1,6 @@
 //! Coefficients of which each party receives those of its own columns (docs/protocols.md 0, Release).
 
-use mpc_core::{Fixed, Recipients, Session, Shared};
+use mpc_core::{Cost, Fixed, Recipients, Session, Shared};
 
 use super::{Facts, Output};
 use crate::error::Error;
@@ -38,6 +38,16 @@ impl Owners {
     /// How many openings there are.
     pub(crate) fn count(&self) -> u64 {
         self.0.len() as u64
+    }
+
+    /// What revealing them costs `me` of `parties`, at so many bytes a coefficient: an opening for each owner.
+    /// At most: who receives nothing of an opening is sent no nonce.
+    pub(crate) fn cost(&self, me: usize, parties: usize, element: usize) -> Cost {
+        let mut bytes = vec![0; parties];
+        for own in self.0.iter().filter(|own| own.party != me) {
+            bytes[own.party] = (own.places.len() * element) as u64;
+        }
+        Cost { rounds: self.count(), bytes, ..Cost::default() }.results(self.count())
     }
 
     /// Whether the last coefficient that `me` receives is the intercept.

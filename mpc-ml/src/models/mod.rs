@@ -28,3 +28,18 @@ pub fn takers(cut: Cut) -> Vec<String> {
     ];
     all.into_iter().flatten().collect()
 }
+
+/// The models of this crate that can give each party the coefficients of its own columns alone, by name.
+#[must_use]
+pub fn dividers() -> Vec<String> {
+    fn named<M: Model>() -> Option<String> {
+        M::DIVIDES.then(|| format!("{:?}", M::NAME))
+    }
+    let all = [
+        named::<linear::Linear>(),
+        named::<mean::Mean>(),
+        named::<glm::Glm>(),
+        named::<sgd::Sgd>(),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -47,6 +47,7 @@ impl Model for Linear {
     const KINDS: &'static [ModelKind] = &[ModelKind::Linear];
 
     const CUTS: &'static [Cut] = &[Cut::Horizontal, Cut::Vertical];
+    const DIVIDES: bool = true;
     const GROUPS_ROWS: bool = true;
 
     fn suits(
@@ -128,7 +129,7 @@ impl Model for Linear {
             inference,
             checks: std::iter::once(check).chain(fit.certificate).collect(),
             warnings: untold.into_iter().chain(tests_untold).chain(contrasts_untold).collect(),
-            ..Summary::of(fit.coefficients, settings.intercept)
+            ..Summary::of(fit.coefficients, fit.intercept)
         }
     }
 }

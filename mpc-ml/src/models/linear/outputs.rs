@@ -39,10 +39,12 @@ impl Plan for LinearPlan {
         let check = "whether the equations could be solved: how far the computed inverse is from \
                      an exact one, in one figure for all columns together";
         let (columns, intercept) = (self.encoding().columns, settings.intercept);
-        let mut outputs = vec![
-            Output::check(CHECK, check),
-            Output::coefficients(COEFFICIENTS, recipients, columns, intercept, &how),
-        ];
+        let mut outputs = vec![Output::check(CHECK, check)];
+        if let Ok(Some(owners)) = self.owners() {
+            outputs.extend(owners.outputs(&how));
+            return outputs;
+        }
+        outputs.push(Output::coefficients(COEFFICIENTS, recipients, columns, intercept, &how));
         if self.facts().for_all() {
             let what = "that the model is right: the gradient of the joint rows at the coefficients, \
                         which is zero but for some units of rounding";

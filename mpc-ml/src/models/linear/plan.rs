@@ -12,7 +12,7 @@ use super::encoding::Encoding;
 use crate::data::Cut;
 use crate::error::Error;
 use crate::inference::{self, Contrast, ContrastPlan, Robust, WaldPlan};
-use crate::model::{Facts, LEAST_SIGMA, Settings, in_range};
+use crate::model::{Facts, LEAST_SIGMA, Owners, Settings, in_range};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
 /// many.
@@ -236,6 +236,12 @@ impl LinearPlan {
         self.encoding.weights()
     }
 
+    /// Who receives which coefficients, where each party receives its own.
+    pub(super) fn owners(&self) -> Result<Option<Owners>, Error> {
+        let owners = || Owners::of(&self.facts, self.settings.intercept);
+        self.facts.own.then(owners).transpose()
+    }
+
     /// How a row becomes integers.
     pub(super) fn encoding(&self) -> &Encoding {
         &self.encoding
@@ -383,7 +389,11 @@ impl LinearPlan {
             Cost::to_all(me, self.parties(), 1, bytes as u64).results(1)
         };
         let check = output(1, self.inverse.residual_fraction() - CHECK_FRACTION);
-        let model = output(weights, self.solution.fraction() - self.settings.release_bits);
+        let dropped = self.solution.fraction() - self.settings.release_bits;
+        if let Ok(Some(owners)) = self.owners() {
+            return check + owners.cost(me, self.parties(), element_bytes(128 - dropped));
+        }
+        let model = output(weights, dropped);
         let mut cost = check + model;
         if self.facts.for_all() {
             let shared = self.shared_gradient_fraction() - self.gradient_fraction();
@@ -462,6 +472,11 @@ fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Resul
         return Err(Error::field("rows", rule));
     }
     settings.asked().fits(facts)?;
+    if facts.own && settings.inference {
+        let rule = "needs coefficients that all parties have, and with model = \"own\" each has those of \
+                    its own columns: set inference = false, or model = \"all\"";
+        return Err(Error::field("inference", rule));
+    }
     sums_for_all(settings, facts.for_all())?;
     let (rows, weights) = (facts.total_rows(), encoding.weights());
     if settings.inference && rows <= weights as u64 {

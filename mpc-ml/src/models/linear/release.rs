@@ -20,8 +20,11 @@ use crate::model::{Agreed, Orders, Run};
 /// What a linear regression reveals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearFit {
-    /// The coefficients, the intercept last where there is one.
+    /// The coefficients, the intercept last where there is one: all of them, or those that this party
+    /// receives.
     pub coefficients: Vec<f64>,
+    /// Whether the last of them is the intercept.
+    pub intercept: bool,
     /// Their standard errors, if the study asks for inference and has no penalty.
     pub std_errors: Option<Vec<f64>>,
     /// Robust ones, where the study asks for them and they can be told.
@@ -41,7 +44,7 @@ pub struct LinearFit {
     pub certificate: Option<CheckRecord>,
 }
 
-/// Reveals the coefficients, then, where all parties receive them, the gradient there, and
+/// Reveals the coefficients, to each party its own or to those whom the session allows, then, where all parties receive them, the gradient there, and
 /// [`DIAGONAL`], [`SUMS`] and what is asked for besides as far as the plan says. One round an output,
 /// and those of what is computed for it.
 ///
@@ -56,7 +59,16 @@ pub(super) async fn release(
 ) -> Result<Option<LinearFit>, Error> {
     let (settings, encoding) = (plan.settings(), plan.encoding());
     let (bits, own) = (settings.release_bits, shares.coefficients());
-    let coefficients = run.session.reveal_fixed(COEFFICIENTS, own, bits).await?;
+    let (coefficients, intercept) = match plan.owners()? {
+        Some(owners) => {
+            let mine = owners.reveal(own, bits, run.session).await?;
+            (Some(mine), owners.has_intercept(run.session.me()))
+        }
+        None => {
+            let all = run.session.reveal_fixed(COEFFICIENTS, own, bits).await?;
+            (all, settings.intercept)
+        }
+    };
     let (middle, half) = encoding.target_scale();
     let certificate = match &coefficients {
         Some(values) if plan.facts().for_all() => {
@@ -68,8 +80,8 @@ pub(super) async fn release(
     let released = coefficients.clone();
     let coefficients = coefficients.map(|values| {
         let mut all: Vec<f64> = values.iter().map(|value| half * value).collect();
-        if settings.intercept {
-            all[encoding.columns] += middle;
+        if let Some(last) = all.last_mut().filter(|_| intercept) {
+            *last += middle;
         }
         all
     });
@@ -97,6 +109,7 @@ pub(super) async fn release(
     let (check, tests) = (shares.check, Vec::new());
     let mut fit = LinearFit {
         coefficients,
+        intercept,
         std_errors: None,
         robust: None,
         covariance: None,

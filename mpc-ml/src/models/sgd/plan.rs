@@ -305,10 +305,11 @@ impl SgdPlan {
     #[must_use]
     pub fn release_cost(&self, me: usize) -> Cost {
         let bits = self.model_ring() - self.release_drop();
+        if let Ok(Some(owners)) = self.owners() {
+            return owners.cost(me, self.parties(), element_bytes(bits));
+        }
         let bytes = self.weights() * element_bytes(bits);
-        // Where each receives its own, an opening for each; no more bytes to anybody than all of them.
-        let openings = self.owners().ok().flatten().map_or(1, |owners| owners.count());
-        let model = Cost::to_all(me, self.parties(), openings, bytes as u64).results(openings);
+        let model = Cost::to_all(me, self.parties(), 1, bytes as u64).results(1);
         model + self.certificate_cost(me)
     }
 
