@@ -251,6 +251,11 @@ fn on_columns(joint: &Joint, widths: &[u32], holder: usize, origin: Origin) -> c
     let off = off.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     println!("{} rows, off by {:.1e} of the largest", whole.len(), off / largest);
     assert!(off < 1e-3 * largest, "{off} beside {largest}");
+    for (got, exact) in fit.std_errors.iter().flatten().zip(&exact.std_errors) {
+        println!("standard error {got} for {exact}");
+        assert!((got / exact - 1.0).abs() < 0.01, "{got} instead of {exact}");
+    }
+    assert_eq!(fit.std_errors.is_some(), joint.settings.inference);
     exact
 }
 
@@ -262,10 +267,10 @@ fn columns_at_different_parties_give_the_fit_of_whole_rows() {
     for (widths, holder, origin, l2) in [
         (&[3, 3][..], 0, Origin::Dealer, 0.0),
         (&[2, 0, 4], 1, Origin::Dealer, 0.01),
-        (&[2, 1, 3], 2, Origin::Pairwise, 0.01),
+        (&[2, 1, 3], 2, Origin::Pairwise, 0.0),
         (&[1, 1, 2, 1, 1], 4, Origin::Dealer, 0.0),
     ] {
-        settings.l2 = l2;
+        (settings.l2, settings.inference) = (l2, l2 == 0.0);
         let joint = Joint::new(settings.clone(), synthetic::logistic(600, 6, 1, 2));
         on_columns(&joint, widths, holder, origin);
     }
@@ -280,7 +285,7 @@ fn counts_by_columns() {
         (&[2, 1, 1], Origin::Dealer, 0.05, 0.4),
         (&[1, 3], Origin::Pairwise, 0.0, 2.0),
     ] {
-        settings.l2 = l2;
+        (settings.l2, settings.inference) = (l2, l2 == 0.0);
         let mut joint = Joint::new(settings.clone(), counts(900, 1, level));
         joint.offsets = vec![(0..900).map(|i| f64::from(i % 7) / 16.0).collect()];
         on_columns(&joint, widths, 1, origin);

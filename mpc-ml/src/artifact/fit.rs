@@ -13,6 +13,27 @@ pub enum FitStatistics {
     LeastSquares(LeastSquares),
     /// Of a logistic or Poisson model.
     Likelihood(Likelihood),
+    /// Of a logistic or Poisson model of columns at different parties, where nobody has a score.
+    Rows(RowCount),
+}
+
+/// What a model rests on, where nothing is known of how well it fits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowCount {
+    /// Rows that all parties have.
+    pub rows: u64,
+    /// Rows less coefficients, the intercept among them.
+    pub degrees_of_freedom: u64,
+}
+
+impl RowCount {
+    /// That of a fit of `features` coefficients and perhaps an intercept to `rows` rows. `None` when there
+    /// are not more rows than coefficients.
+    #[must_use]
+    pub fn new(rows: u64, features: u64, intercept: bool) -> Option<Self> {
+        Some(Self { rows, degrees_of_freedom: freedom(rows, features, intercept)? })
+    }
 }
 
 /// How well a linear model fits.
@@ -178,7 +199,7 @@ impl FitStatistics {
     pub(super) fn t_freedom(&self) -> Option<u64> {
         match self {
             Self::LeastSquares(fit) => Some(fit.degrees_of_freedom),
-            Self::Likelihood(_) => None,
+            Self::Likelihood(_) | Self::Rows(_) => None,
         }
     }
 
@@ -204,6 +225,7 @@ impl FitStatistics {
                 values.extend(fit.log_likelihood.iter().chain(&fit.aic).chain(&fit.bic));
                 values
             }
+            Self::Rows(_) => Vec::new(),
         }
     }
 }

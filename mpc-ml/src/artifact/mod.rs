@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Encoded, Schema, Standardisation, Table, encode};
 pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
-pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood};
+pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood, RowCount};
 pub use inference::{
     CoefficientTest, Contrast, Covariance, ErrorKind, FeatureTest, Inference, InferenceParts,
     RobustErrors, RobustParts, StandardErrors,

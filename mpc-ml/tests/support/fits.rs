@@ -30,7 +30,7 @@ pub const LINEAR: &str = "linear";
 pub const DESCENT: &str = "gradient descent";
 pub const MOMENTUM: &str = "gradient descent with momentum";
 pub const LINEAR_COLUMNS: &str = "linear on columns";
-pub const OPTIMUM_COLUMNS: &str = "penalised on columns";
+pub const OPTIMUM_COLUMNS: &str = "optimum on columns";
 pub const COLUMNS: &str = "gradient descent on columns";
 pub const COLUMNS_MOMENTUM: &str = "gradient descent on columns with momentum";
 
@@ -58,7 +58,7 @@ pub struct Fit {
 /// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
 /// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent under
 /// uniform masks, and with momentum, which lifts the weights; both also on columns of the same rows, as a linear
-/// fit and a penalised one to the optimum are.
+/// fit and a logistic one to the optimum with standard errors are.
 pub fn all(origin: Origin) -> Vec<Fit> {
     let mut all = vec![
         logistic(origin),
@@ -185,7 +185,7 @@ fn optimum_on_columns(origin: Origin) -> Fit {
     let whole = synthetic::logistic(120, 8, 1, 7).remove(0);
     let data = columns::at_parties(&whole, &WIDTHS, 1);
     let facts = Facts::vertical(120, &WIDTHS, 1, vec![2.0; 8], origin);
-    let settings = GlmSettings { l2: 0.05, inference: false, ..GlmSettings::new(Family::Logistic) };
+    let settings = GlmSettings::new(Family::Logistic);
     let plan = Plan::Glm(Box::new(GlmPlan::new(&settings, &facts).unwrap()));
     let (runs, offsets) = (few(origin, 12, 4), Vec::new());
     Fit { name: OPTIMUM_COLUMNS, origin, runs, plan, data, offsets }

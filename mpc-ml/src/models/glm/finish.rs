@@ -55,6 +55,9 @@ pub struct GlmFit {
     pub revealed: u32,
     /// Standard errors and what describes the fit, if the study asks for inference.
     pub inference: Option<Inference>,
+    /// Standard errors of the coefficients where that is all that can be told: the parties hold different
+    /// columns.
+    pub std_errors: Option<Vec<f64>>,
 }
 
 /// The inverse of the curvature at a model.
@@ -86,6 +89,7 @@ pub(super) async fn release(
             passes,
             revealed: 1,
             inference: None,
+            std_errors: None,
         }));
     }
     let known = inverse.map(|x| (x, scales.exponent));
@@ -105,7 +109,16 @@ pub(super) async fn release(
         _ => None,
     };
     let tolerance = plan.settings.tolerance;
-    Ok(Some(GlmFit { coefficients, distance, tolerance, gradient, passes, revealed, inference }))
+    Ok(Some(GlmFit {
+        coefficients,
+        distance,
+        tolerance,
+        gradient,
+        passes,
+        revealed,
+        inference,
+        std_errors: None,
+    }))
 }
 
 /// A model at the optimum.

@@ -18,6 +18,8 @@ const RATE_PERIOD: u32 = 2;
 /// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
 /// exact up to e^4 of it, with a period of 2^4.
 const COMMON_RATES: (f64, u32, u32) = (4.0, 4, 16);
+/// Fractional bits of the coefficients of a variance, which are far below 1.
+const FINE_FRACTION: u32 = 18;
 /// Angles of one-hot products have at most so many bits, and those of products bit by bit.
 const MOST_ANGLE: (u32, u32) = (14, 20);
 
@@ -86,6 +88,19 @@ impl Link {
                     slope: std::f64::consts::E,
                 }
             }
+        }
+    }
+
+    /// The variance of a row, for parties that hold columns.
+    pub(super) fn variances(family: Family) -> Self {
+        match family {
+            Family::Logistic => {
+                let variance = |z: f64| family.variance(family.mean(z));
+                let (even, plain) = (Symmetry::Even, Weighting::Plain);
+                let fit = fit::fit(variance, even, LOGISTIC_PERIOD, 16, plain, FINE_FRACTION);
+                Self { series: fit.series, constant: 0, error: fit.error_window, slope: 0.1 }
+            }
+            Family::Poisson => Self::columns(family),
         }
     }
 

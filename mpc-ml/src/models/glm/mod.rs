@@ -43,6 +43,7 @@ pub use crate::inference::{Robust, WaldTest};
 
 use crate::artifact::{
     CheckRecord, FitStatistics, InferenceParts, JointTest, Likelihood, ModelKind, RobustParts,
+    RowCount,
 };
 use crate::data::{Cut, Dataset, Schema};
 use crate::error::Error;
@@ -156,6 +157,21 @@ impl Model for Glm {
                 tests,
                 contrasts,
                 fit,
+            })
+        });
+        // Of columns nobody has a score, so there is no likelihood.
+        let inference = inference.or_else(|| {
+            let mut errors = fit.std_errors.clone()?;
+            let intercept = if settings.intercept { errors.pop() } else { None };
+            let columns = errors.len() as u64;
+            Some(InferenceParts {
+                coefficients: errors,
+                intercept,
+                robust: None,
+                covariance: None,
+                tests: Vec::new(),
+                contrasts: Vec::new(),
+                fit: FitStatistics::Rows(RowCount::new(rows, columns, settings.intercept)?),
             })
         });
         let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {

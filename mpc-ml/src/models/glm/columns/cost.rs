@@ -7,17 +7,23 @@ use mpc_core::ring::wire::element_bytes;
 use super::super::plan::X_FRACTION;
 use super::super::scales::W_FRACTION;
 use super::gradient::groups;
+use super::information::Information;
 use super::plan::ColumnsPlan;
 use super::scales::Scales;
-use crate::model::Owners;
 
 /// Passes of most fits.
 const PASSES: u64 = 10;
 
-pub(super) fn expected(plan: &ColumnsPlan, scales: &Scales, me: usize) -> Cost {
+pub(super) fn expected(
+    plan: &ColumnsPlan,
+    (scales, information): (&Scales, Option<&Information>),
+    me: usize,
+) -> Cost {
     let passes = 0..PASSES.min(plan.settings.passes.into());
     let begun = start(plan, me);
-    passes.into_iter().fold(begun, |cost, at| cost + pass(plan, scales, me, at)) + release(plan, me)
+    passes.into_iter().fold(begun, |cost, at| cost + pass(plan, scales, me, at))
+        + release(plan, me)
+        + information.map_or_else(|| to_all(plan, me, 0, 0), |how| errors(plan, how, me))
 }
 
 fn to_all(plan: &ColumnsPlan, me: usize, rounds: u64, bytes: usize) -> Cost {
@@ -55,10 +61,35 @@ pub(super) fn pass(plan: &ColumnsPlan, scales: &Scales, me: usize, at: u64) -> C
     cost
 }
 
+/// Standard errors.
+fn errors(plan: &ColumnsPlan, how: &Information, me: usize) -> Cost {
+    let (order, rows) = (plan.order(), plan.total_rows() as usize);
+    let angles = element_bytes(how.phasing.form.angle_bits) * rows;
+    let mut to_owners = to_all(plan, me, 1, 0).bounded(1);
+    let chunks = Information::chunks(plan).len() as u64;
+    let mut weighed = to_all(plan, me, chunks, 0);
+    for (at, part) in plan.parts.iter().enumerate().filter(|(_, part)| part.owner != me) {
+        to_owners.bytes[part.owner] += how.variances.bytes(rows);
+        let elements = Information::vectors(plan, at) * rows;
+        weighed.bytes[part.owner] += (elements * element_bytes(how.ring)) as u64;
+    }
+    let triangle = order * (order + 1) / 2;
+    to_all(plan, me, groups(plan), angles)
+        + to_owners
+        + weighed
+        + to_all(plan, me, 1, how.lift.bytes(triangle) as usize).bounded(1)
+        + how.inverse.cost(me)
+        + to_all(plan, me, 1, 16).results(1)
+        + to_all(plan, me, 2, 2 * 2 * 16 * order * order)
+        + to_all(plan, me, 1, 16 * order).results(1)
+}
+
 /// The coefficients, and the range of the scores.
 fn release(plan: &ColumnsPlan, me: usize) -> Cost {
-    let openings = plan.owners.as_ref().map_or(1, Owners::count);
-    let mut cost = to_all(plan, me, openings, 16 * plan.order()).results(openings);
+    let mut cost = match &plan.owners {
+        Some(owners) => owners.cost(me, plan.parties(), 16),
+        None => to_all(plan, me, 1, 16 * plan.order()).results(1),
+    };
     if plan.knows_parts() {
         cost = cost + to_all(plan, me, 1, 2 * 16).results(1);
     }

@@ -5,7 +5,7 @@ use mpc_core::protocols::product::multiply_fixed;
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::Prg;
 use mpc_core::ring::Z128;
-use mpc_core::{Fixed, Session};
+use mpc_core::{Fixed, Session, Shared};
 use zeroize::Zeroizing;
 
 use super::super::family::Family;
@@ -38,6 +38,13 @@ pub(in super::super) struct ColumnsShares {
     /// The length of the last step in standard errors, and what it had to come to.
     pub(super) length: f64,
     pub(super) tolerance: f64,
+    /// What standard errors take: the own columns, the matrix of the products of all of them, what was ordered,
+    /// and the units.
+    pub(super) gradient: Gradient,
+    pub(super) matrix: Shared<Z128>,
+    pub(super) orders: Orders,
+    pub(super) unit: f64,
+    pub(super) subtracted: f64,
 }
 
 impl std::fmt::Debug for ColumnsShares {
@@ -55,7 +62,7 @@ pub(in super::super) async fn fit(
     let (mean, cut) = check(plan, data, run.session.me())?;
     let centre = centre(plan, (mean, cut), run.session).await?;
     let scales = Scales::new(plan, centre).map_err(alike)?;
-    let inverse = gram::directions(plan, data, run).await?;
+    let (inverse, matrix) = gram::directions(plan, data, run).await?;
     let inverse = inverse.truncate(scales.inverse_fraction(), run.session)?;
     let gradient = Gradient::register(plan, &scales, data, run).await?;
     let mut orders = Orders::after(plan.gram.inverse().lefts());
@@ -83,7 +90,19 @@ pub(in super::super) async fn fit(
     };
     let w = fitting.run().await?;
     let (passes, length) = (fitting.walk.made(), fitting.walk.length());
-    Ok(ColumnsShares { w, centre, passes, length, tolerance: scales.aim.tolerance })
+    let Fitting { gradient, orders, .. } = fitting;
+    Ok(ColumnsShares {
+        w,
+        centre,
+        passes,
+        length,
+        tolerance: scales.aim.tolerance,
+        gradient,
+        matrix,
+        orders,
+        unit: scales.unit,
+        subtracted: scales.subtracted,
+    })
 }
 
 /// Refuses rows that do not fit; gives the score of the mean target, where this party has it, and how many

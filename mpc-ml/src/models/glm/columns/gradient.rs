@@ -5,14 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mpc_core::correlations::{
-    MatrixShape, OwnRows, OwnedMatrix, OwnedProduct, OwnedProductRequest, Request,
+    MatrixShape, OwnRows, OwnedMatrix, OwnedProduct, OwnedProductRequest, PhasorForm, Request,
 };
 use mpc_core::protocols::owned;
+use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Fixed, Recipients, Session, Shared, fixed};
 use zeroize::Zeroizing;
 
-use super::super::link::E_FRACTION;
+use super::super::link::{E_FRACTION, Link};
 use super::super::plan::X_FRACTION;
 use super::super::scales::W_FRACTION;
 use super::plan::{ColumnsPlan, Part};
@@ -51,6 +52,16 @@ fn entries(me: usize, part: &Part, own: &Arc<OwnRows>) -> Arc<OwnRows> {
 }
 
 impl Gradient {
+    /// The own entries in fixed point, row by row.
+    pub(super) fn own(&self) -> &[i32] {
+        self.own.entries()
+    }
+
+    /// The number of each part at the source.
+    pub(super) fn matrices(&self) -> &[u32] {
+        &self.matrices
+    }
+
     /// Registers the own columns with the source. The rounds of the registrations.
     pub(super) async fn register(
         plan: &ColumnsPlan,
@@ -101,13 +112,8 @@ impl Gradient {
     pub(super) fn requests(&self, plan: &ColumnsPlan, scales: &Scales) -> Vec<Request> {
         let mut requests: Vec<Request> =
             (0..plan.parts.len()).map(|at| self.product(plan, at, None)).collect();
-        for block in 0..blocks(plan) {
-            let rows = rows_of(plan, block);
-            let form = &scales.phasing.form;
-            let count = rows.len() as u32;
-            let headroom = scales.values.ring;
-            requests.push(Request::Phasors(form.request(&plan.link.series, count, headroom)));
-        }
+        let form = (&scales.phasing.form, scales.values.ring);
+        requests.extend(phasors(plan, &plan.link, form));
         let transposed = Some((Z128::BITS, scales.values.mask_bits()));
         requests.extend((0..plan.parts.len()).map(|at| self.product(plan, at, transposed)));
         requests
@@ -132,7 +138,11 @@ impl Gradient {
         for _ in &plan.parts {
             products.push(run.source.take().await?.transposed()?);
         }
-        let public = open_values(&values, &products, (plan, scales), run.session).await?;
+        let masks: Vec<&[Z128]> = products.iter().map(|product| &product.rho[..]).collect();
+        let opening = (plan, scales.values);
+        let step = "glm/open-residuals";
+        let (share, ..) = values.parts();
+        let public = open_to_owners(step, share, &masks, opening, run.session).await?;
         let me = run.session.me();
         let mut gradient = Vec::with_capacity(plan.order());
         let mut intercept = None;
@@ -218,34 +228,8 @@ impl Gradient {
         (plan, scales): (&ColumnsPlan, &Scales),
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
-        let series = &plan.link.series;
-        let scale = W_FRACTION + X_FRACTION;
-        let mut values = Shared::<Z128>::zero(z.len(), 1);
         let ring = scales.values.ring;
-        for from in (0..blocks(plan)).step_by((GROUP / BLOCK) as usize) {
-            let mut round = Batch::new("glm/open-angles");
-            let mut pending = Vec::new();
-            for block in from..(from + GROUP / BLOCK).min(blocks(plan)) {
-                let phasors = run.source.take().await?.phasors()?;
-                let rows = rows_of(plan, block);
-                let part = z.slice(rows.clone())?;
-                let masked = series.masked_argument(&part, scale, &phasors, run.session)?;
-                let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
-                pending.push((slot, phasors, rows));
-            }
-            let opened = run.session.open(round).await?;
-            for (slot, phasors, rows) in pending {
-                let share = series.evaluate(opened.at(slot), &phasors);
-                let fraction = series.fraction + phasors.fraction;
-                let value = Fixed::new(share, phasors.ring, fraction)?;
-                let value = value.truncate(E_FRACTION, run.session)?;
-                values.as_mut_slice()[rows].copy_from_slice(value.parts().0.as_slice());
-            }
-        }
-        if run.session.me() == 0 {
-            let constant = Z128::from_i128(plan.link.constant.into());
-            values.as_mut_slice().iter_mut().for_each(|value| *value += constant);
-        }
+        let mut values = evaluate(plan, &plan.link, z, ring, run).await?;
         let unit = libm::ldexp(1.0, E_FRACTION as i32);
         for (value, target) in values.as_mut_slice().iter_mut().zip(self.targets.iter()) {
             *value -= Z128::from_i128(libm::rint(target * unit) as i128);
@@ -254,21 +238,74 @@ impl Gradient {
     }
 }
 
-/// Opens the values to each party that has columns, under masks that the others drew for it. One round.
-async fn open_values(
-    values: &Fixed,
-    products: &[OwnedProduct<Z128>],
-    (plan, scales): (&ColumnsPlan, &Scales),
+/// The phasors of a series at all rows, whose shares need some bits beside their scale.
+pub(super) fn phasors(
+    plan: &ColumnsPlan,
+    link: &Link,
+    (form, headroom): (&PhasorForm, u32),
+) -> Vec<Request> {
+    // More bits of a coefficient are dropped with those of the phasors.
+    let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
+    let count = |block| rows_of(plan, block).len() as u32;
+    let request = |block| form.request(&link.series, count(block), headroom);
+    (0..blocks(plan)).map(|block| Request::Phasors(request(block))).collect()
+}
+
+/// A series with its constant at the scores of all rows, mod 2^ring. One round for each group of rows.
+pub(super) async fn evaluate(
+    plan: &ColumnsPlan,
+    link: &Link,
+    z: &Shared<Z64>,
+    ring: u32,
+    run: &mut Run<'_>,
+) -> Result<Shared<Z128>, Error> {
+    let (series, scale) = (&link.series, W_FRACTION + X_FRACTION);
+    let mut values = Shared::<Z128>::zero(z.len(), 1);
+    for from in (0..blocks(plan)).step_by((GROUP / BLOCK) as usize) {
+        let mut round = Batch::new("glm/open-angles");
+        let mut pending = Vec::new();
+        for block in from..(from + GROUP / BLOCK).min(blocks(plan)) {
+            let phasors = run.source.take().await?.phasors()?;
+            let rows = rows_of(plan, block);
+            let part = z.slice(rows.clone())?;
+            let masked = series.masked_argument(&part, scale, &phasors, run.session)?;
+            let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
+            pending.push((slot, phasors, rows));
+        }
+        let opened = run.session.open(round).await?;
+        for (slot, phasors, rows) in pending {
+            let share = series.evaluate(opened.at(slot), &phasors);
+            let fraction = series.fraction + phasors.fraction;
+            let value = Fixed::new(share, phasors.ring, fraction)?;
+            let value = value.truncate(E_FRACTION, run.session)?;
+            if value.ring() < ring {
+                let what = format!("values mod 2^{} are not known mod 2^{ring}", value.ring());
+                return Err(Error::Settings(what));
+            }
+            values.as_mut_slice()[rows].copy_from_slice(value.parts().0.as_slice());
+        }
+    }
+    if run.session.me() == 0 {
+        let constant = Z128::from_i128(link.constant.into());
+        values.as_mut_slice().iter_mut().for_each(|value| *value += constant);
+    }
+    Ok(values)
+}
+
+/// Opens values to each party that has columns, under masks that the others drew for it. One round.
+pub(super) async fn open_to_owners(
+    step: &'static str,
+    share: &Shared<Z128>,
+    masks: &[&[Z128]],
+    (plan, opening): (&ColumnsPlan, BoundedOpening),
     session: &mut Session,
 ) -> Result<Zeroizing<Vec<i128>>, Error> {
-    const STEP: &str = "glm/open-residuals";
-    let (me, opening) = (session.me(), scales.values);
-    let (share, ..) = values.parts();
-    let mut round = Batch::new(STEP);
+    let me = session.me();
+    let mut round = Batch::new(step);
     let mut mine = None;
-    for (part, product) in plan.parts.iter().zip(products) {
+    for (part, masks) in plan.parts.iter().zip(masks) {
         // The owner alone sees this opening, so it adds no mask of its own.
-        let rho = if part.owner == me { &[][..] } else { &product.rho[..] };
+        let rho = if part.owner == me { &[][..] } else { masks };
         let slot = opening.push(share, rho, Recipients::One(part.owner), &mut round, session)?;
         if part.owner == me {
             mine = Some(slot);
@@ -276,7 +313,7 @@ async fn open_values(
     }
     let opened = session.open(round).await?;
     let Some(mine) = mine else { return Ok(Zeroizing::default()) };
-    opening.accept(opened.at(mine), &[], STEP, session)?;
+    opening.accept(opened.at(mine), &[], step, session)?;
     Ok(opening.public_part(opened.at(mine)))
 }
 

@@ -1,8 +1,9 @@
 //! The inverse of the matrix of the products of all columns: what turns gradients into directions
 //! (docs/protocols.md 13.4).
 
-use mpc_core::Fixed;
 use mpc_core::protocols::solve::{InversePlan, Start, inverse};
+use mpc_core::ring::Z128;
+use mpc_core::{Fixed, Shared};
 
 use super::super::inversion::determined;
 use super::super::labels::INVERSE_CHECK;
@@ -13,13 +14,13 @@ use crate::inference::residual;
 use crate::model::{Progress, Run};
 use crate::models::linear::columns::{equations, products};
 
-/// (X^T X + penalty)^-1 at scale `COARSE_FRACTION` beside the power of two that the plan divides by. The
-/// rounds of the sums of products and of the inverse, and one.
+/// (X^T X + penalty)^-1 at scale `COARSE_FRACTION` beside the power of two that the plan divides by, and the
+/// matrix itself, over that power of two. The rounds of the sums of products and of the inverse, and one.
 pub(super) async fn directions(
     plan: &ColumnsPlan,
     data: &Dataset,
     run: &mut Run<'_>,
-) -> Result<Fixed, Error> {
+) -> Result<(Fixed, Shared<Z128>), Error> {
     let linear = &plan.gram;
     let cross = linear.cross().ok_or_else(|| Error::untold("columns"))?;
     let how = linear.inverse();
@@ -33,5 +34,5 @@ pub(super) async fn directions(
         return Err(determined(plan.order(), how, &x, run).await?);
     }
     let fraction = InversePlan::COARSE_FRACTION + plan.exponent();
-    Ok(Fixed::new(found.coarse, 128, fraction)?)
+    Ok((Fixed::new(found.coarse, 128, fraction)?, matrix))
 }

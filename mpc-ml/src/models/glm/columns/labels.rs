@@ -2,7 +2,7 @@
 
 use mpc_core::Recipients;
 
-use super::super::labels::{COEFFICIENTS, DETERMINED, INVERSE_CHECK};
+use super::super::labels::{COEFFICIENTS, DETERMINED, INVERSE_CHECK, VARIANCES};
 use super::plan::ColumnsPlan;
 use crate::model::Output;
 
@@ -10,6 +10,8 @@ use crate::model::Output;
 pub(super) const MEAN: &str = "mean";
 /// How large a score can be at the model.
 pub(super) const RANGE: &str = "range of the scores";
+/// The check of the inverse of the curvature at the model.
+pub(super) const INFORMATION_CHECK: &str = "inverse check, information";
 
 /// The inner products of a pass.
 pub(super) fn step(pass: u32) -> String {
@@ -61,6 +63,19 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
             "the mean is computed as a series that is right between two bounds, and this shows that no \
              score is beyond them; else the study ends without a model. Between two parties each learns \
              the other's largest and smallest part",
+        ));
+    }
+    if settings.inference {
+        list.push(Output::check(
+            INFORMATION_CHECK,
+            "whether the inverse of the information at the model was reached",
+        ));
+        list.push(Output::result(
+            VARIANCES,
+            plan.facts.recipients,
+            "the variance of each coefficient: the diagonal of the inverse of the information",
+            "standard errors, tests and intervals follow from it. Coefficients and variances together tell \
+             of a party with few columns how these depend on the others'",
         ));
     }
     list

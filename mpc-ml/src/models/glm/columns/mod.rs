@@ -7,9 +7,11 @@
 //! way (`walk`). Read `fit` from the top.
 
 mod cost;
+mod errors;
 mod fit;
 mod gradient;
 mod gram;
+mod information;
 mod labels;
 mod plan;
 mod release;

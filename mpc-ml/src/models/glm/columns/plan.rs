@@ -9,9 +9,11 @@ use super::super::family::Family;
 use super::super::link::{E_FRACTION, Link};
 use super::super::plan::X_FRACTION;
 use super::super::settings::{Finish, GlmSettings, Iterates};
+use super::information::Information;
 use super::scales::Scales;
 use super::{cost, labels};
 use crate::error::Error;
+use crate::inference::Robust;
 use crate::model::{Canonical, Facts, Figures, Output, Owners, Plan, Settings, UNCHECKED_COLUMNS};
 use crate::models::linear::cross::CrossPlan;
 use crate::models::linear::{LinearPlan, LinearSettings};
@@ -24,9 +26,11 @@ const INFORMATION: f64 = 0.25;
 const CONDITIONS: (f64, f64) = (65_536.0, 4.0);
 /// What stands for the curvature of a row beside a penalty.
 const CURVATURE: (f64, f64) = (0.25, 1.0);
-/// Scores up to this are within the series of a logistic mean, and up to so much from the mean those of a
-/// rate.
-const EDGE: (f64, f64) = (28.0, 4.0);
+/// Scores up to this are within the series of a logistic mean, up to so much where standard errors are told,
+/// and up to so much from the mean those of a rate.
+const EDGE: (f64, f64, f64) = (28.0, 24.0, 4.0);
+/// Entries of a matrix with a dealer whose rows are spread, for each entry: see `Information`.
+const SPREAD: u64 = 4;
 
 /// The columns of a party.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +81,13 @@ impl ColumnsPlan {
         if facts.origin == Origin::Dealer {
             opened += rows * order as u64;
         }
+        if settings.inference {
+            let owners = parts.len() as u64;
+            opened += Information::masked_elements(rows, owners, order as u64);
+            if facts.origin == Origin::Dealer {
+                opened += rows * order as u64 * SPREAD;
+            }
+        }
         let gram = gram(settings, facts, largest, opened)?;
         let owners = || Owners::of(facts, settings.intercept);
         let mut plan = Self {
@@ -98,7 +109,12 @@ impl ColumnsPlan {
         // With a mean as good as any: what would not fit is refused before anything is sent.
         let scales = Scales::new(&plan, 0.0)?;
         scales.no_wrap(&plan, 64.0)?;
-        plan.costs = (0..plan.parties()).map(|me| cost::expected(&plan, &scales, me)).collect();
+        let information = settings
+            .inference
+            .then(|| Information::new(&plan, plan.edges(0.0), 1.0))
+            .transpose()?;
+        let cost = |me| cost::expected(&plan, (&scales, information.as_ref()), me);
+        plan.costs = (0..plan.parties()).map(cost).collect();
         Ok(plan)
     }
 
@@ -138,8 +154,9 @@ impl ColumnsPlan {
     /// The bounds between which scores must be: from `centre` for rates.
     pub(super) fn edges(&self, centre: f64) -> (f64, f64) {
         match self.settings.family {
+            Family::Logistic if self.settings.inference => (-EDGE.1, EDGE.1),
             Family::Logistic => (-EDGE.0, EDGE.0),
-            Family::Poisson => (centre - EDGE.1, centre + EDGE.1),
+            Family::Poisson => (centre - EDGE.2, centre + EDGE.2),
         }
     }
 }
@@ -189,11 +206,27 @@ fn check(settings: &GlmSettings, facts: &Facts) -> Result<(), Error> {
     if facts.columns() == 0 {
         return Err(Error::field("features", "are missing: there is nothing to fit"));
     }
-    if settings.inference {
-        return refused(
-            "inference",
-            "is not possible for a logistic or Poisson model: set it to false",
-        );
+    if settings.inference && !facts.for_all() {
+        let rule = "is for all parties where they hold different columns: standard errors are made at a model \
+                    that all know. Give the model to all, or set inference = false";
+        return Err(Error::field("inference", rule));
+    }
+    let others = [
+        (
+            "robust",
+            settings.robust != Robust::None,
+            "needs each residual beside all columns of its row, which no party has",
+        ),
+        ("covariance", settings.covariance, "is not told"),
+        ("tests", !settings.tests.is_empty(), "are not told"),
+        (
+            "contrasts",
+            !settings.contrasts.is_empty(),
+            "need the scales of all columns, of which each party knows its own",
+        ),
+    ];
+    if let Some((field, _, what)) = others.iter().find(|(_, asked, _)| *asked) {
+        return refused(field, &format!("{what}: remove it"));
     }
     if settings.finish == Finish::Open {
         return refused(

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::super::finish::GlmFit;
 use super::super::labels::COEFFICIENTS;
+use super::errors::{self, At};
 use super::fit::ColumnsShares;
 use super::labels::RANGE;
 use super::plan::ColumnsPlan;
@@ -21,7 +22,7 @@ const LARGEST: f64 = 65_536.0;
 /// series. The fit, and whether the last coefficient that this party receives is the intercept.
 pub(in super::super) async fn release(
     plan: &ColumnsPlan,
-    shares: ColumnsShares,
+    mut shares: ColumnsShares,
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<Option<(GlmFit, bool)>, Error> {
@@ -38,9 +39,16 @@ pub(in super::super) async fn release(
             (all, plan.settings.intercept)
         }
     };
+    let mut std_errors = None;
     if let Some(coefficients) = found.as_ref().filter(|_| plan.knows_parts()) {
         let own = own_part(plan, coefficients, data, me)?;
-        within(plan, &own, shares.centre, run).await?;
+        let (smallest, largest) = within(plan, &own, shares.centre, run).await?;
+        if plan.settings.inference {
+            let less = shares.subtracted;
+            let scores = (smallest - less, largest - less);
+            let at = At { coefficients, scores };
+            std_errors = Some(errors::std_errors(plan, at, &mut shares, data, run).await?);
+        }
     }
     let ColumnsShares { passes, length: distance, tolerance, .. } = shares;
     Ok(found.map(|coefficients| {
@@ -52,6 +60,7 @@ pub(in super::super) async fn release(
             passes,
             revealed: 1,
             inference: None,
+            std_errors,
         };
         (fit, intercept)
     }))
@@ -82,13 +91,14 @@ fn own_part(
     Ok(range)
 }
 
-/// Makes sure that no score is beyond the window of the series. One round.
+/// Makes sure that no score is beyond the window of the series; gives the smallest and the largest that
+/// there can be. One round.
 async fn within(
     plan: &ColumnsPlan,
     own: &[f64; 2],
     centre: f64,
     run: &mut Run<'_>,
-) -> Result<(), Error> {
+) -> Result<(f64, f64), Error> {
     let steps = libm::ldexp(1.0, RANGE_FRACTION as i32);
     // Upwards, so that the sum is a bound.
     let up = |part: f64| libm::ceil(part.clamp(-LARGEST, LARGEST) * steps) / steps;
@@ -99,7 +109,7 @@ async fn within(
     let (largest, smallest) = (told[0], -told[1]);
     let (low, high) = plan.edges(centre);
     if smallest >= low && largest <= high {
-        return Ok(());
+        return Ok((smallest, largest));
     }
     Err(Error::NotConverged(format!(
         "scores may be from {smallest} to {largest} at the coefficients that were found, and the mean is \

@@ -29,7 +29,7 @@ const MANY: f64 = 0.005;
 const FEW_ROWS: u64 = 1 << 16;
 /// A fit whose noise lets no step be shorter ends at so many standard errors at most.
 const LOOSEST: f64 = 0.02;
-/// The least part of the variance at the joint mean that a row is thought to have on average.
+/// The part of the variance at the joint mean that a logistic row is thought to have on average, at least.
 const LEAST_PART: f64 = 0.25;
 
 /// A penalty as an integer that all parties hold alike: n l2 in units of the fit is
@@ -78,7 +78,7 @@ impl Scales {
         let (unit, subtracted, most, spread) = match plan.settings.family {
             Family::Logistic => {
                 let mean = plan.settings.family.mean(centre);
-                (1.0, 0.0, 1.0, mean * (1.0 - mean))
+                (1.0, 0.0, 1.0, LEAST_PART * mean * (1.0 - mean))
             }
             Family::Poisson => {
                 let most = plan.facts.target.map_or(1.0, |(_, most)| most) / rate;
@@ -113,8 +113,8 @@ impl Scales {
         let data = X_FRACTION + E_FRACTION;
         let gradient_fraction = pull
             .map_or(data, |pull| data.max((pull.fraction as i32 - pull.exponent).max(0) as u32));
-        let noise = phasing.noise * libm::sqrt(unit / (spread * LEAST_PART));
-        let walk = 2.0 * libm::sqrt(order as f64) * noise;
+        let noise = phasing.noise * libm::sqrt(unit / spread);
+        let walk = 0.5 * libm::sqrt(order as f64) * noise;
         let few = plan.total_rows() <= FEW_ROWS;
         let asked = plan.settings.tolerance.max(if few { 0.0 } else { MANY });
         if noise > LOOSEST {

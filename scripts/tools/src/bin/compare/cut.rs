@@ -157,10 +157,6 @@ fn by_columns(text: &str, (model, alignment): (&str, &str), parties: &[&str]) ->
                 lines.push(format!("{head}{{ party = {:?},{rest}", parties[0]));
             }
             "model" => lines.push(format!("model = {model:?}")),
-            // There are no standard errors of such a fit on columns yet.
-            "inference" if text.contains("solver = \"optimum\"") => {
-                lines.push("inference = false".to_owned());
-            }
             _ if line.trim() == "[[features]]" => {
                 lines.push(line.to_owned());
                 lines.push(format!("party = {:?}", parties[feature * parties.len() / features]));

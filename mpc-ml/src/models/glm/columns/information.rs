@@ -1,0 +1,267 @@
+//! The curvature at a revealed model: how it is made and inverted, chosen from public facts
+//! (docs/protocols.md 13.4).
+
+use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, Request};
+use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::truncate::BoundedOpening;
+
+use super::super::inverses::{ABOVE_SLACK, SMALLEST_PART, exponent};
+use super::super::link::{E_FRACTION, Link, Phasing};
+use super::super::plan::X_FRACTION;
+use super::plan::ColumnsPlan;
+use crate::error::Error;
+
+/// Fractional bits of the variance of a row times its entries, and of the curvature.
+pub(super) const WEIGHED_FRACTION: u32 = E_FRACTION + X_FRACTION;
+pub(super) const CURVATURE_FRACTION: u32 = WEIGHED_FRACTION + X_FRACTION;
+/// Rows that are weighed by one product: as many as fill a ciphertext, with a dealer few.
+const MOST_SLOTS: u32 = 64;
+const FILLED: f64 = 8192.0;
+const SLOTS_OF_A_DEALER: u32 = 4;
+/// Elements that are opened to one owner at once, and the rows of a chunk at least.
+const CHUNK: u64 = 1 << 21;
+const LEAST_ROWS: u64 = 1 << 10;
+/// Scores may leave the window by as much as rounding moves them.
+const BESIDE: f64 = 0.25;
+/// Points at which the variance is looked at.
+const GRID: u32 = 1 << 16;
+/// How fine variances are, if that can be.
+const NOISE: f64 = 1e-3;
+/// The least information that is told, in rows.
+const LEAST: f64 = 0.25;
+/// An inverse has eigenvalues above 2^-this times the largest, at most.
+const FINEST: u32 = 44;
+
+/// How the curvature at a model becomes an inverse.
+#[derive(Clone, Debug)]
+pub(super) struct Information {
+    pub(super) link: Link,
+    pub(super) phasing: Phasing,
+    /// What is added to each variance, so that none is negative.
+    pub(super) margin: f64,
+    /// How variances are opened to the parties that have columns.
+    pub(super) variances: BoundedOpening,
+    /// Rows that one product weighs, of each part.
+    pub(super) slots: Vec<u32>,
+    /// The ring of the curvature.
+    pub(super) ring: u32,
+    /// It is multiplied by 2^raise and opened.
+    pub(super) raise: u32,
+    pub(super) lift: BoundedOpening,
+    /// The matrix that is inverted is the curvature over 2^this.
+    pub(super) exponent: u32,
+    pub(super) inverse: InversePlan,
+    /// Units on its diagonal for rounding.
+    pub(super) slack: i128,
+}
+
+impl Information {
+    /// For scores between these, less what is subtracted from them, at the model.
+    pub(super) fn new(
+        plan: &ColumnsPlan,
+        (low, high): (f64, f64),
+        unit: f64,
+    ) -> Result<Self, Error> {
+        let (parties, order, rows) = (plan.parties(), plan.order(), plan.total_rows() as f64);
+        let sigma = plan.sigma();
+        let link = Link::variances(plan.settings.family);
+        let phasing = |headroom| {
+            let noise = NOISE / libm::sqrt(unit.max(1.0));
+            let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
+            link.phasing(plan.facts.origin, parties, headroom, noise)
+        };
+        let constant = libm::ldexp(link.constant as f64, -(E_FRACTION as i32));
+        let (mut least, mut most) = (f64::INFINITY, 0.0f64);
+        let (from, to) = (low - BESIDE, high + BESIDE);
+        for at in 0..=GRID {
+            let z = from + (to - from) * f64::from(at) / f64::from(GRID);
+            let value = link.series.value(z) + constant;
+            (least, most) = (least.min(value), most.max(value));
+        }
+        // Between two points it moves by no more than this.
+        let between = (to - from) / f64::from(GRID) * most.max(0.25);
+        let rounding = |phasing: &Phasing| {
+            let factors = 2.0 * link.series.terms.len() as f64;
+            phasing.form.error
+                + libm::ldexp(parties as f64 + 2.0, -(E_FRACTION as i32))
+                + libm::ldexp(factors, -(link.series.fraction as i32))
+                + between
+        };
+        let draft = 1.5 * rounding(&phasing(80)?);
+        let magnitude = |margin: f64| {
+            let top = most + draft + margin;
+            E_FRACTION + libm::ceil(libm::log2(top)).max(0.0) as u32 + 1
+        };
+        let margin = (draft - least).max(0.0);
+        let variances = BoundedOpening::new(magnitude(margin), sigma, 0, parties as u32 - 1)?;
+        let phasing = phasing(variances.ring)?;
+        if rounding(&phasing) > draft {
+            return Err(Error::Settings(
+                "the phasors of so many parties are too coarse for standard errors: use a dealer, or set \
+                 inference = false"
+                    .to_owned(),
+            ));
+        }
+        // A multiple of the unit of variances, so that it is added exactly.
+        let unit_of = libm::ldexp(1.0, -(E_FRACTION as i32));
+        let margin = libm::ceil((rounding(&phasing) - least).max(0.0) / unit_of) * unit_of;
+        let top = most + rounding(&phasing) + margin;
+
+        // Entries are rounded to fixed point.
+        let squares = plan.facts.mean_squares.iter();
+        let squares = squares.map(|m| m + libm::sqrt(*m) / 4096.0 + 1e-6);
+        let (largest, all) = squares.fold((1.0f64, 1.0), |(most, all), m| (most.max(m), all + m));
+        let exponent = exponent(top * rows * all);
+        let bits = libm::ceil(libm::log2(top * rows * largest)) as i32;
+        let magnitude = (bits + CURVATURE_FRACTION as i32).max(1) as u32 + 1;
+        let off = (parties / 2) as f64;
+        let chunks = (rows / LEAST_ROWS as f64).max(1.0);
+        // What the entries of the curvature may be off by: of the products with variances, by Cauchy and
+        // Schwarz, and of those with what came of it.
+        let products = libm::ldexp(rows * libm::sqrt(largest) * off, -(WEIGHED_FRACTION as i32))
+            + libm::ldexp(off * parties as f64 * chunks, -(CURVATURE_FRACTION as i32));
+        let wanted = LEAST / unit.max(1.0);
+        let wanted = libm::ldexp(wanted, -(exponent as i32)).max(SMALLEST_PART);
+        let most_bits = (-libm::log2(wanted)).max(1.0);
+        let mut refused = Error::Settings(
+            "an inverse of so many columns and rows has no room for its rounding: set inference = false"
+                .to_owned(),
+        );
+        for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < most_bits + 1.0) {
+            let least = libm::ldexp(1.0, -(bits as i32)).max(wanted);
+            let settings = InverseSettings {
+                order,
+                parties: parties as u32,
+                sigma,
+                diagonal: 15.0 / 16.0,
+                least: least.min(0.5),
+                start: StartBound::Identity,
+                reuse: false,
+            };
+            let inverse = match InversePlan::new(settings) {
+                Ok(inverse) => inverse,
+                Err(error) => {
+                    refused = error.into();
+                    continue;
+                }
+            };
+            let fraction = inverse.fraction() as i32;
+            let scale = fraction - exponent as i32;
+            let entry = 0.51 * (parties as f64 + 1.0) + libm::ldexp(products, scale);
+            let slack = libm::ceil(entry * order as f64) + 1.0;
+            if ABOVE_SLACK * libm::ldexp(slack, -fraction) > least {
+                continue;
+            }
+            let drop = CURVATURE_FRACTION as i32 - scale;
+            let raise = (-drop).max(0) as u32;
+            let drop = drop.max(0) as u32;
+            let lift =
+                BoundedOpening::new((magnitude + raise).max(drop), sigma, drop, parties as u32);
+            let lift = match lift {
+                Ok(lift) => lift,
+                Err(error) => {
+                    refused = error.into();
+                    continue;
+                }
+            };
+            return Ok(Self {
+                slots: plan.parts.iter().map(|part| slots(plan, part.columns.len())).collect(),
+                ring: (lift.ring - raise).max(65),
+                slack: slack as i128,
+                link,
+                phasing,
+                margin,
+                variances,
+                raise,
+                lift,
+                exponent,
+                inverse,
+            });
+        }
+        Err(refused)
+    }
+
+    /// The matrix of a part whose rows are spread over its slots.
+    pub(super) fn shape(&self, plan: &ColumnsPlan, at: usize) -> MatrixShape {
+        let part = &plan.parts[at];
+        let mut rows = vec![0; plan.parties()];
+        rows[part.owner] = plan.total_rows();
+        let columns = self.slots[at] * part.columns.len() as u32;
+        MatrixShape { rows, columns, entry_bits: plan.entry_bits(), sigma: plan.sigma() }
+    }
+
+    fn request(
+        plan: &ColumnsPlan,
+        (at, matrix): (usize, u32),
+        (from, to): (u64, u64),
+        (ring, mask_bits): (u32, u32),
+    ) -> Request {
+        let mut rows = vec![(0, 0); plan.parties()];
+        rows[plan.parts[at].owner] = (from, to);
+        Request::OwnedProduct(OwnedProductRequest {
+            matrix,
+            rows,
+            transposed: true,
+            ring,
+            mask_bits,
+            drop: 0,
+            public_columns: 0,
+        })
+    }
+
+    /// What weighs the rows of a part, in order.
+    pub(super) fn weighing(&self, plan: &ColumnsPlan, at: usize, matrix: u32) -> Vec<Request> {
+        let (rows, slots) = (plan.total_rows(), u64::from(self.slots[at]));
+        let masks = (128, self.variances.mask_bits());
+        let chunks = (0..rows.div_ceil(slots)).map(|chunk| {
+            let part = (chunk * slots, rows.min((chunk + 1) * slots));
+            Self::request(plan, (at, matrix), part, masks)
+        });
+        chunks.collect()
+    }
+
+    /// Columns that part `at` is multiplied with: its own and those behind it.
+    pub(super) fn vectors(plan: &ColumnsPlan, at: usize) -> usize {
+        plan.parts[at..].iter().map(|part| part.columns.len()).sum()
+    }
+
+    /// The rows that are multiplied at once.
+    pub(super) fn chunks(plan: &ColumnsPlan) -> Vec<(u64, u64)> {
+        let rows = plan.total_rows();
+        let each = (CHUNK / Self::vectors(plan, 0).max(1) as u64).max(LEAST_ROWS);
+        let starts = (0..rows.div_ceil(each)).map(|at| at * each);
+        starts.map(|from| (from, rows.min(from + each))).collect()
+    }
+
+    /// What multiplies a chunk of rows, in order.
+    pub(super) fn multiplying(
+        &self,
+        plan: &ColumnsPlan,
+        matrices: &[u32],
+        chunk: (u64, u64),
+    ) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for (at, &matrix) in matrices.iter().enumerate() {
+            let request = Self::request(plan, (at, matrix), chunk, (self.ring, self.ring));
+            requests.extend(std::iter::repeat_n(request, Self::vectors(plan, at)));
+        }
+        requests
+    }
+
+    /// Elements that are opened under statistical masks.
+    pub(super) fn masked_elements(rows: u64, owners: u64, order: u64) -> u64 {
+        // The variances, the curvature, and an inverse of as many steps as there may be.
+        rows * owners
+            + order * order
+            + crate::inference::INVERSE_STEPS * (5 * order * order / 2 + 3 * order)
+    }
+}
+
+/// Rows of a part that one product weighs.
+fn slots(plan: &ColumnsPlan, columns: usize) -> u32 {
+    let fill = match plan.facts.origin {
+        Origin::Dealer => SLOTS_OF_A_DEALER,
+        Origin::Pairwise => libm::sqrt(FILLED / columns as f64) as u32,
+    };
+    fill.clamp(1, MOST_SLOTS).min(plan.total_rows().min(64) as u32)
+}
