@@ -37,6 +37,7 @@ fn main() -> Result<(), Failure> {
             .map(|index| Peer {
                 name: format!("node {index}"),
                 address: Some(addresses[index].to_string()),
+                also: Vec::new(),
                 key: keys[index].public_key(),
             })
             .collect();

@@ -137,9 +137,10 @@ pub struct Init {
 /// `party invite`
 #[derive(Debug, Args)]
 pub struct Invite {
-    /// Where others reach this node, in place of network.address in party.toml; - where nobody can dial it
+    /// Where others reach this node, in place of network.address in party.toml; - where nobody can dial it.
+    /// May be given several times: the others try all of them
     #[arg(long, value_name = "ADDRESS")]
-    pub address: Option<String>,
+    pub address: Vec<String>,
 }
 
 /// `party join`

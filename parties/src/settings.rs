@@ -21,10 +21,12 @@ use crate::input;
 use crate::limits::Limits;
 use crate::name::{Address, NameError, PartyName};
 use crate::output::is_plain;
-use raw::{Raw, RawPeer};
-use relay::RawRelay;
+use raw::{Raw, RawAddresses, RawPeer};
 pub use relay::Relaying;
 pub use serve::ServeSettings;
+
+/// The most addresses of a node: each is dialled for as long as it is missing.
+pub(crate) const MOST_ADDRESSES: usize = 8;
 
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
@@ -117,6 +119,8 @@ pub struct Peer {
     pub name: PartyName,
     /// Where it listens; a node without one has to dial this node, or is met through the relay.
     pub address: Option<Address>,
+    /// Further addresses, which are dialled at the same time.
+    pub also: Vec<Address>,
     /// Its public key.
     pub fingerprint: Fingerprint,
 }
@@ -190,6 +194,13 @@ pub enum SettingsError {
     },
 }
 
+impl Peer {
+    /// All addresses that it may have.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.address.iter().chain(&self.also)
+    }
+}
+
 impl Settings {
     /// Reads the settings from a file, the environment and flags.
     ///
@@ -258,7 +269,7 @@ impl Settings {
             .collect::<Result<Vec<Peer>, SettingsError>>()?;
         let dealer = raw.dealer.map(|raw| peer("dealer", &raw)).transpose()?;
         distinct(&identity.name, peers.iter().chain(&dealer))?;
-        let relay = raw.relay.map(RawRelay::check).transpose()?;
+        let relay = raw.relay.map(|relay| relay.check(directory)).transpose()?;
         if let Some(relay) = &relay
             && peers.iter().chain(&dealer).any(|node| node.fingerprint == relay.key)
         {
@@ -325,12 +336,23 @@ fn distinct<'a>(
 
 fn peer(field: &str, raw: &RawPeer) -> Result<Peer, SettingsError> {
     let wrong = |source| SettingsError::Name { field: format!("{field}.address"), source };
-    let address = raw.address.as_deref().map(str::parse).transpose().map_err(wrong)?;
+    let texts = match &raw.address {
+        None => &[][..],
+        Some(RawAddresses::One(text)) => std::slice::from_ref(text),
+        Some(RawAddresses::Several(texts)) => texts,
+    };
+    if texts.len() > MOST_ADDRESSES {
+        let rule = format!("has {} addresses, and {MOST_ADDRESSES} are the most", texts.len());
+        return Err(SettingsError::Rule { field: field.to_owned(), rule });
+    }
+    let all = texts.iter().map(|text| text.parse());
+    let mut all = all.collect::<Result<Vec<Address>, _>>().map_err(wrong)?.into_iter();
+    let (address, also) = (all.next(), all.collect());
     let fingerprint = raw.fingerprint.parse().map_err(|source| SettingsError::Fingerprint {
         field: format!("{field}.fingerprint"),
         source,
     })?;
-    Ok(Peer { name: name(&format!("{field}.name"), &raw.name)?, address, fingerprint })
+    Ok(Peer { name: name(&format!("{field}.name"), &raw.name)?, address, also, fingerprint })
 }
 
 fn name(field: &str, text: &str) -> Result<PartyName, SettingsError> {

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 mod clinics;
 mod support;
 
+use support::relays::{RELAY, hide, relay, start_relay};
 use support::{Nodes, Running, free_address};
 
 const OWN: &str = "clinic-0";
@@ -221,6 +223,79 @@ fn all_that_is_wrong_at_home_is_found_in_one_go() {
         let word = line.split_whitespace().map(str::len).max().unwrap_or(0);
         assert!(line.chars().count() <= 80 || word > 40, "{line}");
     }
+}
+
+/// A proxy that says this to whoever comes; its address.
+fn says(answer: &'static str) -> String {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = proxy.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for client in proxy.incoming() {
+            let mut client = client.unwrap();
+            let mut request = [0; 1024];
+            let _ = client.read(&mut request);
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    at
+}
+
+#[test]
+fn what_is_in_the_way_to_the_relay_is_named() {
+    let nodes = two();
+    let (relay, key, [udp, tcp]) = relay(&nodes);
+    let settings = fs::read_to_string(nodes.config(OWN)).unwrap();
+    // The peer is not there in any of these, and has no address: only the relay can be wrong.
+    let look = |address: &str, key: &str, more: &str| {
+        fs::write(nodes.config(OWN), &settings).unwrap();
+        hide(Path::new(&nodes.config(OWN)), key, address, "auto");
+        let mut text = fs::read_to_string(nodes.config(OWN)).unwrap();
+        text = text.replace("\nvia = \"auto\"", &format!("\n{more}"));
+        fs::write(nodes.config(OWN), text).unwrap();
+        Found::of(doctor(&nodes, OWN, &["--wait", "1"]))
+    };
+    let [over_udp, over_tcp] = ["via = \"udp\"", "via = \"tcp\""];
+    let well = look(&udp, &key, over_udp);
+    well.is(0, &[]);
+    assert!(well.json.to_string().contains("answers and takes this node, over UDP"));
+    look(&tcp, &key, over_tcp).is(0, &[]);
+    look("no-such-host.invalid:443", &key, over_udp).is(6, &[(RELAY, "relay-name")]);
+    let hole = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = hole.local_addr().unwrap().to_string();
+    look(&silent, &key, over_udp).is(6, &[(RELAY, "relay-silent")]);
+    look(&free_address(), &key, over_tcp).is(6, &[(RELAY, "relay-closed")]);
+    let other = format!("ed25519:{}", "0b".repeat(32));
+    look(&udp, &other, over_udp).is(4, &[(RELAY, "relay-key")]);
+    let proxy = |at: &str, more: &str| format!("via = \"tcp\"\nproxy = \"http://{at}\"\n{more}");
+    look(&tcp, &key, &proxy(&free_address(), "")).is(6, &[(RELAY, "proxy-silent")]);
+    let denies = says("HTTP/1.1 403 Forbidden\r\n\r\n");
+    look(&tcp, &key, &proxy(&denies, "")).is(6, &[(RELAY, "proxy-denies")]);
+    let wants = says("HTTP/1.1 407 Who are you\r\n\r\n");
+    let found = look(&tcp, &key, &proxy(&wants, ""));
+    found.is(4, &[(RELAY, "proxy-password")]);
+    assert!(found.json.to_string().contains("which this node does not give"));
+    // The password is nowhere in what is told.
+    let file = nodes.dir(OWN).join("proxy.txt");
+    fs::write(&file, "open sesame\n").unwrap();
+    let login = proxy(&wants, "proxy_user = \"alice\"\nproxy_password_file = \"proxy.txt\"");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let found = look(&tcp, &key, &login);
+    found.is(4, &[(RELAY, "proxy-password")]);
+    assert!(found.json.to_string().contains("chmod 600"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let found = look(&tcp, &key, &login);
+    found.is(4, &[(RELAY, "proxy-password")]);
+    let text = found.json.to_string();
+    assert!(text.contains("does not take the name") && !text.contains("sesame"), "{text}");
+    // A relay that has not this node's key.
+    let own = Identity::read(&nodes.dir(OWN).join("identity.key")).unwrap().fingerprint();
+    relay.signal("-TERM");
+    relay.end().expect(0, &[]);
+    change(&nodes, RELAY, "party.toml", &own.to_string(), &other);
+    let (relay, _, [udp, _]) = start_relay(&nodes);
+    look(&udp, &key, over_udp).is(4, &[(RELAY, "relay-unknown")]);
+    relay.signal("-TERM");
+    relay.end().expect(0, &[]);
 }
 
 /// A node that waits for a study is found and compared, and meets the other afterwards as if nothing had been.

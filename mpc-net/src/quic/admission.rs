@@ -119,7 +119,8 @@ impl Admission {
 
     /// Looks up the addresses of the peers again and again, without an end.
     pub(crate) async fn look_up(self, peers: Vec<Peer>) {
-        let hosts: Vec<String> = peers.into_iter().filter_map(|peer| peer.address).collect();
+        let hosts: Vec<String> =
+            peers.iter().flat_map(|peer| peer.addresses().map(str::to_owned)).collect();
         self.state().peers = vec![Vec::new(); hosts.len()];
         loop {
             for (index, host) in hosts.iter().enumerate() {

@@ -64,6 +64,8 @@ pub(crate) struct Dial {
     pub(crate) door: Door,
     pub(crate) observer: Observer,
     pub(crate) way: Way,
+    /// Where, if not through the relay.
+    pub(crate) host: String,
     pub(crate) index: usize,
     pub(crate) peer: Peer,
     /// What this node says to it.
@@ -82,23 +84,25 @@ impl Dial {
         hello: &Hello,
         claims: Option<&Claims>,
     ) -> Vec<Self> {
-        let direct = peer.address.as_ref().map(|_| Way::Direct);
-        let relay = door.ways.relayed.as_ref().map(|_| Way::Relay);
-        if direct.is_none() && relay.is_none() {
+        let mut ways: Vec<(Way, String)> =
+            peer.addresses().map(|host| (Way::Direct, host.to_owned())).collect();
+        ways.extend(door.ways.relayed.as_ref().map(|_| (Way::Relay, String::new())));
+        if ways.is_empty() {
             let (peer, address) = (peer.name.clone(), String::new());
             let detail = "no address is known here, so it has to dial this node".to_owned();
             observer(JoinEvent::Unreachable { peer, address, detail });
         }
-        let dial = |way| Self {
+        let dial = |(way, host)| Self {
             door: door.clone(),
             observer: Arc::clone(observer),
             way,
+            host,
             index,
             peer: peer.clone(),
             hello: hello.clone(),
             claims: claims.cloned(),
         };
-        direct.into_iter().chain(relay).map(dial).collect()
+        ways.into_iter().map(dial).collect()
     }
 
     /// Dials the peer again and again, and tells what is in the way whenever that changes.
@@ -137,13 +141,13 @@ impl Dial {
     fn address(&self) -> String {
         match (&self.door.ways.relayed, self.way) {
             (Some(relayed), Way::Relay) => relayed.client.address().to_owned(),
-            _ => self.peer.address.clone().unwrap_or_default(),
+            _ => self.host.clone(),
         }
     }
 
-    /// One attempt at every address of the peer.
+    /// One attempt at every address behind the name.
     async fn directly(&self) -> Result<Joined, Failed> {
-        let host = self.peer.address.as_deref().unwrap_or_default();
+        let host = self.host.as_str();
         let addresses = tokio::net::lookup_host(host).await.map_err(|error| {
             Failed::Retry(format!("the name in {host} does not resolve: {error}"))
         })?;

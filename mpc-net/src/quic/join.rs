@@ -23,8 +23,17 @@ pub struct Peer {
     /// `host:port`, resolved anew at every attempt. A node without one is not dialled: it has to dial
     /// this node.
     pub address: Option<String>,
+    /// Further ones, which are dialled at the same time.
+    pub also: Vec<String>,
     /// The pinned key.
     pub key: PublicKey,
+}
+
+impl Peer {
+    /// All addresses that it may have.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.address.iter().chain(&self.also).map(String::as_str)
+    }
 }
 
 /// The nodes of one study in the study's order, this node included.

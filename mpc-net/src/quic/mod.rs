@@ -19,6 +19,8 @@ mod closing;
 mod dealer;
 mod dialling;
 mod door;
+#[cfg(any(test, feature = "test-util"))]
+pub mod floods;
 mod gather;
 mod hello;
 #[cfg(test)]
@@ -42,7 +44,10 @@ pub use identity::{Identity, IdentityError, PublicKey, Root};
 pub use join::{JoinEvent, JoinOptions, Observer, Peer, Roster, join, join_until};
 #[cfg(feature = "test-util")]
 pub use relay::Middlebox;
-pub use relay::{Over, Relay, RelayEvent, RelayObserver, RelayOptions, RelaySettings, Via};
+pub use relay::{
+    Over, ProxyFault, ProxyLogin, Relay, RelayEvent, RelayFault, RelayObserver, RelayOptions,
+    RelaySeen, RelaySettings, Via, look_at_relay,
+};
 pub use settings::{LinkSettings, Mtu};
 pub use transport::{Linger, QuicTransport};
 

@@ -168,15 +168,21 @@ fn fixed_mtu(config: &mut TransportConfig, mtu: u16) {
 /// long as the 1280 bytes that nearly every line carries, and a packet of 1200 bytes fits into one.
 const RELAY_MTU: u16 = 1252;
 
-/// Datagrams between a node and a relay that nobody has read, or that wait to be sent.
+/// Datagrams between a node and a relay that nobody has read, or that wait to be sent: for one line, and for
+/// all lines of a relay together, which share it. Less than the least is too little for a burst.
 const RELAY_RECEIVED: usize = 256 << 10;
 const RELAY_SENT: usize = 64 << 10;
+const ALL_RECEIVED: usize = 8 << 20;
+const ALL_SENT: usize = 4 << 20;
+const LEAST_WAITING: usize = 16 << 10;
 
 /// The longest packets through a relay: as long as its own may be, less what stands around them.
 const RELAYED_MTU: u16 = 1400;
 
-/// The parameters for the connection of a node with a relay, at both ends.
-pub(crate) fn relay_line() -> Arc<TransportConfig> {
+/// The parameters for the connection of a node with a relay, at both ends: at one that has so many lines.
+pub(crate) fn relay_line(lines: usize) -> Arc<TransportConfig> {
+    let part = |all: usize, most: usize| (all / lines.max(1)).clamp(LEAST_WAITING, most);
+    let (received, sent) = (part(ALL_RECEIVED, RELAY_RECEIVED), part(ALL_SENT, RELAY_SENT));
     let mut cubic = CubicConfig::default();
     cubic.initial_window(INITIAL_WINDOW);
     let mut acks = AckFrequencyConfig::default();
@@ -190,8 +196,8 @@ pub(crate) fn relay_line() -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(HELLO_WINDOW))
         .stream_receive_window(VarInt::from_u32(HELLO_WINDOW))
         .send_window(u64::from(HELLO_WINDOW))
-        .datagram_receive_buffer_size(Some(RELAY_RECEIVED))
-        .datagram_send_buffer_size(RELAY_SENT)
+        .datagram_receive_buffer_size(Some(received))
+        .datagram_send_buffer_size(sent)
         .initial_mtu(RELAY_MTU)
         .min_mtu(RELAY_MTU)
         .ack_frequency_config(Some(acks))

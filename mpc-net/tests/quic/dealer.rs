@@ -57,7 +57,12 @@ async fn a_dealer_serves_one_study_after_the_other() {
     // The dealer lists the parties in an order of its own, and one who is not in this study.
     let mut pinned = vec![plan.roster.nodes[1].clone(), plan.roster.nodes[0].clone()];
     let other = Arc::new(Identity::generate().unwrap());
-    pinned.push(Peer { name: "other".to_owned(), address: None, key: other.public_key() });
+    pinned.push(Peer {
+        name: "other".to_owned(),
+        address: None,
+        also: Vec::new(),
+        key: other.public_key(),
+    });
     let options = DealerOptions::new(plan.options[2].listen);
     let mut dealer = Dealer::listen(&plan.keys[2], pinned, options).unwrap();
     for study in [[1; 32], [2; 32]] {
@@ -70,7 +75,12 @@ async fn a_dealer_serves_one_study_after_the_other() {
             keys: vec![Arc::clone(&other), Arc::clone(&plan.keys[1]), Arc::clone(&plan.keys[2])],
             roster: Roster {
                 nodes: vec![
-                    Peer { name: "other".to_owned(), address: None, key: other.public_key() },
+                    Peer {
+                        name: "other".to_owned(),
+                        address: None,
+                        also: Vec::new(),
+                        key: other.public_key(),
+                    },
                     plan.roster.nodes[1].clone(),
                     plan.roster.nodes[2].clone(),
                 ],

@@ -129,6 +129,21 @@ async fn why_a_peer_is_not_reached_is_told() {
     assert!(told(&names, "no-such-host.invalid:7400 does not resolve"), "{names:?}");
 }
 
+/// Of several addresses the one counts at which the peer answers, wherever it stands in the list.
+#[tokio::test]
+async fn all_addresses_of_a_peer_are_tried() {
+    let mut plan = plan(2, Duration::from_secs(20));
+    // Only this side can dial.
+    let mut other = plan.clone();
+    other.roster.nodes[0].address = None;
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let real = plan.roster.nodes[1].address.replace(silent.local_addr().unwrap().to_string());
+    plan.roster.nodes[1].also = vec!["no-such-host.invalid:7400".to_owned(), real.unwrap()];
+    let (one, other) = deadline(async { tokio::join!(plan.join(0), other.join(1)) }).await;
+    let nodes = [one.0.unwrap(), other.0.unwrap()];
+    deadline(exchange(&nodes, 10_000)).await;
+}
+
 #[tokio::test]
 async fn a_wrong_key_is_named_at_once() {
     let mut plan = plan(2, Duration::from_secs(5));
@@ -190,6 +205,7 @@ async fn what_does_not_fit_is_named_at_both_ends() {
     let third = Peer {
         name: "third".to_owned(),
         address: Some("127.0.0.1:9".to_owned()),
+        also: Vec::new(),
         key: Identity::generate().unwrap().public_key(),
     };
     let ((a, _), (b, _)) = both(&|roster| roster.nodes.push(third.clone())).await;

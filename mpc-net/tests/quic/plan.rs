@@ -39,6 +39,7 @@ pub(crate) fn plan(nodes: usize, silence: Duration) -> Plan {
     let peer = |index: usize| Peer {
         name: format!("node {index}"),
         address: Some(addresses[index].to_string()),
+        also: Vec::new(),
         key: keys[index].public_key(),
     };
     let roster = Roster { me: PartyId(0), nodes: (0..nodes).map(peer).collect(), dealer: false };

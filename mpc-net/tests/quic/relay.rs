@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mpc_net::quic::{
-    Dealer, DealerOptions, Identity, JoinEvent, Middlebox, Peer, QuicTransport, Relay, RelayEvent,
-    RelayObserver, RelayOptions, RelaySettings, Via,
+    Dealer, DealerOptions, Identity, JoinEvent, Middlebox, Peer, ProxyFault, ProxyLogin,
+    QuicTransport, Relay, RelayEvent, RelayFault, RelayObserver, RelayOptions, RelaySettings, Via,
+    look_at_relay,
 };
 use mpc_net::{Due, NetError, PartyId, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -56,7 +57,7 @@ impl AtWork {
     fn settings(&self, via: Via) -> RelaySettings {
         let address = if via == Via::Tcp { self.tcp } else { self.udp };
         let (address, key) = (address.to_string(), self.identity.public_key());
-        RelaySettings { address, key, via, proxy: None }
+        RelaySettings { address, key, via, proxy: None, login: None }
     }
 }
 
@@ -150,6 +151,10 @@ async fn a_proxy_is_asked_where_udp_is_dropped() {
                     request.push(client.read_u8().await.unwrap());
                 }
                 let request = String::from_utf8(request).unwrap();
+                if !request.contains("\r\nProxy-Authorization: Basic YWxpY2U6c2VzYW1l\r\n") {
+                    let _ = client.write_all(b"HTTP/1.1 407 Who are you\r\n\r\n").await;
+                    return;
+                }
                 let address = request.split(' ').nth(1).unwrap().to_owned();
                 heard.lock().unwrap().push(request);
                 let mut there = TcpStream::connect(address).await.unwrap();
@@ -161,13 +166,83 @@ async fn a_proxy_is_asked_where_udp_is_dropped() {
     // Nothing answers at the UDP port of this number.
     let mut settings = relay.settings(Via::Tcp);
     settings.via = Via::Auto;
-    settings.proxy = Some(at);
+    settings.proxy = Some(at.clone());
+    // It wants to know who comes, and takes no other word than the right one.
+    let seen = async |settings: &RelaySettings| {
+        let seen = deadline(look_at_relay(&plan.keys[0], settings)).await.tcp.unwrap();
+        match seen.unwrap_err() {
+            RelayFault::Proxy { proxy, fault } if proxy == at => fault,
+            other => panic!("{other}"),
+        }
+    };
+    assert!(matches!(seen(&settings).await, ProxyFault::NeedsPassword(_)));
+    let login = |word: &'static str| {
+        Some(ProxyLogin::new("alice", move || Ok(zeroize::Zeroizing::new(word.to_owned()))))
+    };
+    settings.login = login("Basic YWxpY2U6b3Blbg==");
+    assert!(matches!(seen(&settings).await, ProxyFault::WrongPassword(_)));
+    settings.login = Some(ProxyLogin::new("alice", || Err("there is no such file".to_owned())));
+    assert!(matches!(seen(&settings).await, ProxyFault::Login(_)));
+    settings.login = login("Basic YWxpY2U6c2VzYW1l\r\nX: y");
+    assert!(matches!(seen(&settings).await, ProxyFault::Login(_)));
+    settings.login = login("Basic YWxpY2U6c2VzYW1l");
+    let found = deadline(look_at_relay(&plan.keys[0], &settings)).await;
+    assert!(found.udp.unwrap().is_err() && found.tcp == Some(Ok(())));
     use_relay(&mut plan, &settings);
     let (nodes, events) = meet(&plan).await;
     assert!(through(&events)[0].as_ref().unwrap().contains("TCP and the proxy"), "{events:?}");
     assert!(asked.lock().unwrap()[0].starts_with(&format!("CONNECT {} HTTP/1.1\r\n", relay.tcp)));
     deadline(exchange(&nodes, 100_000)).await;
     proxy.abort();
+}
+
+/// Each reason why there is no line is told from the others.
+#[tokio::test]
+async fn a_look_at_a_relay_names_what_is_wrong() {
+    let plan = hidden(2);
+    let good = relay(&plan.roster.nodes, &options(), None);
+    let other = relay(&plan.roster.nodes[1..], &options(), None);
+    let silent = UdpSocket::bind(ANY).unwrap();
+    let at = |settings: RelaySettings, address: String| RelaySettings { address, ..settings };
+    let own = plan.keys[0].public_key();
+    let look = async |settings: RelaySettings| {
+        let seen = deadline(look_at_relay(&plan.keys[0], &settings)).await;
+        assert_eq!(seen.udp.is_some(), settings.via != Via::Tcp);
+        assert_eq!(seen.tcp.is_some(), settings.via != Via::Udp);
+        seen.udp.or(seen.tcp).unwrap()
+    };
+    let (udp, tcp) = (good.settings(Via::Udp), good.settings(Via::Tcp));
+    assert_eq!((look(udp.clone()).await, look(tcp.clone()).await), (Ok(()), Ok(())));
+    let nowhere = at(udp.clone(), "no-such-host.invalid:443".to_owned());
+    let silence = at(udp.clone(), silent.local_addr().unwrap().to_string());
+    let closed = at(udp.clone(), free_address().to_string());
+    let refused = at(tcp.clone(), free_address().to_string());
+    let key = other.identity.public_key();
+    let (wrong, wrong_tcp) = (RelaySettings { key, ..udp }, RelaySettings { key, ..tcp });
+    let all = async {
+        tokio::join!(
+            look(nowhere),
+            look(silence),
+            look(closed),
+            look(refused),
+            look(other.settings(Via::Udp)),
+            look(other.settings(Via::Tcp)),
+            look(wrong),
+            look(wrong_tcp),
+        )
+    };
+    let (nowhere, silence, closed, refused, unknown, unknown_tcp, wrong, wrong_tcp) = all.await;
+    assert!(matches!(nowhere, Err(RelayFault::Name(_))), "{nowhere:?}");
+    assert_eq!(silence, Err(RelayFault::Silent));
+    assert_eq!(closed, Err(RelayFault::Closed));
+    assert!(matches!(refused, Err(RelayFault::Tcp { refused: true, .. })), "{refused:?}");
+    assert_eq!(
+        (unknown, unknown_tcp),
+        (Err(RelayFault::Unknown { own }), Err(RelayFault::Unknown { own }))
+    );
+    let shown = good.identity.public_key();
+    let differs = Err(RelayFault::WrongKey { shown, pinned: key });
+    assert_eq!((wrong, wrong_tcp), (differs.clone(), differs));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use mpc_net::quic::{ExamineOptions, Examiner, Peer};
 use serde_json::json;
 
 use crate::cli::Doctor;
-use crate::doctor::{Asked, Finding, Known, Own, exit, in_words, look, own};
+use crate::doctor::{Asked, Finding, Known, Own, exit, in_words, look, own, relay};
 use crate::exit::Exit;
 use crate::identity::Identity;
 use crate::node::{link_settings, pinned, say};
@@ -30,11 +30,15 @@ pub(super) fn run(config: &Path, options: &Doctor, as_json: bool) -> Exit {
     let Own { settings, identity, study, mut findings } = own(config, &asked);
     if let (Some(settings), Some(identity)) = (&settings, &identity) {
         let peers = peers(settings, study.as_ref(), &mut findings);
+        let runtime = match super::runtime() {
+            Ok(runtime) => runtime,
+            Err(failure) => return print(&Err(failure), as_json),
+        };
+        if let Some(way) = &settings.relay {
+            say(&format!("looking at the relay {}", way.address));
+            findings.extend(runtime.block_on(relay(identity.key(), way)));
+        }
         if !peers.is_empty() {
-            let runtime = match super::runtime() {
-                Ok(runtime) => runtime,
-                Err(failure) => return print(&Err(failure), as_json),
-            };
             let wait = Duration::from_secs(options.wait);
             let study = study.as_ref().map(|study| *study.digest().as_bytes());
             runtime.block_on(others((settings, identity), peers, study, wait, &mut findings));

@@ -33,8 +33,8 @@ pub(super) fn run(options: &Init) -> Result<Report, Failure> {
         }
     }
     let given = options.address.as_deref().map(Given::read).transpose()?;
-    let hidden = matches!(&given, Some(Given(None)));
-    let address = given.as_ref().and_then(|Given(address)| address.as_ref()).map_or_else(
+    let hidden = given.as_ref().is_some_and(|Given(all)| all.is_empty());
+    let address = given.as_ref().and_then(|Given(all)| all.first()).map_or_else(
         || {
             "# address = \"mpc.bank-a.example:7400\" # where others reach it, for `party invite`"
                 .to_owned()

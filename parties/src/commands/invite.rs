@@ -10,23 +10,39 @@ use crate::identity::Identity;
 use crate::invite::{Invite, Words};
 use crate::name::Address;
 use crate::output::Report;
-use crate::settings::{Overrides, Settings};
+use crate::settings::{MOST_ADDRESSES, Overrides, Settings};
 
 pub(super) fn run(config: &Path, options: &Options) -> Result<Report, Failure> {
     let settings = Settings::read(config, &Overrides::default())
         .map_err(|error| Failure::from(error).in_file(config))?;
-    let given = options.address.as_deref().map(Given::read).transpose()?;
+    let given = Given::of_all(&options.address)?;
     let identity = Identity::read(&settings.identity.key)?;
     let invite = invitation(&settings, &identity, given, config)?;
     Ok(report(&invite))
 }
 
 /// An address as it is given: `-` where nobody can dial the node.
-pub(super) struct Given(pub(super) Option<Address>);
+pub(super) struct Given(pub(super) Vec<Address>);
 
 impl Given {
     pub(super) fn read(text: &str) -> Result<Self, Failure> {
-        Ok(Self(if text == "-" { None } else { Some(text.parse()?) }))
+        Ok(Self(if text == "-" { Vec::new() } else { vec![text.parse()?] }))
+    }
+
+    /// Several of them; none where none is given.
+    fn of_all(texts: &[String]) -> Result<Option<Self>, Failure> {
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let mut all = Vec::new();
+        for text in texts {
+            all.extend(Self::read(text)?.0);
+        }
+        if all.len() > MOST_ADDRESSES || all.len() + 1 == texts.len() && !all.is_empty() {
+            let what = format!("--address may be given {MOST_ADDRESSES} times, and - stands alone");
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        Ok(Some(Self(all)))
     }
 }
 
@@ -43,11 +59,11 @@ pub(super) fn invitation(
         somewhere.then(|| listen.to_string().parse().ok()).flatten()
     };
     let unknown = given.is_none() && settings.relay.is_none();
-    let address = match given {
-        Some(Given(address)) => address,
-        None => settings.network.address.clone().or_else(told),
+    let addresses = match given {
+        Some(Given(addresses)) => addresses,
+        None => settings.network.address.clone().or_else(told).into_iter().collect(),
     };
-    if address.is_none() && unknown {
+    if addresses.is_empty() && unknown {
         let what = "the address under which others reach this node is not known";
         return Err(Failure::new(Exit::Configuration, what).in_file(config).advise(
             "give --address HOST:PORT, or write address = \"HOST:PORT\" below [network]; where \
@@ -57,7 +73,7 @@ pub(super) fn invitation(
     Ok(Invite {
         name: settings.identity.name.clone(),
         key: identity.fingerprint(),
-        addresses: address.into_iter().collect(),
+        addresses,
         links: identity.links().clone(),
     })
 }

@@ -13,7 +13,7 @@ use crate::input;
 use crate::invite::{Invite, InviteError, Words, table};
 use crate::name::Address;
 use crate::output::{Report, when, wrapped};
-use crate::settings::Peer;
+use crate::settings::{MOST_ADDRESSES, Peer};
 
 /// No mail with invitations is longer.
 const MOST: u64 = 1 << 20;
@@ -24,8 +24,8 @@ enum Change {
     New,
     /// Its key before, and when that signed the new one.
     Key(Fingerprint, u64),
-    /// Its address before, if it had one.
-    Address(Option<Address>),
+    /// Its addresses before, if it had some.
+    Address(Vec<Address>),
     /// All was known.
     Nothing,
 }
@@ -97,9 +97,17 @@ fn read(given: &str) -> Result<Vec<Invite>, Failure> {
 fn change(file: &PartyFile, invite: &Invite, dealer: bool) -> Result<(Peer, Change), Failure> {
     let Invite { name, key, addresses, links } = invite;
     let settings = &file.settings;
+    if addresses.len() > MOST_ADDRESSES {
+        let what = format!(
+            "the invitation of {name} has {} addresses, and {MOST_ADDRESSES} are the most",
+            addresses.len()
+        );
+        return Err(Failure::new(Exit::Usage, what).advise("ask its operator for one with fewer"));
+    }
     // Without one the node dials this one, or is met through a relay.
-    let address = addresses.first().cloned();
-    let peer = Peer { name: name.clone(), address, fingerprint: *key };
+    let mut all = addresses.iter().cloned();
+    let (address, also) = (all.next(), all.collect());
+    let peer = Peer { name: name.clone(), address, also, fingerprint: *key };
     let is_dealer = settings.dealer.as_ref().is_some_and(|it| it.name == *name);
     let known = settings.peer(name).or(settings.dealer.as_ref().filter(|_| is_dealer));
     let removed = || format!("`party peer remove {name}` first");
@@ -118,10 +126,10 @@ fn change(file: &PartyFile, invite: &Invite, dealer: bool) -> Result<(Peer, Chan
         return Err(file.refused(what).advise(removed()));
     }
     if known.fingerprint == *key {
-        let change = if known.address == peer.address {
+        let change = if known.addresses().eq(peer.addresses()) {
             Change::Nothing
         } else {
-            Change::Address(known.address.clone())
+            Change::Address(known.addresses().cloned().collect())
         };
         return Ok((peer, change));
     }
@@ -142,11 +150,11 @@ fn change(file: &PartyFile, invite: &Invite, dealer: bool) -> Result<(Peer, Chan
 /// What the operator is told of a change.
 fn told(peer: &Peer, change: &Change) -> String {
     let Peer { name, .. } = peer;
-    let somewhere = |address: &Option<Address>| match address {
-        Some(address) => address.to_string(),
-        None => "no address".to_owned(),
+    let somewhere = |all: &[Address]| match all {
+        [] => "no address".to_owned(),
+        all => all.iter().map(Address::as_str).collect::<Vec<_>>().join(", "),
     };
-    let address = somewhere(&peer.address);
+    let address = somewhere(&peer.addresses().cloned().collect::<Vec<_>>());
     match change {
         Change::New => format!("{name} at {address}"),
         Change::Key(old, at) => format!(
@@ -196,12 +204,13 @@ fn report(config: &Path, changes: &[(Peer, Change)], words: &str) -> Report {
         let (word, before): (&str, Value) = match change {
             Change::New => ("added", Value::Null),
             Change::Key(old, _) => ("key", old.to_string().into()),
-            Change::Address(old) => ("address", old.as_ref().map(ToString::to_string).into()),
+            Change::Address(old) => ("address", json!(old.first())),
             Change::Nothing => ("known", Value::Null),
         };
         json!({
             "name": peer.name,
             "address": peer.address,
+            "also": peer.also,
             "fingerprint": peer.fingerprint.to_string(),
             "words": Words::of(&peer.fingerprint).to_string(),
             "change": word,

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::exit::{Exit, Failure};
 use crate::input;
+use crate::name::Address;
 use crate::output::replace;
 use crate::settings::{Peer, Settings, SettingsError};
 
@@ -104,6 +105,10 @@ fn is_called(table: &Table, name: &crate::name::PartyName) -> bool {
 fn fill(table: &mut (impl std::ops::IndexMut<&'static str, Output = Item> + ?Sized), peer: &Peer) {
     table["name"] = value(peer.name.as_str());
     // A node that nobody can dial has none.
-    table["address"] = peer.address.as_ref().map_or(Item::None, |address| value(address.as_str()));
+    table["address"] = match (&peer.address, &peer.also[..]) {
+        (None, _) => Item::None,
+        (Some(one), []) => value(one.as_str()),
+        (Some(_), _) => value(peer.addresses().map(Address::as_str).collect::<Array>()),
+    };
     table["fingerprint"] = value(peer.fingerprint.to_string());
 }

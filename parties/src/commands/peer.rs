@@ -41,7 +41,10 @@ pub(super) fn add(config: &Path, options: &PeerAdd) -> Result<Report, Failure> {
         let what = format!("the fingerprint given for {name} is this node's own");
         return Err(file.refused(what).advise("ask the other operator for theirs"));
     }
-    file.put(&Peer { name: name.clone(), address: address.clone(), fingerprint }, options.dealer)?;
+    file.put(
+        &Peer { name: name.clone(), address: address.clone(), also: Vec::new(), fingerprint },
+        options.dealer,
+    )?;
     file.write()?;
     let at = address.as_ref().map_or_else(String::new, |address| format!(" at {address}"));
     let role = if options.dealer { "the dealer" } else { "the peer" };
@@ -68,15 +71,16 @@ pub(super) fn list(config: &Path) -> Result<Report, Failure> {
     let own = Identity::read(&settings.identity.key)?.fingerprint();
     let name = &settings.identity.name;
     let own_address = settings.network.address.as_ref();
-    let mut text = entry(name, "this node", own_address, &own);
+    let mut text = entry(name, "this node", own_address.into_iter(), &own);
     let mut all = Vec::new();
     let nodes = settings.peers.iter().map(|peer| (peer, false));
     for (peer, dealer) in nodes.chain(settings.dealer.iter().map(|dealer| (dealer, true))) {
         let role = if dealer { "dealer" } else { "peer" };
-        text += &entry(&peer.name, role, peer.address.as_ref(), &peer.fingerprint);
+        text += &entry(&peer.name, role, peer.addresses(), &peer.fingerprint);
         all.push(json!({
             "name": peer.name,
             "address": peer.address,
+            "also": peer.also,
             "fingerprint": peer.fingerprint.to_string(),
             "words": Words::of(&peer.fingerprint).to_string(),
             "dealer": dealer,
@@ -94,8 +98,13 @@ pub(super) fn list(config: &Path) -> Result<Report, Failure> {
     Ok(Report { text, json: json!({ "this_node": own, "peers": all }) })
 }
 
-fn entry(name: &PartyName, role: &str, address: Option<&Address>, key: &Fingerprint) -> String {
-    let at = address.map(|address| format!(", {address}")).unwrap_or_default();
+fn entry<'a>(
+    name: &PartyName,
+    role: &str,
+    addresses: impl Iterator<Item = &'a Address>,
+    key: &Fingerprint,
+) -> String {
+    let at: String = addresses.map(|address| format!(", {address}")).collect();
     format!("{name} ({role}{at})\n  {key}\n  {}\n", Words::of(key))
 }
 

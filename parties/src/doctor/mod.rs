@@ -3,6 +3,7 @@
 mod clocks;
 mod own;
 mod peers;
+mod relay;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::output::wrapped;
 
 pub use own::{Asked, Own, own};
 pub use peers::{Known, look};
+pub use relay::relay;
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

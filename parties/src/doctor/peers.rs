@@ -41,7 +41,8 @@ pub struct Known {
 /// What was seen of a node so far.
 #[derive(Default)]
 struct Looked {
-    resolved: Option<Result<(), String>>,
+    /// Whether its names resolve; else one that does not, and why.
+    resolved: Option<Result<(), (String, String)>>,
     /// The last look at each of its addresses.
     seen: BTreeMap<SocketAddr, Seen>,
     /// Whether packets of its own came here.
@@ -136,17 +137,23 @@ pub async fn look(
 async fn watch(examiner: &Examiner, peer: &Peer, index: usize, shared: &Mutex<All>) {
     let v4_only = examiner.address().is_ok_and(|address| address.is_ipv4());
     let fits = |address: &SocketAddr| address.is_ipv4() || !v4_only;
-    let Some(host) = peer.address.as_deref() else {
+    if peer.address.is_none() {
         all(shared).nodes[index].done = true;
         return;
-    };
+    }
     loop {
-        let found = tokio::net::lookup_host(host).await;
-        let found = found.map(|addresses| addresses.filter(fits).collect::<Vec<_>>());
-        let resolved = found.as_ref().map(|_| ()).map_err(ToString::to_string);
+        let (mut found, mut failed) = (Vec::new(), None);
+        for host in peer.addresses() {
+            match tokio::net::lookup_host(host).await {
+                Ok(addresses) => found.extend(addresses.filter(fits)),
+                Err(error) => failed = Some((host.to_owned(), error.to_string())),
+            }
+        }
+        // One name that resolves is enough to look.
+        let resolved = failed.filter(|_| found.is_empty()).map_or(Ok(()), Err);
         all(shared).nodes[index].resolved = Some(resolved);
         let mut done = false;
-        for address in found.unwrap_or_default() {
+        for address in found {
             if let Ok(seen) = examiner.look(peer, address).await {
                 done |= is_definite(&seen);
                 all(shared).nodes[index].seen.insert(address, seen);
@@ -206,7 +213,7 @@ impl Looked {
                 let to_do = "look at the name service (DNS) of this machine";
                 return vec![lost(Finding::wrong(name, "name", what, to_do))];
             }
-            Some(Err(error)) => {
+            Some(Err((host, error))) => {
                 let what = format!("the name in {host} does not resolve: {error}");
                 let to_do = format!(
                     "compare it with what the operator of {name} says, and look at the name service (DNS) of \

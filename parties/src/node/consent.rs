@@ -202,6 +202,7 @@ mod tests {
         let peer = |name: &str, identity: &Identity| Peer {
             name: name.to_owned(),
             address: None,
+            also: Vec::new(),
             key: identity.fingerprint(),
         };
         let nodes = vec![peer("bank-a", &bank_a), peer("bank-b", &bank_b)];

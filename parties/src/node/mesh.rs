@@ -17,6 +17,7 @@ pub fn pinned(peer: &settings::Peer) -> Peer {
     Peer {
         name: peer.name.to_string(),
         address: peer.address.as_ref().map(|address| address.as_str().to_owned()),
+        also: peer.also.iter().map(|address| address.as_str().to_owned()).collect(),
         key: peer.fingerprint,
     }
 }
@@ -47,7 +48,7 @@ fn parties<'a>(
     let peer = |name: &PartyName| {
         if *name == settings.identity.name {
             let key = identity.fingerprint();
-            return Ok(Peer { name: name.to_string(), address: None, key });
+            return Ok(Peer { name: name.to_string(), address: None, also: Vec::new(), key });
         }
         let command = || format!("party peer add {name} ADDRESS FINGERPRINT");
         settings.peer(name).map(pinned).ok_or_else(|| unknown(name.as_str(), command(), config))

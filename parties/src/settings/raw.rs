@@ -78,8 +78,15 @@ pub(super) struct RawNetwork {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPeer {
     pub name: String,
-    pub address: Option<String>,
+    pub address: Option<RawAddresses>,
     pub fingerprint: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an address in quotes or a list of them for `address`")]
+pub(super) enum RawAddresses {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Deserialize)]

@@ -107,6 +107,63 @@ proptest! {
 }
 
 #[test]
+fn a_peer_may_have_several_addresses() {
+    let several = changed("\"b.example:7400\"", "[\"b.example:7400\", \"[::1]:7401\"]").unwrap();
+    let peer = &several.peers[0];
+    let all: Vec<&str> = peer.addresses().map(Address::as_str).collect();
+    assert_eq!(all, ["b.example:7400", "[::1]:7401"]);
+    assert_eq!(peer.also.len(), 1);
+    let none = changed("\"b.example:7400\"", "[]").unwrap();
+    assert_eq!(none.peers[0].address, None);
+    let many = format!("{:?}", vec!["b.example:7400"; MOST_ADDRESSES + 1]);
+    let refused = changed("\"b.example:7400\"", &many).unwrap_err().to_string();
+    assert!(refused.contains("peers[1] has 9 addresses"), "{refused}");
+}
+
+/// The password is fetched when it is needed, and stands nowhere else.
+#[test]
+#[cfg(unix)]
+fn a_proxy_may_want_a_name_and_a_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let key = format!("ed25519:{}", "0e".repeat(32));
+    let with = |more: &str| {
+        let relay =
+            format!("[relay]\naddress = \"r.example:443\"\nkey = \"{key}\"\n{more}\n[state]");
+        Settings::from_text(&example().replace("[state]", &relay), folder.path())
+    };
+    let proxy = "proxy = \"http://p.example:3128\"";
+    let file = folder.path().join("word.txt");
+    let good = format!("{proxy}\nproxy_user = \"alice\"\nproxy_password_file = \"word.txt\"");
+    // Whether it is there does not matter until somebody has to have it.
+    let settings = with(&good).unwrap();
+    let login = settings.relay.clone().unwrap().login.unwrap();
+    assert!(login.header().unwrap_err().contains("word.txt"));
+    std::fs::write(&file, "open sesame\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(login.header().unwrap_err().contains("chmod 600"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // RFC 7617: base64 of alice:open sesame
+    assert_eq!(login.header().unwrap().as_str(), "Basic YWxpY2U6b3BlbiBzZXNhbWU=");
+    assert!(!format!("{settings:?}").contains("sesame"));
+    std::fs::write(&file, "open\nsesame\n").unwrap();
+    assert!(login.header().unwrap_err().contains("one line"));
+    // Everybody has this one.
+    let variable = format!("{proxy}\nproxy_user = \"a\"\nproxy_password_env = \"PATH\"");
+    let login = with(&variable).unwrap().relay.unwrap().login.unwrap();
+    assert!(login.header().is_ok_and(|header| header.starts_with("Basic YT")));
+    for (more, words) in [
+        ("proxy_user = \"alice\"", "needs either relay.proxy_password_file"),
+        ("proxy_password_file = \"word.txt\"", "relay.proxy_user is missing"),
+        ("proxy_user = \"a:b\"\nproxy_password_env = \"X\"", "without a colon"),
+        ("proxy_user = \"a\"\nproxy_password_env = \"X\"", "relay.proxy names none"),
+    ] {
+        let refused = with(more).unwrap_err().to_string();
+        assert!(refused.contains(words), "{more}: {refused}");
+    }
+}
+
+#[test]
 fn a_relay_is_checked_field_by_field() {
     let key = format!("ed25519:{}", "0f".repeat(32));
     let with = |relay: &str| changed("[state]", &format!("[relay]\n{relay}\n[state]"));

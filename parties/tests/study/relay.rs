@@ -2,49 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::clinics::{model, nodes};
-use crate::support::{DEALER, Nodes, Running, party};
-
-const RELAY: &str = "relay";
-
-/// Makes a relay that knows the nodes, and starts it; its fingerprint and its UDP and TCP addresses.
-fn relay(nodes: &Nodes) -> (Running, String, [String; 2]) {
-    let dir = nodes.dir(RELAY);
-    let listen = ["--name", RELAY, "--listen", "127.0.0.1:0"];
-    party(&[&["init", "--dir", dir.to_str().unwrap()], &listen[..]].concat());
-    let config = nodes.config(RELAY);
-    let fingerprint = |config: &str| {
-        let key = party(&["--config", config, "fingerprint"]).stdout;
-        String::from_utf8(key).unwrap().trim().to_owned()
-    };
-    for name in &nodes.names {
-        let key = fingerprint(&nodes.config(name));
-        party(&["--config", &config, "peer", "add", name, "-", &key]);
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
-    command.args(["--config", &config, "relay"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let log = dir.join("relay.txt");
-    command.stderr(fs::File::create(&log).unwrap());
-    // `spawn` looks for the log of the last command.
-    drop(nodes.new_log(RELAY));
-    let running = nodes.spawn(RELAY, &mut command);
-    running.wait_for_word(&log, "(TCP)");
-    let said = fs::read_to_string(&log).unwrap();
-    let mut addresses = said.split(' ').filter(|word| word.starts_with("127.0.0.1:"));
-    let addresses = [(); 2].map(|()| addresses.next().unwrap().to_owned());
-    (running, fingerprint(&config), addresses)
-}
-
-/// Takes all addresses of others out of the settings of a node, and gives it the relay.
-fn hide(config: &Path, key: &str, address: &str, via: &str) {
-    let text = fs::read_to_string(config).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with("address = "));
-    let mut text = lines.collect::<Vec<_>>().join("\n");
-    text += &format!("\n[relay]\naddress = {address:?}\nkey = {key:?}\nvia = {via:?}\n");
-    fs::write(config, text).unwrap();
-}
+use crate::support::relays::{RELAY, hide, relay};
+use crate::support::{DEALER, Running, party};
 
 #[test]
 fn a_study_between_nodes_that_nobody_can_dial() {

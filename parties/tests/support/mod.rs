@@ -18,6 +18,8 @@ use parties::settings::Overrides;
 use parties::store::{Contents, Kind, Ledgered};
 use tempfile::TempDir;
 
+pub mod relays;
+
 pub const DEALER: &str = "dealer";
 
 /// The nodes of a study, each with its own folder, key and settings.

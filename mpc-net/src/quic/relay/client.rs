@@ -129,7 +129,9 @@ impl Line {
                     pause = FIRST_PAUSE;
                     self.run(ends, endpoint.as_ref()).await
                 }
-                Err(reason) => reason,
+                Err(fault) => {
+                    format!("the relay at {}: {fault}", self.connector.settings.address)
+                }
             };
             tracing::debug!(reason, "there is no line to the relay");
             self.told.send_replace(Status { reason: Some(reason), ..Status::default() });

@@ -40,6 +40,7 @@ fn relay(nodes: usize, bytes_a_second: Option<u64>) -> AtWork {
     let peers = nodes.iter().map(|node| Peer {
         name: "a node".to_owned(),
         address: None,
+        also: Vec::new(),
         key: node.public_key(),
     });
     let any = "127.0.0.1:0".parse().unwrap();
@@ -64,7 +65,8 @@ struct Client {
 impl AtWork {
     fn connector(&self, identity: &Arc<Identity>, via: Via) -> Connector {
         let address = if via == Via::Tcp { self.tcp } else { self.udp }.to_string();
-        let settings = RelaySettings { address, key: self.key.public_key(), via, proxy: None };
+        let settings =
+            RelaySettings { address, key: self.key.public_key(), via, proxy: None, login: None };
         Connector::new(Arc::clone(identity), settings)
     }
 
@@ -252,6 +254,7 @@ async fn a_stranger_is_refused_on_both_ways() {
     for via in [Via::Udp, Via::Tcp] {
         let reason = relay.connector(&stranger, via).connect().await.err().unwrap();
         let key = stranger.public_key().to_string();
+        let reason = reason.to_string();
         assert!(reason.contains("refuses this node's key") && reason.contains(&key), "{reason}");
     }
 }

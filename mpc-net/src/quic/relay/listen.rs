@@ -200,7 +200,7 @@ impl Visitors {
         let verifier = PinnedKeys::new(self.hub.keys());
         let Ok(crypto) = tls::quic_server(tls::RELAY, &self.identity, &verifier) else { return };
         let mut config = ServerConfig::with_crypto(crypto);
-        config.transport_config(relay_line());
+        config.transport_config(relay_line(self.hub.keys().len()));
         let handshake = async {
             let connection = incoming.accept_with(Arc::new(config)).ok()?.await.ok()?;
             let streams = connection.accept_bi().await.ok()?;

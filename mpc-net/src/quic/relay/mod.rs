@@ -7,6 +7,7 @@
 
 mod client;
 mod connect;
+mod fault;
 pub(crate) mod frame;
 #[cfg(test)]
 mod hostile;
@@ -18,9 +19,13 @@ mod server;
 mod socket;
 
 pub(crate) use client::{Reached, RelayClient};
-pub use connect::{RelaySettings, Via};
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use connect::relay_line_of;
+pub use connect::{RelaySeen, RelaySettings, Via, look_at_relay};
+pub use fault::{ProxyFault, RelayFault};
 pub use line::Over;
 pub use listen::{Relay, RelayOptions};
+pub use proxy::ProxyLogin;
 #[cfg(feature = "test-util")]
 pub use server::Middlebox;
 pub use server::{RelayEvent, RelayObserver};

@@ -21,7 +21,7 @@ use super::line::{Over, PING, Reader, Writer};
 use super::queue::{Budget, Queue};
 
 /// Bytes that all packets on their way through a relay may take.
-const ALL_QUEUES: usize = 16 << 20;
+const ALL_QUEUES: usize = 12 << 20;
 
 /// How long a node that has shown its key may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);

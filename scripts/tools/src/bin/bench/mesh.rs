@@ -103,6 +103,7 @@ pub async fn meet(all: &Nodes, me: usize, folder: &Path) -> Outcome<QuicTranspor
         nodes.push(Peer {
             name: format!("node {node}"),
             address: Some(address.to_owned()),
+            also: Vec::new(),
             key: key.public_key(),
         });
         if node == me {
