@@ -13,7 +13,8 @@
 # step that fails ends the run and is named in the last line.
 #
 # CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like are honoured. MPC_DEMO_TIMEOUT,
-# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT, MPC_FAULTS_TIMEOUT, MPC_CRASHES_TIMEOUT and MPC_EXAMPLE_TIMEOUT set the
+# MPC_STUDIES_TIMEOUT, MPC_BENCH_TIMEOUT, MPC_FAULTS_TIMEOUT, MPC_FLOODS_TIMEOUT, MPC_CRASHES_TIMEOUT and
+# MPC_EXAMPLE_TIMEOUT set the
 # deadlines of the end-to-end runs, in seconds; MPC_FUZZ_SECONDS how long the fuzz targets run.
 set -euo pipefail
 
@@ -293,6 +294,11 @@ faults_smoke() {
   MPC_BINARIES=$target/debug end_to_end "${MPC_FAULTS_TIMEOUT:-300}" scripts/faults.sh --smoke
 }
 
+# Likewise; the bounds are those of the long run.
+floods_smoke() {
+  MPC_BINARIES=$target/debug end_to_end "${MPC_FLOODS_TIMEOUT:-300}" scripts/floods.sh --smoke
+}
+
 # Likewise: it dies at exact places.
 crashes_smoke() {
   MPC_BINARIES=$target/debug end_to_end "${MPC_CRASHES_TIMEOUT:-300}" scripts/crashes.sh --runs 8
@@ -356,6 +362,7 @@ else
 fi
 step "demo, end to end" demo
 step "faults of a node, smoke run" faults_smoke
+step "floods of a node and a relay, smoke run" floods_smoke
 step "kills of a node, smoke run" crashes_smoke
 step "studies beside their references, smoke run" studies_smoke
 step "benchmarks, smoke run" bench_smoke
