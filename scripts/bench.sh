@@ -52,6 +52,8 @@ case ,$parts, in
         cargo bench --locked -p mpc-core --bench kernels -- --quiet
         cargo run --quiet --release --locked -p mpc-core --features test-util --example pairwise_ot \
             >"$target/bench/transfers.jsonl"
+        cargo run --quiet --release --locked -p mpc-core --features test-util --example comparisons \
+            >"$target/bench/comparisons.jsonl"
         cargo run --quiet --release --locked -p mpc-net --features quic --example link \
             >"$target/bench/link.jsonl"
         measured=(--criterion "$target/criterion" --transfers "$target/bench/transfers.jsonl"

@@ -73,3 +73,9 @@ pub fn inverse(plan: &InversePlan, g: &[f64]) -> (Vec<f64>, f64) {
     }
     (x, residual)
 }
+
+/// Whether x < c ([`crate::protocols::compare`]).
+#[must_use]
+pub fn below(x: &[i128], c: &[i128]) -> Vec<bool> {
+    x.iter().zip(c).map(|(x, c)| x < c).collect()
+}

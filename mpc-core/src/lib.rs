@@ -57,7 +57,7 @@ pub use session::{
     Against, Batch, Cost, Opened, Outputs, Recipients, Recorded, ReleaseLog, Session,
     SessionOptions, Slot,
 };
-pub use share::{Fixed, Shared};
+pub use share::{Fixed, Shared, SharedBits};
 
 /// The code of the front page compiles and runs.
 #[cfg(doctest)]

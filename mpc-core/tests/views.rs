@@ -58,6 +58,14 @@ fn every_mask_is_needed() {
         // `src/align/tests.rs` at alignments.
         MaskSite::AlignRequest,
         MaskSite::AlignHint,
+        // `src/protocols/compare/views.rs` at comparisons.
+        MaskSite::RandomBit,
+        MaskSite::RandomBitValue,
+        MaskSite::AndLeft,
+        MaskSite::AndRight,
+        MaskSite::AndCheck,
+        MaskSite::AndProduct,
+        MaskSite::BitPad,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
         if let Err(seen) = look(site, None) {

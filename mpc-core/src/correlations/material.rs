@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::ring::{Ring, Z64, Z128};
-use crate::share::Shared;
+use crate::share::{Shared, SharedBits};
 
 /// Own masks rho, and a share of X mu or X^T mu, mu = sum over the parties of floor(rho / 2^drop).
 ///
@@ -56,6 +56,31 @@ pub struct RightFactor<R: Ring> {
     /// This party's share of A B.
     pub ab: Shared<R>,
     pub(crate) triple: Option<TripleId>,
+}
+
+/// Random numbers r, shared as their binary digits and mod 2^ring (docs/protocols.md 14.1).
+///
+/// Equation: sum_j value_j = sum_b 2^b (xor_j bits_j\[b\]) mod 2^ring.
+pub struct RandomBits {
+    /// Shares of the binary digits, lowest plane first; a lane for each number.
+    pub bits: SharedBits,
+    /// Shares of the numbers.
+    pub value: Shared<Z64>,
+    /// The ring of the numbers.
+    pub ring: u32,
+}
+
+/// Random bits a, b, b', and shares of a b and of a b' (docs/protocols.md 14.2). All of them in one
+/// plane, a lane for each triple.
+///
+/// Equation: xor_j ab_j = (xor_j a_j) (xor_j b_j), and the same for b'.
+pub struct BitTriples {
+    /// This party's share of the first factors.
+    pub a: SharedBits,
+    /// This party's shares of both second factors: two planes.
+    pub b: SharedBits,
+    /// This party's shares of both products: two planes.
+    pub ab: SharedBits,
 }
 
 /// Which left factor a factor of a triple is or belongs to, where the source is used through typed
@@ -113,6 +138,18 @@ impl<R: Ring> fmt::Debug for RightFactor<R> {
     }
 }
 
+impl fmt::Debug for RandomBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RandomBits").field("bits", &self.bits).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BitTriples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BitTriples").field("a", &self.a).finish_non_exhaustive()
+    }
+}
+
 /// One item of one-time material.
 #[non_exhaustive]
 pub enum Correlation {
@@ -130,6 +167,10 @@ pub enum Correlation {
     Right64(RightFactor<Z64>),
     /// A right factor mod 2^128.
     Right128(RightFactor<Z128>),
+    /// Random bits.
+    RandomBits(RandomBits),
+    /// Triples of bits.
+    BitTriples(BitTriples),
 }
 
 /// What a [`Correlation`] may hold, by its type.
@@ -191,6 +232,8 @@ typed! {
     left128: Left128 -> LeftFactor<Z128>, "a left factor mod 2^128", |it, id| it.triple = id;
     right64: Right64 -> RightFactor<Z64>, "a right factor mod 2^64", |it, id| it.triple = id;
     right128: Right128 -> RightFactor<Z128>, "a right factor mod 2^128", |it, id| it.triple = id;
+    random_bits: RandomBits -> RandomBits, "random bits", |_, _| {};
+    bit_triples: BitTriples -> BitTriples, "triples of bits", |_, _| {};
 }
 
 impl fmt::Debug for Correlation {
@@ -203,6 +246,8 @@ impl fmt::Debug for Correlation {
             Self::Left128(_) => "Left128(..)",
             Self::Right64(_) => "Right64(..)",
             Self::Right128(_) => "Right128(..)",
+            Self::RandomBits(_) => "RandomBits(..)",
+            Self::BitTriples(_) => "BitTriples(..)",
         })
     }
 }

@@ -21,12 +21,15 @@ use zeroize::Zeroizing;
 
 pub use form::{Origin, PhasorForm};
 pub(crate) use material::TripleId;
-pub use material::{Correlation, LeftFactor, Material, OwnedProduct, Phasors, RightFactor};
+pub use material::{
+    BitTriples, Correlation, LeftFactor, Material, OwnedProduct, Phasors, RandomBits, RightFactor,
+};
 pub use orders::{KeptLeft, Ordered, Orders};
 pub use production::Production;
+pub(crate) use request::check_bit_triples;
 pub use request::{
-    MatrixShape, OwnedProductRequest, PhasorMethod, PhasorRequest, PhasorRounding, Request,
-    RightRequest,
+    MatrixShape, OwnedProductRequest, PhasorMethod, PhasorRequest, PhasorRounding,
+    RandomBitsRequest, Request, RightRequest,
 };
 pub use typed::Correlations;
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use super::material::{LeftFactor, OwnedProduct, Phasors, RightFactor, TripleId};
-use super::{OwnedProductRequest, PhasorRequest, Request, RightRequest};
+use super::material::{
+    BitTriples, LeftFactor, OwnedProduct, Phasors, RandomBits, RightFactor, TripleId,
+};
+use super::{OwnedProductRequest, PhasorRequest, RandomBitsRequest, Request, RightRequest};
 use crate::error::Error;
 use crate::ring::{Ring, Z64, Z128};
 
@@ -119,6 +121,16 @@ impl Orders {
     /// Orders phasors.
     pub fn phasors(&mut self, request: PhasorRequest) -> Ordered<Phasors> {
         self.whole(Request::Phasors(request), "phasors", None)
+    }
+
+    /// Orders random bits.
+    pub fn random_bits(&mut self, request: RandomBitsRequest) -> Ordered<RandomBits> {
+        self.whole(Request::RandomBits(request), "random bits", None)
+    }
+
+    /// Orders `count` triples of bits.
+    pub fn bit_triples(&mut self, count: usize) -> Ordered<BitTriples> {
+        self.whole(Request::BitTriples(size(count)), "triples of bits", None)
     }
 
     /// Orders a left factor A of m x k.

@@ -215,6 +215,42 @@ pub struct RightRequest {
     pub last: bool,
 }
 
+/// Random bits that are shared both ways: by exclusive or, and as the number that they are the binary
+/// digits of (docs/protocols.md 14.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RandomBitsRequest {
+    /// How many numbers.
+    pub count: u32,
+    /// Binary digits of each, from 1 to 64.
+    pub bits: u32,
+    /// The ring of the numbers: mod 2^ring, from `bits` to 64.
+    pub ring: u32,
+}
+
+impl RandomBitsRequest {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.count == 0 || self.bits == 0 || self.bits > self.ring || self.ring > 64 {
+            return Err(Error::internal(
+                "random numbers have from 1 to 64 bits, and fit their ring",
+            ));
+        }
+        fits_a_frame(&[[u64::from(self.count), u64::from(self.bits)]])
+    }
+}
+
+/// The most products of bits of one order.
+const MOST_BIT_TRIPLES: u32 = 1 << 28;
+
+/// Whether so many products of bits can be ordered at once.
+pub(crate) fn check_bit_triples(count: u32) -> Result<(), Error> {
+    if count == 0 || count > MOST_BIT_TRIPLES {
+        return Err(Error::Range(format!(
+            "{count} products of bits on order; from 1 to {MOST_BIT_TRIPLES} are possible"
+        )));
+    }
+    Ok(())
+}
+
 /// One item on order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -233,6 +269,10 @@ pub enum Request {
     },
     /// See [`RightRequest`].
     Right(RightRequest),
+    /// See [`RandomBitsRequest`].
+    RandomBits(RandomBitsRequest),
+    /// So many triples of random bits a, b, b' with shares of a b and a b' (docs/protocols.md 14.2).
+    BitTriples(u32),
 }
 
 impl Request {
@@ -254,6 +294,8 @@ impl Request {
                 let terms = u64::from(request.count).saturating_mul(2);
                 fits_a_frame(&[[terms, request.harmonics.len() as u64]])
             }
+            Self::RandomBits(request) => request.check(),
+            &Self::BitTriples(count) => check_bit_triples(count),
             _ => self.check_factor(lefts),
         }
     }
@@ -276,7 +318,10 @@ impl Request {
                 let n = u64::from(request.n);
                 fits_a_frame(&[[u64::from(m), n], [u64::from(k), n]])
             }
-            Self::OwnedProduct(_) | Self::Phasors(_) => Ok(()),
+            Self::OwnedProduct(_)
+            | Self::Phasors(_)
+            | Self::RandomBits(_)
+            | Self::BitTriples(_) => Ok(()),
         }
     }
 }

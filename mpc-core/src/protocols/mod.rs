@@ -1,5 +1,7 @@
 //! Protocols on shares. Each names its section of docs/protocols.md and declares its cost.
 
+pub mod bits;
+pub mod compare;
 pub mod owned;
 pub mod product;
 pub mod series;

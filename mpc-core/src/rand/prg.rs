@@ -7,8 +7,8 @@ use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{MaskSite, MaskSwitch, Seed, drawn};
-use crate::ring::Ring;
 use crate::ring::wire::mask;
+use crate::ring::{PackedBits, Ring, Z128};
 
 /// A ChaCha20 stream that belongs to one [`MaskSite`].
 ///
@@ -44,6 +44,13 @@ impl Prg {
         let mut out = Zeroizing::new(Vec::with_capacity(count));
         self.each(count, bits, |value| out.push(R::from_u128(value)));
         out
+    }
+
+    /// The next planes x lanes bits, taken from as many whole words of 128 bits as hold them.
+    pub fn bits(&mut self, planes: usize, lanes: usize) -> PackedBits {
+        let words = self.elements::<Z128>((planes * lanes).div_ceil(128), 128);
+        let row: Zeroizing<Vec<u128>> = Zeroizing::new(words.iter().map(|word| word.0).collect());
+        PackedBits::from_row(&row, 0, planes, lanes)
     }
 
     /// Adds the next elements, uniform in [0, 2^`bits`), to `values`.

@@ -65,6 +65,21 @@ pub enum MaskSite {
     AlignRequest,
     /// The elements of a hint that no id determines, which hide how many ids there are (11.3).
     AlignHint,
+    /// One party's own bits of a random number, whose bits and value are shared (14.1): what masks a
+    /// comparison.
+    RandomBit,
+    /// The parties' shares of such a number, which mask the dealer's correction (14.1).
+    RandomBitValue,
+    /// The first factor of a product of bits, which masks X (14.2).
+    AndLeft,
+    /// The second factors of a product of bits, which mask Y (14.2).
+    AndRight,
+    /// A further second factor, which masks what is opened to check a product of bits (14.2).
+    AndCheck,
+    /// The parties' shares of a product of bits, which mask the dealer's correction (14.2).
+    AndProduct,
+    /// The pads of correlated OTs, which mask the corrections of a product of bits (14.2).
+    BitPad,
     /// A mask of a protocol outside this crate.
     Custom(MaskDomain),
 }
@@ -109,7 +124,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -137,6 +152,13 @@ impl MaskSite {
         Self::Commitment,
         Self::AlignRequest,
         Self::AlignHint,
+        Self::RandomBit,
+        Self::RandomBitValue,
+        Self::AndLeft,
+        Self::AndRight,
+        Self::AndCheck,
+        Self::AndProduct,
+        Self::BitPad,
     ];
 
     /// The seed of the site's streams under `seed`. The names of others have a domain around them,
@@ -179,6 +201,13 @@ impl MaskSite {
             Self::Commitment => "nonce of a commitment",
             Self::AlignRequest => "request of an alignment",
             Self::AlignHint => "hint of an alignment",
+            Self::RandomBit => "random bit",
+            Self::RandomBitValue => "value of random bits",
+            Self::AndLeft => "left factor of bits",
+            Self::AndRight => "right factors of bits",
+            Self::AndCheck => "check of a product of bits",
+            Self::AndProduct => "product of bits",
+            Self::BitPad => "bit pad",
             Self::Custom(domain) => domain.name(),
         }
     }
@@ -222,7 +251,14 @@ mod tests {
                 | MaskSite::RlweOutputError
                 | MaskSite::Commitment
                 | MaskSite::AlignRequest
-                | MaskSite::AlignHint => {}
+                | MaskSite::AlignHint
+                | MaskSite::RandomBit
+                | MaskSite::RandomBitValue
+                | MaskSite::AndLeft
+                | MaskSite::AndRight
+                | MaskSite::AndCheck
+                | MaskSite::AndProduct
+                | MaskSite::BitPad => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }

@@ -5,11 +5,13 @@
 //! ceil(k/8) bytes an element.
 
 pub mod kernels;
+mod packed;
 pub mod wire;
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
+pub use packed::PackedBits;
 use zeroize::Zeroize;
 
 mod sealed {

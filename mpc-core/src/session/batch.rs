@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::ring::wire::{element_bytes, encode, mask};
-use crate::ring::{Ring, Z128};
-use crate::share::Shared;
+use crate::ring::{PackedBits, Ring, Z128};
+use crate::share::{Shared, SharedBits};
 
 /// Who learns an opened value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(super) struct Entry {
     pub(super) bits: u32,
     pub(super) to: Recipients,
     pub(super) kind: Kind,
+    /// How many bits they are, for bytes of shared bits: they add without carries.
+    pub(super) packed: Option<usize>,
     /// The ring in which a zero share was added.
     #[cfg(any(test, feature = "test-util"))]
     pub(super) ring: u32,
@@ -96,6 +98,18 @@ impl Batch {
         self.push(share.as_slice(), bits, to, Kind::Masked)
     }
 
+    /// Adds a *masked opening* of shared bits, eight to a byte.
+    ///
+    /// # Security
+    /// Every party's share must carry a mask of its own, uniform bits that are used in no other message.
+    pub fn masked_bits(&mut self, share: &SharedBits, to: Recipients) -> Slot {
+        let bytes: Zeroizing<Vec<Z128>> =
+            Zeroizing::new(share.own().to_bytes().iter().map(|&b| Z128(b.into())).collect());
+        let slot = self.push(&bytes, 8, to, Kind::Masked);
+        self.entries[slot.0].packed = Some(share.planes() * share.lanes());
+        slot
+    }
+
     pub(crate) fn push<R: Ring>(
         &mut self,
         values: &[R],
@@ -111,6 +125,7 @@ impl Batch {
             bits,
             to,
             kind,
+            packed: None,
             #[cfg(any(test, feature = "test-util"))]
             ring: bits,
             #[cfg(any(test, feature = "test-util"))]
@@ -202,6 +217,16 @@ impl Opened {
     #[must_use]
     pub fn at(&self, slot: Slot) -> &[Z128] {
         self.values[slot.0].as_ref().expect("only recipients ask for an opened value")
+    }
+
+    /// The bits at `slot`, so many planes and lanes as were opened.
+    ///
+    /// # Panics
+    /// When this party is not among the recipients, or other things were opened.
+    #[must_use]
+    pub fn bits_at(&self, slot: Slot, planes: usize, lanes: usize) -> PackedBits {
+        let bytes: Vec<u8> = self.at(slot).iter().map(|byte| byte.0 as u8).collect();
+        PackedBits::from_bytes(&bytes, planes, lanes).expect("the bits that were opened")
     }
 
     /// The value at `slot` if this party learns it.

@@ -69,7 +69,10 @@ impl Session {
         let mut values: Vec<_> = batch
             .entries
             .into_iter()
-            .map(|entry| (entry.to.include(self.me).then_some(entry.values), entry.bits))
+            .map(|entry| {
+                let mine = entry.to.include(self.me);
+                (mine.then_some(entry.values), entry.bits, entry.packed)
+            })
             .collect();
         for (from, bytes) in messages.iter().enumerate().filter(|&(from, _)| from != me) {
             let mut rest: &[u8] = bytes;
@@ -80,20 +83,30 @@ impl Session {
                 None if uncommitted => self.note_heard(from, batch.tag, rest),
                 _ => {}
             }
-            for (values, bits) in &mut values {
+            for (values, bits, packed) in &mut values {
                 let Some(values) = values else { continue };
                 let (mine, after) = rest.split_at(values.len() * wire::element_bytes(*bits));
                 rest = after;
                 let theirs = wire::decode::<Z128>(mine, *bits)
                     .ok_or_else(|| self.misbehaved(from, batch.tag, "a share is out of range"))?;
                 let mask = wire::mask(*bits);
+                if let Some(bits) = packed {
+                    // There is one way to write bits: nothing is behind the last one.
+                    let last = theirs.last().map_or(0, |last| last.0);
+                    if !bits.is_multiple_of(8) && last >> (*bits % 8) != 0 {
+                        return Err(self.misbehaved(from, batch.tag, "bits behind the last one"));
+                    }
+                    let both = values.iter_mut().zip(theirs.iter());
+                    both.for_each(|(value, share)| value.0 ^= share.0);
+                    continue;
+                }
                 for (value, share) in values.iter_mut().zip(theirs.iter()) {
                     *value = Z128((*value + *share).0 & mask);
                 }
             }
         }
         self.broken = false;
-        let opened = Opened { values: values.into_iter().map(|(values, _)| values).collect() };
+        let opened = Opened { values: values.into_iter().map(|(values, ..)| values).collect() };
         #[cfg(any(test, feature = "test-util"))]
         opened::end(seen, &opened);
         Ok(opened)

@@ -1,5 +1,6 @@
 //! Additive shares: matrices over a ring, and fixed-point matrices that know their ring and scale.
 
+mod bits;
 mod fixed;
 mod shapes;
 mod truncate;
@@ -10,6 +11,7 @@ use std::ops::{AddAssign, Neg, SubAssign};
 use ndarray::ArrayView2;
 use zeroize::Zeroizing;
 
+pub use bits::SharedBits;
 pub use fixed::Fixed;
 pub use truncate::truncate_reduce;
 

@@ -130,6 +130,8 @@ pub fn corrections(run: &Run, looks: &mut Looks) {
                 (What::Owned(it.ring), it.ring, exact, sum(known.iter()))
             }
             Request::Left { .. } => continue,
+            // No fit orders any; `mpc-core/src/protocols/compare/views.rs` looks at them.
+            Request::RandomBits(_) | Request::BitTriples(_) => panic!("a fit takes no bits"),
         };
         let all = sum([words(&bytes, bits), known].iter());
         looks.push(what, bits, minus(&all, &exact, bits));

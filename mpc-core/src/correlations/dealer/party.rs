@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use super::streams::Streams;
 use crate::correlations::{
-    Correlation, LeftFactor, MatrixShape, OwnedProduct, OwnedProductRequest, PhasorRequest,
-    Phasors, Request, RightFactor,
+    BitTriples, Correlation, LeftFactor, MatrixShape, OwnedProduct, OwnedProductRequest,
+    PhasorRequest, Phasors, RandomBits, RandomBitsRequest, Request, RightFactor,
 };
 use crate::rand::Prg;
 use crate::ring::wire::{decode, element_bytes};
-use crate::ring::{Ring, Z64, Z128, kernels};
-use crate::share::Shared;
+use crate::ring::{PackedBits, Ring, Z64, Z128, kernels};
+use crate::share::{Shared, SharedBits};
 use crate::trig;
 
 /// D = X - A of one owner's rows, as high 2^64 + low: public among the parties.
@@ -68,6 +68,8 @@ impl PartyState {
                 let (m, _, ring) = self.lefts[it.left as usize];
                 m as usize * it.n as usize * element_bytes(ring)
             }
+            Request::RandomBits(it) => it.count as usize * element_bytes(it.ring),
+            &Request::BitTriples(count) => PackedBits::wire_bytes(2 * count as usize),
         }
     }
 
@@ -102,6 +104,10 @@ impl PartyState {
                 } else {
                     Correlation::Right128(self.right(m, k, it.n, correction)?)
                 }
+            }
+            Request::RandomBits(it) => Correlation::RandomBits(self.random_bits(it, correction)?),
+            &Request::BitTriples(count) => {
+                Correlation::BitTriples(self.bit_triples(count as usize, correction)?)
             }
         })
     }
@@ -186,6 +192,28 @@ impl PartyState {
             angle_bits: trig::ANGLE_BITS,
             gains: Vec::new(),
         })
+    }
+
+    fn random_bits(
+        &mut self,
+        request: &RandomBitsRequest,
+        correction: Option<&[u8]>,
+    ) -> Option<RandomBits> {
+        let (count, bits) = (request.count as usize, request.bits as usize);
+        let bits = SharedBits::new(self.streams.bits.bits(bits, count));
+        let value = own_share(&mut self.streams.bit_value, correction, count, request.ring)?;
+        Some(RandomBits { bits, value: Shared::column(value), ring: request.ring })
+    }
+
+    fn bit_triples(&mut self, count: usize, correction: Option<&[u8]>) -> Option<BitTriples> {
+        let a = self.streams.and_left.bits(1, count);
+        let b = self.streams.and_right.bits(2, count);
+        let ab = match correction {
+            None => self.streams.and_product.bits(2, count),
+            Some(bytes) => PackedBits::from_bytes(bytes, 2, count)?,
+        };
+        let [a, b, ab] = [a, b, ab].map(SharedBits::new);
+        Some(BitTriples { a, b, ab })
     }
 
     fn left<R: Ring>(&mut self, m: u32, k: u32) -> Shared<R> {

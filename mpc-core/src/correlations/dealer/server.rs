@@ -6,11 +6,13 @@ use zeroize::Zeroizing;
 
 use super::command::{CHANNEL, COMMAND, CORRECTION, Command, MAX_COMMAND};
 use super::streams::Streams;
-use crate::correlations::{MatrixShape, OwnedProductRequest, PhasorRequest, Request};
+use crate::correlations::{
+    MatrixShape, OwnedProductRequest, PhasorRequest, RandomBitsRequest, Request,
+};
 use crate::error::Error;
 use crate::offload::offload;
 use crate::ring::wire::encode;
-use crate::ring::{Ring, Z64, Z128, kernels};
+use crate::ring::{PackedBits, Ring, Z64, Z128, kernels};
 use crate::session::Session;
 use crate::trig;
 
@@ -111,6 +113,8 @@ impl Dealer {
                 Zeroizing::default()
             }
             Request::Right(it) => self.right(it.left as usize, it.n, it.last),
+            Request::RandomBits(it) => self.random_bits(it),
+            &Request::BitTriples(count) => self.bit_triples(count as usize),
         }
     }
 
@@ -188,6 +192,33 @@ impl Dealer {
             self.lefts[left] = Left { shape: (0, k, ring), a: Zeroizing::default() };
         }
         self.correct(&mut product, ring, |streams| &mut streams.product)
+    }
+
+    fn random_bits(&mut self, request: &RandomBitsRequest) -> Zeroizing<Vec<u8>> {
+        let (count, planes) = (request.count as usize, request.bits as usize);
+        let mut bits = PackedBits::zero(planes, count);
+        for streams in &mut self.streams {
+            bits ^= &streams.bits.bits(planes, count);
+        }
+        let number = |lane: usize| {
+            Z64((0..planes).fold(0, |sum, plane| sum | (bits.bit(plane, lane) as u64) << plane))
+        };
+        let mut values: Zeroizing<Vec<Z64>> = Zeroizing::new((0..count).map(number).collect());
+        self.correct(&mut values, request.ring, |streams| &mut streams.bit_value)
+    }
+
+    fn bit_triples(&mut self, count: usize) -> Zeroizing<Vec<u8>> {
+        let (mut a, mut b) = (PackedBits::zero(1, count), PackedBits::zero(2, count));
+        for streams in &mut self.streams {
+            a ^= &streams.and_left.bits(1, count);
+            b ^= &streams.and_right.bits(2, count);
+        }
+        let mut product = b.and(&a.clone().above(&a));
+        let others = self.streams.len() - 1;
+        for streams in &mut self.streams[..others] {
+            product ^= &streams.and_product.bits(2, count);
+        }
+        product.to_bytes()
     }
 
     /// The last party's share of `value`: what is left after the others' streams.

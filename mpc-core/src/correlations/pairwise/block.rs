@@ -5,6 +5,7 @@ use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
 use crate::rand::Coins;
+use crate::ring::PackedBits;
 
 #[cfg(target_arch = "x86_64")]
 use crate::ring::kernels::aes::VectorAes;
@@ -196,6 +197,14 @@ impl Bits {
 
     pub(crate) fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+}
+
+impl From<&PackedBits> for Bits {
+    /// The planes one behind the other.
+    fn from(bits: &PackedBits) -> Self {
+        let blocks = bits.row().iter().map(|word| word.to_le_bytes()).collect();
+        Self { blocks: Zeroizing::new(blocks), len: bits.planes() * bits.lanes() }
     }
 }
 

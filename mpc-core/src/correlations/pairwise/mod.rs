@@ -19,6 +19,8 @@
 //! | `right` (covert: 5 more), `product` | 2 a pass | 4 (or 2) bytes an OT one way, covert 560 (or 304) more a batch; ceil((m - i) / 8) a correction of bit i the other |
 //! | `phasors`, one-hot | N a pass of 4,096, covert 4 more | see `PhasorPlan::cost` |
 //! | `phasors`, bit by bit | 2 (N - 1) a pass of 4,096, covert 4 more | see `PhasorPlan::cost` |
+//! | `random_bits` | N a pass of 2^19 bits, covert 4 more | see `random_bits_cost` |
+//! | `bit_triples` | 2 a pass of 2^18, covert 5 more | see `bit_triples_cost` |
 //! | products by RLWE | 2 a job, 1 for each new key, covert 5 for each factor of a triple | see `rlwe::Plan` |
 //!
 //! All sizes follow from public shapes. In every round a party sends to all while it receives from
@@ -46,6 +48,12 @@
 //! | `ot/open`, covert | angles, sums of shares | of phasors that are used nowhere |
 //! | `factor/rows`, covert | A' + L A | `MaskSite::TripleCheck`: rows A' of their own |
 //! | `factor/rest`, covert | shares of zero | the product of A', used nowhere else |
+//! | `bits/stage` | h0 - h1 + s mod 2^(m - b - 1) | `MaskSite::RingPad` |
+//! | `bits/products` | h0 + h1 + b, b' | `MaskSite::BitPad`: the pad not chosen |
+//! | `bits/open-commit`, `bits/rest-commit`, covert | commitments | a nonce |
+//! | `bits/open`, covert | bits and shares | of numbers that are used nowhere |
+//! | `bits/check`, covert | X b + X' b' + b'' | `MaskSite::AndCheck`: b'' used nowhere else |
+//! | `bits/rest`, covert | sums of shares of zero | the product a b'', used nowhere else |
 //! | `rlwe/keys` | p s + e; new ones after some jobs | `MaskSite::RlweSecret`, `RlweKey`: RLWE under s |
 //! | `rlwe/inputs` | a s + e + round(q v / t) | `MaskSite::RlweSecret`, `RlweInput`: RLWE under s, every a used once |
 //! | `rlwe/outputs` | X a + u p + e1 | `MaskSite::RlweOutput`, `RlweOutputError`: RLWE under a fresh u |
@@ -63,6 +71,7 @@
 //! length; tables of the own phasors are read by scanning them.
 
 mod base_ot;
+mod bit_triples;
 pub(crate) mod block;
 mod consistency;
 pub(crate) mod extension;
@@ -73,6 +82,7 @@ mod one_hot;
 mod opened;
 mod phasors;
 mod plan;
+mod random_bits;
 pub mod rlwe;
 pub(crate) mod rows;
 mod sacrifice;
@@ -124,6 +134,10 @@ struct Own {
     angle: Prg,
     rounding: Prg,
     roots: Prg,
+    bits: Prg,
+    and_left: Prg,
+    and_right: Prg,
+    and_check: Prg,
 }
 
 impl PairwiseOt {
@@ -151,6 +165,10 @@ impl PairwiseOt {
             angle: stream(MaskSite::AngleMask),
             rounding: Prg::under(&seed.derive("rounding"), MaskSite::AngleMask, switch),
             roots: stream(MaskSite::OneHotLeaf),
+            bits: stream(MaskSite::RandomBit),
+            and_left: stream(MaskSite::AndLeft),
+            and_right: stream(MaskSite::AndRight),
+            and_check: stream(MaskSite::AndCheck),
         };
         Ok(Self {
             session,

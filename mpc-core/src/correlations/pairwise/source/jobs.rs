@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::correlations::{OwnedProductRequest, PhasorRequest, Request, RightRequest};
+use crate::correlations::{
+    OwnedProductRequest, PhasorRequest, RandomBitsRequest, Request, RightRequest,
+};
 
 /// Products with the same rows that are made at once, at the most.
 const MOST_VECTORS: usize = 128;
@@ -24,6 +26,10 @@ pub(super) enum Job {
     Left { m: u32, k: u32, ring: u32 },
     /// A right factor whose columns are those of all requests; the columns of each.
     Right(RightRequest, Vec<u32>),
+    /// Random bits.
+    RandomBits(RandomBitsRequest),
+    /// Triples of bits.
+    BitTriples(u32),
 }
 
 /// A job, and the places in the order of the requests that it serves.
@@ -46,6 +52,8 @@ impl Group {
                 let n = it.n;
                 Job::Right(it, vec![n])
             }
+            Request::RandomBits(it) => Job::RandomBits(it),
+            Request::BitTriples(count) => Job::BitTriples(count),
         };
         Self { job, places: vec![place] }
     }
@@ -101,7 +109,7 @@ pub(super) fn group(requests: Vec<Request>) -> Vec<Group> {
             Request::OwnedProduct(it) => Kind::Owned(it.clone()),
             Request::Phasors(_) => Kind::Phasors,
             Request::Right(it) => Kind::Right(it.left),
-            Request::Left { .. } => {
+            Request::Left { .. } | Request::RandomBits(_) | Request::BitTriples(_) => {
                 groups.push(Group::new(request, place));
                 continue;
             }

@@ -25,6 +25,7 @@ use super::{CHANNEL, Expansion, is_checked};
 use crate::correlations::production::Counts;
 use crate::correlations::{
     Correlation, CorrelationSource, OwnedMatrix, Production, Request, RightRequest,
+    check_bit_triples,
 };
 use crate::error::Error;
 use crate::session::Session;
@@ -143,6 +144,8 @@ impl PairwiseSource {
                 }
                 Ok(())
             }
+            Request::RandomBits(it) => it.check(),
+            &Request::BitTriples(count) => check_bit_triples(count),
         }
     }
 
@@ -159,6 +162,12 @@ impl PairwiseSource {
                 .transfers
                 .send(transfers::Order::Phasors { request, counts, places })
                 .is_ok(),
+            Job::RandomBits(request) => {
+                self.lines.transfers.send(transfers::Order::RandomBits { request, places }).is_ok()
+            }
+            Job::BitTriples(count) => {
+                self.lines.transfers.send(transfers::Order::BitTriples { count, places }).is_ok()
+            }
             Job::Right(request, columns) => return self.send_factor(&request, columns, places),
             Job::Owned(request) => {
                 let line =

@@ -1,4 +1,4 @@
-//! The line of what rests on oblivious transfer: phasors and small factors.
+//! The line of what rests on oblivious transfer: phasors, small factors, bits.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::super::triples::{OwnLeft, ProductShape};
 use super::super::{Expansion, PairwiseOt, PhasorPlan};
 use super::line::{Ahead, Ready, deliver};
 use crate::correlations::production::Counts;
-use crate::correlations::{Correlation, PhasorRequest, Phasors, RightFactor};
+use crate::correlations::{Correlation, PhasorRequest, Phasors, RandomBitsRequest, RightFactor};
 use crate::error::Error;
 use crate::ring::Ring;
 use crate::session::Session;
@@ -29,6 +29,10 @@ pub(super) enum Order {
         columns: Vec<u32>,
         places: Vec<oneshot::Sender<Ready>>,
     },
+    /// Random bits.
+    RandomBits { request: RandomBitsRequest, places: Vec<oneshot::Sender<Ready>> },
+    /// Triples of bits.
+    BitTriples { count: u32, places: Vec<oneshot::Sender<Ready>> },
 }
 
 /// Makes what is ordered until there are no more orders. The transfers are set up with the first
@@ -57,6 +61,12 @@ pub(super) async fn run(
             }
             Order::Factor { shape, a, columns, places } => {
                 (split_right(ot.factor(shape, &a).await?, &columns)?, places)
+            }
+            Order::RandomBits { request, places } => {
+                (vec![Correlation::RandomBits(ot.random_bits(&request).await?)], places)
+            }
+            Order::BitTriples { count, places } => {
+                (vec![Correlation::BitTriples(ot.bit_triples(count).await?)], places)
             }
         };
         deliver(places, made, permit, &made_so_far)?;
