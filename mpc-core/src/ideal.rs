@@ -3,6 +3,7 @@
 
 use crate::approx::Series;
 use crate::protocols::solve::InversePlan;
+use crate::protocols::threshold::{Level, ThresholdRule};
 use crate::ring::{Ring, kernels};
 
 /// The sum of all parties' shares.
@@ -78,4 +79,18 @@ pub fn inverse(plan: &InversePlan, g: &[f64]) -> (Vec<f64>, f64) {
 #[must_use]
 pub fn below(x: &[i128], c: &[i128]) -> Vec<bool> {
     x.iter().zip(c).map(|(x, c)| x < c).collect()
+}
+
+/// Whether counts may be released: for each party its own counts, cell by cell
+/// ([`crate::protocols::threshold`]).
+#[must_use]
+pub fn releasable(rule: ThresholdRule, counts: &[Vec<u64>]) -> bool {
+    let cells = counts.first().map_or(0, Vec::len);
+    (0..cells).all(|cell| {
+        let total: u64 = counts.iter().map(|own| own[cell]).sum();
+        match rule.level {
+            Level::Outsiders => !rule.is_small(total),
+            Level::Participants => counts.iter().all(|own| !rule.is_small(total - own[cell])),
+        }
+    })
 }

@@ -6,4 +6,5 @@ pub mod owned;
 pub mod product;
 pub mod series;
 pub mod solve;
+pub mod threshold;
 pub mod truncate;
