@@ -313,7 +313,7 @@ examples() {
   local path name
   for path in */examples/*.rs; do
     name=$(basename "$path" .rs)
-    case $name in link | pairwise_ot) continue ;; esac
+    case $name in link | pairwise_ot | comparisons) continue ;; esac
     echo "$name"
     # One that nodes run, each as a process of its own.
     if [[ $name == custom_protocol ]]; then
@@ -322,6 +322,8 @@ examples() {
     fi
     end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" "$target/debug/examples/$name"
   done
+  echo "describe, by nodes"
+  MPC_BINARIES=$target/debug end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" scripts/describe.sh
 }
 
 step "toolchain" toolchain

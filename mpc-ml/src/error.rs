@@ -59,6 +59,9 @@ pub enum Error {
         /// The figure, without its value.
         what: String,
     },
+    /// No table of a description may be released: all parties see it, and nothing else was told.
+    #[error("{0}")]
+    Withheld(String),
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
@@ -90,6 +93,7 @@ impl Error {
             self,
             Self::NotConverged(_)
                 | Self::Unusable(_)
+                | Self::Withheld(_)
                 | Self::Determined { .. }
                 | Self::Uncertified(_)
                 | Self::Misfit(_)
@@ -105,6 +109,7 @@ impl Error {
             | Self::Settings(_)
             | Self::NotConverged(_)
             | Self::Unusable(_)
+            | Self::Withheld(_)
             | Self::Misfit(_)
             | Self::Determined { .. } => AbortCode::Configuration,
             Self::Uncertified(_) | Self::Contradicted(_) => AbortCode::PeerMisbehaved,

@@ -5,6 +5,7 @@
 //! * [`model`] has the one trait of all models: settings, a plan from public facts that refuses what
 //!   could wrap, a fit that gives shares, a release. [`models`] are the models, a folder each.
 //! * [`inference`] says how sure the coefficients of a fit are: what the fits share.
+//! * [`describe`] tells what the rows look like together: tables by groups, tests, correlations.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
@@ -14,6 +15,7 @@
 
 pub mod artifact;
 pub mod data;
+pub mod describe;
 mod error;
 pub mod inference;
 pub mod metrics;

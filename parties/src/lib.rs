@@ -21,6 +21,7 @@ pub mod approval;
 pub mod cli;
 pub mod commands;
 pub mod data_file;
+pub mod describing;
 pub mod doctor;
 pub mod exit;
 #[cfg(feature = "test-faults")]

@@ -36,6 +36,8 @@ pub struct Limits {
     pub protocols: Option<Vec<String>>,
     /// The most coefficients, with the intercept, that a study may reveal; none is no limit.
     pub most_coefficients: Option<u64>,
+    /// The least threshold of small counts in a description: what a count must reach to be released.
+    pub least_count: u32,
     /// Columns that no study may use, in whatever case they are written.
     pub never_columns: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Limits {
             models: None,
             protocols: None,
             most_coefficients: None,
+            least_count: 5,
             never_columns: Vec::new(),
         }
     }
@@ -169,6 +172,38 @@ impl Limits {
         Ok(())
     }
 
+    /// Refuses a description of these columns, whose counts are released from `least` on.
+    ///
+    /// # Errors
+    /// Which limit, and what to do.
+    pub fn check_description(&self, least: u32, columns: &[String]) -> Result<(), Failure> {
+        if least < self.least_count {
+            let what = format!(
+                "threshold.least of the description is {least}, and limits.least_count of this node is {}",
+                self.least_count
+            );
+            return Err(refusal(what, "with a higher threshold"));
+        }
+        let used: Vec<&str> = columns.iter().map(String::as_str).collect();
+        self.check_names(&used)
+    }
+
+    fn check_names(&self, used: &[&str]) -> Result<(), Failure> {
+        let never = |column: &&&str| {
+            let same = |never: &String| never.to_lowercase() == column.to_lowercase();
+            self.never_columns.iter().any(same)
+        };
+        match used.iter().find(never) {
+            Some(column) => {
+                let what = format!(
+                    "the study uses the column {column}, which limits.never_columns of this node forbids"
+                );
+                Err(refusal(what, "that does not use it"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a study that these limits do not allow with any rows. `own` is the name of this party.
     ///
     /// # Errors
@@ -205,17 +240,7 @@ impl Limits {
         used.extend(schema.offset().map(|offset| offset.column.as_str()));
         used.extend(schema.weights().map(|weights| weights.column.as_str()));
         used.extend(schema.groups());
-        let never = |column: &&&str| {
-            let same = |never: &String| never.to_lowercase() == column.to_lowercase();
-            self.never_columns.iter().any(same)
-        };
-        if let Some(column) = used.iter().find(never) {
-            let what = format!(
-                "the study uses the column {column}, which limits.never_columns of this node forbids"
-            );
-            return refused(what, "that does not use it");
-        }
-        Ok(())
+        self.check_names(&used)
     }
 
     fn check_columns(&self, table: &Table) -> Result<(), Failure> {

@@ -155,7 +155,7 @@ impl PhaseReceipt {
     }
 
     /// The line with which a run ends.
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         format!(
             "Took {:.2} s and {} rounds; this node sent {:.2} MB.\n",
             self.seconds,

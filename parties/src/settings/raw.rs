@@ -114,6 +114,7 @@ pub(super) struct RawLimits {
     pub models: Option<Vec<String>>,
     pub protocols: Option<Vec<String>>,
     pub most_coefficients: Option<u64>,
+    pub least_count: Option<u32>,
     #[serde(default)]
     pub never_columns: Vec<String>,
 }
@@ -157,6 +158,7 @@ impl RawLimits {
             models: models.transpose()?,
             protocols: self.protocols,
             most_coefficients: self.most_coefficients,
+            least_count: self.least_count.unwrap_or(default.least_count),
             never_columns: self.never_columns,
         })
     }

@@ -1,0 +1,376 @@
+//! What is counted and summed, in which order, and what of it may be revealed.
+
+use mpc_core::correlations::Origin;
+use mpc_core::protocols::threshold::{Gate, Level, ThresholdRule};
+use mpc_core::{Cost, Recipients};
+use serde::{Deserialize, Serialize};
+
+use crate::data::{CategoricalMissing, FeatureKind, NumericMissing, Schema};
+use crate::error::Error;
+use crate::model::{Canonical, Figures, Output, Plan};
+
+/// The output that says which tables may be released.
+pub const WITHHELD: &str = "describe/withheld";
+/// The output of all counts.
+pub const COUNTS: &str = "describe/counts";
+/// The output of all sums.
+pub const SUMS: &str = "describe/sums";
+
+/// The version of the arithmetic.
+const ARITHMETIC: u32 = 1;
+/// Numbers are integers of so many bits within their ranges: exact to 2^-40 of the half of a range.
+pub(super) const FRACTION: i32 = 40;
+/// What a group of rows whose group is missing is called, and a level of cells that are missing.
+pub(super) const MISSING: &str = "(missing)";
+
+/// What is to be described.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DescribeSettings {
+    /// The categorical column by whose levels all others are described; none: all rows together.
+    pub group: Option<String>,
+    /// Pairs of categorical columns that are counted against each other.
+    pub tables: Vec<(String, String)>,
+    /// Whether the correlations of the numeric columns are computed, over the rows that have all of them.
+    pub correlations: bool,
+    /// Numeric columns, and into how many intervals of the same width their ranges are cut, from 2 to 1,000: how
+    /// many rows lie in each.
+    pub histograms: Vec<(String, u32)>,
+    /// Which counts are too small to be released.
+    pub threshold: ThresholdRule,
+}
+
+/// A column as it is described.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// Where in the schema.
+    pub(super) at: usize,
+    /// Whether cells may be missing.
+    pub(super) missing: bool,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) enum Kind {
+    Numeric { low: f64, high: f64 },
+    Levels(Vec<String>),
+}
+
+impl Column {
+    /// What rows are counted as: its levels, and missing ones.
+    pub(super) fn cells(&self) -> Vec<String> {
+        let mut cells = match &self.kind {
+            Kind::Numeric { .. } => vec!["present".to_owned()],
+            Kind::Levels(levels) => levels.clone(),
+        };
+        if self.missing {
+            cells.push(MISSING.to_owned());
+        }
+        cells
+    }
+
+    pub(super) fn is_numeric(&self) -> bool {
+        matches!(self.kind, Kind::Numeric { .. })
+    }
+}
+
+/// Which tables are released together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Version {
+    /// The column of the groups.
+    pub(super) group: Option<usize>,
+    /// Pairs of columns.
+    pub(super) tables: Vec<(usize, usize)>,
+    pub(super) correlations: bool,
+    /// Columns and their intervals.
+    pub(super) histograms: Vec<(usize, u32)>,
+}
+
+/// A plan to describe: everything that follows from settings and public facts.
+#[derive(Clone, Debug)]
+pub struct DescribePlan {
+    settings: DescribeSettings,
+    pub(super) columns: Vec<Column>,
+    /// What is tried, the first that may be is released.
+    pub(super) versions: Vec<Version>,
+    pub(super) rows: Vec<u64>,
+    recipients: Recipients,
+    origin: Origin,
+    gate: Gate,
+}
+
+impl DescribePlan {
+    /// Plans for parties with `rows[j]` rows each of the columns that are features of `schema`; its target
+    /// is not looked at. A numeric column needs a range.
+    ///
+    /// # Errors
+    /// [`Error::Field`] with the setting or the feature that does not fit, and what to do.
+    pub fn new(
+        settings: &DescribeSettings,
+        schema: &Schema,
+        rows: &[u64],
+        recipients: Recipients,
+        origin: Origin,
+    ) -> Result<Self, Error> {
+        if rows.len() < 2 {
+            return Err(Error::field(
+                "parties",
+                "are too few: a joint study has at least two parties",
+            ));
+        }
+        let total = rows.iter().try_fold(0u64, |sum, &rows| sum.checked_add(rows));
+        if total.is_none_or(|total| !(1..=1_000_000_000).contains(&total)) {
+            return Err(Error::field("rows", "of all parties must be from 1 to 10^9"));
+        }
+        let columns = columns(schema)?;
+        let versions = versions(settings, &columns)?;
+        let cells = versions.iter().map(|version| version.cells(&columns)).collect();
+        let gate = Gate::new(settings.threshold, rows.len(), cells).map_err(|error| {
+            Error::field("threshold", format!("or the tables do not fit: {error}"))
+        })?;
+        Ok(Self {
+            settings: settings.clone(),
+            columns,
+            versions,
+            rows: rows.to_vec(),
+            recipients,
+            origin,
+            gate,
+        })
+    }
+
+    /// The test of the counts.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Why nothing was released, and what may be done about it.
+    pub(super) fn withheld(&self) -> String {
+        let ThresholdRule { least, level, .. } = self.gate.rule();
+        let without = match level {
+            Level::Participants => ", or what is left of one without the rows of one party,",
+            Level::Outsiders => "",
+        };
+        format!(
+            "a count of these tables{without} is below the threshold of {least}, so nothing of them was \
+             released; which one it is nobody learns. Merge rare levels, leave out columns with few missing \
+             cells or rare levels, or describe fewer columns in one study"
+        )
+    }
+
+    pub(super) fn numeric(&self) -> Vec<&Column> {
+        self.columns.iter().filter(|column| column.is_numeric()).collect()
+    }
+}
+
+fn columns(schema: &Schema) -> Result<Vec<Column>, Error> {
+    let mut columns = Vec::with_capacity(schema.features().len());
+    for (at, feature) in schema.features().iter().enumerate() {
+        let (missing, kind) = match &feature.kind {
+            FeatureKind::Numeric(numeric) => {
+                let field = format!("features.{at}.range");
+                let (low, high) = numeric.range.ok_or_else(|| {
+                    Error::field(
+                        &field,
+                        "is missing: sums are kept safe for numbers up to its ends",
+                    )
+                })?;
+                let half = (high - low) / 2.0;
+                if !(half.is_finite() && half > 0.0) {
+                    return Err(Error::field(field, "has to have two ends that are apart"));
+                }
+                let kind = Kind::Numeric { low, high };
+                (numeric.missing != NumericMissing::Refuse, kind)
+            }
+            FeatureKind::Categorical(it) => {
+                (it.missing != CategoricalMissing::Refuse, Kind::Levels(it.levels.clone()))
+            }
+        };
+        columns.push(Column { name: feature.name.clone(), at, missing, kind });
+    }
+    if columns.is_empty() {
+        return Err(Error::field("features", "are missing: a description has at least one column"));
+    }
+    Ok(columns)
+}
+
+/// A categorical column by its name.
+fn levels(columns: &[Column], field: &str, name: &str) -> Result<usize, Error> {
+    let found = columns.iter().position(|column| column.name == name && !column.is_numeric());
+    found.ok_or_else(|| {
+        Error::field(field, format!("names {name:?}, which is no categorical feature"))
+    })
+}
+
+/// The chain: all that is wanted; without histograms; without groups; without tables of two columns and
+/// correlations.
+fn versions(settings: &DescribeSettings, columns: &[Column]) -> Result<Vec<Version>, Error> {
+    let group = settings.group.as_ref().map(|name| levels(columns, "group", name)).transpose()?;
+    let mut tables = Vec::new();
+    for (at, (rows, across)) in settings.tables.iter().enumerate() {
+        let field = format!("tables.{at}");
+        let pair = (levels(columns, &field, rows)?, levels(columns, &field, across)?);
+        if pair.0 == pair.1 {
+            return Err(Error::field(field, "counts a column against itself"));
+        }
+        tables.push(pair);
+    }
+    let numeric = columns.iter().filter(|column| column.is_numeric()).count();
+    if settings.correlations && numeric < 2 {
+        return Err(Error::field("correlations", "need two numeric features at least"));
+    }
+    let mut histograms = Vec::new();
+    for (at, (name, intervals)) in settings.histograms.iter().enumerate() {
+        let field = format!("histograms.{at}");
+        let found = columns.iter().position(|column| column.name == *name && column.is_numeric());
+        let Some(column) = found else {
+            return Err(Error::field(
+                field,
+                format!("names {name:?}, which is no numeric feature"),
+            ));
+        };
+        if !(2..=1000).contains(intervals) {
+            return Err(Error::field(
+                field,
+                format!("has {intervals} intervals, and must have 2 to 1000"),
+            ));
+        }
+        histograms.push((column, *intervals));
+    }
+    let all = Version { group, tables, correlations: settings.correlations, histograms };
+    let plain = Version { histograms: Vec::new(), ..all.clone() };
+    let mut versions = vec![all, plain.clone(), Version { group: None, ..plain.clone() }];
+    versions.push(Version { group: None, tables: Vec::new(), correlations: false, ..plain });
+    versions.dedup();
+    Ok(versions)
+}
+
+impl Version {
+    /// How many groups there are.
+    pub(super) fn groups(&self, columns: &[Column]) -> usize {
+        self.group.map_or(1, |group| columns[group].cells().len())
+    }
+
+    /// The columns that are described by groups.
+    pub(super) fn described<'a>(
+        &self,
+        columns: &'a [Column],
+    ) -> impl Iterator<Item = (usize, &'a Column)> + use<'a> {
+        let group = self.group;
+        columns.iter().enumerate().filter(move |(at, _)| group != Some(*at))
+    }
+
+    /// The counts of this version: of the groups; for each column and group its cells; for each table its cells; of
+    /// complete and other rows, and for each numeric column those that have it and are not complete; of intervals.
+    pub(super) fn cells(&self, columns: &[Column]) -> usize {
+        let groups = self.groups(columns);
+        let described: usize =
+            self.described(columns).map(|(_, it)| groups * it.cells().len()).sum();
+        let crossed: usize = self
+            .tables
+            .iter()
+            .map(|&(a, b)| columns[a].cells().len() * columns[b].cells().len())
+            .sum();
+        let numeric = columns.iter().filter(|column| column.is_numeric()).count();
+        let intervals: usize =
+            self.histograms.iter().map(|&(_, intervals)| intervals as usize).sum();
+        groups + described + crossed + intervals + if self.correlations { 2 + numeric } else { 0 }
+    }
+
+    /// The sums: for each numeric column and group of the numbers and their squares; of complete rows for
+    /// each numeric column, and for each pair of them (a column with itself too) of the products.
+    pub(super) fn sums(&self, columns: &[Column]) -> usize {
+        let numeric = columns.iter().filter(|column| column.is_numeric()).count();
+        let pairs = numeric + numeric * (numeric + 1) / 2;
+        2 * self.groups(columns) * numeric + if self.correlations { pairs } else { 0 }
+    }
+}
+
+impl Plan for DescribePlan {
+    fn outputs(&self) -> Vec<Output> {
+        let ThresholdRule { least, zeros, level } = self.gate.rule();
+        let zero = if zeros { ", and not 0" } else { "" };
+        let whose = match level {
+            Level::Participants => "also when a party takes its own rows away",
+            Level::Outsiders => {
+                "for those who do not hold rows (WARNING: a party that takes its own rows away may see \
+                 small counts of the others)"
+            }
+        };
+        let names = |columns: &mut dyn Iterator<Item = &Column>| {
+            columns.map(|column| column.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        let group = self.settings.group.as_ref();
+        let by = group.map_or(String::new(), |group| format!(", by {group}"));
+        let all = names(&mut self.columns.iter());
+        let mut pairs: Vec<String> =
+            self.settings.tables.iter().map(|(a, b)| format!("{a} by {b}")).collect();
+        if self.settings.correlations {
+            pairs.push("rows that have all numbers".to_owned());
+        }
+        let parts = self.settings.histograms.iter();
+        pairs.extend(parts.map(|(name, parts)| format!("{parts} intervals of {name}")));
+        let pairs =
+            if pairs.is_empty() { String::new() } else { format!("; {}", pairs.join(", ")) };
+        let which = format!(
+            "which of {} sets of tables is the first without a count below {least}{zero}, {whose}",
+            self.versions.len()
+        );
+        let numbers = names(&mut self.columns.iter().filter(|column| column.is_numeric()));
+        vec![
+            Output::figure(
+                WITHHELD,
+                which,
+                "the tables are released whole or not at all; that a finer set is not tells that it has \
+                 some small count",
+            ),
+            Output::result(
+                COUNTS,
+                self.recipients,
+                format!("the counts of rows, of levels and of missing cells of {all}{by}{pairs}"),
+                "it is the purpose of the study; no count is released before all were tested",
+            ),
+            Output::result(
+                SUMS,
+                self.recipients,
+                format!(
+                    "the sums and sums of squares (and of products, for correlations) of {numbers}{by}"
+                ),
+                "means, deviations and tests follow from them. A sum of few rows tells much about each",
+            ),
+        ]
+    }
+
+    fn canonical(&self) -> Result<Canonical, Error> {
+        let recipients: Vec<bool> =
+            (0..self.rows.len()).map(|party| self.recipients.include(party)).collect();
+        Canonical::new("describe", ARITHMETIC)
+            .with(&self.settings)?
+            .field("columns", &self.columns)?
+            .field("rows", &self.rows)?
+            .field("recipients", &recipients)?
+            .field("origin", &self.origin)
+    }
+
+    /// Of the finest version that may be released: the first.
+    fn cost(&self, me: usize) -> Cost {
+        let version = &self.versions[0];
+        let counts = 8 * version.cells(&self.columns) as u64;
+        let sums = 16 * version.sums(&self.columns) as u64;
+        let gate = self.gate.cost(me).unwrap_or_default();
+        gate + Cost::to_all(me, self.rows.len(), 2, counts + sums).results(2)
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            precision: vec![
+                "counts are exact; numbers are rounded to 2^-40 of half of their range before they are \
+                 summed, and the sums are exact"
+                    .to_owned(),
+            ],
+            ..Figures::default()
+        }
+    }
+}

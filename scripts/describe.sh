@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Three clinics, a process each over QUIC, describe their patients together by treatment (docs/describe.md):
+# table one with tests, no dealer, no count below the threshold.
+#
+#   scripts/describe.sh          compares the table with the one of the pooled rows, and verifies the receipts
+#
+# Leaves everything in target/describe. MPC_BINARIES names a folder with `party`; without it that is built.
+set -euo pipefail
+
+case "${1-}" in
+    "") ;;
+    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; [ "$1" = -h ] || [ "$1" = --help ]; exit ;;
+esac
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
+build
+
+folder=$target/describe
+finish() {
+    if [ "$1" != 0 ]; then show_logs "$folder"; fi
+}
+on_end finish
+rm -rf "$folder"
+clinics=(north east south)
+make_nodes "$folder" "${clinics[@]}"
+cp scripts/data/describe/agreement.toml "$folder/agreement.toml"
+
+# Made-up patients; of every fifth one the pressure is not known.
+patients() {
+    awk -v clinic="$1" 'BEGIN {
+        print "treatment,sex,age,pressure"
+        for (i = 0; i < 60; i++) {
+            noise = (i * 7919 + clinic * 104729) % 1009 / 1009
+            pressure = i % 5 == 4 ? "" : sprintf("%.1f", 110 + 40 * noise - 8 * (i % 2) + 3 * clinic)
+            printf "%s,%s,%.1f,%s\n", i % 2 ? "new" : "usual", int(i / 2) % 2 ? "m" : "f", 40 + 50 * noise, pressure
+        }
+    }'
+}
+for i in "${!clinics[@]}"; do
+    patients "$i" >"$folder/${clinics[$i]}/patients.csv"
+done
+
+# train FILE: each clinic takes part. Fails when one does.
+train() {
+    local clinic
+    export PARTY__NETWORK__LINK=loopback
+    for clinic in "${clinics[@]}"; do
+        "$party" --config "$folder/$clinic/party.toml" ${2-} train "$1" --data "$folder/$clinic/patients.csv" \
+            </dev/null >"$folder/$clinic/run.txt" 2>"$folder/$clinic/log.txt" &
+        pids+=($!)
+    done
+    wait_for_nodes
+}
+
+# A lower threshold than the operator allows is refused before anybody is met.
+sed 's/least = 5/least = 2/' "$folder/agreement.toml" >"$folder/lower.toml"
+if "$party" --config "$folder/north/party.toml" train "$folder/lower.toml" \
+    --data "$folder/north/patients.csv" 2>"$folder/refused.txt"; then
+    echo "a threshold below limits.least_count was accepted" >&2
+    exit 1
+fi
+grep -q 'limits.least_count' "$folder/refused.txt"
+
+"$party" --config "$folder/north/party.toml" study check "$folder/agreement.toml" \
+    --data "$folder/north/patients.csv"
+train "$folder/agreement.toml"
+cat "$folder/north/run.txt"
+for clinic in east south; do
+    diff <(grep -v '^Result\|^Receipt\|^Total\|^[0-9]' "$folder/north/run.txt" | head -20) \
+        <(grep -v '^Result\|^Receipt\|^Total\|^[0-9]' "$folder/$clinic/run.txt" | head -20)
+done
+# The mean age of the patients with the new treatment, of the pooled rows.
+mean=$(cat "$folder"/*/patients.csv | awk -F, '$1 == "new" { n++; sum += $3 } END { printf "%.3f", sum / n }')
+grep -q "^age, mean (SD).*$mean" "$folder/north/run.txt"
+
+# With a threshold that nothing reaches, all are told that nothing is released, and nothing else.
+sed 's/least = 5/least = 500/; s/three clinics/three small clinics/' "$folder/agreement.toml" >"$folder/higher.toml"
+if train "$folder/higher.toml" 2>/dev/null; then
+    echo "counts below the threshold were released" >&2
+    exit 1
+fi
+grep -q 'below the threshold of 500' "$folder/north/log.txt" "$folder/north/run.txt"
+
+receipts=()
+for clinic in "${clinics[@]}"; do
+    for receipt in "$folder/$clinic"/state/*/receipt.json; do receipts+=("$receipt"); done
+done
+"$party" --config "$folder/north/party.toml" receipt verify "${receipts[@]}" >"$folder/verified.txt"
+grep -q 'What all parties sent to all is the same' "$folder/verified.txt"
+printf '\nThe mean age with the new treatment is %s at each clinic: %s\n' "$mean" "$folder"
