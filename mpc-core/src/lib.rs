@@ -54,8 +54,8 @@ pub use error::Error;
 pub use mpc_net::Tag;
 pub use offload::offload;
 pub use session::{
-    Against, Batch, Cost, Opened, Outputs, Recipients, Recorded, ReleaseLog, Session,
-    SessionOptions, Slot,
+    Against, Batch, Checkpoint, CheckpointLog, Cost, Opened, Outputs, Recipients, Recorded,
+    ReleaseLog, Session, SessionOptions, Slot, State,
 };
 pub use share::{Fixed, Shared, SharedBits};
 

@@ -55,6 +55,8 @@ fn every_mask_is_needed() {
         MaskSite::RlweOutputError,
         // `covert.rs` looks at commitments.
         MaskSite::Commitment,
+        // `src/session/checkpoint/tests.rs` at states that a session goes on from.
+        MaskSite::ZeroShareResumed,
         // `src/align/tests.rs` at alignments.
         MaskSite::AlignRequest,
         MaskSite::AlignHint,

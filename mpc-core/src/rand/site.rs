@@ -61,6 +61,8 @@ pub enum MaskSite {
     RlweOutputError,
     /// The nonce of a commitment, which hides a share until it is sent (0, Covert).
     Commitment,
+    /// The fresh zero share in each share that a session goes on from (0, Checkpoints).
+    ZeroShareResumed,
     /// What hides an evaluator's key-value store from a key holder (11.2).
     AlignRequest,
     /// The elements of a hint that no id determines, which hide how many ids there are (11.3).
@@ -124,7 +126,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -150,6 +152,7 @@ impl MaskSite {
         Self::RlweOutput,
         Self::RlweOutputError,
         Self::Commitment,
+        Self::ZeroShareResumed,
         Self::AlignRequest,
         Self::AlignHint,
         Self::RandomBit,
@@ -199,6 +202,7 @@ impl MaskSite {
             Self::RlweOutput => "rlwe output",
             Self::RlweOutputError => "rlwe output error",
             Self::Commitment => "nonce of a commitment",
+            Self::ZeroShareResumed => "zero share of a resumed state",
             Self::AlignRequest => "request of an alignment",
             Self::AlignHint => "hint of an alignment",
             Self::RandomBit => "random bit",
@@ -250,6 +254,7 @@ mod tests {
                 | MaskSite::RlweOutput
                 | MaskSite::RlweOutputError
                 | MaskSite::Commitment
+                | MaskSite::ZeroShareResumed
                 | MaskSite::AlignRequest
                 | MaskSite::AlignHint
                 | MaskSite::RandomBit

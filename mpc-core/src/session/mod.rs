@@ -3,6 +3,7 @@
 mod against;
 mod attest;
 mod batch;
+mod checkpoint;
 mod commitment;
 mod cost;
 pub mod ext;
@@ -30,6 +31,7 @@ pub use against::Against;
 pub use attest::{Attestation, Signed};
 pub use batch::Kind;
 pub use batch::{Batch, Opened, Recipients, Slot};
+pub use checkpoint::{Checkpoint, CheckpointLog, State};
 pub use commitment::Statement;
 pub use cost::Cost;
 pub use resend::Recorded;
@@ -152,6 +154,9 @@ pub struct Session {
     release_log: Option<Box<dyn ReleaseLog>>,
     /// Parts of results that are sent again.
     recorded: BTreeMap<String, Recorded>,
+    checkpoints: Option<Box<dyn CheckpointLog>>,
+    /// What a computation goes on from.
+    start: Option<Checkpoint>,
     switch: MaskSwitch,
     against: Against,
     /// What was opened to all, in the first channel of a covert session.
@@ -215,6 +220,8 @@ impl Session {
             outputs: options.outputs,
             release_log: None,
             recorded: BTreeMap::new(),
+            checkpoints: None,
+            start: None,
             switch: MaskSwitch::default(),
             broken: false,
         })
@@ -247,6 +254,8 @@ impl Session {
             outputs: Outputs::none(),
             release_log: None,
             recorded: BTreeMap::new(),
+            checkpoints: None,
+            start: None,
             switch: self.switch,
             against: self.against,
             heard: self.heard.as_ref().map(|_| commitment::Heard::new(&self.id, self.parties)),

@@ -52,17 +52,22 @@ pub struct Recorded {
 }
 
 /// Bytes that are wiped.
-mod secret {
+pub(super) mod secret {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use zeroize::Zeroizing;
 
     type Bytes = Zeroizing<Vec<u8>>;
 
-    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        bytes: &Bytes,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         bytes.as_slice().serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Bytes, D::Error> {
         Vec::deserialize(from).map(Zeroizing::new)
     }
 }
