@@ -81,6 +81,13 @@ pub trait Plan {
 
     /// The figures of the plan, for people.
     fn figures(&self) -> Figures;
+
+    /// How many times a fit offers its state ([`Run::checkpoint`]), if it takes as many steps as [`cost`](Self::cost)
+    /// says: each is a round and 32 bytes to each other party where checkpoints are kept. None where a fit has
+    /// no state worth keeping.
+    fn checkpoints(&self) -> u64 {
+        0
+    }
 }
 
 /// What is said where a result cannot be checked against the rows that it was made of.

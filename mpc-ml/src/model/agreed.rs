@@ -15,7 +15,10 @@ const DIGEST: usize = 32;
 /// A plan that every party of a session was seen to hold: the only kind that a fit begins with, so
 /// that nobody can forget to compare.
 #[derive(Debug)]
-pub struct Agreed<P>(P);
+pub struct Agreed<P> {
+    plan: P,
+    digest: [u8; 32],
+}
 
 impl<P: Plan> Agreed<P> {
     /// Compares the plan with those of the other parties, by a digest of each of its fields. One
@@ -37,7 +40,8 @@ impl<P: Plan> Agreed<P> {
             parts.flat_map(|parts| mpc_core::rand::hash("field of a plan", &parts)).collect();
         digests.resize((MOST_FIELDS - 1) * DIGEST, 0);
         // Whatever the digests of the fields leave out.
-        digests.extend(mpc_core::rand::hash("plan", &[&all]));
+        let digest = mpc_core::rand::hash("plan", &[&all]);
+        digests.extend(digest);
         let received = session.announce(PLAN, &digests).await?;
         for (peer, theirs) in received.iter().enumerate() {
             let mut pairs = theirs.chunks(DIGEST).zip(digests.chunks(DIGEST));
@@ -49,7 +53,13 @@ impl<P: Plan> Agreed<P> {
                 return Err(mpc_core::Error::Disagreement { peer, what }.into());
             }
         }
-        Ok(Self(plan))
+        Ok(Self { plan, digest })
+    }
+
+    /// A digest of everything that the parties agreed on.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 }
 
@@ -57,6 +67,6 @@ impl<P> Deref for Agreed<P> {
     type Target = P;
 
     fn deref(&self) -> &P {
-        &self.0
+        &self.plan
     }
 }

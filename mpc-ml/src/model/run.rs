@@ -1,10 +1,10 @@
 //! What a fit runs on.
 
-use mpc_core::Session;
 use mpc_core::correlations::{
     Correlation, CorrelationSource, LeftFactor, OwnedMatrix, Production, Request, RightFactor,
 };
 use mpc_core::ring::Z128;
+use mpc_core::{Session, State};
 use mpc_net::BoxFuture;
 
 use crate::error::Error;
@@ -15,6 +15,13 @@ use crate::error::Error;
 pub enum Progress {
     /// The own rows are in the form that the fit takes; what follows are its rounds.
     Prepared,
+    /// It goes on from where a checkpoint was made.
+    Resumed {
+        /// Steps that were done then.
+        done: u64,
+        /// Steps of the fit, as in [`Step`](Self::Step).
+        total: u64,
+    },
     /// A step has ended.
     Step {
         /// Steps done.
@@ -42,6 +49,31 @@ impl Run<'_> {
     pub fn step(&mut self, done: u64, total: u64) {
         let production = self.source.production();
         (self.progress)(Progress::Step { done, total, production });
+    }
+
+    /// The state that a fit goes on from, re-randomised for this session; none where it begins at its own
+    /// start. `plan` is [`Agreed::digest`](super::Agreed::digest). Its model reads from it what it needs, says by [`goes_on`](Self::goes_on) that it uses it, and begins anew
+    /// where it cannot: from what all parties hold alike, so that all do the same. No rounds.
+    ///
+    /// # Errors
+    /// See [`Session::resumed`].
+    pub fn resumed(&mut self, plan: &[u8; 32]) -> Result<Option<State>, Error> {
+        Ok(self.session.resumed(plan)?)
+    }
+
+    /// Tells that the fit goes on after `done` of `total` steps.
+    pub fn goes_on(&mut self, done: u64, total: u64) {
+        (self.progress)(Progress::Resumed { done, total });
+    }
+
+    /// Offers `state`, from which a fit by `plan` ([`Agreed::digest`](super::Agreed::digest)) could go on in another session: its shares and public numbers
+    /// after so many steps, at a place that follows from what all parties know. One round where checkpoints
+    /// are kept, none where they are not ([`Plan::checkpoints`](super::Plan::checkpoints)).
+    ///
+    /// # Errors
+    /// See [`Session::checkpoint`].
+    pub async fn checkpoint(&mut self, plan: &[u8; 32], state: State) -> Result<(), Error> {
+        Ok(self.session.checkpoint(plan, state).await?)
     }
 
     /// The factors of one product mod 2^128: the next two correlations, which were ordered so.

@@ -16,11 +16,7 @@ const MODELS: u64 = 2;
 
 pub(super) fn expected(plan: &RowsPlan, scales: &Scales, me: usize) -> Cost {
     let all = Costs { plan, scales, me };
-    let passes = match (plan.settings.iterates, plan.finish) {
-        (Iterates::Revealed, _) => 0,
-        (_, Finish::Hidden) => PASSES.1,
-        _ => PASSES.0,
-    };
+    let passes = passes(plan.settings.iterates, plan.finish);
     let mut cost = all.start();
     for pass in 0..passes {
         cost = cost + all.pass(pass);
@@ -33,6 +29,15 @@ pub(super) fn expected(plan: &RowsPlan, scales: &Scales, me: usize) -> Cost {
     }
     // The gradient at the model, and what follows from it.
     cost + all.to_all(1, 14 * plan.order()).results(1) + all.inference()
+}
+
+/// Passes on shares of most fits.
+pub(super) fn passes(iterates: Iterates, finish: Finish) -> u64 {
+    match (iterates, finish) {
+        (Iterates::Revealed, _) => 0,
+        (_, Finish::Hidden) => PASSES.1,
+        _ => PASSES.0,
+    }
 }
 
 struct Costs<'a> {

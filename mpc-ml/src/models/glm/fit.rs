@@ -17,6 +17,7 @@ use super::own::Own;
 use super::pass::Gradient;
 use super::plan::{Preconditioner, RowsPlan, X_FRACTION};
 use super::products::{Matrix, Opening};
+use super::resume::Place;
 use super::rule::{Next, Rule};
 use super::scales::{Scales, W_FRACTION};
 use super::settings::Finish;
@@ -62,6 +63,7 @@ impl std::fmt::Debug for RowsShares {
 /// Fits on shares.
 pub(super) async fn fit(
     plan: &RowsPlan,
+    agreed: [u8; 32],
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<RowsShares, Error> {
@@ -74,6 +76,7 @@ pub(super) async fn fit(
     let slopes = expected.slopes.clone();
     let more = if plan.preconditioner == Preconditioner::Owners { PASSES_MORE } else { 0 };
     let mut fitting = Fitting {
+        agreed,
         plan,
         scales: &scales,
         totals,
@@ -83,6 +86,7 @@ pub(super) async fn fit(
         rule: Rule::new(scales.tolerance, plan.settings.passes).with_more(more),
         masks: own_masks(run.session)?,
         orders: Orders::default(),
+        resumed: false,
         run,
     };
     let end = fitting.run(&own, expected).await?;
@@ -99,26 +103,30 @@ struct End {
 
 /// A fit in progress.
 pub(super) struct Fitting<'a, 'r> {
+    /// A digest of what all parties compute by.
+    pub(super) agreed: [u8; 32],
     pub(super) plan: &'a RowsPlan,
     pub(super) scales: &'a Scales,
     totals: Totals,
     /// A bound of the sum of the squared weighed entries of all rows.
     squares: f64,
     /// No coefficient is larger, with a penalty: proven from revealed lengths.
-    largest: f64,
+    pub(super) largest: f64,
     /// The inverse that steps are made with, to all its bits.
     pub(super) whole: Option<Fixed>,
-    rule: Rule,
+    pub(super) rule: Rule,
     masks: Prg,
     pub(super) orders: Orders,
+    /// Whether it goes on from a pass of an earlier session.
+    pub(super) resumed: bool,
     pub(super) run: &'a mut Run<'r>,
 }
 
 /// A pass: where it was made, and its step.
 #[derive(Clone)]
-struct Pass {
-    w: Fixed,
-    s: Fixed,
+pub(super) struct Pass {
+    pub(super) w: Fixed,
+    pub(super) s: Fixed,
 }
 
 impl Pass {
@@ -130,52 +138,55 @@ impl Pass {
 
 impl Fitting<'_, '_> {
     async fn run(&mut self, own: &Own, expected: Expected) -> Result<End, Error> {
+        let resumed = self.resume()?;
         let mut steps = self.preconditioner(own, &expected).await?;
-        let mut w = self.begin(&expected, &mut steps).await?;
-        if self.skips() {
-            return Ok(End { w, passes: 0, length: f64::NAN });
+        let mut at = match resumed {
+            Some(place) => place,
+            None => Place::beginning(self.begin(&expected, &mut steps).await?),
+        };
+        if self.skips() && !self.resumed {
+            return Ok(End { w: at.w, passes: 0, length: f64::NAN });
+        }
+        if at.ended {
+            return Ok(self.end(at.w));
         }
         let gradient = self.register(expected).await?;
-        let (mut last, mut best): (Option<Pass>, Option<Pass>) = (None, None);
         loop {
-            let requests = self.requests(&gradient, &mut steps, last.is_some());
+            let requests = self.requests(&gradient, &mut steps, at.last.is_some());
             self.run.source.demand(requests)?;
-            let g = gradient.at(&w, self.plan, self.run).await?;
-            let g = self.penalised(g, &w)?;
+            let g = gradient.at(&at.w, self.plan, self.run).await?;
+            let g = self.penalised(g, &at.w)?;
             let step = self.step(&g, &mut steps).await?;
-            let (next, s) = self.judge(&g, step, last.as_ref()).await?;
-            let pass = Pass { w, s };
+            let (next, s) = self.judge(&g, step, at.last.as_ref()).await?;
+            let pass = Pass { w: at.w, s };
             if self.rule.is_best() {
-                best = Some(pass.clone());
+                at.best = Some(pass.clone());
             }
-            w = match next {
+            let w = match next {
                 Next::Stop | Next::Plain => pass.ahead()?,
-                Next::Mixed(quarters) => mixed(&pass, last.as_ref(), quarters)?,
+                Next::Mixed(quarters) => mixed(&pass, at.last.as_ref(), quarters)?,
                 Next::Back(h) => {
-                    let best = best.as_ref().unwrap_or(&pass);
+                    let best = at.best.as_ref().unwrap_or(&pass);
                     let s = best.s.clone().times_real(libm::ldexp(1.0, -(h as i32) - 1), h + 1)?;
                     best.w.clone().plus_raised(&s)?
                 }
-                Next::Refuse => {
-                    // In the clear the fit may get from there to its optimum all the same.
-                    if self.plan.finish == Finish::Hidden {
-                        return Err(self.refused());
-                    }
-                    let best = best.map_or(pass.w, |best| best.w);
-                    return Ok(End {
-                        w: best,
-                        passes: self.rule.made(),
-                        length: self.rule.length(),
-                    });
-                }
+                // In the clear the fit may get from there to its optimum all the same.
+                Next::Refuse if self.plan.finish == Finish::Hidden => return Err(self.refused()),
+                Next::Refuse => at.best.as_ref().unwrap_or(&pass).w.clone(),
             };
-            let made = self.rule.made();
-            self.run.step(u64::from(made), u64::from(self.plan.settings.passes));
-            if next == Next::Stop {
-                return Ok(End { w, passes: made, length: self.rule.length() });
+            let ended = matches!(next, Next::Stop | Next::Refuse);
+            at = Place { w, last: Some(pass), best: at.best, ended };
+            self.keep(&at).await?;
+            let made = u64::from(self.rule.made());
+            self.run.step(made, u64::from(self.plan.settings.passes));
+            if ended {
+                return Ok(self.end(at.w));
             }
-            last = Some(pass);
         }
+    }
+
+    fn end(&self, w: Fixed) -> End {
+        End { w, passes: self.rule.made(), length: self.rule.length() }
     }
 
     fn refused(&self) -> Error {

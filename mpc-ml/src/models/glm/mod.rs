@@ -23,6 +23,7 @@ mod own;
 mod pass;
 mod plan;
 mod products;
+mod resume;
 mod rule;
 mod scales;
 mod settings;
@@ -96,8 +97,9 @@ impl Model for Glm {
         data: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<GlmShares, Error> {
+        let agreed = plan.digest();
         Ok(GlmShares(match &plan.0 {
-            Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, data, run).await?)),
+            Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, agreed, data, run).await?)),
             Way::Columns(plan) => Shares::Columns(columns::fit(plan, data, run).await?),
         }))
     }

@@ -327,6 +327,10 @@ impl Plan for RowsPlan {
         self.costs[me].clone()
     }
 
+    fn checkpoints(&self) -> u64 {
+        cost::passes(self.settings.iterates, self.finish)
+    }
+
     fn figures(&self) -> Figures {
         let mut precision = vec![format!(
             "at most {} standard errors from the optimum, checked at the end",

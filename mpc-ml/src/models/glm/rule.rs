@@ -4,8 +4,10 @@
 //! All arithmetic is in IEEE basic operations and square roots on numbers that all parties hold
 //! alike.
 
+use serde::{Deserialize, Serialize};
+
 /// What is done with the step of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Next {
     /// w + s, and no further pass.
     Stop,
@@ -27,7 +29,7 @@ const MOST_MIXED: u32 = 4;
 const FIRST_UNIT: i32 = -6;
 
 /// The rule, and what it has seen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Rule {
     tolerance: f64,
     passes: u32,

@@ -40,10 +40,10 @@ impl Fitting<'_, '_> {
         drowned || self.plan.settings.iterates == Iterates::Revealed
     }
 
-    /// Whether the passes begin at P b. Else they begin at the mean of the owners' own fits, which
+    /// Whether the passes begin at P b, and not where an earlier session had come to. Else they begin at the mean of the owners' own fits, which
     /// needs no lift, and must never be seen: it would tell all parties but one the remaining one's.
     fn begins_jointly(&self) -> bool {
-        self.scales.penalty.is_none() || self.skips()
+        !self.resumed && (self.scales.penalty.is_none() || self.skips())
     }
 
     /// Makes what turns gradients into steps.

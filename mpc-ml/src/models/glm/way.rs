@@ -108,6 +108,10 @@ impl Plan for GlmPlan {
         self.way().cost(me)
     }
 
+    fn checkpoints(&self) -> u64 {
+        self.way().checkpoints()
+    }
+
     fn figures(&self) -> Figures {
         self.way().figures()
     }

@@ -48,15 +48,17 @@ pub(super) async fn fit(
 
 /// A joint training in progress, as one party sees it: the two halves of a fit.
 pub struct Training<'a> {
-    plan: &'a SgdPlan,
+    pub(super) plan: &'a Agreed<SgdPlan>,
     /// The numbers of the registered matrices.
     matrices: Vec<u32>,
     own: Own<'a>,
     /// This party's share of w~; of penalised weights as the end will see them, where they are not
     /// lifted.
-    weights: Shared<Z128>,
+    pub(super) weights: Shared<Z128>,
     /// This party's share of the weights one step before, for momentum.
-    before: Shared<Z128>,
+    pub(super) before: Shared<Z128>,
+    /// Iterations that were done.
+    pub(super) done: u64,
 }
 
 impl<'a> Training<'a> {
@@ -73,27 +75,40 @@ impl<'a> Training<'a> {
         let own = Own::new(plan, data, run.session.me())?;
         let matrices = own.register(run).await?;
         let zero = Shared::zero(plan.weights(), 1);
-        Ok(Self { plan, matrices, own, weights: zero.clone(), before: zero })
+        let (weights, before, done) = (zero.clone(), zero, 0);
+        let mut training = Self { plan, matrices, own, weights, before, done };
+        if let Some(state) = run.resumed(&plan.digest())?
+            && training.goes_on_from(state)?
+        {
+            run.goes_on(training.done, plan.iterations());
+        }
+        Ok(training)
     }
 
-    /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`].
+    /// Trains to the end. Three rounds an iteration; [`SgdPlan::training_cost`]. Where checkpoints are
+    /// kept a round more at each of [`SgdPlan::checkpoint_after`].
     ///
     /// # Errors
     /// Network errors.
     pub async fn run(mut self, run: &mut Run<'_>) -> Result<SgdShares, Error> {
-        let epochs = self.plan.settings().epochs;
+        let batches = self.plan.schedule().batches() as u64;
+        let (epochs, all) = (self.plan.settings().epochs, self.plan.iterations());
         let stretch = self.plan.epochs_an_order();
-        let mut done = 0;
-        self.order(0..stretch.min(epochs), run)?;
-        for epoch in 0..epochs {
+        let first = self.done / batches.max(1);
+        self.order(first..(first + stretch).min(epochs), run)?;
+        for epoch in first..epochs {
             // What the next epochs need is made while these run.
-            if epoch % stretch == 0 && epoch + stretch < epochs {
-                self.order(epoch + stretch..epochs.min(epoch + 2 * stretch), run)?;
+            let next = epoch + stretch;
+            if (epoch - first).is_multiple_of(stretch) && next < epochs {
+                self.order(next..epochs.min(next + stretch), run)?;
             }
-            for (step, batch) in self.plan.schedule().order(epoch).into_iter().enumerate() {
-                self.iterate((epoch, step as u64), batch, run).await?;
-                done += 1;
-                run.step(done, self.plan.iterations());
+            for (step, batch) in self.left(epoch) {
+                self.iterate((epoch, step), batch, run).await?;
+                self.done += 1;
+                if self.plan.checkpoint_after(self.done) {
+                    run.checkpoint(&self.plan.digest(), self.state()?).await?;
+                }
+                run.step(self.done, all);
             }
         }
         let ring = self.plan.weights_ring();
@@ -102,9 +117,9 @@ impl<'a> Training<'a> {
     }
 
     fn order(&self, epochs: Range<u64>, run: &mut Run<'_>) -> Result<(), Error> {
-        let batches = epochs.flat_map(|epoch| self.plan.schedule().order(epoch));
+        let batches = epochs.flat_map(|epoch| self.left(epoch));
         let requests =
-            batches.flat_map(|batch| self.plan.requests(&self.matrices, batch)).collect();
+            batches.flat_map(|(_, batch)| self.plan.requests(&self.matrices, batch)).collect();
         Ok(run.source.demand(requests)?)
     }
 

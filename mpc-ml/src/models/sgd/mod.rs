@@ -9,6 +9,7 @@ mod parts;
 pub mod plaintext;
 mod plan;
 mod release;
+mod resume;
 pub mod schedule;
 mod settings;
 mod steps;

@@ -68,6 +68,10 @@ impl Plan for SgdPlan {
         self.training_cost(me) + self.release_cost(me)
     }
 
+    fn checkpoints(&self) -> u64 {
+        self.iterations().div_ceil(self.checkpoint_every())
+    }
+
     fn figures(&self) -> Figures {
         let (sigmoid, settings) = (self.sigmoid(), self.settings());
         let mut precision = vec![format!(

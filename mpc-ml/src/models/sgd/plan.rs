@@ -26,6 +26,10 @@ pub const E_FRACTION: u32 = 16;
 /// Fractional bits of the public coefficients of the sigmoid.
 pub const COEFFICIENT_FRACTION: u32 = 18;
 
+/// Rows that go through from one checkpoint to the next, and iterations at most.
+const CHECKPOINT_ROWS: u64 = 8192;
+const MOST_UNKEPT: u64 = 64;
+
 /// Owned products that may wait to be used, in bytes at each party.
 const ORDERED_BYTES: u64 = 128 << 20;
 const MOST_ORDERED_EPOCHS: u64 = 128;
@@ -212,6 +216,19 @@ impl SgdPlan {
     #[must_use]
     pub fn iterations(&self) -> u64 {
         self.settings.epochs * self.schedule.batches() as u64
+    }
+
+    /// Whether the state of the training is kept when so many iterations are done: whenever some thousand
+    /// more rows have gone through, and at the end (docs/protocols.md 0, Checkpoints).
+    #[must_use]
+    pub fn checkpoint_after(&self, iterations: u64) -> bool {
+        iterations.is_multiple_of(self.checkpoint_every()) || iterations == self.iterations()
+    }
+
+    /// Iterations from one checkpoint to the next.
+    #[must_use]
+    pub fn checkpoint_every(&self) -> u64 {
+        (CHECKPOINT_ROWS / self.settings.batch.max(1)).clamp(1, MOST_UNKEPT)
     }
 
     /// Fractional bits of w~: the weights and s' more.
