@@ -98,6 +98,8 @@ pub struct NetworkSettings {
     pub join_timeout: Duration,
     /// How long to wait for a peer to come back that was lost in a run; nothing to give up at once.
     pub return_within: Duration,
+    /// Whether states of fits are kept, so that a study that is broken off can go on from there.
+    pub resume: bool,
     /// What the links to the peers are like.
     pub link: LinkProfile,
 }
@@ -261,6 +263,7 @@ impl Settings {
             lost_after: lost_after_from(raw.network.lost_after_s)?,
             join_timeout: seconds("network.join_timeout_s", raw.network.join_timeout_s)?,
             return_within: return_within_from(raw.network.return_within_s)?,
+            resume: raw.network.resume,
             link: raw.network.link,
         };
         let peers = raw.peers.iter().enumerate();

@@ -296,6 +296,64 @@ fn only_the_killed_node_is_started_again() {
     }
 }
 
+/// Wherever a node is killed in the middle of a training, the training goes on from the last state that all have kept; a
+/// part of it that is done again shows that the party began with the state that it had committed to.
+#[test]
+fn a_broken_training_goes_on_where_all_had_come_to() {
+    for (place, resume, step) in [
+        ("keeping:0", "true", None),
+        ("kept:0", "true", Some(64)),
+        ("keeping:1", "true", Some(64)),
+        ("kept:1", "true", Some(72)),
+        ("kept:1", "false", None),
+    ] {
+        let nodes = nodes(3, 4);
+        let dies = Some(("clinic-1", place));
+        let mut running: Vec<Running> =
+            nodes.names.iter().map(|name| start(&nodes, name, dies, 50)).collect();
+        let killed = running.remove(1).end();
+        assert_eq!(killed.code, None, "{}", killed.stderr);
+        let mut command = nodes.command("clinic-1");
+        command.env("PARTY__NETWORK__RESUME", resume);
+        running.push(nodes.spawn("clinic-1", &mut command));
+        for ended in running.into_iter().map(Running::end) {
+            if ended.name == DEALER {
+                continue;
+            }
+            ended.expect(0, &["\"ok\": true"]);
+            let said = ended.stderr.contains("the fit goes on from step");
+            assert_eq!(said, step.is_some(), "{place}: {}", ended.stderr);
+            let why = match ended.name.as_str() {
+                "clinic-1" => "the fit begins anew: no state of it is kept here",
+                _ => "the fit begins anew: no state of it that can be used is kept at clinic-1",
+            };
+            let anew = ended.stderr.contains(why);
+            assert_eq!(anew, step.is_none(), "{place}: {}", ended.stderr);
+            let receipt = fs::read(nodes.results(&ended.name).join("receipt.json")).unwrap();
+            let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+            assert_eq!(receipt["resumed"]["step"].as_u64(), step, "{place}");
+            assert_eq!(receipt["iterations"], 72);
+        }
+        let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();
+        assert!(nodes.parties().iter().all(|name| model(name) == model("clinic-0")), "{place}");
+        if place == "kept:0" {
+            done_again(&nodes, "clinic-0", "clinic-1");
+            // What is kept for it holds a state too, and goes with it.
+            let forget = ["audit", "forget", "study.toml"];
+            run(&nodes, "clinic-0", &forget).expect(0, &[]);
+        }
+    }
+}
+
+/// Does the part of a party again, and compares it with what another one received.
+fn done_again(nodes: &Nodes, name: &str, by: &str) {
+    let about = nodes.dir(name).join("about.bin").to_str().unwrap().to_owned();
+    let export = ["audit", "export", "study.toml", "--about", name, "--out", &about];
+    run(nodes, by, &export).expect(0, &[]);
+    let replay = ["audit", "replay", "study.toml", "--data", "rows.csv", "--against", &about];
+    run(nodes, name, &replay).expect(0, &[]);
+}
+
 /// A part of the result that all had recorded and nobody had sent is sent when all are back: as it was recorded, and
 /// no second one.
 #[test]
@@ -345,12 +403,7 @@ fn a_result_that_all_had_recorded_is_sent_again() {
     let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();
     assert_eq!(model("clinic-0"), model("clinic-2"));
     // Also that run can be done again by who audits it.
-    let name = "clinic-0";
-    let about = nodes.dir(name).join("about.bin").to_str().unwrap().to_owned();
-    let export = ["audit", "export", "study.toml", "--about", name, "--out", &about];
-    run(&nodes, "clinic-1", &export).expect(0, &[]);
-    let replay = ["audit", "replay", "study.toml", "--data", "rows.csv", "--against", &about];
-    run(&nodes, name, &replay).expect(0, &[]);
+    done_again(&nodes, "clinic-0", "clinic-1");
 }
 
 /// A pipe waits for a writer that may never come, and some devices never end: neither is read, whatever it is

@@ -147,6 +147,10 @@ impl<M: Model> Planned for PlanOf<M> {
         self.0.cost(me)
     }
 
+    fn checkpoints(&self) -> u64 {
+        self.0.checkpoints()
+    }
+
     fn agree<'a>(self: Box<Self>, session: &'a mut Session) -> Work<'a, Box<dyn Ready>> {
         Box::pin(async move {
             let plan = Agreed::among(self.0, session).await?;
@@ -158,6 +162,10 @@ impl<M: Model> Planned for PlanOf<M> {
 struct AgreedOn<M: Model>(Agreed<M::Plan>);
 
 impl<M: Model> Ready for AgreedOn<M> {
+    fn digest(&self) -> [u8; 32] {
+        self.0.digest()
+    }
+
     fn fit<'a>(
         self: Box<Self>,
         data: &'a Dataset,

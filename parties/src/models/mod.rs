@@ -106,12 +106,20 @@ pub trait Planned {
     /// What it costs the party in this place.
     fn cost(&self, me: usize) -> Cost;
 
+    /// How often the state of its fit is kept.
+    fn checkpoints(&self) -> u64 {
+        0
+    }
+
     /// Compares it with the other parties. One round.
     fn agree<'a>(self: Box<Self>, session: &'a mut Session) -> Work<'a, Box<dyn Ready>>;
 }
 
 /// A plan that all parties agreed on.
 pub trait Ready {
+    /// A digest of what was agreed on.
+    fn digest(&self) -> [u8; 32];
+
     /// See [`Model::fit`].
     fn fit<'a>(
         self: Box<Self>,
@@ -130,6 +138,9 @@ pub trait Shares {
     ) -> Work<'a, Option<Summary>>;
 }
 
+/// What a party sends to each other one when the state of a fit is kept: a commitment.
+const STATE_BYTES: u64 = 32;
+
 /// The public figures of a plan, for a party of a study.
 #[derive(Clone, Debug, Serialize)]
 pub struct Account {
@@ -147,7 +158,10 @@ impl Account {
     /// The figures for the party in this place, in a session that protects `against` these.
     #[must_use]
     pub fn of(plan: &dyn Planned, me: usize, against: Against) -> Self {
-        let cost = plan.cost(me).under(against, me);
+        let cost = plan.cost(me);
+        // A node keeps the states of its fits.
+        let states = Cost::to_all(me, cost.bytes.len(), 1, STATE_BYTES) * plan.checkpoints();
+        let cost = (cost + states).under(against, me);
         Self { figures: plan.figures(), rounds: cost.rounds, bytes_sent: cost.sent() }
     }
 }

@@ -107,8 +107,8 @@ pub trait Task {
             }
             returns += 1;
             events(Event::Note(format!(
-                "{}; this node goes back to meeting the others, for {} s at most, and all begin anew: start \
-                 only the node that was lost",
+                "{}; this node goes back to meeting the others, for {} s at most, and the study goes on: \
+                 start only the node that was lost",
                 failure.what,
                 within.as_secs()
             )));

@@ -3,6 +3,7 @@
 mod align;
 mod approve;
 mod audit;
+mod checkpoints;
 mod comeback;
 mod consent;
 mod events;
@@ -48,7 +49,7 @@ pub use own_side::OwnSide;
 pub use participant::{Participant, StudyWork};
 pub use progress::{observer, relay_observer, say, terminal};
 pub use protocol::{Completed, Joint, OwnInput, Protocol, ProtocolWork};
-pub use receipt::{Heard, PhaseReceipt, Receipt, Revealed, now, verify};
+pub use receipt::{Heard, PhaseReceipt, Receipt, Resumed, Revealed, now, verify};
 pub use recovery::Recovery;
 use release::folder_of;
 pub use release::{FolderLog, StudyFolder};

@@ -9,6 +9,7 @@ use mpc_ml::artifact::ModelPart;
 use mpc_ml::data::Table;
 use mpc_net::replay::Replay;
 
+use super::checkpoints::Checkpoints;
 use super::consent::Said;
 use super::phases::Phases;
 use super::study_run::Node;
@@ -144,6 +145,7 @@ impl<W: Work> Participant<W> {
         transport: Replay,
         options: SessionOptions,
         (due, started, consent): ([u8; 32], u64, Vec<u8>),
+        checkpoints: Checkpoints,
     ) -> Result<(), Failure> {
         let Self { mut node, mut work } = self;
         let mut session = Session::establish(Box::new(transport), options).await?;
@@ -157,6 +159,7 @@ impl<W: Work> Participant<W> {
         if let Some(said) = Said::parse(&told.consent) {
             node.holding = node.folder.holding()?.at_that_time(&said.standing);
         }
+        node.checkpoints = checkpoints;
         work.work(&node, &mut session, &mut phases, &quiet, &mut told).await.map(drop)
     }
 

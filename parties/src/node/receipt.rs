@@ -77,6 +77,9 @@ pub struct Receipt {
     /// How many runs of this study there were on this party's rows, this one included. Each may have
     /// revealed its figures and checks.
     pub runs: u32,
+    /// What the fit went on from, where an earlier run had come to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// When the nodes had met.
     pub begun: String,
     /// When the run ended here.
@@ -97,6 +100,15 @@ pub struct Receipt {
     pub kept_for_audit: u64,
     /// Rounds, bytes and time of each phase.
     pub phases: BTreeMap<String, PhaseReceipt>,
+}
+
+/// What a fit went on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resumed {
+    /// The name of the session that had come there.
+    pub session: String,
+    /// Steps that were done.
+    pub step: u64,
 }
 
 /// One output.
@@ -302,6 +314,7 @@ mod tests {
             revealed: Vec::new(),
             run: 1,
             runs: 1,
+            resumed: None,
             begun: "b".to_owned(),
             ended: None,
             started: 3,

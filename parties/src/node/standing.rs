@@ -7,6 +7,7 @@ use mpc_ml::artifact::{Model, ModelError};
 use serde::{Deserialize, Serialize};
 
 use super::StudyFolder;
+use super::checkpoints::Named;
 use super::recovery::sha256;
 use crate::exit::{Exit, Failure};
 use crate::input;
@@ -26,6 +27,8 @@ pub(super) struct Standing {
     pub(super) model: Option<(u64, [u8; 32])>,
     /// A name for each part of the result that it has recorded: of its output and of the session.
     pub(super) recorded: Vec<[u8; NAME]>,
+    /// The states of a fit that it could go on from.
+    pub(super) checkpoints: Vec<Named>,
 }
 
 /// What this party has.
@@ -65,7 +68,7 @@ impl Holding {
     pub(super) fn standing(&self) -> Standing {
         let model = self.model.as_ref().map(|bytes| (bytes.len() as u64, sha256(bytes)));
         let recorded = self.records.iter().map(|(label, part)| name(label, part)).collect();
-        Standing { model, recorded }
+        Standing { model, recorded, checkpoints: Vec::new() }
     }
 
     /// Whether nothing was recorded and nothing is there.

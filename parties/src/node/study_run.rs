@@ -10,6 +10,7 @@ use mpc_net::quic::{Roster, join_until};
 use mpc_net::{Abort, AbortCode};
 
 use super::audit::{Kept, Keys};
+use super::checkpoints::Checkpoints;
 use super::consent::Said;
 use super::events::join_observer;
 use super::evidence;
@@ -18,7 +19,7 @@ use super::mesh::join_options;
 use super::participant::Work;
 use super::phases::Phases;
 use super::receipt::now;
-use super::standing::Holding;
+use super::standing::{Holding, Standing};
 use super::work::Told;
 use super::{
     BoundRows, Closing, Event, Events, State, StopSignal, StudyFolder, context, establish, give_up,
@@ -50,6 +51,8 @@ pub struct Node {
     pub(super) again: bool,
     /// What this node has of the study's result.
     pub(super) holding: Holding,
+    /// The states of its fit that it could go on from.
+    pub(super) checkpoints: Checkpoints,
     /// Held until the node has ended.
     pub(super) state: State,
 }
@@ -81,6 +84,7 @@ impl Node {
             out: None,
             again: false,
             holding: Holding::default(),
+            checkpoints: Checkpoints::default(),
             state,
         })
     }
@@ -91,6 +95,9 @@ impl Node {
         self.state.store().see_study(&self.terms.digest(), &study_entry(&self.terms))?;
         self.folder.open(!self.settings.network.return_within.is_zero())?;
         self.holding = self.folder.holding()?;
+        if self.settings.network.resume {
+            self.checkpoints = Checkpoints::of(self)?;
+        }
         self.approval = self.approved(path, now())?;
         if let Some(out) = out {
             check_writable(out)?;
@@ -170,7 +177,9 @@ impl Node {
         let run = (terms.digest(), context);
         let mut told = Told { started, ..Told::default() };
         let begun = self.begin(&session, &mut told, &phases).and_then(|()| {
-            kept.established(&session, run, &self.roster, (salted, started, &told.consent))
+            let checkpoints = self.checkpoints.all();
+            let begun = (salted, started, &told.consent[..], checkpoints);
+            kept.established(&session, run, &self.roster, begun)
         });
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("begun");
@@ -199,6 +208,7 @@ impl Node {
                 }
                 give_up(&session, linger, &failure).await;
                 let failure = self.with_evidence(failure, &session);
+                self.forget_states_after(&failure);
                 phases.close();
                 return Err(self.write_failed(&told, &session, &phases, (kept, failure)));
             }
@@ -236,7 +246,8 @@ impl Node {
         self.state.store().keep_receipt(place, &receipt.signed(&self.identity)?)?;
         let valid = |signed: &&SignedApproval| signed.is_valid_at(told.started);
         let approval = self.approval.as_ref().filter(valid).cloned();
-        let standing = self.holding.standing();
+        let checkpoints = self.checkpoints.named();
+        let standing = Standing { checkpoints, ..self.holding.standing() };
         told.consent = Said { required, run: number, approval, standing }.to_bytes()?;
         Ok(())
     }

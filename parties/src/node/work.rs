@@ -12,9 +12,11 @@ use mpc_ml::model::{Figures, Output, Progress, Run, Summary, ledger};
 use mpc_ml::{scoring, standardise};
 use mpc_net::AbortCode;
 
+use super::checkpoints::anew;
 use super::giving::Given;
 use super::participant::{StudyWork, Work};
 use super::phases::Phases;
+use super::receipt::Resumed;
 use super::standing::{Course, Standing};
 use super::study_run::Node;
 use super::{BoundRows, Event, Events, Finished, PartyConsent, StudyFolder, consent, source};
@@ -63,6 +65,8 @@ pub struct Told {
     pub(super) figures: Option<Figures>,
     /// Steps that the fit took.
     pub(super) steps: Option<u64>,
+    /// What the fit went on from.
+    pub(super) resumed: Option<Resumed>,
     /// How many runs there were on these rows.
     pub(super) runs: u32,
     /// What the others said under their signatures.
@@ -154,6 +158,7 @@ impl Work for StudyWork {
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
         node.remember(rows_of(&table), session, events, told).await?;
+        let from = node.set_out(&standings, agreed.digest(), session, events)?;
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
@@ -166,9 +171,20 @@ impl Work for StudyWork {
         // The source has channels of its own, which stay in the phase that they began in.
         session.meter().enter("training");
         let mut passes = 0;
+        let mut resumed = None;
+        let mut awaited = from.is_some();
         let mut heard = |progress| match progress {
             Progress::Prepared => phases.turn("training"),
+            Progress::Resumed { done, .. } => {
+                (resumed, passes, awaited) = (Some(done), done, false);
+                events(Event::Note(format!(
+                    "the fit goes on from step {done}, to which an earlier run had come"
+                )));
+            }
             Progress::Step { done, total, production } => {
+                if std::mem::take(&mut awaited) {
+                    events(Event::Note(anew("its scales are others now")));
+                }
                 passes = done;
                 events(Event::Step { done, total, production });
             }
@@ -182,6 +198,7 @@ impl Work for StudyWork {
                 return Err(study.failure(error));
             }
         };
+        told.resumed = from.zip(resumed).map(|(session, step)| Resumed { session, step });
         told.steps = Some(if figures.passes { passes } else { figures.steps });
 
         phases.enter("release", session);

@@ -126,6 +126,7 @@ impl Node {
             revealed: self.revealed(told)?,
             run: told.run.as_ref().map_or(0, |run| run.number),
             runs: told.runs,
+            resumed: told.resumed.clone(),
             begun: when(told.started),
             ended: ended.map(when),
             started: told.started,

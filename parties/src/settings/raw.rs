@@ -70,6 +70,8 @@ pub(super) struct RawNetwork {
     pub join_timeout_s: u64,
     #[serde(default = "return_within")]
     pub return_within_s: u64,
+    #[serde(default = "resume")]
+    pub resume: bool,
     #[serde(default = "link")]
     pub link: LinkProfile,
 }
@@ -178,6 +180,10 @@ pub(super) fn join_timeout() -> u64 {
 
 pub(super) fn return_within() -> u64 {
     600
+}
+
+pub(super) fn resume() -> bool {
+    true
 }
 
 pub(super) fn link() -> LinkProfile {

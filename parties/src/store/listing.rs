@@ -6,7 +6,8 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::{
     DATA, DONE, DataEntry, DataId, Kind, LEDGER, Ledgered, Outcome, RECEIPTS, ROWS, RUNS, Run,
-    RunEntry, SENT, STUDIES, Store, StoreError, StudyEntry, decode, encode, next, place,
+    RunEntry, SENT, STUDIES, Store, StoreError, StudyEntry, checkpoints, decode, encode, next,
+    place,
 };
 use crate::exit::Failure;
 use crate::output::hex;
@@ -193,6 +194,8 @@ impl Store {
     pub fn finish_study(&self, study: &StudyDigest, at: u64) -> Result<(), Failure> {
         self.write(|it| {
             it.open_table(DONE)?.insert(place(study), at)?;
+            // Nobody needs them any more.
+            checkpoints::forget(it, study)?;
             Ok(())
         })
     }

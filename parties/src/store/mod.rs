@@ -6,6 +6,7 @@
 //! makes it returns. docs/operations.md says what is in it, and what its loss means.
 
 mod approvals;
+mod checkpoints;
 mod entries;
 mod error;
 mod listing;
@@ -21,6 +22,7 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use checkpoints::SealedState;
 pub use entries::{DataEntry, DataId, Kind, Ledgered, Outcome, Run, RunEntry, StudyEntry};
 pub(crate) use error::StoreError;
 pub use listing::{Contents, Numbered};
@@ -57,6 +59,8 @@ const APPROVALS: TableDefinition<'_, (Digest, u64), Bytes> = TableDefinition::ne
 const HEARD: TableDefinition<'_, (Digest, &str), u32> = TableDefinition::new("heard");
 /// By study: since when all parties have said that they have what they are due.
 const DONE: TableDefinition<'_, Digest, u64> = TableDefinition::new("done");
+/// Sealed: states of fits, by study and number.
+const CHECKPOINTS: TableDefinition<'_, (Digest, u64), Bytes> = TableDefinition::new("checkpoints");
 const LEDGER: TableDefinition<'_, u64, Bytes> = TableDefinition::new("ledger");
 
 /// An open store. Clones are the same store.
@@ -197,6 +201,7 @@ fn create(path: &Path, key: &Fingerprint) -> Result<(), StoreError> {
             transaction.open_table(APPROVALS)?;
             transaction.open_table(HEARD)?;
             transaction.open_table(DONE)?;
+            transaction.open_table(CHECKPOINTS)?;
         }
         transaction.commit()?;
     }

@@ -4,11 +4,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use mpc_core::Checkpoint;
 use mpc_core::rand::Master;
 use mpc_net::PartyId;
 use mpc_net::record::{Difference, Direction, Transcript, differences};
 use mpc_net::replay::Replay;
 
+use super::super::checkpoints::{Checkpoints, Named};
+use super::super::consent::Said;
 use super::super::context;
 use super::super::participant::{Participant, StudyWork, Work};
 use super::messages::Reader;
@@ -100,6 +103,15 @@ impl<W: Work> Again<W> {
                 "the seed in the record is not the one that this party committed to",
             ));
         }
+        let named = Said::parse(&record.consent).map(|said| said.standing.checkpoints);
+        let held: Vec<Named> = record.checkpoints.iter().map(Named::of).collect();
+        let read = |it: &Checkpoint| it.to_bytes().ok().and_then(|bytes| Checkpoint::parse(&bytes));
+        let whole = record.checkpoints.iter().all(|it| read(it).as_ref() == Some(it));
+        if named != Some(held) || !whole {
+            return Err(deviated(
+                "the state that the run could go on from is not the one that this party committed to",
+            ));
+        }
         if !participant.bound().are(&record.rows) {
             let what = "these are not the rows of that run";
             return Err(Failure::new(Exit::LocalInput, what)
@@ -181,7 +193,8 @@ impl<W: Work> Again<W> {
         let transport = Replay::new(me, names, Box::new(messages), Arc::clone(&sent));
         let options = participant.node().options(record.run.context).master(master);
         let due = (record.run.session, record.started, record.consent.clone());
-        let ended = participant.replay(transport, options, due).await;
+        let checkpoints = Checkpoints::recorded(record.checkpoints.clone());
+        let ended = participant.replay(transport, options, due, checkpoints).await;
         // A run that ended early ends early again, where nothing more was received.
         if let (Err(failure), true) = (&ended, record.complete) {
             tracing::info!(%failure, "the part that is done again did not come to its end");

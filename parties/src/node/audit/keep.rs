@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mpc_core::rand::Master;
 use mpc_core::session::Signed;
-use mpc_core::{Session, SessionOptions};
+use mpc_core::{Checkpoint, Session, SessionOptions};
 use mpc_net::PartyId;
 use mpc_net::quic::{QuicTransport, Roster};
 use mpc_net::record::{Direction, Transcript};
@@ -89,7 +89,7 @@ impl Kept {
         session: &Session,
         (study, context): (StudyDigest, [u8; 32]),
         roster: &Roster,
-        (rows, started, consent): ([u8; SALTED], u64, &[u8]),
+        (rows, started, consent, checkpoints): ([u8; SALTED], u64, &[u8], Vec<Checkpoint>),
     ) -> Result<(), Failure> {
         if self.keep == Keep::Nothing {
             return Ok(());
@@ -103,7 +103,7 @@ impl Kept {
             commitments: session.coin_commitments().to_vec(),
         };
         let digest = (rows.to_vec(), consent.to_vec());
-        let record = AuditRecord::new(run, session.me(), started, digest);
+        let record = AuditRecord::new(run, session.me(), started, digest, checkpoints);
         self.files.write(&record, &self.master)?;
         self.record = Some(record);
         Ok(())

@@ -23,7 +23,7 @@ use crate::identity::Identity;
 use crate::settings::Overrides;
 use crate::study::Terms;
 
-/// Removes what is kept of the last run of a study for an audit; gives the bytes that it took.
+/// Removes what is kept of the last run of a study for an audit, and the states of its fit; gives the bytes that it took.
 ///
 /// # Errors
 /// When another node is at work, or something cannot be removed.
@@ -31,6 +31,9 @@ pub fn forget(study: &Path, config: &Path) -> Result<u64, Failure> {
     let terms = Terms::read(study).map_err(|error| Failure::from(error).in_file(study))?;
     let (settings, _) = own_place(&terms, study, config, &Overrides::default())?;
     let identity = Identity::read(&settings.identity.key)?;
-    let _state = State::lock(&settings.state, &identity)?;
-    record::Files::at(&settings.state, &terms.digest(), &identity).forget()
+    let state = State::lock(&settings.state, &identity)?;
+    let states = state.store().forget_states(&terms.digest())?;
+    record::Files::at(&settings.state, &terms.digest(), &identity)
+        .forget()
+        .map(|bytes| bytes + states)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mpc_core::Checkpoint;
 use mpc_core::rand::Master;
 use mpc_core::session::Signed;
 use mpc_net::record::{Entry, reached};
@@ -25,7 +26,7 @@ const RECORD: &str = "audit.bin";
 const MESSAGES: &str = "received.bin";
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// All messages in one direction with one node, by channel.
 pub type Lines = BTreeMap<String, Vec<Entry>>;
@@ -61,6 +62,8 @@ pub struct AuditRecord {
     pub rows: Vec<u8>,
     /// What this node said of its approval.
     pub consent: Vec<u8>,
+    /// What it could have gone on from, with its shares.
+    pub(super) checkpoints: Vec<Checkpoint>,
     /// Whether the run came to its end; no while it has not ended.
     pub complete: bool,
     /// What this node sent, by node.
@@ -78,6 +81,7 @@ impl AuditRecord {
         me: usize,
         started: u64,
         (rows, consent): (Vec<u8>, Vec<u8>),
+        checkpoints: Vec<Checkpoint>,
     ) -> Self {
         Self {
             version: VERSION,
@@ -87,6 +91,7 @@ impl AuditRecord {
             started,
             rows,
             consent,
+            checkpoints,
             complete: false,
             sent: Vec::new(),
             received: Vec::new(),
