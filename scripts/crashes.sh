@@ -2,7 +2,7 @@
 # Kills one of three nodes of a small study, sometimes two, as real processes over QUIC: while they meet,
 # prepare, fit, release and write. Each is started again by the same command, and so is one that gave up
 # because a peer was lost. Writes target/crashes/summary.json and prints a table, and fails unless every
-# party has the model of an undisturbed run in the end.
+# party has the model of an undisturbed run in the end, and unless fits go on from the last state that all had kept.
 # scripts/tools/src/bin/crashes/verdict.rs has the list of verdicts.
 #
 #   scripts/crashes.sh           200 runs, some ten minutes

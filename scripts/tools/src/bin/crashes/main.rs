@@ -10,6 +10,7 @@ mod nodes;
 mod points;
 #[path = "../faults/slot.rs"]
 mod slot;
+mod states;
 #[path = "../faults/studies.rs"]
 mod studies;
 mod verdict;
@@ -23,7 +24,7 @@ use chance::Chance;
 use nodes::undisturbed;
 use points::{Case, Shape};
 use slot::Slot;
-use studies::STUDIES;
+use studies::ALL;
 use verdict::{Counts, Reference, Verdict};
 
 const USAGE: &str =
@@ -71,12 +72,12 @@ fn run() -> Outcome<bool> {
     let begin = Instant::now();
     let slots = slots(options.jobs, &options.party, &options.folder)?;
     let (mut shapes, mut references) = (Vec::new(), Vec::new());
-    for study in STUDIES {
+    for study in ALL {
         let runs = [undisturbed(&slots[0], study)?, undisturbed(&slots[0], study)?];
         references.push(Reference::new(study, &runs)?);
-        let [Shape { results, phases }, second] = runs.map(|run| run.shape);
+        let [Shape { results, phases, states }, second] = runs.map(|run| run.shape);
         let phases = phases.into_iter().zip(second.phases).map(|(a, b)| a.max(b)).collect();
-        shapes.push(Shape { results, phases });
+        shapes.push(Shape { results, phases, states });
     }
     let mut chance = Chance::new(options.seed);
     let mut cases: Vec<Case> =

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::Outcome;
 use crate::points::{Case, Kill, PHASES, Point, Shape};
 use crate::slot::Slot;
-use crate::studies::{NAMES, STUDIES, Study};
+use crate::states::{self, States};
+use crate::studies::{ALL, NAMES, Study};
 
 /// A run that has not ended by then hangs.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -46,6 +47,9 @@ pub struct Run {
     pub models: Vec<Option<Vec<u8>>>,
     /// Seconds from the last return of a killed node to the end.
     pub after_return: Option<f64>,
+    /// Seconds from that return until its fit went on from a state that was kept.
+    pub until_resumed: Option<f64>,
+    pub states: States,
 }
 
 /// An undisturbed run.
@@ -73,24 +77,26 @@ struct Node<'a> {
 
 /// Runs a study in which nobody is killed.
 pub fn undisturbed(slot: &Slot, study: &Study) -> Outcome<Undisturbed> {
-    let at = STUDIES.iter().position(|other| other.name == study.name).unwrap_or_default();
+    let at = ALL.iter().position(|other| other.name == study.name).unwrap_or_default();
     let run = run(slot, &Case { number: 0, study: at, kills: Vec::new() })?;
     let shown = slot.command(&["--config", &slot.config(NAMES[0]), "--json", "studies"])?;
     let shown: Value = serde_json::from_str(&shown)?;
     let ledger = shown.pointer("/data_sets/0/ledger").and_then(Value::as_array);
     let results = ledger.into_iter().flatten().filter(|line| line["kind"] == "result").count();
     let receipt = receipt(slot, NAMES[0])?;
+    let log = slot.dir(NAMES[0]).join("log-01.txt");
+    let states = states::count(&fs::read_to_string(log)?);
     let phases = PHASES
         .iter()
         .map(|phase| receipt["phases"][phase]["seconds"].as_f64().unwrap_or_default())
         .map(|seconds| (seconds * 1000.0) as u64)
         .collect();
-    Ok(Undisturbed { run, shape: Shape { results: results as u64, phases } })
+    Ok(Undisturbed { run, shape: Shape { results: results as u64, phases, states } })
 }
 
 /// Runs a study with its kills, until every node has ended and none is to be started again.
 pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
-    let study = &STUDIES[case.study];
+    let study = &ALL[case.study];
     let mut nodes = Vec::new();
     for (index, name) in NAMES.iter().enumerate() {
         let dir = slot.dir(name);
@@ -124,7 +130,8 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
     let begin = Instant::now();
     let away = case.kills.iter().map(|kill| kill.back_after).max().unwrap_or_default();
     let away = Duration::from_millis(away);
-    let (mut last_return, mut restarts, mut hangs) = (None, 0, false);
+    let (mut last_return, mut restarts, mut hangs) = (None::<Instant>, 0, false);
+    let mut until_resumed = None;
     let mut alone: Option<Instant> = None;
     loop {
         for node in &mut nodes {
@@ -136,9 +143,15 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
             if node.due.is_some_and(|due| due <= Instant::now()) {
                 node.due = None;
                 if node.codes.last() == Some(&None) {
-                    last_return = Some(Instant::now());
+                    (last_return, until_resumed) = (Some(Instant::now()), None);
                 }
                 node.start(slot, "train")?;
+            }
+            if let (Some(at), None) = (last_return, until_resumed)
+                && node.starts > 1
+                && states::goes_on(&fs::read_to_string(node.log(slot))?)
+            {
+                until_resumed = Some(at.elapsed().as_secs_f64());
             }
         }
         if nodes.iter().all(|node| node.child.is_none() && node.due.is_none()) {
@@ -164,6 +177,8 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
         node.kill_now()?;
     }
     let told = NAMES.iter().map(|name| told(slot, name)).collect();
+    // Before anything else writes a log.
+    let states = States::of(slot)?;
     let has = |slot: &Slot| NAMES.map(|name| model(slot, name).is_some());
     let recovered = !hangs && has(slot).contains(&true) && has(slot).contains(&false);
     if recovered {
@@ -178,6 +193,8 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
         recovered,
         models: NAMES.iter().map(|name| model(slot, name)).collect(),
         after_return: last_return.map(|at| ended.duration_since(at).as_secs_f64()),
+        until_resumed,
+        states,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::chance::Chance;
-use crate::studies::{NAMES, STUDIES};
+use crate::studies::{ALL, NAMES};
 
 /// The parts of a run, in its order.
 pub const STAGES: [&str; 5] = ["joining", "preparing", "passes", "release", "writing"];
@@ -15,6 +15,8 @@ pub struct Shape {
     pub results: u64,
     /// Milliseconds of each of [`PHASES`].
     pub phases: Vec<u64>,
+    /// How many states of its fit are kept.
+    pub states: u64,
 }
 
 /// The phases that a node tells of, in their order.
@@ -46,7 +48,7 @@ pub struct Kill {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub number: usize,
-    /// Which of [`STUDIES`].
+    /// Which of [`ALL`].
     pub study: usize,
     pub kills: Vec<Kill>,
 }
@@ -56,9 +58,9 @@ const TWICE: u64 = 5;
 
 impl Case {
     pub fn draw(number: usize, shapes: &[Shape], chance: &mut Chance) -> Self {
-        let study = number % STUDIES.len();
+        let study = number % ALL.len();
         // Every stage equally often with every study.
-        let stage = number / STUDIES.len() % STAGES.len();
+        let stage = number / ALL.len() % STAGES.len();
         let node = chance.below(3) as usize;
         let mut kills = vec![Kill::draw(stage, node, &shapes[study], chance)];
         if chance.below(TWICE) == 0 {
@@ -93,6 +95,10 @@ impl Kill {
                 let phase = chance.below(2) as usize;
                 Point::After(PHASES[phase], chance.below(shape.phases[phase] + 20))
             }
+            "passes" if shape.states > 0 && chance.below(2) == 0 => {
+                let place = chance.pick(&["keeping", "kept"]);
+                Point::At(format!("{place}:{}", chance.below(shape.states)))
+            }
             "passes" => Point::After(PHASES[2], chance.below(shape.phases[2] + 20)),
             "release" => match chance.pick(&["recorded", "committed", "revealed", "phase"]) {
                 "phase" => Point::After(PHASES[3], chance.below(shape.phases[3] + 20)),
@@ -106,7 +112,7 @@ impl Kill {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.number, STUDIES[self.study].name)?;
+        write!(f, "{} {}", self.number, ALL[self.study].name)?;
         for Kill { stage, node, point, back_after, stopped } in &self.kills {
             write!(f, "; {} {}: ", STAGES[*stage], NAMES[*node])?;
             match point {

@@ -6,6 +6,7 @@
 //! | hangs | a node had to be stopped |
 //! | burnt | nobody has the model, and no node goes on |
 //! | without | a party has no model that another one has |
+//! | redone | steps of a fit were done again that all had kept |
 //! | wrong | a model differs from that of an undisturbed run, or two parties have different ones |
 //!
 //! A run whose moment never came counts as one in which nothing struck.
@@ -19,6 +20,7 @@ use crate::Outcome;
 use crate::models::{coefficients, distance};
 use crate::nodes::{Run, Undisturbed, is_released};
 use crate::points::{Case, STAGES};
+use crate::states::States;
 use crate::studies::{NAMES, Study};
 
 /// By how much more than two undisturbed runs a model may differ from one: these may happen to be close.
@@ -68,6 +70,8 @@ impl Reference {
             Word::Without
         } else if differ || models.iter().flatten().any(far) {
             Word::Wrong
+        } else if run.states.lost > 1 || run.states.wasted {
+            Word::Redone
         } else {
             Word::Well
         };
@@ -85,14 +89,16 @@ pub enum Word {
     Hangs,
     Burnt,
     Without,
+    Redone,
     Wrong,
 }
 
-const WORDS: [(Word, &str); 5] = [
+const WORDS: [(Word, &str); 6] = [
     (Word::Well, "well"),
     (Word::Hangs, "hangs"),
     (Word::Burnt, "burnt"),
     (Word::Without, "without"),
+    (Word::Redone, "redone"),
     (Word::Wrong, "wrong"),
 ];
 
@@ -115,7 +121,17 @@ impl Verdict {
     }
 
     fn to_json(&self, case: &Case) -> Value {
-        let Run { struck, codes, told, restarts, recovered, after_return, .. } = &self.run;
+        let Run {
+            struck,
+            codes,
+            told,
+            restarts,
+            recovered,
+            after_return,
+            until_resumed,
+            states,
+            ..
+        } = &self.run;
         let names: Vec<&str> = struck.iter().map(|node| NAMES[*node]).collect();
         let told: Vec<Option<&str>> =
             told.iter().map(|it| it.pointer("/error/what").and_then(Value::as_str)).collect();
@@ -128,6 +144,9 @@ impl Verdict {
             "started_again_by_operators": restarts,
             "recovered": recovered,
             "seconds_after_return": after_return,
+            "went_on": states.resumed,
+            "kept_states_lost": states.lost,
+            "seconds_until_it_went_on": until_resumed,
         })
     }
 }
@@ -140,6 +159,13 @@ impl fmt::Display for Verdict {
         }
         if self.run.recovered {
             f.write_str(", by party recover")?;
+        }
+        let States { resumed, lost, .. } = self.run.states;
+        if resumed > 0 {
+            write!(f, ", went on")?;
+            if lost > 0 {
+                write!(f, " with {lost} state done again")?;
+            }
         }
         match self.run.after_return {
             Some(seconds) => write!(f, ", {seconds:.1} s after the return"),
@@ -157,6 +183,9 @@ pub struct Counts {
     recovered: usize,
     codes: BTreeMap<String, usize>,
     seconds: Vec<f64>,
+    /// Runs whose fit went on, and those among them that lost a state.
+    resumed: (usize, usize),
+    until_resumed: Vec<f64>,
 }
 
 impl Counts {
@@ -168,6 +197,8 @@ impl Counts {
             recovered: 0,
             codes: BTreeMap::new(),
             seconds: Vec::new(),
+            resumed: (0, 0),
+            until_resumed: Vec::new(),
         };
         for (case, Verdict { word, run }) in done {
             let at = WORDS.iter().position(|(other, _)| other == word).unwrap_or_default();
@@ -184,8 +215,13 @@ impl Counts {
                 *counts.codes.entry(name).or_default() += 1;
             }
             counts.seconds.extend(run.after_return);
+            let States { resumed, lost, .. } = run.states;
+            counts.resumed.0 += usize::from(resumed > 0);
+            counts.resumed.1 += usize::from(resumed > 0 && lost > 0);
+            counts.until_resumed.extend(run.until_resumed);
         }
         counts.seconds.sort_by(f64::total_cmp);
+        counts.until_resumed.sort_by(f64::total_cmp);
         counts
     }
 
@@ -200,8 +236,7 @@ impl Counts {
 
     /// The seconds after a return that this part of the runs stay within.
     fn quantile(&self, part: f64) -> Option<f64> {
-        let last = self.seconds.len().checked_sub(1)?;
-        self.seconds.get((part * last as f64).round() as usize).copied()
+        quantile(&self.seconds, part)
     }
 
     pub fn to_json(&self, seed: u64, done: &[(Case, Verdict)]) -> Value {
@@ -222,9 +257,20 @@ impl Counts {
             "seconds_after_return": {
                 "median": self.quantile(0.5), "p95": self.quantile(0.95), "most": self.quantile(1.0),
             },
+            "went_on": self.resumed.0,
+            "went_on_with_a_state_lost": self.resumed.1,
+            "seconds_until_it_went_on": {
+                "median": quantile(&self.until_resumed, 0.5), "most": quantile(&self.until_resumed, 1.0),
+            },
             "cases": cases,
         })
     }
+}
+
+/// What this part of sorted numbers stay within.
+fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((part * last as f64).round() as usize).copied()
 }
 
 impl fmt::Display for Counts {
@@ -248,6 +294,20 @@ impl fmt::Display for Counts {
             f,
             "killed in {} runs; operators started {} nodes again; party recover in {}",
             self.struck, self.restarts, self.recovered
+        )?;
+        let (on, lost) = self.resumed;
+        let until = |part| {
+            quantile(&self.until_resumed, part).map_or("-".to_owned(), |s| format!("{s:.1}"))
+        };
+        writeln!(
+            f,
+            "the fit went on from a kept state in {on} runs, in {lost} of them from the one before the last"
+        )?;
+        writeln!(
+            f,
+            "seconds from a return to the fit: median {}, most {}",
+            until(0.5),
+            until(1.0)
         )?;
         let told = |part| self.quantile(part).map_or("-".to_owned(), |s| format!("{s:.1}"));
         write!(

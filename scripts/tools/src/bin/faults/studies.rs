@@ -6,6 +6,7 @@ use std::fmt::Write;
 pub const NAMES: [&str; 3] = ["north", "south", "east"];
 
 /// A study that is small enough to be run some hundred times.
+#[derive(Clone, Copy)]
 pub struct Study {
     pub name: &'static str,
     /// `kind` and `target` of the model.
@@ -32,6 +33,19 @@ pub const STUDIES: &[Study] = &[
         training: "solver = \"optimum\"\ninference = true",
     },
 ];
+
+/// A training that takes a few seconds, so that states of it are kept on its way.
+#[allow(dead_code, reason = "only nodes that are killed need it")]
+pub const LONG: Study = Study {
+    name: "long",
+    model: STUDIES[0].model,
+    training: "solver = \"sgd\"\nepochs = 60\nbatch = 20\nlearning_rate = 0.5\ndecay = 0.0\nmomentum = 0.5\nseed = 3\n\
+               [training.sigmoid]\nwindow = 64\nterms = 8\nfit = \"plain\"",
+};
+
+/// All of them.
+#[allow(dead_code, reason = "only nodes that are killed need it")]
+pub const ALL: &[Study] = &[STUDIES[0], STUDIES[1], STUDIES[2], LONG];
 
 impl Study {
     /// The study file.
