@@ -1,5 +1,65 @@
 //! What a cell may be.
 
+use std::borrow::Cow;
+
+use super::alike::Difference;
+
+/// A cell as it is read: a text, or a number where the file has numbers. A missing cell is an empty text.
+/// **Private data**: formatting it shows which of the two it is.
+#[derive(Clone, PartialEq)]
+pub enum Cell<'a> {
+    /// A text as it stands in the file.
+    Text(Cow<'a, str>),
+    /// A finite number.
+    Number(f64),
+}
+
+impl<'a> Cell<'a> {
+    /// A text.
+    #[must_use]
+    pub fn text(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+
+    /// The cell as a text without spaces at its ends; a number in the fewest digits that give it.
+    #[must_use]
+    pub fn words(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text.trim()),
+            Self::Number(number) => Cow::Owned(number.to_string()),
+        }
+    }
+
+    /// A finite number in `range`; none where the cell is empty.
+    pub(super) fn number(&self, range: Option<(f64, f64)>) -> Result<Option<f64>, CellError> {
+        let value = match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => match text.trim() {
+                "" => return Ok(None),
+                cell => cell.parse().map_err(|_| CellError::NotANumber)?,
+            },
+        };
+        if !value.is_finite() {
+            return Err(CellError::NotFinite);
+        }
+        match range {
+            Some((low, high)) if value < low || value > high => {
+                Err(CellError::OutsideRange { low, high })
+            }
+            _ => Ok(Some(value)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Cell<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Text(_) => "Text(redacted)",
+            Self::Number(_) => "Number(redacted)",
+        })
+    }
+}
+
 /// The rule that a cell breaks. Holds the rule, which is public, and never the cell's value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -55,8 +115,18 @@ pub enum CellError {
         /// The upper end.
         high: f64,
     },
+    /// One of the levels, or of the classes, but for how it is written.
+    #[error(
+        "the word looks like {level:?} and differs in {difference}; correct the cell, or have it read as that word"
+    )]
+    LooksLike {
+        /// The word that was meant.
+        level: String,
+        /// In what it differs.
+        difference: Difference,
+    },
     /// Not one of the levels.
-    #[error("the word is none of the study's levels ({}); correct the cell or agree on another list", .levels.join(", "))]
+    #[error("the word is none of the study's levels ({}); correct the cell or agree on another list", some(.levels))]
     UnknownLevel {
         /// The levels.
         levels: Vec<String>,
@@ -73,16 +143,10 @@ pub enum CellError {
     },
 }
 
-/// Reads a finite number in `range`.
-pub(super) fn parse_number(cell: &str, range: Option<(f64, f64)>) -> Result<f64, CellError> {
-    let value: f64 = cell.parse().map_err(|_| CellError::NotANumber)?;
-    if !value.is_finite() {
-        return Err(CellError::NotFinite);
-    }
-    match range {
-        Some((low, high)) if value < low || value > high => {
-            Err(CellError::OutsideRange { low, high })
-        }
-        _ => Ok(value),
-    }
+/// The first levels of a list.
+fn some(levels: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let more = levels.len().saturating_sub(SHOWN);
+    let first = levels[..levels.len() - more].join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
 }

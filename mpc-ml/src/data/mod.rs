@@ -9,6 +9,7 @@
 //!   holds which part.
 //! * [`joint_statistics`] computes the same figures in the clear, as a reference.
 
+mod alike;
 mod bounds;
 mod cell;
 mod dataset;
@@ -21,8 +22,9 @@ mod target;
 pub(crate) mod testing;
 mod validate;
 
+pub use alike::{Difference, look_alike};
 pub use bounds::{STANDARDISED, mean_squares, total_mean_square};
-pub use cell::CellError;
+pub use cell::{Cell, CellError};
 pub use dataset::Dataset;
 pub(crate) use encoding::column_scales;
 pub use encoding::{

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Target;
-use super::cell::{CellError, parse_number};
+use super::alike::look_alike;
+use super::cell::{Cell, CellError};
 
 /// What ends the name of the 0/1 column that says where a numeric feature was missing.
 const MISSING_SUFFIX: &str = "__missing";
@@ -233,11 +234,15 @@ impl Offset {
     /// # Errors
     /// The rule that the cell breaks. The error never holds the cell's value.
     pub fn parse(&self, cell: &str) -> Result<f64, CellError> {
-        let cell = cell.trim();
-        if cell.is_empty() {
-            return Err(CellError::MissingOffset);
-        }
-        parse_number(cell, Some(self.range))
+        self.take(&Cell::text(cell))
+    }
+
+    /// The same of a cell of either kind.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn take(&self, cell: &Cell<'_>) -> Result<f64, CellError> {
+        cell.number(Some(self.range))?.ok_or(CellError::MissingOffset)
     }
 }
 
@@ -247,13 +252,18 @@ impl CaseWeights {
     /// # Errors
     /// The rule that the cell breaks. The error never holds the cell's value.
     pub fn parse(&self, cell: &str) -> Result<f64, CellError> {
-        let cell = cell.trim();
-        if cell.is_empty() {
-            return Err(CellError::MissingWeight);
-        }
-        match parse_number(cell, Some(self.range))? {
-            weight if weight > 0.0 => Ok(weight),
-            _ => Err(CellError::NoWeight),
+        self.take(&Cell::text(cell))
+    }
+
+    /// The same of a cell of either kind.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn take(&self, cell: &Cell<'_>) -> Result<f64, CellError> {
+        match cell.number(Some(self.range))? {
+            Some(weight) if weight > 0.0 => Ok(weight),
+            Some(_) => Err(CellError::NoWeight),
+            None => Err(CellError::MissingWeight),
         }
     }
 }
@@ -264,14 +274,18 @@ impl Numeric {
     /// # Errors
     /// The rule that the cell breaks. The error never holds the cell's value.
     pub fn parse(&self, cell: &str) -> Result<Option<f64>, CellError> {
-        let cell = cell.trim();
-        if cell.is_empty() {
-            return match self.missing {
-                NumericMissing::Refuse => Err(CellError::Missing),
-                NumericMissing::Mean | NumericMissing::Value(_) => Ok(None),
-            };
+        self.take(&Cell::text(cell))
+    }
+
+    /// The same of a cell of either kind.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn take(&self, cell: &Cell<'_>) -> Result<Option<f64>, CellError> {
+        match (cell.number(self.range)?, self.missing) {
+            (None, NumericMissing::Refuse) => Err(CellError::Missing),
+            (value, _) => Ok(value),
         }
-        parse_number(cell, self.range).map(Some)
     }
 }
 
@@ -287,7 +301,15 @@ impl Categorical {
     /// # Errors
     /// The rule that the cell breaks. The error never holds the cell's value.
     pub fn parse(&self, cell: &str) -> Result<Option<u32>, CellError> {
-        let cell = cell.trim();
+        self.take(&Cell::text(cell))
+    }
+
+    /// The same of a cell of either kind.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn take(&self, cell: &Cell<'_>) -> Result<Option<u32>, CellError> {
+        let cell = cell.words();
         if cell.is_empty() {
             return match self.missing {
                 CategoricalMissing::Refuse => Err(CellError::Missing),
@@ -295,10 +317,15 @@ impl Categorical {
             };
         }
         // A schema has at most `validate::MAX_LEVELS` levels, far below 2^32.
-        let found = (0_u32..).zip(&self.levels).find(|(_, level)| *level == cell);
-        found
-            .map(|(index, _)| Some(index))
-            .ok_or_else(|| CellError::UnknownLevel { levels: self.levels.clone() })
+        let found = (0_u32..).zip(&self.levels).find(|(_, level)| **level == cell);
+        found.map(|(index, _)| Some(index)).ok_or_else(|| {
+            match look_alike(&cell, &self.levels.iter().map(String::as_str)) {
+                Some((level, difference)) => {
+                    CellError::LooksLike { level: level.to_owned(), difference }
+                }
+                None => CellError::UnknownLevel { levels: self.levels.clone() },
+            }
+        })
     }
 }
 
@@ -357,6 +384,9 @@ mod tests {
         };
         assert_eq!(home.parse("rent"), Ok(Some(1)));
         assert_eq!(home.parse(""), Ok(None));
-        assert!(matches!(home.parse("Rent"), Err(CellError::UnknownLevel { .. })));
+        assert!(matches!(home.parse("lend"), Err(CellError::UnknownLevel { .. })));
+        assert!(
+            matches!(home.parse("Rent"), Err(CellError::LooksLike { level, .. }) if level == "rent")
+        );
     }
 }

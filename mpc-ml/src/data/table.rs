@@ -1,11 +1,14 @@
 //! One party's rows, checked against a schema.
 
-use std::collections::HashMap;
+mod builder;
+
 use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CellError, FeatureKind, Schema};
+use super::{CellError, Schema};
+
+pub use builder::TableBuilder;
 
 /// One party's rows: **private data**. Formatting it shows the shape and no value; wiped on drop.
 pub struct Table {
@@ -219,137 +222,6 @@ impl fmt::Debug for Column {
             Self::Categorical(values) => ("Categorical", values.len()),
         };
         write!(f, "{kind}([{rows} values, redacted])")
-    }
-}
-
-/// Reads rows, cell by cell, into a [`Table`].
-pub struct TableBuilder {
-    table: Table,
-    /// The number of each group by its word. Private.
-    words: HashMap<String, u64>,
-}
-
-impl fmt::Debug for TableBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TableBuilder").field(&self.table).finish()
-    }
-}
-
-impl TableBuilder {
-    fn new(schema: Schema, with_target: bool) -> Self {
-        let empty = |kind: &FeatureKind| match kind {
-            FeatureKind::Numeric(_) => Column::Numeric(Numbers::default()),
-            FeatureKind::Categorical(_) => Column::Categorical(Vec::new()),
-        };
-        let columns = schema.features().iter().map(|feature| empty(&feature.kind)).collect();
-        let offset = schema.offset().map(|_| Vec::new());
-        let target = with_target.then(Vec::new);
-        // A prediction needs neither.
-        let weights = schema.weights().filter(|_| with_target).map(|_| Vec::new());
-        let groups = schema.groups().filter(|_| with_target).map(|_| Vec::new());
-        let table = Table { schema, columns, offset, weights, groups, target, rows: 0 };
-        Self { table, words: HashMap::new() }
-    }
-
-    /// How many cells a row has: one for each feature, then the offset, the weight, the group and the
-    /// target where they are there.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        let table = &self.table;
-        table.columns.len()
-            + usize::from(table.offset.is_some())
-            + usize::from(table.weights.is_some())
-            + usize::from(table.groups.is_some())
-            + usize::from(table.target.is_some())
-    }
-
-    /// Reads one row: the cells of the features in the schema's order, then those of the offset,
-    /// the weight, the group and the target.
-    ///
-    /// # Errors
-    /// Every cell that breaks a rule; the table is then of no further use except to find more of
-    /// them.
-    ///
-    /// # Panics
-    /// When the number of cells is not [`width`](Self::width).
-    pub fn push_row(&mut self, cells: &[&str]) -> Result<(), Vec<BadCell>> {
-        assert_eq!(cells.len(), self.width(), "a row has one cell per column");
-        let table = &mut self.table;
-        let mut bad = Vec::new();
-        let features = table.schema.features().iter().zip(&mut table.columns);
-        for (position, ((feature, column), cell)) in features.zip(cells).enumerate() {
-            let pushed = match (&feature.kind, column) {
-                (FeatureKind::Numeric(rule), Column::Numeric(values)) => {
-                    rule.parse(cell).map(|value| values.push(value))
-                }
-                (FeatureKind::Categorical(rule), Column::Categorical(values)) => {
-                    rule.parse(cell).map(|value| values.push(value))
-                }
-                _ => unreachable!("columns are made by the kinds of the features"),
-            };
-            if let Err(rule) = pushed {
-                bad.push(BadCell { column: feature.name.clone(), position, rule });
-            }
-        }
-        let mut position = table.columns.len();
-        if let (Some(values), Some(offset)) = (&mut table.offset, table.schema.offset()) {
-            match offset.parse(cells[position]) {
-                Ok(value) => values.push(value),
-                Err(rule) => bad.push(BadCell { column: offset.column.clone(), position, rule }),
-            }
-            position += 1;
-        }
-        if let (Some(values), Some(weights)) = (&mut table.weights, table.schema.weights()) {
-            match weights.parse(cells[position]) {
-                Ok(value) => values.push(value),
-                Err(rule) => bad.push(BadCell { column: weights.column.clone(), position, rule }),
-            }
-            position += 1;
-        }
-        if let (Some(values), Some(column)) = (&mut table.groups, table.schema.groups()) {
-            let word = cells[position].trim();
-            if word.is_empty() {
-                let rule = CellError::MissingGroup;
-                bad.push(BadCell { column: column.to_owned(), position, rule });
-            } else {
-                let next = self.words.len() as u64;
-                values.push(match self.words.get(word) {
-                    Some(&number) => number,
-                    None => *self.words.entry(word.to_owned()).or_insert(next),
-                });
-            }
-            position += 1;
-        }
-        if let Some(values) = &mut table.target {
-            let target = table.schema.target();
-            match target.parse(cells[position]) {
-                Ok(value) => values.push(value),
-                Err(rule) => {
-                    bad.push(BadCell { column: target.column().to_owned(), position, rule });
-                }
-            }
-        }
-        table.rows += 1;
-        if bad.is_empty() { Ok(()) } else { Err(bad) }
-    }
-
-    /// The table, when every row was accepted.
-    ///
-    /// # Panics
-    /// When a row was refused before.
-    #[must_use]
-    pub fn finish(self) -> Table {
-        let table = self.table;
-        let whole = table.columns.iter().all(|column| match column {
-            Column::Numeric(values) => values.len() == table.rows,
-            Column::Categorical(values) => values.len() == table.rows,
-        });
-        let mut others = table.target.iter().chain(&table.offset).chain(&table.weights);
-        let whole = whole
-            && others.all(|values| values.len() == table.rows)
-            && table.groups.iter().all(|values| values.len() == table.rows);
-        assert!(whole, "a table is finished only when no row was refused");
-        table
     }
 }
 

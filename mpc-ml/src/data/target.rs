@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellError, parse_number};
+use super::alike::look_alike;
+use super::cell::{Cell, CellError};
 
 /// The column to be predicted. It has no missing cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,22 +65,41 @@ impl Target {
     /// # Errors
     /// The rule that the cell breaks. The error never holds the cell's value.
     pub fn parse(&self, cell: &str) -> Result<f64, CellError> {
-        let cell = cell.trim();
-        if cell.is_empty() {
-            return Err(CellError::MissingTarget);
-        }
+        self.take(&Cell::text(cell))
+    }
+
+    /// The same of a cell of either kind.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn take(&self, cell: &Cell<'_>) -> Result<f64, CellError> {
         match self {
-            Self::Binary(binary) if cell == binary.positive => Ok(1.0),
-            Self::Binary(binary) if cell == binary.negative => Ok(0.0),
-            Self::Binary(binary) => Err(CellError::NeitherClass {
-                positive: binary.positive.clone(),
-                negative: binary.negative.clone(),
-            }),
-            Self::Numeric(numeric) => parse_number(cell, numeric.range),
+            Self::Binary(binary) => binary.class(&cell.words()),
+            Self::Numeric(numeric) => cell.number(numeric.range)?.ok_or(CellError::MissingTarget),
             Self::Count(count) => {
-                let value = parse_number(cell, Some(count.range))?;
+                let value = cell.number(Some(count.range))?.ok_or(CellError::MissingTarget)?;
                 if value.fract() == 0.0 { Ok(value) } else { Err(CellError::NotACount) }
             }
+        }
+    }
+}
+
+impl BinaryTarget {
+    fn class(&self, word: &str) -> Result<f64, CellError> {
+        let classes = [self.positive.as_str(), self.negative.as_str()];
+        match word {
+            "" => Err(CellError::MissingTarget),
+            word if word == self.positive => Ok(1.0),
+            word if word == self.negative => Ok(0.0),
+            word => Err(match look_alike(word, &classes.into_iter()) {
+                Some((level, difference)) => {
+                    CellError::LooksLike { level: level.to_owned(), difference }
+                }
+                None => CellError::NeitherClass {
+                    positive: self.positive.clone(),
+                    negative: self.negative.clone(),
+                },
+            }),
         }
     }
 }
@@ -98,7 +118,10 @@ mod tests {
         assert_eq!(target.parse("bad"), Ok(1.0));
         assert_eq!(target.parse(" good"), Ok(0.0));
         assert_eq!(target.parse(""), Err(CellError::MissingTarget));
-        assert!(matches!(target.parse("BAD"), Err(CellError::NeitherClass { .. })));
+        assert!(matches!(target.parse("ill"), Err(CellError::NeitherClass { .. })));
+        assert!(
+            matches!(target.parse("BAD"), Err(CellError::LooksLike { level, .. }) if level == "bad")
+        );
     }
 
     #[test]
