@@ -12,7 +12,7 @@ static STUDY: LazyLock<Study> =
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for with_target in [true, false] {
         let options =
-            ReadOptions { id_column: Some("id".to_owned()), with_target, show_values: true };
+            ReadOptions { id_column: Some("id".to_owned()), with_target, show_values: true, lenient: false };
         if let Ok(file) = read_csv(bytes, Path::new("rows.csv"), STUDY.schema(), &options) {
             assert!(file.table.rows() > 0);
         }

@@ -1,14 +1,24 @@
-//! The organisation's data file: CSV, plain or gzip, read cell by cell against a schema.
+//! The organisation's data: CSV, plain or gzip, Parquet, or what a command prints, read cell by cell against a
+//! schema. The table is the same whichever way it came.
 //!
 //! Errors name file, line, column and rule. They hold no cell's value unless the operator asks
 //! for it, since messages end up in logs and tickets.
 
 mod columns;
+mod dates;
 mod digest;
 mod error;
+mod faults;
 mod header;
 mod layout;
+mod parquet;
+mod propose;
+mod reading;
+mod rows;
 mod scan;
+mod source;
+mod summary;
+mod translate;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,13 +26,21 @@ use std::io::Read;
 use std::path::Path;
 
 use csv::StringRecord;
-use mpc_ml::data::{Schema, Table, TableBuilder};
+use mpc_ml::data::{Cell, Schema, Table};
 
 pub use columns::{Cells, read_columns};
 pub use digest::FileDigest;
 pub use error::{BadPlace, DataError};
 use header::Header;
-use scan::{Faults, opened, scan};
+pub use propose::Proposal;
+pub(crate) use reading::RawData;
+pub use reading::Reading;
+use rows::Rows;
+pub use rows::{Left, MissingWords};
+use scan::scan;
+use source::Content;
+pub use source::Source;
+pub use summary::{ColumnSummary, Summary};
 
 /// What to read from a data file.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +51,9 @@ pub struct ReadOptions {
     pub with_target: bool,
     /// Whether errors may show the values of bad cells.
     pub show_values: bool,
+    /// Whether rows with bad cells are left out, and numbers outside of a range are taken, each with a
+    /// [remark](DataFile::left): for predictions.
+    pub lenient: bool,
 }
 
 /// A data file, read.
@@ -42,10 +63,14 @@ pub struct DataFile {
     pub table: Table,
     /// Columns of the file that the study does not use.
     pub unused_columns: Vec<String>,
-    /// The id of each row, where an id column was asked for. Private.
+    /// The id of each row, where an id column was asked for; also of those that were left out. Private.
     pub ids: Option<Ids>,
     /// The digest of the bytes of the file, as they were read. Private.
     pub digest: FileDigest,
+    /// The words that stood for missing cells, by column, with their counts. Private.
+    pub missing_words: MissingWords,
+    /// The rows that were left out or have a remark. Empty unless they were read leniently.
+    pub left: Left,
 }
 
 /// The ids of rows: **private data**. Formatting them shows how many they are.
@@ -57,29 +82,32 @@ impl fmt::Debug for Ids {
     }
 }
 
-/// Reads a data file by `schema`.
+/// Reads a source by `schema`. Where a file is refused for how it is written, the error has the settings by which
+/// it can be read.
 ///
 /// # Errors
-/// When the file cannot be read, a column is missing, or a cell breaks a rule.
-pub fn read(path: &Path, schema: &Schema, options: &ReadOptions) -> Result<DataFile, DataError> {
-    let (read, digest) = opened(path, |input| read_csv(input, path, schema, options))?;
-    Ok(DataFile { digest, ..read })
+/// When it cannot be read, a column is missing, or a cell breaks a rule.
+pub fn read(
+    source: &Source,
+    schema: &Schema,
+    options: &ReadOptions,
+) -> Result<DataFile, DataError> {
+    read_of(source, schema, options, None)
+        .map_err(|error| propose::with_proposal(error, source, schema, options))
 }
 
-/// Reads some rows of a data file by `schema`: `places` says for each of them, by its number in the file from
+/// Reads some rows of a source by `schema`: `places` says for each of them, by its number in the file from
 /// 0, where it goes. The cells of all others may be as they are.
 ///
 /// # Errors
 /// As [`read`], for the chosen rows; and for all rows when one is no row at all.
 pub fn read_records(
-    path: &Path,
+    source: &Source,
     schema: &Schema,
     options: &ReadOptions,
     places: &HashMap<u32, usize>,
 ) -> Result<DataFile, DataError> {
-    let chosen = Some(places);
-    let (read, digest) = opened(path, |input| read_chosen(input, path, schema, options, chosen))?;
-    Ok(DataFile { digest, ..read })
+    read_of(source, schema, options, Some(places))
 }
 
 /// Reads CSV by `schema`; `path` only stands in messages. The digest is that of nothing.
@@ -92,74 +120,115 @@ pub fn read_csv(
     schema: &Schema,
     options: &ReadOptions,
 ) -> Result<DataFile, DataError> {
-    read_chosen(input, path, schema, options, None)
+    let mut input = std::io::BufReader::new(input);
+    let what = What { source: &Source::file(path), schema, options, chosen: None };
+    what.read(Content::Text(&mut input))
 }
 
-fn read_chosen(
-    input: impl Read,
-    path: &Path,
+fn read_of(
+    source: &Source,
     schema: &Schema,
     options: &ReadOptions,
     chosen: Option<&HashMap<u32, usize>>,
 ) -> Result<DataFile, DataError> {
-    let mut wanted: Vec<&str> = schema.features().iter().map(|each| each.name.as_str()).collect();
-    wanted.extend(schema.offset().map(|offset| offset.column.as_str()));
-    if options.with_target {
-        // Rows that are predicted have neither.
-        wanted.extend(schema.weights().map(|weights| weights.column.as_str()));
-        wanted.extend(schema.groups());
-        wanted.push(schema.target().column());
-    }
-    let id = options.id_column.as_deref();
-    // What tells rows apart may well group them.
-    let taken = |id: &&str| {
-        wanted.contains(id) && schema.groups() != Some(*id) || *id == schema.target().column()
-    };
-    if let Some(column) = id.filter(taken) {
-        return Err(DataError::IdIsUsed { column: column.to_owned() });
-    }
-    let begin = |header: &Header<'_>, _: &StringRecord| {
-        let at = wanted
-            .iter()
-            .map(|column| header.locate(column))
-            .collect::<Result<Vec<usize>, DataError>>()?;
-        let id_at = id.map(|id| header.locate(id)).transpose()?;
-        let unused_columns = header.without(|place| at.contains(&place) || id_at == Some(place));
-        let ids = id_at.map(|_| Ids(Vec::new()));
-        Ok((Rows::new(schema, options, header.width()), ids, at, id_at, unused_columns))
-    };
-    let (mut number, mut order) = (0_u32, Vec::new());
-    let (rows, ids, _, _, unused_columns) = scan(
-        input,
-        path,
-        (&wanted, options.show_values),
-        begin,
-        |(rows, ids, at, id_at, _), line, text| {
-            let own = number;
-            number = number.saturating_add(1);
-            let Some(text) = text else { return rows.faults.not_text(line) };
-            if let Some(places) = chosen {
-                let Some(&place) = places.get(&own) else { return };
-                order.push(place);
-            }
-            rows.push(line, text, at);
-            if let (Some(ids), Some(id_at)) = (ids, *id_at) {
-                ids.0.push(text.get(id_at).unwrap_or_default().trim().to_owned());
-            }
-        },
-    )?;
-    let mut table = rows.finish(path)?;
-    let mut ids = ids;
-    if let Some(places) = chosen {
-        if order.len() != places.len() {
-            return Err(DataError::Changed { path: path.to_owned() });
+    let what = What { source, schema, options, chosen };
+    let (read, digest) = source.opened(|content| what.read(content))?;
+    Ok(DataFile { digest, ..read })
+}
+
+/// What is to be read, and how.
+struct What<'a> {
+    source: &'a Source,
+    schema: &'a Schema,
+    options: &'a ReadOptions,
+    chosen: Option<&'a HashMap<u32, usize>>,
+}
+
+/// Where in a file that is which was found.
+struct Found {
+    at: Vec<usize>,
+    id_at: Option<usize>,
+    unused_columns: Vec<String>,
+    width: usize,
+}
+
+impl What<'_> {
+    fn read(&self, content: Content<'_>) -> Result<DataFile, DataError> {
+        let Self { source, schema, options, chosen } = *self;
+        let path = &*source.path;
+        let columns = translate::columns(schema, options.with_target);
+        let wanted: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let id = options.id_column.as_deref();
+        // What tells rows apart may well group them.
+        let taken = |id: &&str| {
+            wanted.contains(id) && schema.groups() != Some(*id) || *id == schema.target().column()
+        };
+        if let Some(column) = id.filter(taken) {
+            return Err(DataError::IdIsUsed { column: column.to_owned() });
         }
-        table = table.placed(&order);
-        if let Some(Ids(ids)) = &mut ids {
-            *ids = placed(&order, std::mem::take(ids));
+        let mut rows = Rows::new(schema, options, &source.reading, columns.clone());
+        let (mut ids, mut order) = (id.map(|_| Ids(Vec::new())), Vec::new());
+        let unused_columns = match content {
+            Content::Parquet(file) => {
+                let file =
+                    parquet::Parquet::open(file, path, &source.reading, options.show_values)?;
+                let found = found(&file.header(&wanted), &wanted, id)?;
+                rows.of_parquet();
+                let Found { at, id_at, unused_columns, .. } = found;
+                file.rows(&mut rows, &at, id_at, chosen, (&mut ids, &mut order))?;
+                unused_columns
+            }
+            Content::Text(input) => {
+                let mut number = 0_u32;
+                let begin = |header: &Header<'_>, _: &StringRecord| found(header, &wanted, id);
+                let shown = (&wanted[..], options.show_values);
+                let found =
+                    scan(input, path, &source.reading, shown, begin, |found, line, text| {
+                        let own = number;
+                        number = number.saturating_add(1);
+                        let id = |id_at: usize| {
+                            text.and_then(|text| text.get(id_at)).unwrap_or_default()
+                        };
+                        let id = found.id_at.map(id).map(|id| id.trim().to_owned());
+                        let Some(text) = text else {
+                            ids.iter_mut().for_each(|ids| ids.0.extend(id.clone()));
+                            return rows.not_text(line);
+                        };
+                        if let Some(places) = chosen {
+                            let Some(&place) = places.get(&own) else { return };
+                            order.push(place);
+                        }
+                        ids.iter_mut().for_each(|ids| ids.0.extend(id.clone()));
+                        if text.len() != found.width {
+                            return rows.width(line, text.len(), found.width);
+                        }
+                        let cells = found.at.iter().map(|&at| Some(Cell::text(&text[at])));
+                        rows.row(line, &cells.collect::<Vec<_>>());
+                    })?;
+                found.unused_columns
+            }
+        };
+        let (mut table, missing_words, left) = rows.finish(path)?;
+        if let Some(places) = chosen {
+            if order.len() != places.len() {
+                return Err(DataError::Changed { path: path.to_owned() });
+            }
+            table = table.placed(&order);
+            if let Some(Ids(ids)) = &mut ids {
+                *ids = placed(&order, std::mem::take(ids));
+            }
         }
+        let digest = FileDigest::default();
+        Ok(DataFile { table, unused_columns, ids, digest, missing_words, left })
     }
-    Ok(DataFile { table, unused_columns, ids, digest: FileDigest::default() })
+}
+
+fn found(header: &Header<'_>, wanted: &[&str], id: Option<&str>) -> Result<Found, DataError> {
+    let at = wanted.iter().map(|column| header.locate(column));
+    let at = at.collect::<Result<Vec<usize>, DataError>>()?;
+    let id_at = id.map(|id| header.locate(id)).transpose()?;
+    let unused_columns = header.without(|place| at.contains(&place) || id_at == Some(place));
+    Ok(Found { at, id_at, unused_columns, width: header.width() })
 }
 
 /// The items in the places that they go to.
@@ -167,49 +236,6 @@ fn placed(order: &[usize], items: Vec<String>) -> Vec<String> {
     let mut items: Vec<_> = order.iter().zip(items).collect();
     items.sort_unstable_by_key(|(place, _)| **place);
     items.into_iter().map(|(_, item)| item).collect()
-}
-
-/// The rows read so far, or what is wrong with them.
-struct Rows {
-    builder: TableBuilder,
-    width: usize,
-    rows: u64,
-    show_values: bool,
-    faults: Faults,
-}
-
-impl Rows {
-    fn new(schema: &Schema, options: &ReadOptions, width: usize) -> Self {
-        let builder = if options.with_target {
-            Table::builder(schema.clone())
-        } else {
-            Table::builder_without_target(schema.clone())
-        };
-        let show_values = options.show_values;
-        Self { builder, width, rows: 0, show_values, faults: Faults::default() }
-    }
-
-    fn push(&mut self, line: u64, record: &StringRecord, at: &[usize]) {
-        self.rows += 1;
-        if record.len() != self.width {
-            return self.faults.width(line, record.len(), self.width);
-        }
-        let cells: Vec<&str> = at.iter().map(|&at| &record[at]).collect();
-        if let Err(bad) = self.builder.push_row(&cells) {
-            for cell in bad {
-                let value = self.show_values.then(|| cells[cell.position].to_owned());
-                self.faults.bad(line, Some(cell.column), cell.rule.to_string(), value);
-            }
-        }
-    }
-
-    fn finish(self, path: &Path) -> Result<Table, DataError> {
-        self.faults.into_error(path).map_or(Ok(()), Err)?;
-        if self.rows == 0 {
-            return Err(DataError::NoRows { path: path.to_owned() });
-        }
-        Ok(self.builder.finish())
-    }
 }
 
 #[cfg(test)]

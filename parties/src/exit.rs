@@ -205,14 +205,20 @@ impl From<IdentityError> for Failure {
     }
 }
 
+const ROWS: &str =
+    "correct the rows, or agree on other rules in the study; --show-values shows the values here";
+
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         let failure = Self::new(Exit::LocalInput, error.to_string());
         match error {
             DataError::IdIsUsed { .. } => Self { exit: Exit::Configuration, ..failure },
-            DataError::BadPlaces { .. } => failure.advise(
-                "correct the rows, or agree on other rules in the study; --show-values shows the values here",
-            ),
+            DataError::BadPlaces { .. } => failure.advise(ROWS),
+            DataError::Proposed { error, proposal } => {
+                let inner = Self::from(*error);
+                let more = inner.advice.clone().map(|advice| format!("\nOr {advice}"));
+                inner.advise(format!("{proposal}{}", more.unwrap_or_default()))
+            }
             _ => failure,
         }
     }

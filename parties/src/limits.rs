@@ -119,7 +119,7 @@ impl Limits {
     pub fn check_terms(&self, terms: &Terms, own: &PartyName) -> Result<(), Failure> {
         let refused = |what: String, advice: &str| Err(refusal(what, advice));
         if !self.dealer && terms.security().correlations == Correlations::Dealer {
-            let what = "the study takes its correlated randomness from a dealer, and limits.dealer of this \
+            let what = "the study takes its joint randomness from a dealer, and limits.dealer of this \
                         node is false";
             return Err(Failure::new(Exit::Configuration, what).advise(
                 "agree with the other parties on correlations = \"pairwise\", or set limits.dealer = true \

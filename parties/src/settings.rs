@@ -16,6 +16,7 @@ use config::{Config, Environment, File, FileFormat};
 use mpc_net::quic::RelaySettings;
 use serde::Deserialize;
 
+use crate::data_file::{RawData, Reading, Source};
 use crate::identity::{Fingerprint, FingerprintError};
 use crate::input;
 use crate::limits::Limits;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub relaying: Relaying,
     /// The organisation's rows; a dealer has none.
     pub data: Option<DataSettings>,
+    /// How this organisation's data are written, wherever they are.
+    pub reading: Reading,
     /// The directory for what the node keeps.
     pub state: PathBuf,
     /// What it keeps of a run for an audit.
@@ -130,8 +133,8 @@ pub struct Peer {
 /// The organisation's rows.
 #[derive(Clone, Debug)]
 pub struct DataSettings {
-    /// The data file.
-    pub path: PathBuf,
+    /// Where they come from.
+    pub from: Source,
     /// A column that names rows and is no feature.
     pub id_column: Option<String>,
     /// What the data are called in the ledger; by default the name of the file.
@@ -223,8 +226,9 @@ impl Settings {
         settings.approval |= overrides.approval;
         if let Some(data) = &overrides.data {
             let id_column = settings.data.and_then(|data| data.id_column);
-            // Another file is called by its own name.
-            settings.data = Some(DataSettings { path: data.clone(), id_column, label: None });
+            // Another file is written in the same way, and called by its own name.
+            let from = Source::file(data).with(settings.reading.clone());
+            settings.data = Some(DataSettings { from, id_column, label: None });
         }
         Ok(settings)
     }
@@ -280,17 +284,7 @@ impl Settings {
             return Err(SettingsError::Rule { field, rule });
         }
         let relaying = raw.relaying.check(network.listen)?;
-        let data = raw
-            .data
-            .map(|raw| {
-                let label = raw.label.map(|label| line("data.label", label)).transpose()?;
-                Ok::<_, SettingsError>(DataSettings {
-                    path: directory.join(raw.path),
-                    id_column: raw.id_column,
-                    label,
-                })
-            })
-            .transpose()?;
+        let (data, reading) = data_from(raw.data.unwrap_or_default(), directory)?;
         let state = directory.join(raw.state.directory);
         let limits = raw.limits.check()?;
         let serve = raw.serve.check(directory)?;
@@ -303,6 +297,7 @@ impl Settings {
             relay,
             relaying,
             data,
+            reading,
             state,
             keep,
             approval,
@@ -310,6 +305,41 @@ impl Settings {
             serve,
         })
     }
+}
+
+/// Where the rows are, if that is said, and how they are written.
+fn data_from(
+    mut raw: RawData,
+    directory: &Path,
+) -> Result<(Option<DataSettings>, Reading), SettingsError> {
+    let rule = |field: &str, rule: &str| {
+        Err(SettingsError::Rule { field: field.to_owned(), rule: rule.to_owned() })
+    };
+    let (path, command) = (raw.path.take(), raw.command.take());
+    let (id_column, label) = (raw.id_column.take(), raw.label.take());
+    let label = label.map(|label| line("data.label", label)).transpose()?;
+    let reading = raw.reading().map_err(|(field, rule)| SettingsError::Rule { field, rule })?;
+    let source = match (path, command) {
+        (Some(_), Some(_)) => {
+            return rule("data.command", "stands beside data.path: the rows come from one of them");
+        }
+        (Some(path), None) => Source::file(&directory.join(path)),
+        (None, Some(command)) => {
+            let Some(program) = command.first().filter(|program| !program.is_empty()) else {
+                return rule("data.command", "must be a program and its arguments, [\"psql\", ..]");
+            };
+            let path = PathBuf::from(program);
+            Source { command: Some(command), folder: directory.to_owned(), ..Source::file(&path) }
+        }
+        (None, None) => {
+            if id_column.is_some() || label.is_some() {
+                return rule("data.path", "is missing: where are the rows? (or data.command)");
+            }
+            return Ok((None, reading));
+        }
+    };
+    let from = source.with(reading.clone());
+    Ok((Some(DataSettings { from, id_column, label }), reading))
 }
 
 /// No two nodes share a name or a key.

@@ -15,7 +15,7 @@ use mpc_ml::data::{
     CountTarget, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget, Offset, Scaling,
     Schema, Target, joint_statistics,
 };
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::invite::Invite;
 use parties::study::Study;
 use serde_json::Value;
@@ -136,7 +136,7 @@ fn a_study_is_checked_against_my_data() {
         "What will be revealed",
         "Why: it is the purpose of the study",
         "1761 rows",
-        "Income 147",
+        "mean std. dev. smallest largest missing",
         "24 columns",
         "bank-b is not known yet",
         "planned for 1761 + 1761 + 1761 rows (as many as here at each",
@@ -233,7 +233,7 @@ fn reference_model() -> Model {
     let study = Study::read(&data("study.toml")).unwrap();
     let options = ReadOptions { with_target: true, ..ReadOptions::default() };
     let files = ["party1.csv", "party2.csv", "party3.csv"]
-        .map(|file| read(&data(file), study.schema(), &options).unwrap());
+        .map(|file| read(&Source::file(&data(file)), study.schema(), &options).unwrap());
     let tables = files.each_ref().map(|file| &file.table);
     let reference: Value =
         serde_json::from_slice(&fs::read(data("reference.json")).unwrap()).unwrap();
@@ -284,7 +284,7 @@ fn a_model_predicts_and_is_evaluated() {
     let printed = ok(at, &base);
     ok(at, &with(&["--out", "predictions.csv"]));
     assert_eq!(fs::read_to_string(at.join("predictions.csv")).unwrap(), printed);
-    assert!(printed.starts_with("row,probability\n1,0.16274305"), "{}", &printed[..60]);
+    assert!(printed.starts_with("row,probability,status\n1,0.16274305"), "{}", &printed[..60]);
     fails(at, 8, &with(&["--out", "predictions.csv"]));
 
     // Rows without the target can be predicted, and not evaluated.
@@ -294,7 +294,7 @@ fn a_model_predicts_and_is_evaluated() {
     assert_eq!(ok(at, &new), printed);
     fails(at, 3, &[&new[..], &["--evaluate"]].concat());
     let ids = ok(at, &[&new[..], &["--id-column", "Anything"]].concat());
-    assert!(ids.starts_with("Anything,probability\ngood,0.16"), "{}", &ids[..60]);
+    assert!(ids.starts_with("Anything,probability,status\ngood,0.16"), "{}", &ids[..60]);
 
     // Where the predictions cannot go is found before they are made: not even the model is read.
     fs::create_dir(at.join("folder")).unwrap();
@@ -362,7 +362,7 @@ fn numbers_and_counts_are_predicted_and_evaluated() {
     fs::write(at.join("model.json"), model.to_json().unwrap()).unwrap();
     fs::write(at.join("rows.csv"), "a,b,y\n2,0,3\n4,1,2\n0,2,-2\n").unwrap();
     let predict = ["predict", "--model", "model.json", "--data", "rows.csv"];
-    assert_eq!(ok(at, &predict), "row,prediction\n1,2\n2,2\n3,-1\n");
+    assert_eq!(ok(at, &predict), "row,prediction,status\n1,2,ok\n2,2,ok\n3,-1,ok\n");
     let text = ok(at, &[&predict[..], &["--evaluate"]].concat());
     assert!(text.starts_with("Rows: 3\nR2:   0.8571\nRMSE: 0.816497\nMAE:  0.666667\n"), "{text}");
     let json = ok(at, &[&predict[..], &["--evaluate", "--json"]].concat());
@@ -375,15 +375,47 @@ fn numbers_and_counts_are_predicted_and_evaluated() {
     fs::write(at.join("model.json"), model.to_json().unwrap()).unwrap();
     fs::write(at.join("rows.csv"), "a,b,log_days,y\n0,0,-1,1\n4,2,0,4\n").unwrap();
     let printed = ok(at, &predict);
-    assert!(printed.starts_with("row,expected_count\n1,1\n2,2.71828182845904"), "{printed}");
+    assert!(
+        printed.starts_with("row,expected_count,status\n1,1,ok\n2,2.71828182845904"),
+        "{printed}"
+    );
     let text = ok(at, &[&predict[..], &["--evaluate"]].concat());
     let e = std::f64::consts::E;
     let deviance = 4.0 * (4.0 / e).ln() - (4.0 - e);
     assert!(text.contains(&format!("Mean deviance: {deviance:.6}")), "{text}");
-    // What cannot be a count is named with its line.
+    // What cannot be a count is not compared with.
     fs::write(at.join("rows.csv"), "a,b,log_days,y\n0,0,-1,1.5\n").unwrap();
     let error = fails(at, 3, &[&predict[..], &["--evaluate"]].concat());
-    assert!(error.contains("line 2, column \"y\": the number is not whole"), "{error}");
+    assert!(error.contains("1 rows: y is not a whole number"), "{error}");
+    // Good rows are scored, and the others have a reason.
+    let bad = "a,b,log_days\n0,0,-1\n4,2,7\n,2,0\nx,y,0\n1\n";
+    fs::write(at.join("rows.csv"), bad).unwrap();
+    let printed = ok(at, &predict);
+    let status: Vec<&str> =
+        printed.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().1).collect();
+    assert_eq!(
+        status,
+        [
+            "ok",
+            "outside of the study's range: log_days",
+            "not scored: a is missing",
+            "not scored: a is not a number; b is not a number",
+            "not scored: the row has more or fewer cells than the header",
+        ]
+    );
+    let text = ok(at, &[&predict[..], &["--out", "scored.csv"]].concat());
+    assert!(
+        text.contains("Wrote 2 predictions to scored.csv.\n3 of 5 rows could not be"),
+        "{text}"
+    );
+    assert!(text.contains("1 rows have a number outside of the range"), "{text}");
+    // Rows are written as party.toml says.
+    ok(at, &["init", "--name", "bank-a", "--address", "-"]);
+    let settings = fs::read_to_string(at.join("party.toml")).unwrap();
+    let settings = settings.replace("# [data]", "[data]\nseparator = \";\"\ndecimal = \",\"");
+    fs::write(at.join("party.toml"), settings).unwrap();
+    fs::write(at.join("rows.csv"), "a;b;log_days\n0;0;-1,0\n").unwrap();
+    assert!(ok(at, &predict).contains("1,1,ok"));
 }
 
 #[test]

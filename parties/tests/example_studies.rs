@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mpc_ml::data::{Table, encode, joint_statistics};
 use mpc_ml::models::glm::Glm;
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::study::Study;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn rows(study: &Study, path: &str, name: &str) -> Table {
         file.set_extension("csv.gz");
     }
     let options = ReadOptions { with_target: true, ..ReadOptions::default() };
-    let read = read(&file, study.schema(), &options);
+    let read = read(&Source::file(&file), study.schema(), &options);
     read.unwrap_or_else(|error| panic!("{}: {error}", file.display())).table
 }
 

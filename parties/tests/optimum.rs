@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use mpc_ml::artifact::{ErrorKind, FitStatistics, Model};
 use mpc_ml::data::encode;
 use mpc_ml::plaintext::glm::{Data, Family, Robust, fit};
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::name::PartyName;
 use parties::node::Event;
 use parties::study::Study;
@@ -40,10 +40,11 @@ fn trial() -> (String, Nodes) {
 /// The joint rows on the scale of the fit, with their target.
 fn joint_rows(study: &str, model: &Model) -> (Vec<f64>, Vec<f64>) {
     let study = Study::from_bytes(study.as_bytes()).unwrap();
-    let options = ReadOptions { id_column: None, with_target: true, show_values: false };
+    let options = ReadOptions { with_target: true, ..ReadOptions::default() };
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for i in 1..=3 {
-        let file = read(&data(&format!("party{i}.csv")), study.schema(), &options).unwrap();
+        let file =
+            read(&Source::file(&data(&format!("party{i}.csv"))), study.schema(), &options).unwrap();
         let encoded = encode(&file.table, model.standardisation(), 1024.0).unwrap();
         x.extend(encoded.x.iter());
         y.extend(encoded.y);

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::rules::{encoded, form, is_rounded};
 use super::{Alignment, Duplicates};
-use crate::data_file::{FileDigest, read_columns};
+use crate::data_file::{FileDigest, Source, read_columns};
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};
 
@@ -51,15 +51,15 @@ impl std::fmt::Debug for OwnIds {
     }
 }
 
-/// Reads the ids of the data file at `path`.
+/// Reads the ids of a source.
 ///
 /// # Errors
 /// When the file cannot be read, an id was rounded by a spreadsheet, or one comes twice and that is
 /// refused; with lines and without values.
-pub fn read_ids(alignment: &Alignment, path: &Path) -> Result<OwnIds, Failure> {
+pub fn read_ids(alignment: &Alignment, source: &Source) -> Result<OwnIds, Failure> {
     let columns: Vec<&str> = alignment.encoder.columns().collect();
     let mut reading = Reading::new(alignment)?;
-    let (_, digest) = read_columns(path, &columns, |cells| {
+    let (_, digest) = read_columns(source, &columns, |cells| {
         if let Some(place) = cells.wanted.iter().position(|cell| is_rounded(cell)) {
             let rule = "the id is a number that a spreadsheet rounded, such as 1.23E+17: export the column as text";
             return Err((place, rule.to_owned()));
@@ -68,7 +68,7 @@ pub fn read_ids(alignment: &Alignment, path: &Path) -> Result<OwnIds, Failure> {
         Ok(())
     })?;
     reading.ids.digest = digest;
-    reading.finish(path)
+    reading.finish(&source.path)
 }
 
 struct Reading<'a> {
@@ -299,7 +299,7 @@ impl OwnIds {
         &self,
         records: &[usize],
         alignment: &Alignment,
-        data: &Path,
+        data: &Source,
         out: &Path,
     ) -> Result<(), Failure> {
         let places: HashMap<u32, usize> =
@@ -314,14 +314,18 @@ impl OwnIds {
             row = row.saturating_add(1);
             Ok(())
         })?;
-        let mut writer = csv::Writer::from_writer(Vec::new());
+        // To be read with the settings of the file that it comes from: a byte order mark says that it is UTF-8.
+        let mark = if data.reading.encoding.is_some() { "\u{feff}" } else { "" };
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(data.reading.separator)
+            .from_writer(mark.as_bytes().to_vec());
         let written = writer
             .write_record(&header)
             .and_then(|()| rows.iter().try_for_each(|row| writer.write_byte_record(row)));
         let bytes = written.ok().and_then(|()| writer.into_inner().ok()).map(Zeroizing::new);
         let changed = || {
             let what = "the file has changed while it was read";
-            Failure::new(Exit::LocalInput, what).in_file(data)
+            Failure::new(Exit::LocalInput, what).in_file(&data.path)
         };
         if row as u64 != self.summary.rows {
             return Err(changed());

@@ -1,5 +1,7 @@
 use std::fs;
 
+use crate::data_file::Source;
+
 use super::*;
 
 const FILE: &str = r#"version = 1
@@ -78,13 +80,13 @@ fn ids_are_read_counted_and_written_in_another_order() {
         let text = FILE.replace("least = 2", &format!("least = 2\nduplicates = \"{duplicates}\""));
         Alignment::from_bytes(text.as_bytes()).unwrap()
     };
-    let error = read_ids(&alignment("refuse"), &data).unwrap_err().to_string();
+    let error = read_ids(&alignment("refuse"), &Source::file(&data)).unwrap_err().to_string();
     assert!(error.contains("1 rows have an id that came before, on lines 4"), "{error}");
     assert!(!error.to_lowercase().contains("ann"), "{error}");
 
     for (duplicates, kept) in [("first", "1"), ("last", "3")] {
         let alignment = alignment(duplicates);
-        let ids = read_ids(&alignment, &data).unwrap();
+        let ids = read_ids(&alignment, &Source::file(&data)).unwrap();
         assert_eq!(ids.len(), 3);
         let text = ids.report(&alignment, &data).text;
         for due in [
@@ -99,13 +101,13 @@ fn ids_are_read_counted_and_written_in_another_order() {
         let out = folder.path().join(format!("{duplicates}.csv"));
         let found = ids.find(&ids.chosen(&[2, 0]), &data).unwrap();
         assert_eq!(found, [2, 0]);
-        ids.write(&found, &alignment, &data, &out).unwrap();
+        ids.write(&found, &alignment, &Source::file(&data), &out).unwrap();
         let rows = fs::read_to_string(out).unwrap();
         let lines: Vec<&str> = rows.lines().collect();
         assert_eq!(lines[..2], ["name,x,born", "Eve,\"5,5\",1.0"]);
         assert_eq!(lines[2].split(',').nth(1), Some(kept));
     }
-    let ids = read_ids(&alignment("first"), &data).unwrap();
+    let ids = read_ids(&alignment("first"), &Source::file(&data)).unwrap();
     assert!(ids.find(&[b"nobody".to_vec()], &data).is_err());
 }
 
@@ -115,7 +117,7 @@ fn rounded_ids_are_refused_without_showing_them() {
     let data = folder.path().join("rows.csv");
     fs::write(&data, "name,born\nann,1\n3.71E+17,2\n").unwrap();
     let alignment = Alignment::from_bytes(FILE.as_bytes()).unwrap();
-    let error = read_ids(&alignment, &data).unwrap_err().to_string();
+    let error = read_ids(&alignment, &Source::file(&data)).unwrap_err().to_string();
     assert!(error.contains("line 3") && error.contains("a spreadsheet rounded"), "{error}");
     assert!(!error.contains("3.71"), "{error}");
 }

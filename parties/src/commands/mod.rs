@@ -10,6 +10,7 @@ mod identity;
 mod init;
 mod invite;
 mod join;
+mod own_columns;
 mod party_file;
 mod peer;
 mod plan;
@@ -69,7 +70,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Audit(AuditCommand::Forget(options)) => audit::forget(config, options),
         Command::Predict(options) => match predict::joint(options) {
             Some(options) => return train::run(config, &options, (true, as_json)),
-            None => predict::run(options),
+            None => predict::run(config, options),
         },
         Command::Dealer(options) => dealer::run(config, options),
         Command::Relay(options) => relay::run(config, options),

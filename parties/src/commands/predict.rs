@@ -1,5 +1,6 @@
 //! `party predict`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mpc_ml::artifact::{Model, ModelKind};
@@ -7,11 +8,12 @@ use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
 
 use crate::cli::{Predict, Train};
-use crate::data_file::{DataFile, ReadOptions, read};
+use crate::data_file::{DataFile, Left, ReadOptions, Source, read};
 use crate::exit::{Exit, Failure};
 use crate::input;
 use crate::limits::prediction_column;
-use crate::output::{Report, check_writable, create};
+use crate::output::{Report, check_writable, create, wrapped};
+use crate::settings::{Overrides, Settings};
 
 /// The same options as those of a training, for scores with other parties.
 pub(super) fn joint(options: &Predict) -> Option<Train> {
@@ -24,7 +26,7 @@ pub(super) fn joint(options: &Predict) -> Option<Train> {
     })
 }
 
-pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
+pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
     let data = options
         .data
         .as_deref()
@@ -49,28 +51,80 @@ pub(super) fn run(options: &Predict) -> Result<Report, Failure> {
         id_column: options.id_column.clone(),
         with_target: options.evaluate,
         show_values: options.show_values,
+        // A row that cannot be scored is no reason to score none.
+        lenient: true,
     };
-    let file = read(data, model.schema(), &read_options)?;
+    let file = read(&source(config, data)?, model.schema(), &read_options)?;
     let predictions = model.predict(&file.table)?;
+    let Left { rows, out: left_out, outside } = &file.left;
+    if predictions.is_empty() {
+        return Err(none_scored(left_out, *rows).in_file(data));
+    }
     let csv = csv(&model, &file, options, &predictions)?;
     if let Some(out) = &options.out {
         create(out, csv.as_bytes())?;
     }
-    let written = options
-        .out
-        .as_ref()
-        .map(|out| format!("Wrote {} predictions to {}.\n", predictions.len(), out.display()));
+    let mut written = String::new();
+    if let Some(out) = &options.out {
+        written = format!("Wrote {} predictions to {}.\n", predictions.len(), out.display());
+    }
+    let mut remarks = String::new();
+    if !left_out.is_empty() {
+        remarks += &format!(
+            "{} of {rows} rows could not be scored{}.\n",
+            left_out.len(),
+            if options.out.is_some() { "; the column `status` says why" } else { "" }
+        );
+    }
+    if !outside.is_empty() {
+        let what = format!(
+            "{} rows have a number outside of the range that the model's study allows: they were scored, and the \
+             model was not fitted to such rows.",
+            outside.len()
+        );
+        remarks += &wrapped("", &what);
+    }
     if let Some(outcomes) = file.table.target() {
-        return evaluate(&model, &predictions, outcomes, options, &written.unwrap_or_default());
+        return evaluate(&model, &predictions, outcomes, options, &(written + &remarks));
     }
     Ok(Report {
         json: json!({
             "rows": predictions.len(),
             "out": options.out,
             "predictions": options.out.is_none().then_some(&predictions),
+            "not_scored": left_out,
+            "outside_range": outside,
         }),
-        text: written.unwrap_or(csv),
+        // Printed predictions go to a program, which has the status of each row.
+        text: if options.out.is_some() { written + &remarks } else { csv },
     })
+}
+
+/// The rows to score, written as the own ones are where there is a party.toml that says so.
+fn source(config: &Path, data: &Path) -> Result<Source, Failure> {
+    if !config.exists() {
+        return Ok(Source::file(data));
+    }
+    let settings = Settings::read(config, &Overrides::default());
+    let settings = settings.map_err(|error| Failure::from(error).in_file(config))?;
+    Ok(Source::file(data).with(settings.reading))
+}
+
+/// No row can be scored: the most frequent reasons.
+fn none_scored(left_out: &BTreeMap<u64, String>, rows: u64) -> Failure {
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    left_out.values().for_each(|reason| *reasons.entry(reason).or_default() += 1);
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let reasons: String = reasons
+        .iter()
+        .take(5)
+        .map(|(reason, count)| format!("\n  {count} rows: {reason}"))
+        .collect();
+    let what = format!("none of the {rows} rows can be scored{reasons}");
+    Failure::new(Exit::LocalInput, what).advise(
+        "correct the rows, or say below [data] in party.toml how they are written (separator, decimal, missing, ..)",
+    )
 }
 
 /// The model, of which a pattern such as `state/*/model.json` may have named several.
@@ -155,12 +209,25 @@ fn csv(
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
     let id = options.id_column.as_deref().unwrap_or("row");
-    writer.write_record([id, column]).map_err(|error| failed(&error))?;
-    for (row, prediction) in predictions.iter().enumerate() {
-        let id = file.ids.as_ref().and_then(|ids| ids.0.get(row)).cloned();
+    writer.write_record([id, column, "status"]).map_err(|error| failed(&error))?;
+    let mut scored = predictions.iter();
+    for row in 0..file.left.rows {
+        let at = usize::try_from(row).unwrap_or(usize::MAX);
+        let id = file.ids.as_ref().and_then(|ids| ids.0.get(at)).cloned();
         // Rows are counted from 1, without the header.
         let id = id.unwrap_or_else(|| (row + 1).to_string());
-        writer.write_record([id, prediction.to_string()]).map_err(|error| failed(&error))?;
+        let (prediction, status) = match file.left.out.get(&row) {
+            Some(why) => (String::new(), format!("not scored: {why}")),
+            None => {
+                let prediction = scored.next().map(f64::to_string).unwrap_or_default();
+                let outside = file.left.outside.get(&row);
+                let status = outside.map_or("ok".to_owned(), |columns| {
+                    format!("outside of the study's range: {}", columns.join(", "))
+                });
+                (prediction, status)
+            }
+        };
+        writer.write_record([id, prediction, status]).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;
     String::from_utf8(bytes).map_err(|error| failed(&error))

@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::agreement;
+use super::own_columns::own_columns;
 use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyWithdraw};
-use crate::data_file::DataFile;
+use crate::data_file::{DataFile, Summary};
 use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
 use crate::models::{Account, Planned};
@@ -45,9 +46,10 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "encoded_columns": study.schema().columns(),
             "alignment": study.columns().map(|columns| columns.alignment().to_string()),
             "data": {
-                "path": source.path,
+                "path": source.from.path,
                 "rows": file.table.rows(),
                 "unused_columns": file.unused_columns,
+                "summary": Summary::of(file),
                 "missing": missing(file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
             "plan": plan,
@@ -69,7 +71,7 @@ pub(super) fn approve(config: &Path, options: &StudyApprove) -> Result<Report, F
     let OwnSide { study, settings, source, data, .. } = &side;
     let (terms, rows) = (study.terms(), BoundRows::new(&data.table));
     let signed = node::approve((&terms, settings), &rows, &disclosure, by, valid)?;
-    let of = format!("{} of {}", data.table.rows(), source.path.display());
+    let of = format!("{} of {}", data.table.rows(), source.from.path.display());
     Ok(approved(&terms, &of, &signed))
 }
 
@@ -254,14 +256,13 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
     text += "\nMy data (these lines stay on this machine)\n";
     let rows = file.table.rows();
     let rows = match study.columns() {
-        None => format!("{}: {rows} rows", source.path.display()),
-        Some(_) => format!("{}: {rows} aligned records, in their order", source.path.display()),
+        None => format!("{}: {rows} rows", source.from.path.display()),
+        Some(_) => {
+            format!("{}: {rows} aligned records, in their order", source.from.path.display())
+        }
     };
     text += &wrapped("  ", &rows);
-    let missing: Vec<String> =
-        missing(file).iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
-    text += &wrapped("  Missing cells: ", &missing);
+    text += &own_columns(&Summary::of(file));
     if !file.unused_columns.is_empty() {
         let unused = file.unused_columns.join(", ");
         text += &wrapped("  Columns that the study does not use: ", &unused);
@@ -309,12 +310,12 @@ fn computation(account: &Account) -> String {
     let steps = if account.figures.passes {
         format!(
             "Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds; this \
-             node sends {sent:.2} MB beside the making of correlations"
+             node sends {sent:.2} MB beside the preprocessing (`party plan` says how much that is)"
         )
     } else {
         format!(
-            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the making of \
-             correlations"
+            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the preprocessing \
+             (`party plan` says how much that is)"
         )
     };
     let masked = format!("Openings are masked by {} bits and more", account.figures.sigma);

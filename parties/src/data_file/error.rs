@@ -4,27 +4,47 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// A cell or a row that breaks a rule.
+use super::Proposal;
+use crate::output::wrapped;
+
+/// Cells of a column, or rows, that break the same rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPlace {
-    /// The line of the file, counted from 1, on which the row begins.
-    pub line: u64,
+    /// The first lines of the file, counted from 1, on which such a row begins; of a Parquet file, the rows.
+    pub lines: Vec<u64>,
+    /// How many there are.
+    pub count: u64,
+    /// Whether `lines` are lines; otherwise they are rows.
+    pub of_text: bool,
     /// The column; `None` when the whole row is at fault.
     pub column: Option<String>,
     /// The rule, and what to do.
     pub rule: String,
-    /// The value, only when the operator asked for values.
-    pub value: Option<String>,
+    /// The values with their counts, only when the operator asked for values.
+    pub values: Vec<(String, u64)>,
 }
 
 impl fmt::Display for BadPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)?;
+        let unit = if self.of_text { "line" } else { "row" };
+        let more = self.count.saturating_sub(self.lines.len() as u64);
+        let lines: Vec<String> = self.lines.iter().map(u64::to_string).collect();
+        match (lines.len(), more) {
+            (1, 0) => write!(f, "{unit} {}", lines[0])?,
+            (_, 0) => write!(f, "{unit}s {}", lines.join(", "))?,
+            _ => write!(f, "{unit}s {} and {more} more", lines.join(", "))?,
+        }
         if let Some(column) = &self.column {
             write!(f, ", column {column:?}")?;
         }
-        if let Some(value) = &self.value {
-            write!(f, ", value {value:?}")?;
+        if !self.values.is_empty() {
+            let one = |(value, count): &(String, u64)| match count {
+                1 => format!("{value:?}"),
+                count => format!("{value:?} ({count} times)"),
+            };
+            let values: Vec<String> = self.values.iter().map(one).collect();
+            let word = if values.len() == 1 { "value" } else { "values" };
+            write!(f, ", {word} {}", values.join(", "))?;
         }
         write!(f, ": {}", self.rule)
     }
@@ -43,12 +63,28 @@ pub enum DataError {
         source: io::Error,
     },
     /// The file is of a kind that is not read.
-    #[error("the data file {} is {kind}, which is not supported yet; convert it to CSV", path.display())]
+    #[error("the data file {} is {kind}, which is not read; save it as CSV or Parquet", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
         /// Its kind.
         kind: &'static str,
+    },
+    /// A command that is to give rows does not.
+    #[error("the command {} (data.command) {what}", command.display())]
+    Command {
+        /// The command.
+        command: PathBuf,
+        /// What became of it.
+        what: String,
+    },
+    /// A Parquet file cannot be read, or a column of it is of a kind that is not read.
+    #[error("the data file {} cannot be read as Parquet: {what}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// There is no header.
     #[error("the data file {} has no readable header; its first line must name the columns, in UTF-8", path.display())]
@@ -107,15 +143,33 @@ pub enum DataError {
     BadPlaces {
         /// The file.
         path: PathBuf,
-        /// The first of them.
+        /// They, those of one column and rule together, as far as there is room.
         listed: Vec<BadPlace>,
         /// How many there are.
         total: u64,
     },
+    /// Any of these, with settings under which the file can be read, or more of it.
+    #[error("{error}")]
+    Proposed {
+        /// Why it is refused.
+        error: Box<DataError>,
+        /// What to do.
+        proposal: Proposal,
+    },
 }
 
-const OTHER_SEPARATOR: &str =
-    " (the file seems to use another separator than the comma; save it with commas)";
+impl DataError {
+    /// The error without a proposal.
+    #[must_use]
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::Proposed { error, .. } => error.inner(),
+            other => other,
+        }
+    }
+}
+
+const OTHER_SEPARATOR: &str = " (the file seems to use another separator between cells; data.separator in party.toml names it)";
 
 /// The names of the columns, or why they are not shown.
 struct Header<'a>(Option<&'a [String]>);
@@ -137,9 +191,9 @@ struct Listing<'a>(&'a [BadPlace], u64);
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for place in self.0 {
-            write!(f, "\n  {place}")?;
+            write!(f, "\n{}", wrapped("  ", &place.to_string()).trim_end())?;
         }
-        let more = self.1.saturating_sub(self.0.len() as u64);
+        let more = self.1.saturating_sub(self.0.iter().map(|place| place.count).sum());
         if more > 0 { write!(f, "\n  and {more} more") } else { Ok(()) }
     }
 }

@@ -5,12 +5,22 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use super::DataError;
+use super::{DataError, Reading};
+
+/// What programs put between cells.
+pub(super) const SEPARATORS: [u8; 4] = *b",;\t|";
+
+/// The names of columns as studies have them.
+pub(super) fn renamed<'n>(names: impl Iterator<Item = &'n str>, reading: &Reading) -> Vec<String> {
+    let own = |name: &str| reading.rename.get(name).map_or(name, String::as_str).to_owned();
+    names.map(|name| own(name.trim())).collect()
+}
 
 /// The columns that the first line names.
 pub(super) struct Header<'a> {
     path: &'a Path,
     columns: Vec<String>,
+    separator: u8,
     /// Whether its cells may stand in errors.
     shown: bool,
 }
@@ -24,15 +34,27 @@ impl<'a> Header<'a> {
     pub(super) fn new(
         path: &'a Path,
         line: &StringRecord,
+        reading: &Reading,
         wanted: &[&str],
         show_values: bool,
     ) -> Self {
-        let columns: Vec<String> = line.iter().map(|name| name.trim().to_owned()).collect();
+        let columns = renamed(line.iter(), reading);
+        let separator = reading.separator;
+        Self { separator, ..Self::of_names(path, columns, wanted, show_values) }
+    }
+
+    /// The same of names that are known to be some where `shown`.
+    pub(super) fn of_names(
+        path: &'a Path,
+        columns: Vec<String>,
+        wanted: &[&str],
+        shown: bool,
+    ) -> Self {
         let there: BTreeSet<&str> = columns.iter().map(String::as_str).collect();
         let is_name = |name: &&&str| name.parse::<f64>().is_err() && there.contains(**name);
         let found = wanted.iter().filter(is_name).count();
-        let shown = show_values || 2 * found > wanted.len();
-        Self { path, columns, shown }
+        let shown = shown || 2 * found > wanted.len();
+        Self { path, columns, separator: b',', shown }
     }
 
     /// How many columns there are.
@@ -65,7 +87,9 @@ impl<'a> Header<'a> {
                 columns: self.shown.then(|| self.columns.clone()),
                 other_separator: matches!(
                     &*self.columns,
-                    [only] if only.contains([';', '\t', '|'])
+                    [only] if SEPARATORS.iter().any(|&each| {
+                        each != self.separator && only.contains(char::from(each))
+                    })
                 ),
             }),
         }

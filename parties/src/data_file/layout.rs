@@ -46,6 +46,7 @@ enum At {
 /// What is known of the layout so far.
 #[derive(Debug)]
 pub(super) struct Layout {
+    separator: u8,
     at: At,
     line: u64,
     /// A byte order mark may still come: how many bytes of the file were seen, up to three.
@@ -82,8 +83,9 @@ const ADVICE: &str = "remove the quote, or keep it as text: put the cell between
                       the quote inside twice";
 
 impl<R: Read> Watched<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self { input, layout: Layout::new() }
+    /// Watches bytes whose cells end at `separator`.
+    pub(super) fn new(input: R, separator: u8) -> Self {
+        Self { input, layout: Layout::new(separator) }
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -103,8 +105,9 @@ impl<R: Read> Read for Watched<R> {
 }
 
 impl Layout {
-    fn new() -> Self {
+    fn new(separator: u8) -> Self {
         Self {
+            separator,
             at: At::Record,
             line: 1,
             begun: 0,
@@ -152,7 +155,7 @@ impl Layout {
         self.at = match (self.at, byte) {
             (At::Quoted, b'"') => At::Quote,
             (At::Quoted, _) => {
-                self.cell.next(byte);
+                self.cell.next(byte, self.separator);
                 At::Quoted
             }
             (At::Quote, b'"') => {
@@ -163,7 +166,7 @@ impl Layout {
                 self.cell = Cell { line: self.line, ..Cell::default() };
                 At::Quoted
             }
-            (at, b',' | b'\n') => {
+            (at, byte) if byte == self.separator || byte == b'\n' => {
                 if matches!(at, At::Quote | At::After) {
                     self.quotes_end();
                 }
@@ -186,7 +189,7 @@ impl Layout {
     }
 
     fn cell_ends(&mut self, byte: u8) -> At {
-        if byte == b',' {
+        if byte == self.separator {
             self.separators += 1;
             return At::Cell;
         }
@@ -283,13 +286,13 @@ fn lost(lines: u64) -> String {
 }
 
 impl Cell {
-    fn next(&mut self, byte: u8) {
+    fn next(&mut self, byte: u8, separator: u8) {
         match byte {
             b'\n' => {
                 self.breaks += u64::from(!self.blank);
                 self.blank = true;
             }
-            b',' => {
+            byte if byte == separator => {
                 self.separators += 1;
                 self.blank = false;
             }

@@ -174,8 +174,13 @@ impl Own {
             }
             return None;
         };
-        let path = &data.path;
+        let path = &data.from.path;
         let Some(study) = &self.study else {
+            if data.from.command.is_some() {
+                let what = format!("the rows come from the command {}", path.display());
+                self.findings.push(Finding::well("data", what));
+                return None;
+            }
             self.findings.push(match input::open(path) {
                 Ok(_) => Finding::well("data", format!("{} can be read", path.display())),
                 Err(error) => {

@@ -21,6 +21,7 @@ use super::receipt::now;
 use super::state::make_private;
 use super::{Event, Events, PhaseReceipt, State, StopSignal, establish, give_up};
 use crate::alignment::{Alignment, OwnIds, read_ids};
+use crate::data_file::Source;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::{Report, check_writable, create, exists, hex, remove_leftovers};
@@ -32,7 +33,7 @@ pub struct Aligning {
     settings: Settings,
     identity: Identity,
     roster: Roster,
-    data: PathBuf,
+    data: Source,
     ids: OwnIds,
     out: Option<PathBuf>,
     order: Order,
@@ -68,14 +69,14 @@ impl Aligning {
                  they may learn so small a list",
             ));
         }
-        let data = own_data(&settings, config)?.path;
+        let data = own_data(&settings, config)?.from;
         out.map_or(Ok(()), check_writable)?;
         let ids = read_ids(&alignment, &data)?;
         let most = alignment.terms().bounds[roster.me.index()];
         if ids.len() as u64 > most {
             let what = format!("there are {} ids, and the alignment allows {most} here", ids.len());
             return Err(Failure::new(Exit::LocalInput, what)
-                .in_file(&data)
+                .in_file(&data.path)
                 .advise("agree with the other parties on a larger number in `most`"));
         }
         let _state = State::lock(&settings.state, &identity)?;
@@ -92,7 +93,7 @@ impl Aligning {
     /// What this party should look at before it meets the others.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.ids.report(&self.alignment, &self.data)
+        self.ids.report(&self.alignment, &self.data.path)
     }
 
     fn receipt(&self) -> PathBuf {
@@ -106,7 +107,7 @@ impl Aligning {
     /// When it was made and there is nothing to write, or the file lacks one of the records.
     pub fn done_before(&self) -> Result<Option<Report>, Failure> {
         let Some(kept) = self.order.open()? else { return Ok(None) };
-        let records = self.ids.find(&kept.ids, &self.data)?;
+        let records = self.ids.find(&kept.ids, &self.data.path)?;
         if self.out.is_none() {
             return Err(exists(&self.order.path()).advise(
                 "these records were aligned before; give --out FILE to have this party's rows in the order of \

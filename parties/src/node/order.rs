@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::Sealer;
 use crate::alignment::{Alignment, AlignmentName, read_ids};
-use crate::data_file::{DataError, DataFile, ReadOptions, read_columns, read_records};
+use crate::data_file::{DataError, DataFile, ReadOptions, Source, read_columns, read_records};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
@@ -81,13 +81,13 @@ impl Named {
     /// Reads the ids of the rows that go to these places.
     fn read(
         alignment: &Alignment,
-        path: &Path,
+        source: &Source,
         places: &HashMap<u32, usize>,
     ) -> Result<Self, Failure> {
         let columns: Vec<&str> = alignment.columns().collect();
         let mut cells = Zeroizing::new(vec![Vec::new(); places.len()]);
         let mut row = 0_u32;
-        read_columns(path, &columns, |read| {
+        read_columns(source, &columns, |read| {
             if let Some(&place) = places.get(&row) {
                 cells[place] = read.wanted.iter().map(|cell| cell.trim().to_owned()).collect();
             }
@@ -215,25 +215,26 @@ pub(super) fn read_aligned(
             .at(columns.alignment())
             .advise("align the records of all parties of the study, and name that alignment"));
     }
-    let ids = read_ids(&kept.alignment, &source.path)?;
-    let records = ids.find(&kept.ids, &source.path)?;
+    let ids = read_ids(&kept.alignment, &source.from)?;
+    let records = ids.find(&kept.ids, &source.from.path)?;
     let places: HashMap<u32, usize> = ids.rows_of(&records).into_iter().zip(0..).collect();
     let options = ReadOptions {
         id_column: source.id_column.clone(),
         with_target: study.has_target(place),
         show_values,
+        lenient: false,
     };
     let schema = study.schema_of(place);
-    let data = read_records(&source.path, schema, &options, &places).map_err(unusable)?;
+    let data = read_records(&source.from, schema, &options, &places).map_err(unusable)?;
     if data.digest != *ids.digest() {
-        return Err(DataError::Changed { path: source.path.clone() }.into());
+        return Err(DataError::Changed { path: source.from.path.clone() }.into());
     }
     let named = match study.scoring() {
-        Some(_) => Some(Named::read(&kept.alignment, &source.path, &places)?),
+        Some(_) => Some(Named::read(&kept.alignment, &source.from, &places)?),
         None => {
             joint_statistics(&[&data.table]).map_err(|error| {
                 let what = format!("of the aligned records, {error}");
-                Failure::new(Exit::LocalInput, what).in_file(&source.path)
+                Failure::new(Exit::LocalInput, what).in_file(&source.from.path)
             })?;
             None
         }

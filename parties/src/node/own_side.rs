@@ -92,17 +92,18 @@ impl OwnSide {
             }
             None => {
                 let id_column = source.id_column.clone();
-                let options = ReadOptions { id_column, with_target: true, show_values };
-                (read(&source.path, study.schema(), &options)?, None)
+                let with_target = true;
+                let options = ReadOptions { id_column, with_target, show_values, lenient: false };
+                (read(&source.from, study.schema(), &options)?, None)
             }
         };
         let part = match study.scoring() {
             Some(scoring) => {
-                settings.limits.check_rows(&data.table, &source.path)?;
+                settings.limits.check_rows(&data.table, &source.from.path)?;
                 Some(read_part((study, scoring, place), &settings.state)?)
             }
             None => {
-                settings.limits.check(&data.table, &source.path)?;
+                settings.limits.check(&data.table, &source.from.path)?;
                 None
             }
         };
@@ -119,7 +120,7 @@ impl OwnSide {
 impl DataEntry {
     /// A file that nothing is known of yet.
     pub(super) fn of(source: &DataSettings) -> Self {
-        let path = &source.path;
+        let path = &source.from.path;
         let name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
             label: source.label.clone().unwrap_or_else(name),

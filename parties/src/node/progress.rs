@@ -185,7 +185,7 @@ impl Bars {
             bar.with_message(what)
         };
         Self {
-            made: bar(0, "preparation", "{msg:11} {bar:40} {pos}/{len} correlations"),
+            made: bar(0, "preparation", "{msg:11} {bar:40} {pos}/{len} random items"),
             steps: bar(
                 total,
                 what,
@@ -211,7 +211,7 @@ impl Bars {
         if self.lines && done >= self.next_line {
             let Production { made, ordered } = production;
             say(&format!(
-                "training: {done} of {} steps; preparation: {made} of {ordered} correlations ordered",
+                "training: {done} of {} steps; preprocessing: {made} of {ordered} random items ordered",
                 self.total
             ));
             self.next_line += self.total.div_ceil(4);

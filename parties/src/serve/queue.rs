@@ -52,7 +52,7 @@ pub(super) struct Marks([Option<SystemTime>; 3]);
 impl Marks {
     pub(super) fn of(study: &Path, config: &Path, settings: &Settings) -> Self {
         let changed = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
-        let data = settings.data.as_ref().and_then(|data| changed(&data.path));
+        let data = settings.data.as_ref().and_then(|data| changed(&data.from.path));
         Self([changed(study), changed(config), data])
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::relay::{RawRelay, RawRelaying};
 use super::serve::RawServe;
 use super::{Keep, LinkProfile, SettingsError};
+use crate::data_file::RawData;
 use crate::limits::{Limits, word};
 use crate::study::{is_kind, is_name};
 
@@ -89,14 +90,6 @@ pub(super) struct RawPeer {
 pub(super) enum RawAddresses {
     One(String),
     Several(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawData {
-    pub path: PathBuf,
-    pub id_column: Option<String>,
-    pub label: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -48,7 +48,7 @@ fn paths_are_relative_to_the_file() {
     let settings = Settings::from_text(&example(), Path::new("/etc/party")).unwrap();
     assert_eq!(settings.identity.key, Path::new("/etc/party/identity.key"));
     assert_eq!(settings.state, Path::new("/var/lib/party"));
-    assert_eq!(settings.data.unwrap().path, Path::new("/etc/party/rows.csv"));
+    assert_eq!(settings.data.unwrap().from.path, Path::new("/etc/party/rows.csv"));
     assert_eq!(settings.network.silence_timeout, Duration::from_secs(120));
     assert_eq!(settings.network.lost_after, Duration::from_secs(20));
     assert_eq!(settings.network.join_timeout, Duration::from_secs(600));
@@ -202,4 +202,47 @@ fn a_node_may_have_no_address_and_be_a_relay() {
     let relaying = changed("[state]", text).unwrap().relaying;
     assert_eq!((relaying.tcp.port(), relaying.bytes_a_second), (443, Some(1_000_000)));
     assert!(changed("[state]", "[relaying]\nbytes_a_second = 5\n[state]").is_err());
+}
+
+/// How rows are written is private to the node; names of columns keep their case.
+#[test]
+fn data_are_described_in_their_own_words() {
+    let base = include_str!("../commands/party.toml")
+        .replace("@NAME@", "bank-a")
+        .replace("@KEY@", "identity.key")
+        .replace("@ADDRESS@", "")
+        .replace("@LISTEN@", "0.0.0.0:7400");
+    let read =
+        |data: &str| Settings::from_text(&base.replace("@DATA@", data), Path::new("/etc/party"));
+    let settings = read(
+        "[data]\npath = \"rows.csv\"\nrename = { \"Alter (Jahre)\" = \"Age\" }\nmissing = [\"NA\", \"k.A.\"]\n\
+         recode = { Sex = { \"1\" = \"M\" } }\nmissing_in = { \"Ein.Kommen\" = [\"-999\"] }",
+    )
+    .unwrap();
+    let from = settings.data.unwrap().from;
+    assert_eq!(from.path, Path::new("/etc/party/rows.csv"));
+    assert_eq!(from.reading.rename["Alter (Jahre)"], "Age");
+    assert_eq!(from.reading.missing, ["NA", "k.A."]);
+    assert_eq!(from.reading.recode["Sex"]["1"], "M");
+    assert_eq!(from.reading.missing_in["Ein.Kommen"], ["-999"]);
+    let settings = read("[data]\ncommand = [\"psql\", \"--csv\", \"-c\", \"select 1\"]").unwrap();
+    let from = settings.data.unwrap().from;
+    assert_eq!(
+        (from.path.as_path(), from.folder.as_path()),
+        (Path::new("psql"), Path::new("/etc/party"))
+    );
+    assert_eq!(from.command.unwrap().len(), 4);
+    // Without a place, for rows that flags name.
+    let settings = read("[data]\nseparator = \";\"").unwrap();
+    assert!(settings.data.is_none() && settings.reading.separator == b';');
+    for (data, words) in [
+        ("path = \"a\"\ncommand = [\"b\"]", "data.command stands beside data.path"),
+        ("command = []", "data.command must be a program"),
+        ("id_column = \"id\"", "data.path is missing"),
+        ("path = \"a\"\ndecimal = \"x\"", "data.decimal must be"),
+        ("path = \"a\"\nseperator = \";\"", "unknown field `seperator`"),
+    ] {
+        let error = read(&format!("[data]\n{data}")).unwrap_err().to_string();
+        assert!(error.contains(words), "{data}: {error}");
+    }
 }

@@ -20,7 +20,7 @@ use mpc_ml::model::{Facts, Run as Fitting, ledger};
 use mpc_ml::models::linear::{Linear, LinearFit, solve, sums};
 use mpc_ml::{Agreed, LinearPlan, LinearSettings, Model, Plan, standardise};
 use mpc_net::{BoxFuture, Transport};
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::identity::Identity;
 use parties::node::{BoundRows, State, StudyFolder};
 use parties::study::StudyDigest;
@@ -225,7 +225,8 @@ impl Node<'_> {
         let (table, reading, reading_floor) = self
             .alone(async || {
                 let reading_floor = seconds(|| parse_only(&self.path))?.1;
-                let (file, reading) = seconds(|| Ok(read(&self.path, &schema, &options)?))?;
+                let (file, reading) =
+                    seconds(|| Ok(read(&Source::file(&self.path), &schema, &options)?))?;
                 Ok((file.table, reading, reading_floor))
             })
             .await?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Standardisation, Table, encode};
 use mpc_ml::metrics::{CountScores, NumberScores, Scores};
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::study::Study;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ impl Test {
     /// Reads the test rows of a case.
     pub fn read(case: &Case, study: &Study) -> Outcome<Self> {
         let options = ReadOptions { with_target: true, ..ReadOptions::default() };
-        let table = read(&case.data("test.csv"), study.schema(), &options)?.table;
+        let table = read(&Source::file(&case.data("test.csv")), study.schema(), &options)?.table;
         let outcomes = table.target().ok_or("the test rows have no target")?.to_vec();
         Ok(Self { table, outcomes })
     }

@@ -11,7 +11,7 @@ use mpc_ml::data::{Dataset, Standardisation, Table, encode};
 use mpc_ml::metrics::Scores;
 use mpc_ml::models::sgd::{Sgd, plaintext};
 use mpc_ml::{Rows, SgdPlan};
-use parties::data_file::{ReadOptions, read};
+use parties::data_file::{ReadOptions, Source, read};
 use parties::study::Study;
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl Comparison {
         let standardisation = run.model.standardisation().to_vec();
 
         let options = ReadOptions { with_target: true, ..ReadOptions::default() };
-        let table = |path: &str| read(Path::new(path), study.schema(), &options);
+        let table = |path: &str| read(&Source::file(Path::new(path)), study.schema(), &options);
         let test = table(test)?.table;
         let tables =
             parties.iter().map(|path| Ok(table(path)?.table)).collect::<Outcome<Vec<_>>>()?;

@@ -1,0 +1,97 @@
+//! Dates in data files. As a number, a date is the days since 1970-01-01, and a time of day the part behind the
+//! point.
+
+use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
+
+/// Years that a date may have: another one is a mistake, such as two digits where four are meant.
+const YEARS: std::ops::RangeInclusive<i32> = 1800..=2299;
+
+/// Whether this says how dates are written.
+pub(super) fn is_format(format: &str) -> bool {
+    StrftimeItems::new(format).all(|item| !matches!(item, Item::Error))
+}
+
+/// How dates of one column are written.
+pub(super) struct Dates {
+    format: String,
+}
+
+impl Dates {
+    pub(super) fn new(format: &str) -> Self {
+        Self { format: format.to_owned() }
+    }
+
+    /// The days since 1970-01-01.
+    pub(super) fn days(&self, cell: &str) -> Option<f64> {
+        let mut parsed = Parsed::new();
+        parse(&mut parsed, cell, StrftimeItems::new(&self.format)).ok()?;
+        let date = parsed.to_naive_date().ok().filter(|date| YEARS.contains(&date.year()))?;
+        // Without a time of day there is none to be read.
+        let time = parsed.to_naive_time().unwrap_or(NaiveTime::MIN);
+        Some(days(NaiveDateTime::new(date, time)))
+    }
+}
+
+fn days(time: NaiveDateTime) -> f64 {
+    let (whole, rest) = (time.and_utc().timestamp(), time.and_utc().timestamp_subsec_nanos());
+    let (days, seconds) = (whole.div_euclid(86_400), whole.rem_euclid(86_400));
+    days as f64 + (seconds as f64 + f64::from(rest) * 1e-9) / 86_400.0
+}
+
+/// The text of a day, counted from 1970-01-01.
+pub(super) fn text(days: i64) -> String {
+    let day = i32::try_from(days).ok().and_then(NaiveDate::from_epoch_days);
+    day.map_or_else(|| days.to_string(), |day| day.format("%Y-%m-%d").to_string())
+}
+
+/// The forms that are proposed, each with those that it could be taken for.
+pub(super) const FORMS: &[&str] = &[
+    "%d.%m.%Y",
+    "%Y-%m-%d",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y/%m/%d",
+    "%Y%m%d",
+    "%d-%b-%Y",
+    "%d%b%Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_days() {
+        let days = |format: &str, cell: &str| Dates::new(format).days(cell);
+        assert_eq!(days("%d.%m.%Y", "31.12.2023"), Some(19_722.0));
+        assert_eq!(days("%Y-%m-%d", "1969-12-31"), Some(-1.0));
+        assert_eq!(days("%d.%m.%Y %H:%M", "01.01.1970 06:00"), Some(0.25));
+        assert_eq!(days("%d-%b-%Y", "31-DEC-2023"), Some(19_722.0));
+        for (format, cell) in [
+            ("%d.%m.%Y", "31.12.23"),
+            ("%d.%m.%Y", "12/31/2023"),
+            ("%d.%m.%Y", "31.02.2023"),
+            ("%d.%m.%Y", "31.12.2023 x"),
+            ("%d.%m.%Y", "9999"),
+            ("%d.%m.%Y", "31.12.9999"),
+        ] {
+            assert_eq!(days(format, cell), None, "{format} {cell}");
+        }
+        assert_eq!(text(19_722), "2023-12-31");
+        assert!(FORMS.iter().all(|form| is_format(form)) && !is_format("%Q"));
+    }
+}

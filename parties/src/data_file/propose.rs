@@ -1,0 +1,227 @@
+//! How a file that is refused could be read: settings that are found by looking at it, and tried before they are
+//! named. Words for missing cells are named from a list of this program's own, and no other cell is.
+
+use std::fmt;
+use std::io::Read;
+
+use mpc_ml::data::{Schema, look_alike};
+
+use super::header::{SEPARATORS, renamed};
+use super::source::{Content, separator_line};
+use super::translate::{Kind, columns, plain_number};
+use super::{DataError, ReadOptions, Reading, Source, read_columns, read_of};
+
+mod guess;
+use guess::{Guess, LEGACY};
+
+/// Settings of `[data]` under which a file can be read, or more of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The lines, without a header.
+    pub lines: Vec<String>,
+    /// What is wrong with the file then, where something still is.
+    pub remaining: Option<String>,
+    /// What nobody but the operator can know.
+    pub open: Vec<String>,
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.lines.is_empty() {
+            let then = if self.remaining.is_some() { "more of it" } else { "it" };
+            write!(
+                f,
+                "with these lines below [data] in party.toml {then} can be read (they stay here, nobody agrees on \
+                 them):\n"
+            )?;
+            self.lines.iter().try_for_each(|line| write!(f, "\n{line}"))?;
+            f.write_str("\n")?;
+        }
+        if let Some(remaining) = &self.remaining {
+            write!(f, "\nWhat is wrong then: {remaining}\n")?;
+        }
+        self.open.iter().try_for_each(|open| write!(f, "\n{open}"))
+    }
+}
+
+/// The error with a proposal, where there is one.
+pub(super) fn with_proposal(
+    error: DataError,
+    source: &Source,
+    schema: &Schema,
+    options: &ReadOptions,
+) -> DataError {
+    let about_writing = matches!(
+        error,
+        DataError::BadPlaces { .. } | DataError::MissingColumn { .. } | DataError::NoHeader { .. }
+    );
+    // A command may be costly, and may do more than print.
+    if !about_writing || source.command.is_some() {
+        return error;
+    }
+    match proposal(&error, source, schema, options) {
+        Some(proposal) => DataError::Proposed { error: Box::new(error), proposal },
+        None => error,
+    }
+}
+
+/// How bad an outcome is: whether anything was read, and how many places are wrong.
+fn badness(outcome: &Result<super::DataFile, DataError>) -> (bool, u64) {
+    match outcome {
+        Ok(_) => (false, 0),
+        Err(DataError::BadPlaces { total, .. }) => (false, *total),
+        Err(_) => (true, 0),
+    }
+}
+
+fn proposal(
+    error: &DataError,
+    source: &Source,
+    schema: &Schema,
+    options: &ReadOptions,
+) -> Option<Proposal> {
+    let columns = columns(schema, options.with_target);
+    let mut wanted: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    wanted.extend(options.id_column.as_deref());
+    let attempt =
+        |reading: &Reading| read_of(&source.clone().with(reading.clone()), schema, options, None);
+    let before = match error {
+        DataError::BadPlaces { total, .. } => (false, *total),
+        _ => (true, 0),
+    };
+    let mut best: Option<((bool, u64), Reading, Vec<String>, Option<DataError>)> = None;
+    for encoding in encodings(source) {
+        let mut reading = Reading { encoding, ..source.reading.clone() };
+        if let Some(line) = first_line(&source.clone().with(reading.clone())) {
+            separate(&mut reading, &line, &wanted);
+            rename(&mut reading, &line, &wanted);
+        }
+        let mut guess = Guess::new(&reading, schema, &columns);
+        // What is no row is not looked at; the attempt tells of it.
+        let of_cells = source.clone().with(reading.clone());
+        let wanted: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let _ = read_columns(&of_cells, &wanted, |cells| {
+            guess.row(cells.wanted);
+            Ok(())
+        });
+        let open = guess.settle(&mut reading);
+        let outcome = attempt(&reading);
+        let badness = badness(&outcome);
+        if best.as_ref().is_none_or(|(least, ..)| badness < *least) {
+            best = Some((badness, reading, open, outcome.err()));
+        }
+    }
+    let (badness, reading, open, left) = best?;
+    let lines = reading.lines(&source.reading);
+    if badness >= before && open.is_empty() || lines.is_empty() && open.is_empty() {
+        return None;
+    }
+    if badness >= before {
+        return Some(Proposal { lines: Vec::new(), remaining: None, open });
+    }
+    Some(Proposal { lines, remaining: left.map(|error| error.to_string()), open })
+}
+
+/// The encodings to try: the one that is set, and others where the file is not text in it.
+fn encodings(source: &Source) -> Vec<Option<&'static encoding_rs::Encoding>> {
+    let is_text = |source: &Source| {
+        source.opened(|content| match content {
+            Content::Text(input) => {
+                let mut bytes = Vec::new();
+                let mut rest = Vec::new();
+                loop {
+                    bytes.clear();
+                    bytes.append(&mut rest);
+                    let failed =
+                        |error| DataError::Read { path: source.path.clone(), source: error };
+                    let read = input.take(1 << 16).read_to_end(&mut bytes).map_err(failed)?;
+                    match std::str::from_utf8(&bytes) {
+                        Ok(_) => {}
+                        // A letter that is cut at the end of the block.
+                        Err(error) if error.error_len().is_none() && read > 0 => {
+                            rest = bytes.split_off(error.valid_up_to());
+                        }
+                        Err(_) => return Ok(false),
+                    }
+                    if read == 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+            Content::Parquet(_) => Ok(true),
+        })
+    };
+    match is_text(source) {
+        Ok((false, _)) => LEGACY.iter().copied().map(Some).collect(),
+        _ => vec![source.reading.encoding],
+    }
+}
+
+/// The first line of a text.
+fn first_line(source: &Source) -> Option<Vec<u8>> {
+    let read = source.opened(|content| {
+        let mut line = Vec::new();
+        if let Content::Text(input) = content {
+            let failed = |error| DataError::Read { path: source.path.clone(), source: error };
+            input.take(1 << 16).read_to_end(&mut line).map_err(failed)?;
+        }
+        Ok(line)
+    });
+    let bytes = read.ok()?.0;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let line =
+        bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+    line.map(<[u8]>::to_vec)
+}
+
+/// The names in a first line, under this separator.
+fn names(line: &[u8], separator: u8) -> Vec<String> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(line);
+    let names = reader.records().next().and_then(Result::ok);
+    names.map(|names| names.iter().map(|name| name.trim().to_owned()).collect()).unwrap_or_default()
+}
+
+/// How many of `wanted` are there, as they are or nearly.
+fn found(names: &[String], wanted: &[&str]) -> usize {
+    let there = |name: &&&str| {
+        names.iter().any(|own| own == **name)
+            || look_alike(name, &names.iter().map(String::as_str)).is_some()
+    };
+    wanted.iter().filter(there).count()
+}
+
+fn separate(reading: &mut Reading, line: &[u8], wanted: &[&str]) {
+    let of = |separator| {
+        found(&renamed(names(line, separator).iter().map(String::as_str), reading), wanted)
+    };
+    let now = of(reading.separator);
+    let best = SEPARATORS
+        .iter()
+        .copied()
+        .max_by_key(|&separator| (of(separator), separator == reading.separator));
+    if let Some(separator) = best.filter(|&separator| of(separator) > now) {
+        reading.separator = separator;
+    }
+    // The line `sep=;` is hidden, and says it.
+    if let Some((separator, _)) = separator_line(line) {
+        reading.separator = separator;
+    }
+}
+
+/// Names that look like those of the study, where the line is a header.
+fn rename(reading: &mut Reading, line: &[u8], wanted: &[&str]) {
+    let own = names(line, reading.separator);
+    let known = renamed(own.iter().map(String::as_str), reading);
+    if 2 * found(&known, wanted) <= wanted.len() {
+        return;
+    }
+    for name in wanted.iter().filter(|name| !known.iter().any(|own| own == **name)) {
+        let free = known.iter().filter(|own| !wanted.contains(&own.as_str()));
+        if let Some((meant, _)) = look_alike(name, &free.map(String::as_str))
+            && let Some(at) = known.iter().position(|own| own == meant)
+        {
+            reading.rename.insert(own[at].clone(), (*name).to_owned());
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! How a party's own export is written: private to it, in `[data]` of party.toml, and never agreed with anybody.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use encoding_rs::Encoding;
+use serde::Deserialize;
+
+use crate::output::is_plain;
+
+/// How a data file is to be read. By default it is what the RFC says: UTF-8, commas, decimal points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What separates cells.
+    pub separator: u8,
+    /// The sign before the decimals of a number.
+    pub decimal: char,
+    /// The sign between groups of three digits; none where there is none.
+    pub thousands: Option<char>,
+    /// How letters are encoded; none is UTF-8.
+    pub encoding: Option<&'static Encoding>,
+    /// Cells that mean that nothing is known.
+    pub missing: Vec<String>,
+    /// More of them, for single columns.
+    pub missing_in: BTreeMap<String, Vec<String>>,
+    /// The names that columns have in studies, by those of the file.
+    pub rename: BTreeMap<String, String>,
+    /// For columns, what words stand for.
+    pub recode: BTreeMap<String, BTreeMap<String, String>>,
+    /// Columns that hold dates, and how these are written.
+    pub dates: BTreeMap<String, String>,
+    /// Columns in which a word that looks like a level of the study is taken for it.
+    pub alike: Vec<String>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            separator: b',',
+            decimal: '.',
+            thousands: None,
+            encoding: None,
+            missing: Vec::new(),
+            missing_in: BTreeMap::new(),
+            rename: BTreeMap::new(),
+            recode: BTreeMap::new(),
+            dates: BTreeMap::new(),
+            alike: Vec::new(),
+        }
+    }
+}
+
+/// `[data]` as TOML has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawData {
+    pub path: Option<PathBuf>,
+    pub command: Option<Vec<String>>,
+    pub id_column: Option<String>,
+    pub label: Option<String>,
+    pub separator: Option<String>,
+    pub decimal: Option<String>,
+    pub thousands: Option<String>,
+    pub encoding: Option<String>,
+    #[serde(default)]
+    pub missing: Vec<String>,
+    #[serde(default)]
+    pub missing_in: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    #[serde(default)]
+    pub recode: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    pub dates: BTreeMap<String, String>,
+    #[serde(default)]
+    pub alike: Vec<String>,
+}
+
+impl RawData {
+    /// How rows are written, by the rules of these settings; otherwise the field and its rule.
+    pub(crate) fn reading(self) -> Result<Reading, (String, String)> {
+        let wrong = |field: &str, rule: &str| Err((format!("data.{field}"), rule.to_owned()));
+        let separator = match self.separator.as_deref() {
+            None => b',',
+            Some("tab") => b'\t',
+            Some(text) => match text.as_bytes() {
+                [byte @ (b',' | b';' | b'\t' | b'|' | b':' | b'^' | b'~' | b'!' | b'#')] => *byte,
+                _ => {
+                    return wrong("separator", "must be one of , ; | : ^ ~ ! # or \"tab\"");
+                }
+            },
+        };
+        let decimal = match self.decimal.as_deref() {
+            None | Some(".") => '.',
+            Some(",") => ',',
+            Some(_) => return wrong("decimal", "must be \".\" or \",\""),
+        };
+        let thousands = match self.thousands.as_deref() {
+            None => None,
+            Some(text) => match text.chars().collect::<Vec<_>>()[..] {
+                [sign @ ('.' | ',' | ' ' | '\'' | '\u{2019}' | '\u{a0}' | '\u{202f}')]
+                    if sign != decimal =>
+                {
+                    Some(sign)
+                }
+                _ => {
+                    let rule = "must be one of . , ' or a space, and not the decimal sign";
+                    return wrong("thousands", rule);
+                }
+            },
+        };
+        let encoding = match self.encoding.as_deref() {
+            None => None,
+            Some(label) => match Encoding::for_label(label.as_bytes()) {
+                Some(encoding) if encoding == encoding_rs::UTF_8 => None,
+                Some(encoding) => Some(encoding),
+                None => {
+                    let rule = "is not known; such are \"utf-8\", \"latin1\", \"windows-1252\", \
+                                \"iso-8859-2\", \"utf-16le\", \"shift_jis\"";
+                    return wrong("encoding", rule);
+                }
+            },
+        };
+        let all = self.missing.iter().map(|word| ("missing", word));
+        let each = self.missing_in.values().flatten().map(|word| ("missing_in", word));
+        for (field, word) in all.chain(each) {
+            if word.trim() != word || word.is_empty() {
+                let rule = "holds a word that is empty or has spaces at its ends; cells are read \
+                            without them, and an empty cell is always missing";
+                return wrong(field, rule);
+            }
+        }
+        for (column, date) in &self.dates {
+            let whole = ["%d", "%m", "%Y"].iter().all(|part| date.contains(part))
+                || date.contains("%F")
+                || date.contains("%j") && date.contains("%Y");
+            if !whole || !is_plain(date, 60) || !super::dates::is_format(date) {
+                let rule = format!(
+                    "({column}) must have day, month and year in four digits, such as \"%d.%m.%Y\", \
+                     \"%Y-%m-%d\" or \"%Y-%m-%d %H:%M:%S\""
+                );
+                return Err(("data.dates".to_owned(), rule));
+            }
+        }
+        let mut names: Vec<&String> = self.rename.values().collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let rule = format!("gives two columns the name {:?}", twice[0]);
+            return Err(("data.rename".to_owned(), rule));
+        }
+        let Self { missing, missing_in, rename, recode, dates, alike, .. } = self;
+        Ok(Reading {
+            separator,
+            decimal,
+            thousands,
+            encoding,
+            missing,
+            missing_in,
+            rename,
+            recode,
+            dates,
+            alike,
+        })
+    }
+}
+
+impl Reading {
+    /// The settings that differ from `other`'s, as lines of `[data]`.
+    #[must_use]
+    pub fn lines(&self, other: &Self) -> Vec<String> {
+        let text = |text: &str| toml_edit::value(text).to_string();
+        let list = |words: &[String]| {
+            let words: Vec<String> = words.iter().map(|word| text(word)).collect();
+            format!("[{}]", words.join(", "))
+        };
+        let mut lines = Vec::new();
+        let mut line = |key: &str, value: String| lines.push(format!("{key} = {value}"));
+        if self.separator != other.separator {
+            let sign = if self.separator == b'\t' {
+                "tab"
+            } else {
+                &char::from(self.separator).to_string()
+            };
+            line("separator", text(sign));
+        }
+        if self.decimal != other.decimal {
+            line("decimal", text(&self.decimal.to_string()));
+        }
+        if let (true, Some(sign)) = (self.thousands != other.thousands, self.thousands) {
+            line("thousands", text(&sign.to_string()));
+        }
+        if let (true, Some(encoding)) = (self.encoding != other.encoding, self.encoding) {
+            line("encoding", text(&encoding.name().to_lowercase()));
+        }
+        if self.missing != other.missing {
+            line("missing", list(&self.missing));
+        }
+        if self.missing_in != other.missing_in {
+            line("missing_in", table(&self.missing_in, |words| list(words)));
+        }
+        if self.rename != other.rename {
+            line("rename", table(&self.rename, |name| text(name)));
+        }
+        if self.recode != other.recode {
+            line("recode", table(&self.recode, |words| table(words, |word| text(word))));
+        }
+        if self.dates != other.dates {
+            line("dates", table(&self.dates, |date| text(date)));
+        }
+        if self.alike != other.alike {
+            line("alike", list(&self.alike));
+        }
+        lines
+    }
+}
+
+/// A table on one line.
+fn table<V>(entries: &BTreeMap<String, V>, value: impl Fn(&V) -> String) -> String {
+    let mut text = "{".to_owned();
+    for (at, (key, entry)) in entries.iter().enumerate() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let key = if !key.is_empty() && key.bytes().all(plain) {
+            key.clone()
+        } else {
+            toml_edit::value(key).to_string()
+        };
+        let comma = if at > 0 { "," } else { "" };
+        let _ = write!(text, "{comma} {key} = {}", value(entry));
+    }
+    text + " }"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Reading, (String, String)> {
+        toml::from_str::<RawData>(text).unwrap().reading()
+    }
+
+    #[test]
+    fn settings_survive_their_lines() {
+        let text = "separator = \"tab\"\ndecimal = \",\"\nthousands = \".\"\nencoding = \"windows-1252\"\n\
+                    missing = [\"NA\", \"k.A. \\\"x\\\"\"]\nmissing_in = { income = [\"-999\"] }\n\
+                    rename = { \"Alter (Jahre)\" = \"age\" }\nrecode = { sex = { 1 = \"m\", 2 = \"f\" } }\n\
+                    dates = { admitted = \"%d.%m.%Y\" }\nalike = [\"sex\"]";
+        let reading = read(text).unwrap();
+        let lines = reading.lines(&Reading::default());
+        assert_eq!(lines.len(), 10, "{lines:?}");
+        assert_eq!(read(&lines.join("\n")).unwrap(), reading);
+        assert!(reading.lines(&reading).is_empty());
+        assert_eq!(read("").unwrap(), Reading::default());
+        assert_eq!(read("encoding = \"UTF-8\"").unwrap(), Reading::default());
+    }
+
+    #[test]
+    fn settings_have_rules() {
+        for (text, field) in [
+            ("separator = \"x\"", "data.separator"),
+            ("decimal = \";\"", "data.decimal"),
+            ("thousands = \".\"", "data.thousands"),
+            ("encoding = \"morse\"", "data.encoding"),
+            ("missing = [\"\"]", "data.missing"),
+            ("missing_in = { a = [\" x\"] }", "data.missing_in"),
+            ("rename = { a = \"c\", b = \"c\" }", "data.rename"),
+            ("dates = { a = \"%d.%m.%y\" }", "data.dates"),
+            ("dates = { a = \"%d.%m.%Y %Q\" }", "data.dates"),
+        ] {
+            assert_eq!(read(text).unwrap_err().0, field, "{text}");
+        }
+    }
+}
