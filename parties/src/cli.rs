@@ -87,16 +87,34 @@ pub enum Command {
     Audit(AuditCommand),
     /// Apply a model to rows: on this machine alone, or with --joint together with other parties
     Predict(Predict),
-    /// Be the dealer: make correlated randomness for studies, without seeing any data
+    /// Be the dealer: make joint randomness for studies, without seeing any data
     Dealer(Dealer),
     /// Be a relay: forward sealed packets between the nodes of party.toml that nobody can dial
     Relay(Relay),
+    /// Print the JSON Schema of study.toml or party.toml, by which editors complete and check them
+    Schema(Schema),
     /// Print completions for a shell
     #[command(hide = true)]
     Completions(Completions),
     /// Write the manual pages
     #[command(hide = true)]
     Manual(Manual),
+}
+
+/// `party schema`
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The file that it is for
+    pub file: Described,
+}
+
+/// A file that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// study.toml
+    Study,
+    /// party.toml
+    Party,
 }
 
 /// `party completions`
@@ -129,7 +147,7 @@ pub struct Init {
     /// Where others reach this node, host:port, as its invitation says; - where nobody can dial it
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
-    /// This organisation's rows, CSV or CSV.gz
+    /// This organisation's rows: CSV, CSV.gz or Parquet
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
 }
@@ -237,12 +255,60 @@ pub struct Plan {
 /// `party study ...`
 #[derive(Debug, Subcommand)]
 pub enum StudyCommand {
+    /// Draft a study from my rows: types, levels, ranges, rules for missing cells
+    New(StudyNew),
+    /// What my rows are, in the columns of a study: means, levels, missing cells, what is odd
+    Describe(StudyDescribe),
     /// Check a study and my data against each other, and tell what will be revealed to whom
     Check(StudyCheck),
     /// Sign that this party approves of a study with the rows that it has now
     Approve(StudyApprove),
     /// Take the approval of a study back
     Withdraw(StudyWithdraw),
+}
+
+/// `party study new`
+#[derive(Debug, Args)]
+pub struct StudyNew {
+    /// The rows; without it those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The column that is to be predicted
+    #[arg(long, value_name = "COLUMN")]
+    pub target: String,
+    /// The kind of model; without it logistic where the target has two words, and linear else
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<Drafted>,
+    /// The parties; without it this one and those that party.toml knows
+    #[arg(long, value_name = "NAME,NAME,..", value_delimiter = ',')]
+    pub parties: Option<Vec<String>>,
+    /// Where to write the draft
+    #[arg(long, value_name = "FILE", default_value = "study.toml")]
+    pub out: PathBuf,
+}
+
+/// A kind of model that a draft can be of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Drafted {
+    /// A number.
+    Linear,
+    /// One of two words.
+    Logistic,
+    /// A count.
+    Poisson,
+}
+
+/// `party study describe`
+#[derive(Debug, Args)]
+pub struct StudyDescribe {
+    /// The study
+    pub study: PathBuf,
+    /// Rows other than those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Show the values of bad cells
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// `party study approve`
@@ -441,7 +507,7 @@ pub struct Predict {
     /// parties, each with its own part of the model
     #[arg(long, value_name = "STUDY", conflicts_with_all = ["model", "id_column", "evaluate"])]
     pub joint: Option<PathBuf>,
-    /// The rows, CSV or CSV.gz; with --joint in place of those that party.toml names
+    /// The rows: CSV, CSV.gz or Parquet; with --joint in place of those that party.toml names
     #[arg(long, value_name = "FILE", required_unless_present = "joint")]
     pub data: Option<PathBuf>,
     /// The UDP address to listen on with --joint, in place of the one in party.toml

@@ -11,6 +11,7 @@
 //! * [`serve`] is a node that is left alone.
 //! * [`doctor`] looks for what keeps a node from a study.
 //! * [`models`] are the models that a study can name.
+//! * [`schema`] describes the files of a node to editors.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
 //!   what the system may keep of it.
 //!
@@ -37,6 +38,7 @@ pub mod observe;
 pub mod output;
 pub mod process;
 pub mod protocol;
+pub mod schema;
 pub mod serve;
 pub mod settings;
 pub mod store;

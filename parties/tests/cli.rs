@@ -21,6 +21,9 @@ use parties::study::Study;
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "cli/exports.rs"]
+mod exports;
+
 fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/credit_status").join(file)
 }

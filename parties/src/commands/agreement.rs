@@ -31,7 +31,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     text += &revealed(&disclosure);
     text += &wrapped("  ", OF_THE_PROTOCOL);
     text += "\nMy input (it stays on this machine)\n";
-    let input = format!("{}: {} bytes", own.source.path.display(), own.bytes.len());
+    let input = format!("{}: {} bytes", own.source.from.path.display(), own.bytes.len());
     text += &wrapped("  ", &input);
     if to_do.is_empty() {
         text += "\nThe nodes of all parties are known.\n";
@@ -50,7 +50,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "parties": terms.parties(),
             "this_party": settings.identity.name,
             "disclosure": disclosure,
-            "data": { "path": own.source.path, "bytes": own.bytes.len() },
+            "data": { "path": own.source.from.path, "bytes": own.bytes.len() },
             "to_do": to_do,
         }),
     })
@@ -67,7 +67,7 @@ pub(super) fn approve(
     let (terms, rows) = (agreement.terms(), BoundRows::of_bytes(&own.bytes));
     let disclosure = agreement.disclosure_digest();
     let signed = node::approve((terms, &settings), &rows, &disclosure, by, valid)?;
-    Ok(approved(terms, &own.source.path.display().to_string(), &signed))
+    Ok(approved(terms, &own.source.from.path.display().to_string(), &signed))
 }
 
 fn no_rows(rows: Option<&[u64]>) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ mod serve;
 mod shell;
 mod studies;
 mod study;
+mod study_new;
 mod train;
 
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Peer(PeerCommand::List) => peer::list(config),
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Peer(PeerCommand::Remove(options)) => peer::remove(config, options),
+        Command::Study(StudyCommand::New(options)) => study_new::new(config, options),
+        Command::Study(StudyCommand::Describe(options)) => study::describe(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
         Command::Study(StudyCommand::Withdraw(options)) => study::withdraw(config, options),
@@ -74,6 +77,7 @@ pub fn run(cli: &Cli) -> Exit {
         },
         Command::Dealer(options) => dealer::run(config, options),
         Command::Relay(options) => relay::run(config, options),
+        Command::Schema(options) => shell::schema(options),
         Command::Completions(options) => shell::completions(options),
         Command::Manual(options) => shell::manual(options),
     };

@@ -27,7 +27,7 @@ const ALIKE: [(&str, &str); 7] = [
     ("study", "the study"),
     ("nodes", "the nodes and their keys"),
     ("consent", "what the study is for"),
-    ("correlations", "where the correlated randomness came from"),
+    ("correlations", "where the joint randomness came from"),
     ("approvals", "the approvals"),
     ("rows", "the numbers of rows"),
     ("model_sha256", "the model"),

@@ -1,13 +1,14 @@
-//! Completions for shells and manual pages, from the definition of the command line.
+//! Completions for shells and manual pages, from the definition of the command line; schemas for editors.
 
 use std::fs;
 
 use clap::CommandFactory;
 use serde_json::json;
 
-use crate::cli::{Cli, Completions, Manual};
+use crate::cli::{Cli, Completions, Described, Manual, Schema};
 use crate::exit::{Exit, Failure};
 use crate::output::Report;
+use crate::schema;
 
 const NAME: &str = "party";
 
@@ -16,6 +17,14 @@ pub(super) fn completions(options: &Completions) -> Result<Report, Failure> {
     clap_complete::generate(options.shell, &mut Cli::command(), NAME, &mut bytes);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Report { json: json!({ "completions": text }), text })
+}
+
+pub(super) fn schema(options: &Schema) -> Result<Report, Failure> {
+    let schema = match options.file {
+        Described::Study => schema::study(),
+        Described::Party => schema::party(),
+    };
+    Ok(Report { text: format!("{schema:#}\n"), json: json!({ "schema": schema }) })
 }
 
 pub(super) fn manual(options: &Manual) -> Result<Report, Failure> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::agreement;
 use super::own_columns::own_columns;
 use crate::approval::{Approver, SignedApproval};
-use crate::cli::{StudyApprove, StudyCheck, StudyWithdraw};
+use crate::cli::{StudyApprove, StudyCheck, StudyDescribe, StudyWithdraw};
 use crate::data_file::{DataFile, Summary};
 use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
@@ -56,6 +56,17 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "to_do": to_do,
         }),
     })
+}
+
+pub(super) fn describe(config: &Path, options: &StudyDescribe) -> Result<Report, Failure> {
+    let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
+    let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
+    let summary = Summary::of(&side.data);
+    let mut text = wrapped("", side.study.title());
+    text += &wrapped("  ", &format!("{}: {} rows", side.source.from.path.display(), summary.rows));
+    text += &own_columns(&summary);
+    text += "  These lines stay on this machine.\n";
+    Ok(Report { text, json: json!({ "data": summary }) })
 }
 
 pub(super) fn approve(config: &Path, options: &StudyApprove) -> Result<Report, Failure> {

@@ -133,9 +133,15 @@ impl OwnInput {
         let limits = settings.limits.check_terms(agreement.terms(), &settings.identity.name);
         limits.map_err(|failure| failure.in_file(path))?;
         let source = own_data(&settings, config)?;
-        let bytes = input::read(&source.path).map(Zeroizing::new).map_err(|error| {
+        if source.from.command.is_some() {
+            let what = "data.command gives rows, and this protocol takes a file";
+            return Err(Failure::new(Exit::Configuration, what)
+                .in_file(config)
+                .advise("name the file: data.path in party.toml, or --data"));
+        }
+        let bytes = input::read(&source.from.path).map(Zeroizing::new).map_err(|error| {
             let what = format!("the input cannot be read: {error}");
-            Failure::new(Exit::LocalInput, what).in_file(&source.path)
+            Failure::new(Exit::LocalInput, what).in_file(&source.from.path)
         })?;
         Ok((agreement, settings, place, Self { source, bytes }))
     }
@@ -194,11 +200,11 @@ impl<P: Protocol> Joint<P> {
         }
         let protocol = P::read(&agreement, place, &own.bytes).map_err(|failure| {
             let at_input = failure.place.is_none() && failure.exit == Exit::LocalInput;
-            if at_input { failure.in_file(&own.source.path) } else { failure }
+            if at_input { failure.in_file(&own.source.from.path) } else { failure }
         })?;
         let records = protocol.records();
         if let Some(records) = records {
-            settings.limits.check_count(records, &own.source.path)?;
+            settings.limits.check_count(records, &own.source.from.path)?;
         }
         let file = FileDigest::of(&own.bytes);
         let entry = own.entry(records);

@@ -246,3 +246,33 @@ fn data_are_described_in_their_own_words() {
         assert!(error.contains(words), "{data}: {error}");
     }
 }
+
+/// The schema says what the reader of party.toml knows.
+#[test]
+fn fields_of_party_toml_are_those_of_its_schema() {
+    use super::raw::{
+        RawAudit, RawIdentity, RawLimits, RawNetwork, RawNodeConsent, RawPeer, RawState,
+    };
+    use super::relay::{RawRelay, RawRelaying};
+    use super::serve::RawServe;
+    use crate::schema::testing::{of_toml, same_fields};
+
+    let schema = crate::schema::party();
+    let at = |table: &str| format!("/properties/{table}");
+    same_fields::<Raw>(&schema, "");
+    same_fields::<RawIdentity>(&schema, &at("identity"));
+    same_fields::<RawNetwork>(&schema, &at("network"));
+    same_fields::<RawPeer>(&schema, "/$defs/node");
+    same_fields::<RawRelay>(&schema, &at("relay"));
+    same_fields::<RawRelaying>(&schema, &at("relaying"));
+    same_fields::<RawData>(&schema, &at("data"));
+    same_fields::<RawState>(&schema, &at("state"));
+    same_fields::<RawAudit>(&schema, &at("audit"));
+    same_fields::<RawNodeConsent>(&schema, &at("consent"));
+    same_fields::<RawLimits>(&schema, &at("limits"));
+    same_fields::<RawServe>(&schema, &at("serve"));
+    let template = include_str!("../commands/party.toml");
+    let template =
+        template.replace("@NAME@", "a").replace("@ADDRESS@", "").replace("@DATA@", "[data]");
+    assert!(of_toml(&schema, &template).is_empty());
+}

@@ -63,7 +63,9 @@ fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
     let rule = |key: &str, rule: String| {
         Err(StudyError::rule(field.clone().key(key), format!("(of {name:?}) {rule}")))
     };
-    let kind = match raw.kind.as_str() {
+    // Levels are words.
+    let inferred = if raw.levels.is_some() { "categorical" } else { "numeric" };
+    let kind = match raw.kind.as_deref().unwrap_or(inferred) {
         "numeric" => {
             let extra = [("levels", raw.levels.is_some()), ("base", raw.base.is_some())];
             if let Some((key, _)) = extra.iter().find(|(_, given)| *given) {
@@ -82,17 +84,15 @@ fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
                         return rule("missing", "must be \"refuse\", \"mean\" or a number".into());
                     }
                 },
-                indicator: match raw.indicator {
-                    Some(indicator) => indicator,
-                    None => return rule("indicator", "is missing: say true or false".into()),
-                },
+                indicator: raw.indicator.unwrap_or(false),
                 scale: match raw.scale {
+                    None => Scaling::Joint,
                     Some(RawScale::Word(word)) if word == "joint" => Scaling::Joint,
                     Some(RawScale::Word(word)) if word == "none" => Scaling::None,
                     Some(RawScale::Constants(constants)) => {
                         Scaling::Constants { mean: constants.mean, std: constants.std }
                     }
-                    Some(RawScale::Word(_)) | None => {
+                    Some(RawScale::Word(_)) => {
                         let must = "must be \"joint\", \"none\" or { mean = .., std = .. }";
                         return rule("scale", must.into());
                     }
@@ -114,9 +114,8 @@ fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
             let Some(levels) = raw.levels else {
                 return rule("levels", "is missing: list every word that may occur".into());
             };
-            let Some(base) = raw.base else {
-                return rule("base", "is missing: name the level without a column".into());
-            };
+            // A list without levels is refused with the rest of the schema.
+            let base = raw.base.or_else(|| levels.first().cloned()).unwrap_or_default();
             let missing = match &raw.missing {
                 RawMissing::Word(word) if word == "refuse" => CategoricalMissing::Refuse,
                 RawMissing::Word(word) if word == "base" => CategoricalMissing::Base,

@@ -1,7 +1,8 @@
 //! `study.toml`: what the parties have agreed to compute.
 //!
-//! The same bytes at every party; their digest is the study's name. Everything is explicit:
-//! a field that is missing is an error, and so is one that this version does not know.
+//! The same bytes at every party; their digest is the study's name. A setting that is left out has a value that
+//! changes nothing but how long a fit takes, or is the strict one; a field that this version does not know is an
+//! error.
 
 mod agreement;
 mod columns;
@@ -166,7 +167,8 @@ impl Study {
         let (schema, names) = features::check(raw.features, target, extra, held)?;
         let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
         let columns = columns.transpose()?;
-        let model = settings::read(gathered, (kind, word), &raw.training.solver, &lines)?;
+        let solver = raw.training.solver.as_deref().unwrap_or(settings::solver(kind));
+        let model = settings::read(gathered, (kind, word), solver, &lines)?;
         let (recipients, own) = match output::check(raw.output, &parties, columns.is_some())? {
             Receivers::Whole(recipients) => (recipients, false),
             Receivers::Own => (parties.clone(), true),

@@ -15,13 +15,17 @@ pub(super) struct RawStudy {
     _version: i64,
     pub title: String,
     pub parties: Vec<String>,
+    #[serde(default = "rows")]
     pub partition: Cut,
     pub alignment: Option<String>,
     pub model: RawModel,
     #[serde(default)]
     pub features: Vec<RawFeature>,
+    #[serde(default)]
     pub training: RawTraining,
+    #[serde(default)]
     pub security: RawSecurity,
+    #[serde(default)]
     pub output: RawOutput,
     pub predict: Option<RawPredict>,
     #[serde(default)]
@@ -96,7 +100,8 @@ pub(super) struct RawFeature {
     pub name: String,
     pub party: Option<String>,
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Option<String>,
+    #[serde(default)]
     pub missing: RawMissing,
     pub indicator: Option<bool>,
     pub scale: Option<RawScale>,
@@ -110,6 +115,12 @@ pub(super) struct RawFeature {
 pub(super) enum RawMissing {
     Value(f64),
     Word(String),
+}
+
+impl Default for RawMissing {
+    fn default() -> Self {
+        Self::Word("refuse".to_owned())
+    }
 }
 
 #[derive(Deserialize)]
@@ -129,22 +140,23 @@ pub(super) struct RawConstants {
     pub std: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTraining {
-    pub solver: String,
+    pub solver: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSecurity {
-    pub correlations: String,
+    pub correlations: Option<String>,
     pub against: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawOutput {
+    #[serde(default)]
     pub model: RawRecipients,
 }
 
@@ -160,6 +172,17 @@ pub(super) struct RawPredict {
 pub(super) enum RawRecipients {
     Word(String),
     Parties(Vec<String>),
+}
+
+impl Default for RawRecipients {
+    fn default() -> Self {
+        Self::Word("all".to_owned())
+    }
+}
+
+/// Each party holds rows of its own, where a study says nothing else.
+fn rows() -> Cut {
+    Cut::Horizontal
 }
 
 #[derive(Deserialize)]

@@ -31,7 +31,7 @@ pub(super) fn check(
         return Err(StudyError::rule("predict", rule));
     }
     if security.correlations == Correlations::Dealer {
-        let rule = "is \"dealer\", and scores need no correlated randomness: write \"pairwise\"";
+        let rule = "is \"dealer\", and scores need no joint randomness: write \"pairwise\"";
         return Err(StudyError::rule("security.correlations", rule));
     }
     let study = raw.study.parse().map_err(|()| {

@@ -48,10 +48,10 @@ impl fmt::Display for Correlations {
 }
 
 pub(super) fn check(raw: &RawSecurity) -> Result<Security, StudyError> {
-    let correlations = match raw.correlations.as_str() {
-        "dealer" => Correlations::Dealer,
-        "pairwise" => Correlations::Pairwise,
-        _ => {
+    let correlations = match raw.correlations.as_deref() {
+        Some("dealer") => Correlations::Dealer,
+        None | Some("pairwise") => Correlations::Pairwise,
+        Some(_) => {
             let rule = "must be \"pairwise\" or \"dealer\"";
             return Err(StudyError::rule("security.correlations", rule));
         }

@@ -117,6 +117,11 @@ pub(super) fn read(
     }
 }
 
+/// The solver of a study that names none: the one that gives what a statistics program gives.
+pub(super) fn solver(kind: ModelKind) -> &'static str {
+    if kind == ModelKind::Linear { "exact" } else { "optimum" }
+}
+
 /// There is no such pair of words.
 fn no_model(kind: ModelKind, solver: &str) -> StudyError {
     let names = |fits: &dyn Fn(&[ModelKind]) -> bool| {

@@ -9,6 +9,8 @@ use super::*;
 
 mod consent;
 mod disclosure;
+mod schema;
+mod short;
 
 const EXAMPLE: &str = include_str!("../../../scripts/data/credit_status/study.toml");
 
@@ -58,8 +60,8 @@ fn errors_name_line_field_and_rule() {
         format!("line {line}: training.batch is 0, and must be from 1 to 1000000")
     );
     let line = EXAMPLE.lines().position(|line| line.starts_with("base = ")).unwrap() + 1;
-    let text = message("base = \"ignore\"\n", "");
-    assert!(text.starts_with("line ") && text.contains("features[10].base"), "{text}");
+    let text = message("levels = [\"ignore\", ", "level = [\"ignore\", ");
+    assert!(text.starts_with("line ") && text.contains("unknown field `level`"), "{text}");
     let text = message("base = \"ignore\"", "base = \"ignored\"");
     // The error stands at the feature's name.
     assert!(text.starts_with(&format!("line {}: the base", line - 3)), "{text}");

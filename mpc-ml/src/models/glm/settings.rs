@@ -16,8 +16,10 @@ pub struct GlmSettings {
     #[serde(rename = "kind")]
     pub family: Family,
     /// Whether there is an intercept.
+    #[serde(default = "intercept")]
     pub intercept: bool,
     /// The L2 penalty: the mean loss and (l2 / 2) |w|^2, the intercept not penalised. From 0 to 1000.
+    #[serde(default)]
     pub l2: f64,
     /// The bound on the magnitude of the entries of the design matrix; what is beyond is cut, and the
     /// joint number of such cells is told to all. From 1 to 65536.
@@ -41,6 +43,7 @@ pub struct GlmSettings {
     #[serde(default)]
     pub iterates: Iterates,
     /// Binary digits after the point of the revealed coefficients. From 8 to 30.
+    #[serde(default = "release_bits")]
     pub release_bits: u32,
     /// Whether standard errors, the deviance and what follows from them are revealed.
     #[serde(default)]
@@ -87,6 +90,14 @@ pub enum Iterates {
     Revealed,
 }
 
+fn intercept() -> bool {
+    true
+}
+
+fn release_bits() -> u32 {
+    24
+}
+
 fn clip() -> f64 {
     1024.0
 }
@@ -113,7 +124,7 @@ impl GlmSettings {
             passes: passes(),
             finish: Finish::default(),
             iterates: Iterates::default(),
-            release_bits: 24,
+            release_bits: release_bits(),
             inference: true,
             robust: Robust::default(),
             covariance: false,

@@ -11,12 +11,15 @@ use crate::model::{Settings, in_range};
 #[serde(deny_unknown_fields)]
 pub struct LinearSettings {
     /// Whether there is an intercept.
+    #[serde(default = "intercept")]
     pub intercept: bool,
     /// The L2 penalty: (1/2n) |y - X w - b|^2 + (l2 / 2) |w|^2, the intercept not penalised. From 0
     /// to 1000.
+    #[serde(default)]
     pub l2: f64,
     /// The bound on the magnitude of the entries of the design matrix, made true by clipping. From
     /// 0.001 to 65536.
+    #[serde(default = "clip")]
     pub clip: f64,
     /// The largest condition number of the design matrix for which the study is solved: the
     /// smallest singular value of X / sqrt(n) is at least 1 / `condition`. With less, the study is
@@ -26,6 +29,7 @@ pub struct LinearSettings {
     pub condition: Option<f64>,
     /// Binary digits after the point of the revealed coefficients, in units of half the target's
     /// range. From 8 to 24.
+    #[serde(default = "release_bits")]
     pub release_bits: u32,
     /// Whether the diagonal of the inverse and the sums of squares are revealed. Only without a
     /// penalty are there standard errors.
@@ -46,6 +50,19 @@ pub struct LinearSettings {
     /// covariances too.
     #[serde(default)]
     pub contrasts: Vec<Contrast>,
+}
+
+fn intercept() -> bool {
+    true
+}
+
+/// So wide that no standardised value of less than a million rows is cut.
+fn clip() -> f64 {
+    1024.0
+}
+
+fn release_bits() -> u32 {
+    20
 }
 
 impl Default for LinearSettings {

@@ -28,7 +28,7 @@ pub(super) fn run(options: &Plan) -> Result<Report, Failure> {
     if study.columns().is_some() || study.scoring().is_some() {
         return refused(
             "a study by columns is not rehearsed yet".to_owned(),
-            "`party study check` tells its rounds and bytes beside the making of correlations",
+            "`party study check` tells its rounds and bytes beside the preprocessing",
         );
     }
     let (rows, parties) = (&options.rows, study.parties().len());

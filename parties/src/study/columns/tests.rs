@@ -104,7 +104,7 @@ fn the_study_of_the_docs_is_read_with_its_scores() {
     assert!(refused("study:8d", "study:8").contains("predict.study must be the digest"));
     assert!(refused("scores = [\"bank\"]", "scores = []").contains("predict.scores names nobody"));
     assert!(refused("scores =", "score =").contains("unknown field `score`"));
-    assert!(refused("\"pairwise\"", "\"dealer\"").contains("need no correlated randomness"));
+    assert!(refused("\"pairwise\"", "\"dealer\"").contains("need no joint randomness"));
     let whole = include_str!("../../../../scripts/data/concrete_strength/study.toml");
     let whole = format!("{whole}\n{predict}");
     assert!(self::refused(&whole).contains("party predict --model"));

@@ -1,0 +1,204 @@
+//! JSON Schemas of `study.toml` and `party.toml`, by which editors complete and check them. The program itself
+//! checks more: the schema says which words there are and what they mean.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::models::MODELS;
+
+const STUDY: &str = include_str!("schema/study.json");
+const PARTY: &str = include_str!("schema/party.json");
+/// The settings of all models.
+const SETTINGS: &str = include_str!("schema/settings.json");
+
+/// The tables of a study in which settings of its model may stand.
+const TABLES: [&str; 3] = ["model", "training", "output"];
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// That of `party.toml`.
+#[must_use]
+pub fn party() -> Value {
+    parsed(PARTY)
+}
+
+/// That of `study.toml`: with the settings of all models that there are.
+#[must_use]
+pub fn study() -> Value {
+    let (mut schema, settings) = (parsed(STUDY), parsed(SETTINGS));
+    let names: BTreeSet<&str> = MODELS.iter().flat_map(|model| model.settings()).copied().collect();
+    for table in TABLES {
+        let properties = &mut schema["properties"][table]["properties"];
+        for name in &names {
+            // The kind is the study's own word.
+            if *name != "kind" {
+                properties[*name] = settings[*name].clone();
+            }
+        }
+    }
+    schema
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::collections::BTreeSet;
+
+    use serde::Deserialize;
+    use serde::de::value::Error as Found;
+    use serde::de::{Deserializer, Error as _, Visitor};
+    use serde_json::Value;
+
+    /// Hears which fields a structure asks for, and gives none.
+    struct Names<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = Found;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Found> {
+            Err(Found::custom("a structure"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Found> {
+            *self.0 = fields;
+            Err(Found::custom("only the names are wanted"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+            unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    /// The fields of a structure are the properties at this place of a schema.
+    pub(crate) fn same_fields<T: for<'de> Deserialize<'de>>(schema: &Value, place: &str) {
+        let mut names: &'static [&'static str] = &[];
+        let _ = T::deserialize(Names(&mut names));
+        assert!(!names.is_empty(), "{place}");
+        let own: BTreeSet<&str> = names.iter().copied().collect();
+        let properties = schema.pointer(place).unwrap_or_else(|| panic!("{place}"));
+        let there = properties["properties"].as_object().unwrap_or_else(|| panic!("{place}"));
+        let there: BTreeSet<&str> = there.keys().map(String::as_str).collect();
+        assert_eq!(there, own, "{place}");
+    }
+
+    /// What of a value the schema does not allow: as much of JSON Schema as these schemas use.
+    pub(crate) fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut wrong = |what: &str| all.push(format!("{at}: {what}"));
+        for key in schema.as_object().into_iter().flat_map(|object| object.keys()) {
+            let known = [
+                "$schema",
+                "$defs",
+                "$ref",
+                "title",
+                "description",
+                "default",
+                "type",
+                "enum",
+                "minimum",
+                "maximum",
+                "minItems",
+                "maxItems",
+                "items",
+                "anyOf",
+                "properties",
+                "required",
+                "additionalProperties",
+                "pattern",
+            ];
+            if !known.contains(&key.as_str()) {
+                wrong(&format!("the schema has {key}, which this test does not know"));
+            }
+        }
+        match schema["type"].as_str() {
+            Some("object") if !value.is_object() => wrong("no table"),
+            Some("array") if !value.is_array() => wrong("no list"),
+            Some("string") if !value.is_string() => wrong("no text"),
+            Some("boolean") if !value.is_boolean() => wrong("not true or false"),
+            Some("number") if !value.is_number() => wrong("no number"),
+            Some("integer") if !value.is_i64() && !value.is_u64() => wrong("no whole number"),
+            _ => {}
+        }
+        if let Some(words) = schema["enum"].as_array()
+            && !words.contains(value)
+        {
+            wrong("none of the words");
+        }
+        let number = value.as_f64().unwrap_or_default();
+        if schema["minimum"].as_f64().is_some_and(|least| number < least)
+            || schema["maximum"].as_f64().is_some_and(|most| number > most)
+        {
+            wrong("out of range");
+        }
+        let length = value.as_array().map_or(0, Vec::len) as u64;
+        if schema["minItems"].as_u64().is_some_and(|least| length < least)
+            || schema["maxItems"].as_u64().is_some_and(|most| length > most)
+        {
+            wrong("too few or too many");
+        }
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if value.get(name).is_none() {
+                wrong(&format!("{name} is missing"));
+            }
+        }
+        if let Some(place) = schema["$ref"].as_str() {
+            let Some(definition) = root.pointer(place.trim_start_matches('#')) else {
+                panic!("{place}")
+            };
+            all.extend(faults(root, definition, value, at));
+        }
+        if let Some(ways) = schema["anyOf"].as_array()
+            && !ways.iter().any(|way| faults(root, way, value, at).is_empty())
+        {
+            all.push(format!("{at}: fits in no way"));
+        }
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            all.extend(faults(root, &schema["items"], item, &format!("{at}[{index}]")));
+        }
+        for (key, entry) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}.{key}");
+            match (schema["properties"].get(key), schema.get("additionalProperties")) {
+                (Some(own), _) => all.extend(faults(root, own, entry, &at)),
+                (None, Some(Value::Bool(false))) => all.push(format!("{at}: unknown")),
+                (None, Some(rest)) => all.extend(faults(root, rest, entry, &at)),
+                (None, None) => {}
+            }
+        }
+        all
+    }
+
+    /// The faults of a text of TOML.
+    pub(crate) fn of_toml(schema: &Value, text: &str) -> Vec<String> {
+        let value: Value = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+        faults(schema, schema, &value, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_a_model_is_described() {
+        let settings = parsed(SETTINGS);
+        let described: BTreeSet<&str> =
+            settings.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut there: BTreeSet<&str> =
+            MODELS.iter().flat_map(|model| model.settings()).copied().collect();
+        there.remove("kind");
+        assert_eq!(described, there);
+        let solvers: BTreeSet<&str> = MODELS.iter().map(|model| model.name()).collect();
+        let words = &study()["properties"]["training"]["properties"]["solver"]["enum"];
+        let words: BTreeSet<&str> =
+            words.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(words, solvers);
+    }
+}
