@@ -13,6 +13,9 @@ use mpc_core::ring::Z64;
 use mpc_core::testing::World;
 use serde_json::json;
 
+/// At a party: what was made ahead and all of it, in time; bytes ahead and online; rounds; comparisons.
+type Measured = (Duration, Duration, u64, u64, u64, usize);
+
 fn main() {
     for (parties, lanes, bits) in
         [(3, 10_000, 32), (2, 10_000, 32), (5, 10_000, 32), (3, 10_000, 64), (3, 300, 5)]
@@ -44,10 +47,8 @@ fn main() {
             Ok::<_, mpc_core::Error>((made, all, ahead, phase.sent(), phase.rounds, less.lanes()))
         });
         let results: Vec<_> = results.into_iter().map(|result| result.expect("runs")).collect();
-        let sum = |of: &dyn Fn(&(Duration, Duration, u64, u64, u64, usize)) -> u64| -> u64 {
-            results.iter().map(of).sum()
-        };
-        let slowest = |of: &dyn Fn(&(Duration, Duration, u64, u64, u64, usize)) -> Duration| {
+        let sum = |of: &dyn Fn(&Measured) -> u64| -> u64 { results.iter().map(of).sum() };
+        let slowest = |of: &dyn Fn(&Measured) -> Duration| {
             results.iter().map(of).max().unwrap_or_default().as_secs_f64()
         };
         println!(

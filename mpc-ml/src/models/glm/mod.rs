@@ -100,7 +100,7 @@ impl Model for Glm {
         let agreed = plan.digest();
         Ok(GlmShares(match &plan.0 {
             Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, agreed, data, run).await?)),
-            Way::Columns(plan) => Shares::Columns(columns::fit(plan, data, run).await?),
+            Way::Columns(plan) => Shares::Columns(Box::new(columns::fit(plan, data, run).await?)),
         }))
     }
 
@@ -117,7 +117,7 @@ impl Model for Glm {
                 fit.map(|fit| (fit, plan.settings.intercept))
             }
             (Way::Columns(plan), Shares::Columns(shares)) => {
-                columns::release(plan, shares, data, run).await?
+                columns::release(plan, *shares, data, run).await?
             }
             _ => return Err(Error::Settings("these shares are those of another plan".to_owned())),
         };

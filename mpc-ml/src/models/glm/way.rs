@@ -124,5 +124,5 @@ pub struct GlmShares(pub(super) Shares);
 #[derive(Debug)]
 pub(super) enum Shares {
     Rows(Box<RowsShares>),
-    Columns(ColumnsShares),
+    Columns(Box<ColumnsShares>),
 }
