@@ -50,6 +50,10 @@ for argument in "$@"; do
       ;;
   esac
 done
+# A mutant that no longer fits the sources catches nothing: the gate looks at all of them.
+for path in "$mutants"/*.patch; do
+  git apply --check "$path" || fail "$(basename "$path") no longer applies: write it for the sources as they are"
+done
 if ((${#names[@]} == 0)); then
   for path in "$mutants"/*.patch; do
     if ! $smoke || grep -q '^smoke: yes$' "$path"; then
