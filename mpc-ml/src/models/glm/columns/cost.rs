@@ -16,14 +16,23 @@ const PASSES: u64 = 10;
 
 pub(super) fn expected(
     plan: &ColumnsPlan,
-    (scales, information): (&Scales, Option<&Information>),
+    chosen: (&Scales, Option<&Information>),
     me: usize,
 ) -> Cost {
-    let passes = 0..PASSES.min(plan.settings.passes.into());
-    let begun = start(plan, me);
-    passes.into_iter().fold(begun, |cost, at| cost + pass(plan, scales, me, at))
+    of(plan, chosen, me, PASSES.min(plan.settings.passes.into()))
+}
+
+/// That of a fit of so many passes.
+fn of(
+    plan: &ColumnsPlan,
+    (scales, information): (&Scales, Option<&Information>),
+    me: usize,
+    passes: u64,
+) -> Cost {
+    let none = || to_all(plan, me, 0, 0);
+    (0..passes).fold(start(plan, me), |cost, at| cost + pass(plan, scales, me, at))
         + release(plan, me)
-        + information.map_or_else(|| to_all(plan, me, 0, 0), |how| errors(plan, how, me))
+        + information.map_or_else(none, |how| errors(plan, how, me))
 }
 
 fn to_all(plan: &ColumnsPlan, me: usize, rounds: u64, bytes: usize) -> Cost {
@@ -38,7 +47,7 @@ fn start(plan: &ColumnsPlan, me: usize) -> Cost {
 }
 
 /// Pass number `at`, from 0.
-pub(super) fn pass(plan: &ColumnsPlan, scales: &Scales, me: usize, at: u64) -> Cost {
+fn pass(plan: &ColumnsPlan, scales: &Scales, me: usize, at: u64) -> Cost {
     let (order, rows) = (plan.order(), plan.total_rows() as usize);
     let weights = element_bytes(W_FRACTION + X_FRACTION + plan.link.period()) * order;
     let angles = element_bytes(scales.phasing.form.angle_bits) * rows;
@@ -94,4 +103,69 @@ fn release(plan: &ColumnsPlan, me: usize) -> Cost {
         cost = cost + to_all(plan, me, 1, 2 * 16).results(1);
     }
     cost
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mpc_core::correlations::dealer::DealerSource;
+    use mpc_core::correlations::{CorrelationSource, Origin};
+    use mpc_core::testing::World;
+    use ndarray::{ArrayView1, ArrayView2, s};
+
+    use super::*;
+    use crate::data::Dataset;
+    use crate::error::Error;
+    use crate::model::{Agreed, Facts, Model, Plan, Run, ledger};
+    use crate::models::glm::{Family, Glm, GlmPlan, GlmSettings};
+    use crate::synthetic;
+
+    /// For as many passes as there were, rounds are those of the meter, and bytes within a tenth: results are
+    /// counted as if nothing of them were dropped.
+    #[test]
+    fn costs_are_those_of_the_meter() {
+        const WIDTHS: [u32; 3] = [2, 2, 1];
+        let whole = synthetic::logistic(400, 5, 1, 3).remove(0);
+        let table = ArrayView2::from_shape((400, 5), whole.x()).expect("a table");
+        for l2 in [0.0, 0.1] {
+            let inference = l2 == 0.0;
+            let settings = GlmSettings { l2, inference, ..GlmSettings::new(Family::Logistic) };
+            let facts = Facts::vertical(400, &WIDTHS, 1, vec![2.0; 5], Origin::Dealer);
+            let plan = GlmPlan::new(&settings, &facts).expect("fits");
+            let columns = ColumnsPlan::new(&settings, &facts).expect("fits");
+            let scales = Scales::new(&columns, 0.0).expect("fits");
+            let how = inference.then(|| Information::new(&columns, columns.edges(0.0), 1.0));
+            let how = how.map(|how| how.expect("fits"));
+            let world = World::new(3).with_dealer().outputs(ledger(&plan.outputs()));
+            let told = world.deadline(Duration::from_secs(300)).run(async |mut session| {
+                let me = session.me();
+                let begin: u32 = WIDTHS[..me].iter().sum();
+                let own = table.slice(s![.., begin as usize..(begin + WIDTHS[me]) as usize]);
+                let data = match me {
+                    1 => Dataset::new(own, ArrayView1::from(whole.y())).expect("fits"),
+                    _ => Dataset::without_target(own),
+                };
+                let mut source = DealerSource::start(&mut session)?;
+                let plan = Agreed::among(plan.clone(), &mut session).await?;
+                session.meter().enter("fit");
+                let progress = &mut |_| {};
+                let mut run = Run { session: &mut session, source: &mut source, progress };
+                let shares = Glm::fit(&plan, &data, &mut run).await?;
+                let found = Glm::release(&plan, shares, &data, &mut run).await?;
+                let phase = session.meter().phase("fit");
+                let passes = found.map_or(0, |found| found.fit.passes);
+                let cost = of(&columns, (&scales, how.as_ref()), me, passes.into());
+                let cost = cost.under(session.against(), me);
+                source.finish().await?;
+                Ok::<_, Error>((cost.rounds, phase.rounds, cost.sent(), phase.sent()))
+            });
+            for told in told {
+                let (rounds, metered, sent, truly) = told.expect("fits");
+                assert_eq!(rounds, metered);
+                let off = sent as f64 / truly as f64 - 1.0;
+                assert!(off.abs() < 0.1, "{sent} bytes for {truly}");
+            }
+        }
+    }
 }
