@@ -15,8 +15,8 @@
 #
 #   --by-columns                         credit_status, concrete_strength, doctor_visits_count and
 #                                        hospital_pancreatitis with their rows cut by columns: files with ids
-#                                        that are aligned first, beside the same references; those whose
-#                                        solver takes columns
+#                                        that are aligned first, beside the same references; and
+#                                        breast_cancer_vertical, whose columns are at three parties
 #
 #   --correlations pairwise|dealer|both  where the correlated randomness comes from; the parties
 #                                        themselves unless told otherwise
@@ -97,13 +97,19 @@ while read -r -a fields; do
         if [ -n "$by_columns" ]; then
             label=columns
             nodes=("${rows[@]%%=*}")
-            cut=$dir/cut
-            "$compare" cut "$study" "$cut" all --whole "${nodes[@]}"
-            for each in "${nodes[@]}"; do cp "$cut/$each.csv" "$dir/$each/rows.csv"; done
-            chosen=$cut/study.toml
+            if grep -q '^partition = "vertical"' "$study"; then
+                # Divided by columns from the start.
+                alignment=$(dirname "$study")/alignment.toml
+                for each in "${rows[@]}"; do cp "${each#*=}" "$dir/${each%%=*}/rows.csv"; done
+            else
+                cut=$dir/cut
+                "$compare" cut "$study" "$cut" all --whole "${nodes[@]}"
+                for each in "${nodes[@]}"; do cp "$cut/$each.csv" "$dir/$each/rows.csv"; done
+                chosen=$cut/study.toml alignment=$cut/alignment.toml
+            fi
             rows=("${nodes[@]/%/=}")
             for each in "${!nodes[@]}"; do rows[each]+=$dir/${nodes[$each]}/rows.csv; done
-            if ! run_nodes "$dir" align.txt "${nodes[@]}" -- align "$cut/alignment.toml" \
+            if ! run_nodes "$dir" align.txt "${nodes[@]}" -- align "$alignment" \
                 --data "$dir/{}/rows.csv"; then
                 show_logs "$dir"
             fi

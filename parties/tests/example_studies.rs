@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mpc_ml::data::{Table, encode, joint_statistics};
 use mpc_ml::models::glm::Glm;
+use parties::alignment::AlignmentName;
 use parties::data_file::{ReadOptions, Source, read};
 use parties::study::Study;
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ const STUDIES: [(&str, &str); 11] = [
     ("longley_collinear/study.toml", "employment"),
     ("mnist_wide/study.toml", "odd"),
 ];
+
+/// The one whose columns are at different parties: its rows are not beside each other before they are aligned.
+const BY_COLUMNS: (&str, &str) = ("breast_cancer_vertical/study.toml", "malignant");
+const ALIGNMENT: &str = "breast_cancer_vertical/alignment.toml";
 
 /// Which page shows which study whole.
 const PAGES: [(&str, &str); 3] = [
@@ -74,12 +79,13 @@ fn no_study_is_forgotten() {
             assert!(folder.join(file).exists(), "{} lacks {file}", folder.display());
         }
     }
-    assert_eq!(found, STUDIES.iter().map(|(path, _)| (*path).to_owned()).collect());
+    let studies = STUDIES.iter().chain([&BY_COLUMNS]).map(|(path, _)| *path);
+    assert_eq!(found, studies.chain([ALIGNMENT]).map(str::to_owned).collect());
 }
 
 #[test]
 fn studies_have_the_columns_of_their_references() {
-    for (path, name) in STUDIES {
+    for (path, name) in STUDIES.into_iter().chain([BY_COLUMNS]) {
         let study =
             Study::read(&data().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         let task = task(path, name);
@@ -147,7 +153,10 @@ fn the_threat_model_has_every_output() {
     let (_, part) = text.split_once("\n# Part 3: outputs\n").unwrap();
     let (part, _) = part.split_once("\n# Part 4").unwrap();
     let read = |path: &str| fs::read_to_string(data().join(path)).unwrap();
-    let mut texts: Vec<String> = STUDIES.iter().map(|(path, _)| read(path)).collect();
+    let studies = STUDIES.iter().chain([&BY_COLUMNS]);
+    let mut texts: Vec<String> = studies.map(|(path, _)| read(path)).collect();
+    let named = AlignmentName::of(read(ALIGNMENT).as_bytes()).to_string();
+    assert!(read(BY_COLUMNS.0).contains(&format!("alignment = {named:?}")), "{named}");
     let trial = read("hospital_pancreatitis/small.toml");
     let small =
         |more: &str| trial.replace("inference = true", &format!("{more}\ninference = true"));

@@ -18,7 +18,7 @@ const RATE_PERIOD: u32 = 2;
 /// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
 /// exact up to e^4 of it, with a period of 2^4.
 const COMMON_RATES: (f64, u32, u32) = (4.0, 4, 16);
-/// Fractional bits of the coefficients of a variance, which are far below 1.
+/// Fractional bits of the coefficients of a series where all that is right is the series.
 const FINE_FRACTION: u32 = 18;
 /// Angles of one-hot products have at most so many bits, and those of products bit by bit.
 const MOST_ANGLE: (u32, u32) = (14, 20);
@@ -77,7 +77,13 @@ impl Link {
     /// For parties that hold columns: all that is right is the series.
     pub(super) fn columns(family: Family) -> Self {
         match family {
-            Family::Logistic => Self::new(family, true),
+            Family::Logistic => {
+                let mean = |z: f64| family.mean(z) - 0.5;
+                let (odd, plain) = (Symmetry::Odd, Weighting::Plain);
+                let fit = fit::fit(mean, odd, LOGISTIC_PERIOD, 16, plain, FINE_FRACTION);
+                let constant = 1 << (E_FRACTION - 1);
+                Self { series: fit.series, constant, error: fit.error_window, slope: 0.25 }
+            }
             Family::Poisson => {
                 let (window, period, terms) = COMMON_RATES;
                 let fit = PeriodicFit::window(libm::exp, window, period, terms, E_FRACTION);
@@ -117,8 +123,10 @@ impl Link {
 
     /// The standard deviation of what fixed point does to a value: public factors, and truncation.
     fn rounding(&self, parties: usize) -> f64 {
-        let roundings = 2 * self.series.terms.len() + parties;
-        libm::ldexp(libm::sqrt(roundings as f64 / 12.0), -(E_FRACTION as i32))
+        let of = |count: usize, fraction: u32| {
+            libm::ldexp(libm::sqrt(count as f64 / 12.0), -(fraction as i32))
+        };
+        libm::hypot(of(2 * self.series.terms.len(), self.series.fraction), of(parties, E_FRACTION))
     }
 
     /// A bound on the magnitude of the series as it is computed, whatever its argument.

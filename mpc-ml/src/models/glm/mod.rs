@@ -176,6 +176,11 @@ impl Model for Glm {
                 fit: FitStatistics::Rows(RowCount::new(rows, columns, settings.intercept)?),
             })
         });
+        let untold_errors = (settings.inference && inference.is_none()).then(|| {
+            "standard errors are not told: the noise of the correlated randomness would show in them. With \
+             a dealer there is less of it"
+                .to_owned()
+        });
         let certain = fit.inference.iter().filter(|found| found.certain > 0).map(|found| {
             format!(
                 "{} fitted rows are all but certain (R warns of fitted values of 0 or 1): a level or a \
@@ -202,7 +207,12 @@ impl Model for Glm {
                 }
             }))
             .collect(),
-            warnings: certain.chain(untold).chain(tests_untold).chain(contrasts_untold).collect(),
+            warnings: certain
+                .chain(untold_errors)
+                .chain(untold)
+                .chain(tests_untold)
+                .chain(contrasts_untold)
+                .collect(),
             ..Summary::of(fit.coefficients, intercept)
         }
     }

@@ -89,7 +89,7 @@ fn errors(plan: &ColumnsPlan, how: &Information, me: usize) -> Cost {
         + to_all(plan, me, 1, how.lift.bytes(triangle) as usize).bounded(1)
         + how.inverse.cost(me)
         + to_all(plan, me, 1, 16).results(1)
-        + to_all(plan, me, 2, 2 * 2 * 16 * order * order)
+        + to_all(plan, me, 3, 3 * 2 * 16 * order * order)
         + to_all(plan, me, 1, 16 * order).results(1)
 }
 

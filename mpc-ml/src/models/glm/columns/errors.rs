@@ -29,9 +29,11 @@ use crate::model::{Orders, Run};
 /// Significant bits of the smallest variance that there can be.
 const VARIANCE_BITS: u32 = 16;
 /// Fractional bits of the inverse, and of what was added to the curvature, in what is taken off again.
-const COARSE: u32 = 16;
-const ADDED: u32 = 40;
-const FACTOR_BITS: u32 = 30;
+const COARSE: u32 = 12;
+const ADDED: u32 = 32;
+const FACTOR_BITS: u32 = 20;
+/// Of the product of both, in its square and beside it.
+const INNER: (u32, u32) = (24, 36);
 
 /// What standard errors are made at: the model, and between what its scores are less what is subtracted.
 pub(super) struct At<'a> {
@@ -39,16 +41,21 @@ pub(super) struct At<'a> {
     pub(super) scores: (f64, f64),
 }
 
-/// Reveals the variances of the coefficients; gives their roots.
+/// Reveals the variances of the coefficients; gives their roots, none where they would not be right to a
+/// hundredth.
 pub(super) async fn std_errors(
     plan: &ColumnsPlan,
     at: At<'_>,
     shares: &mut ColumnsShares,
     data: &Dataset,
     run: &mut Run<'_>,
-) -> Result<Vec<f64>, Error> {
+) -> Result<Option<Vec<f64>>, Error> {
     let (unit, subtracted) = (shares.unit, shares.subtracted);
-    let how = Information::new(plan, at.scores, unit).map_err(super::super::start::alike)?;
+    // All parties come to the same, and end the study with the model that they have.
+    let Ok(how) = Information::new(plan, at.scores, unit) else { return Ok(None) };
+    if !how.is_fine(shares.variance) {
+        return Ok(None);
+    }
     let me = run.session.me();
     // Each owner's rows, spread over the slots of its products.
     let mut spread = Vec::with_capacity(plan.parts.len());
@@ -71,7 +78,7 @@ pub(super) async fn std_errors(
     let z = own_scores(plan, at.coefficients, data, (shares, subtracted), me);
     let weighed = weigh(plan, &how, &z, &mine, run).await?;
     let curvature = multiply(plan, &how, &weighed, shares, run).await?;
-    invert(plan, &how, curvature, (shares, unit), run).await
+    invert(plan, &how, curvature, (shares, unit), run).await.map(Some)
 }
 
 /// The own rows, each at its slot.
@@ -299,7 +306,7 @@ async fn invert(
     with_slack(&mut matrix, how.slack);
     let mut requests = Vec::new();
     shares.orders.inverse(&how.inverse, &mut requests);
-    for _ in 0..2 {
+    for _ in 0..3 {
         let left = shares.orders.left(order, order, &mut requests);
         Orders::right(left, order, true, &mut requests);
     }
@@ -320,10 +327,15 @@ async fn invert(
     with_slack(&mut share, libm::rint(slack) as i128);
     let added = Fixed::new(share, ring, scale)?.truncate(ADDED.min(scale), run.session)?;
     let short = x.clone().truncate(COARSE.min(fraction), run.session)?;
+    // With Y what was added times X, the inverse is X + X (Y + Y Y) but for the cube of Y.
     let (left, right) = run.factors().await?;
-    let inner = multiply_fixed(&added, &short, left, right, run.session).await?;
+    let once = multiply_fixed(&added, &short, left, right, run.session).await?;
+    let few = once.clone().truncate(INNER.0, run.session)?;
     let (left, right) = run.factors().await?;
-    let missing = multiply_fixed(&short, &inner, left, right, run.session).await?;
+    let twice = multiply_fixed(&few, &few, left, right, run.session).await?;
+    let both = once.plus_raised(&twice)?.truncate(INNER.1, run.session)?;
+    let (left, right) = run.factors().await?;
+    let missing = multiply_fixed(&short, &both, left, right, run.session).await?;
     let (share, ring, scale) = diagonal(&x.plus_raised(&missing)?)?.into_parts();
     let variances = Fixed::new(share, ring, scale + how.exponent)?;
     let bits = variances.fraction().min(how.exponent + VARIANCE_BITS);

@@ -45,6 +45,8 @@ pub(in super::super) struct ColumnsShares {
     pub(super) orders: Orders,
     pub(super) unit: f64,
     pub(super) subtracted: f64,
+    /// The variance of a row with the mean target, in units of the fit.
+    pub(super) variance: f64,
 }
 
 impl std::fmt::Debug for ColumnsShares {
@@ -91,17 +93,21 @@ pub(in super::super) async fn fit(
     let w = fitting.run().await?;
     let (passes, length) = (fitting.walk.made(), fitting.walk.length());
     let Fitting { gradient, orders, .. } = fitting;
+    // Where noise let no step be shorter, it is below the other bound.
+    let aim = scales.aim;
+    let tolerance = if length > aim.tolerance { aim.loosest } else { aim.tolerance };
     Ok(ColumnsShares {
         w,
         centre,
         passes,
         length,
-        tolerance: scales.aim.tolerance,
+        tolerance,
         gradient,
         matrix,
         orders,
         unit: scales.unit,
         subtracted: scales.subtracted,
+        variance: scales.variance,
     })
 }
 

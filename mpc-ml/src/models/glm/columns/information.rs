@@ -27,6 +27,10 @@ const BESIDE: f64 = 0.25;
 const GRID: u32 = 1 << 16;
 /// How fine variances are, if that can be.
 const NOISE: f64 = 1e-3;
+/// The margin that is taken off again, as a part of the variance at the mean.
+const MOST_MARGIN: f64 = 0.05;
+/// Bits that phasors have beside their scale.
+const HEADROOMS: [u32; 6] = [76, 80, 84, 88, 94, 100];
 /// The least information that is told, in rows.
 const LEAST: f64 = 0.25;
 /// An inverse has eigenvalues above 2^-this times the largest, at most.
@@ -87,21 +91,25 @@ impl Information {
                 + libm::ldexp(factors, -(link.series.fraction as i32))
                 + between
         };
-        let draft = 1.5 * rounding(&phasing(80)?);
-        let magnitude = |margin: f64| {
-            let top = most + draft + margin;
-            E_FRACTION + libm::ceil(libm::log2(top)).max(0.0) as u32 + 1
-        };
-        let margin = (draft - least).max(0.0);
-        let variances = BoundedOpening::new(magnitude(margin), sigma, 0, parties as u32 - 1)?;
-        let phasing = phasing(variances.ring)?;
-        if rounding(&phasing) > draft {
-            return Err(Error::Settings(
+        // Phasors are as fine as the ring of what is opened leaves room for, and that follows from the margin.
+        let mut found = None;
+        for headroom in HEADROOMS {
+            let draft = rounding(&phasing(headroom)?);
+            let top = most + 2.0 * draft + (draft - least).max(0.0);
+            let magnitude = E_FRACTION + libm::ceil(libm::log2(top)).max(0.0) as u32 + 1;
+            let opening = BoundedOpening::new(magnitude, sigma, 0, parties as u32 - 1)?;
+            if opening.ring <= headroom {
+                found = Some((opening, phasing(headroom)?));
+                break;
+            }
+        }
+        let (variances, phasing) = found.ok_or_else(|| {
+            Error::Settings(
                 "the phasors of so many parties are too coarse for standard errors: use a dealer, or set \
                  inference = false"
                     .to_owned(),
-            ));
-        }
+            )
+        })?;
         // A multiple of the unit of variances, so that it is added exactly.
         let unit_of = libm::ldexp(1.0, -(E_FRACTION as i32));
         let margin = libm::ceil((rounding(&phasing) - least).max(0.0) / unit_of) * unit_of;
@@ -179,6 +187,12 @@ impl Information {
             });
         }
         Err(refused)
+    }
+
+    /// Whether the margin is so small a part of a variance at the mean that it can be taken off again to
+    /// less than a hundredth.
+    pub(super) fn is_fine(&self, variance: f64) -> bool {
+        self.margin <= MOST_MARGIN * variance
     }
 
     /// The matrix of a part whose rows are spread over its slots.

@@ -47,7 +47,7 @@ pub(in super::super) async fn release(
             let less = shares.subtracted;
             let scores = (smallest - less, largest - less);
             let at = At { coefficients, scores };
-            std_errors = Some(errors::std_errors(plan, at, &mut shares, data, run).await?);
+            std_errors = errors::std_errors(plan, at, &mut shares, data, run).await?;
         }
     }
     let ColumnsShares { passes, length: distance, tolerance, .. } = shares;

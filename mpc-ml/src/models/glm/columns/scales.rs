@@ -49,6 +49,8 @@ pub(super) struct Scales {
     pub(super) unit: f64,
     /// What is taken off each score before its mean is computed.
     pub(super) subtracted: f64,
+    /// The variance of a row with the mean target, in units of the fit.
+    pub(super) variance: f64,
     /// How values are opened to the parties that have columns.
     pub(super) values: BoundedOpening,
     /// No value is larger.
@@ -91,6 +93,7 @@ impl Scales {
             let aim = asked / if plan.total_rows() <= FEW_ROWS { 64.0 } else { 8.0 };
             // Noise is in units of the fit.
             let aim = aim / libm::sqrt(unit.max(1.0));
+            let headroom = headroom + plan.link.series.fraction.saturating_sub(E_FRACTION);
             plan.link.phasing(plan.facts.origin, parties, headroom, aim)
         };
         // Any bound of the series will do: with all phasors that could be taken.
@@ -141,6 +144,10 @@ impl Scales {
         let mut scales = Self {
             unit,
             subtracted,
+            variance: match plan.settings.family {
+                Family::Logistic => spread / LEAST_PART,
+                Family::Poisson => spread,
+            },
             values,
             largest_value,
             phasing,
