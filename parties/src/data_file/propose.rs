@@ -25,14 +25,18 @@ pub struct Proposal {
     pub open: Vec<String>,
 }
 
+/// How bad an attempt was (whether the file could not be read, and the places left), with what it was read,
+/// what stays open, and how it ended.
+type Attempt = ((bool, u64), Reading, Vec<String>, Option<DataError>);
+
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.lines.is_empty() {
             let then = if self.remaining.is_some() { "more of it" } else { "it" };
-            write!(
+            writeln!(
                 f,
                 "with these lines below [data] in party.toml {then} can be read (they stay here, nobody agrees on \
-                 them):\n"
+                 them):"
             )?;
             self.lines.iter().try_for_each(|line| write!(f, "\n{line}"))?;
             f.write_str("\n")?;
@@ -89,7 +93,7 @@ fn proposal(
         DataError::BadPlaces { total, .. } => (false, *total),
         _ => (true, 0),
     };
-    let mut best: Option<((bool, u64), Reading, Vec<String>, Option<DataError>)> = None;
+    let mut best: Option<Attempt> = None;
     for encoding in encodings(source) {
         let mut reading = Reading { encoding, ..source.reading.clone() };
         if let Some(line) = first_line(&source.clone().with(reading.clone())) {

@@ -146,9 +146,7 @@ fn packed_files_are_known_by_their_content() {
     assert_eq!(write("rows.csv.gz", &packed).unwrap().table.rows(), 1);
     assert_eq!(write("rows.csv", &packed).unwrap().table.rows(), 1);
     assert!(matches!(write("cut.gz", &packed[..30]), Err(DataError::Read { .. })));
-    for (name, bytes) in [("a.csv", &b"PK\x03\x04..."[..])] {
-        assert!(matches!(write(name, bytes), Err(DataError::Unsupported { .. })), "{name}");
-    }
+    assert!(matches!(write("a.csv", b"PK\x03\x04..."), Err(DataError::Unsupported { .. })));
     for (name, bytes) in [("a.csv", &b"PAR1...."[..]), ("a.parquet", b"x")] {
         assert!(matches!(write(name, bytes), Err(DataError::Parquet { .. })), "{name}");
     }
