@@ -105,7 +105,7 @@ pub async fn release(
     })
 }
 
-/// Describes the rows of all parties: [`test`], then [`release`].
+/// Describes the rows of all parties: [`test()`], then [`release`].
 ///
 /// # Errors
 /// As those.
