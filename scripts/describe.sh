@@ -24,7 +24,7 @@ on_end finish
 rm -rf "$folder"
 clinics=(north east south)
 make_nodes "$folder" "${clinics[@]}"
-cp scripts/data/describe/agreement.toml "$folder/agreement.toml"
+cp parties/examples/describe.toml "$folder/agreement.toml"
 
 # Made-up patients; of every fifth one the pressure is not known.
 patients() {

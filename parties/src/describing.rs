@@ -216,7 +216,7 @@ impl Protocol for Describing {
 mod tests {
     use super::*;
 
-    const TEXT: &str = include_str!("../../scripts/data/describe/agreement.toml");
+    const TEXT: &str = include_str!("../examples/describe.toml");
     const ROWS: &[u8] = b"treatment,sex,age,pressure\nusual,f,71.5,\nnew,m,44,131.5\n";
 
     fn read(text: &str, rows: &[u8]) -> Result<Describing, Failure> {

@@ -29,7 +29,7 @@ fn the_examples_fit_the_schema() {
     for folder in std::fs::read_dir(data).unwrap() {
         for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
-            let is_study = !path.ends_with("agreement.toml");
+            let is_study = !path.ends_with("alignment.toml");
             if is_study && path.extension().is_some_and(|extension| extension == "toml") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 assert_eq!(of_toml(&schema, &text), Vec::<String>::new(), "{}", path.display());
