@@ -209,7 +209,7 @@ impl Limits {
     /// # Errors
     /// Which limit, and what to do.
     pub fn check_study(&self, study: &Study, own: &PartyName) -> Result<(), Failure> {
-        self.check_terms(&study.terms(), own)?;
+        self.check_terms(study.terms(), own)?;
         let refused = |what: String, advice: &str| Err(refusal(what, advice));
         if let Some(models) = &self.models
             && !models.contains(&study.kind())

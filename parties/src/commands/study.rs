@@ -30,7 +30,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
     let OwnSide { study, settings, source, data: file, .. } = &side;
-    let to_do = to_do(&study.terms(), settings);
+    let to_do = to_do(study.terms(), settings);
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
     Ok(Report {
@@ -81,9 +81,9 @@ pub(super) fn approve(config: &Path, options: &StudyApprove) -> Result<Report, F
     let (by, valid) = approver(options);
     let OwnSide { study, settings, source, data, .. } = &side;
     let (terms, rows) = (study.terms(), BoundRows::new(&data.table));
-    let signed = node::approve((&terms, settings), &rows, &disclosure, by, valid)?;
+    let signed = node::approve((terms, settings), &rows, &disclosure, by, valid)?;
     let of = format!("{} of {}", data.table.rows(), source.from.path.display());
-    Ok(approved(&terms, &of, &signed))
+    Ok(approved(terms, &of, &signed))
 }
 
 /// Who approves, and for how long.

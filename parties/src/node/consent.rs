@@ -207,7 +207,7 @@ mod tests {
         };
         let nodes = vec![peer("bank-a", &bank_a), peer("bank-b", &bank_b)];
         let roster = Roster { me: PartyId(0), nodes, dealer: false };
-        Case { study: Study::from_bytes(text.as_bytes()).unwrap().terms(), roster, bank_b }
+        Case { study: Study::from_bytes(text.as_bytes()).unwrap().terms().clone(), roster, bank_b }
     }
 
     impl Case {

@@ -50,7 +50,7 @@ impl OwnSide {
     ) -> Result<(Study, Settings, usize), Failure> {
         let study =
             Study::read(study_path).map_err(|error| Failure::from(error).in_file(study_path))?;
-        let (settings, place) = own_place(&study.terms(), study_path, config, overrides)?;
+        let (settings, place) = own_place(study.terms(), study_path, config, overrides)?;
         Ok((study, settings, place))
     }
 

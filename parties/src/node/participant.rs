@@ -100,7 +100,7 @@ impl Participant {
         let entry = side.data_entry();
         let OwnSide { study, settings, place, data, aligned, part, .. } = side;
         let DataFile { table, digest, .. } = data;
-        let terms = (study.terms(), settings);
+        let terms = (study.terms().clone(), settings);
         let node = Node::ready(terms, place, (&digest, entry), &BoundRows::new(&table), config)?;
         let table = Some(Arc::new(table));
         Ok(Self { node, work: StudyWork { study, table, aligned, part } })

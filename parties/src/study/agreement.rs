@@ -65,8 +65,7 @@ enum RawKind {
 /// The agreement on a protocol of one's own, checked: the same bytes at every party.
 #[derive(Clone, Debug)]
 pub struct Agreement {
-    terms: Terms,
-    protocol: String,
+    pub(super) terms: Terms,
     outputs: Vec<Output>,
     settings: toml::Table,
 }
@@ -156,10 +155,10 @@ impl Agreement {
             security,
             consent,
             kind: format!("protocol {protocol}"),
-            protocol: Some(protocol.clone()),
+            protocol: Some(protocol),
             alignment: None,
         };
-        Ok(Self { terms, protocol, outputs, settings: raw.settings })
+        Ok(Self { terms, outputs, settings: raw.settings })
     }
 
     /// What it has in common with a study.
@@ -171,7 +170,7 @@ impl Agreement {
     /// The name of the protocol, with its version.
     #[must_use]
     pub fn protocol(&self) -> &str {
-        &self.protocol
+        self.terms.protocol().unwrap_or_default()
     }
 
     /// Everything that may be revealed, in order.

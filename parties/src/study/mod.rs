@@ -38,6 +38,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::exit::Failure;
 use crate::input;
+use crate::limits;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
 use agreement::are_agreement;
@@ -64,18 +65,14 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A study, checked.
 #[derive(Clone, Debug)]
 pub struct Study {
-    digest: StudyDigest,
-    title: String,
-    parties: Vec<PartyName>,
+    terms: Terms,
     kind: ModelKind,
     schema: Schema,
     columns: Option<Columns>,
     scoring: Option<Scoring>,
     own: bool,
     model: Arc<dyn Chosen>,
-    security: Security,
     recipients: Vec<PartyName>,
-    consent: Consent,
     lines: Lines,
 }
 
@@ -107,10 +104,16 @@ impl Study {
         Self::from_bytes(&read_bytes(path)?)
     }
 
+    /// What a node has to know of it that has nothing to do with the model.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// What it is for, and whose approval it needs.
     #[must_use]
     pub fn consent(&self) -> &Consent {
-        &self.consent
+        self.terms.consent()
     }
 
     /// The text of its file.
@@ -174,21 +177,19 @@ impl Study {
             Receivers::Own => (parties.clone(), true),
         };
         let consent = consent::check(raw.consent, &parties)?;
-        let mut study = Self {
+        let terms = Terms {
             digest,
             title,
+            text: Arc::clone(&lines.text),
             parties,
-            kind,
-            schema,
-            columns,
-            scoring,
-            own,
-            model,
             security,
-            recipients,
             consent,
-            lines,
+            kind: limits::word(kind).to_owned(),
+            protocol: None,
+            alignment: columns.as_ref().map(|columns| columns.alignment().to_string()),
         };
+        let mut study =
+            Self { terms, kind, schema, columns, scoring, own, model, recipients, lines };
         let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
         let suits = study.model.suits((cut, study.own), &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
@@ -201,25 +202,25 @@ impl Study {
     /// The digest of the file: the study's name in logs and between nodes.
     #[must_use]
     pub fn digest(&self) -> StudyDigest {
-        self.digest
+        self.terms.digest()
     }
 
     /// The title, for people.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.title
+        self.terms.title()
     }
 
     /// The parties, in the order that all of them use.
     #[must_use]
     pub fn parties(&self) -> &[PartyName] {
-        &self.parties
+        self.terms.parties()
     }
 
     /// The place of a party in that order.
     #[must_use]
     pub fn position(&self, name: &PartyName) -> Option<usize> {
-        self.parties.iter().position(|party| party == name)
+        self.terms.position(name)
     }
 
     /// How a score becomes a prediction.
@@ -292,7 +293,7 @@ impl Study {
     /// How the computation is protected.
     #[must_use]
     pub fn security(&self) -> &Security {
-        &self.security
+        self.terms.security()
     }
 
     /// Who receives the model, in the order of the parties.
@@ -304,7 +305,7 @@ impl Study {
     /// The same, by their places.
     #[must_use]
     pub fn recipients(&self) -> Recipients {
-        if self.recipients.len() == self.parties.len() {
+        if self.recipients.len() == self.parties().len() {
             return Recipients::All;
         }
         let places = self.recipients.iter().filter_map(|name| self.position(name));
@@ -315,7 +316,7 @@ impl Study {
     /// columns.
     #[must_use]
     pub fn facts(&self, rows: &[u64]) -> Facts {
-        let origin = self.security.correlations.origin();
+        let origin = self.security().correlations.origin();
         let facts = Facts::of(&self.schema, self.model.clip(), rows, self.recipients(), origin);
         match &self.columns {
             None => facts,
@@ -334,7 +335,7 @@ impl Study {
     pub fn plan(&self, rows: &[u64]) -> Result<Box<dyn Planned>, StudyError> {
         if let Some(scoring) = &self.scoring {
             let records = self.rows_in_all(rows);
-            return Ok(Box::new(scoring.plan(records, self.parties.len(), self.recipients())));
+            return Ok(Box::new(scoring.plan(records, self.parties().len(), self.recipients())));
         }
         let enough = self.columns.as_ref().map_or(Ok(()), |columns| columns.enough(rows));
         enough

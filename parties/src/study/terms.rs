@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{
     Agreement, Consent, Security, Study, StudyDigest, StudyError, are_agreement, read_bytes,
 };
-use crate::limits::word;
 use crate::name::PartyName;
 
 /// What a node has to know of a study, or of the agreement on a protocol of one's own, in order to meet the
@@ -32,9 +31,9 @@ impl Terms {
     pub fn read(path: &Path) -> Result<Self, StudyError> {
         let bytes = read_bytes(path)?;
         if are_agreement(&bytes) {
-            return Agreement::from_bytes(&bytes).map(|agreement| agreement.terms().clone());
+            return Agreement::from_bytes(&bytes).map(|agreement| agreement.terms);
         }
-        Study::from_bytes(&bytes).map(|study| study.terms())
+        Study::from_bytes(&bytes).map(|study| study.terms)
     }
 
     /// The digest of the file.
@@ -95,23 +94,5 @@ impl Terms {
     #[must_use]
     pub fn alignment(&self) -> Option<&str> {
         self.alignment.as_deref()
-    }
-}
-
-impl Study {
-    /// What a node has to know of it that has nothing to do with the model.
-    #[must_use]
-    pub fn terms(&self) -> Terms {
-        Terms {
-            digest: self.digest,
-            title: self.title.clone(),
-            text: Arc::clone(&self.lines.text),
-            parties: self.parties.clone(),
-            security: self.security.clone(),
-            consent: self.consent.clone(),
-            kind: word(self.kind).to_owned(),
-            protocol: None,
-            alignment: self.columns().map(|columns| columns.alignment().to_string()),
-        }
     }
 }

@@ -85,8 +85,9 @@ fn two_parties_are_warned() {
     let two = |inference: &str| {
         let text = |each: &Study| disclosure(each).into_iter().map(|d| d.why).collect::<String>();
         let study = with(NUMBERS, EXACT, inference).unwrap();
-        let parties = study.parties[..2].to_vec();
-        let study = Study { recipients: parties.clone(), parties, ..study };
+        let parties = study.parties()[..2].to_vec();
+        let terms = Terms { parties: parties.clone(), ..study.terms };
+        let study = Study { recipients: parties, terms, ..study };
         text(&study).matches("WARNING").count()
     };
     assert_eq!((two("inference = true"), two("")), (2, 1));
