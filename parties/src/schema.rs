@@ -47,40 +47,13 @@ pub(crate) mod testing {
     use std::collections::BTreeSet;
 
     use serde::Deserialize;
-    use serde::de::value::Error as Found;
-    use serde::de::{Deserializer, Error as _, Visitor};
     use serde_json::Value;
 
-    /// Hears which fields a structure asks for, and gives none.
-    struct Names<'a>(&'a mut &'static [&'static str]);
-
-    impl<'de> Deserializer<'de> for Names<'_> {
-        type Error = Found;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Found> {
-            Err(Found::custom("a structure"))
-        }
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, Found> {
-            *self.0 = fields;
-            Err(Found::custom("only the names are wanted"))
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-            unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
+    use crate::models::entry::fields_of;
 
     /// The fields of a structure are the properties at this place of a schema.
     pub(crate) fn same_fields<T: for<'de> Deserialize<'de>>(schema: &Value, place: &str) {
-        let mut names: &'static [&'static str] = &[];
-        let _ = T::deserialize(Names(&mut names));
+        let names = fields_of::<T>();
         assert!(!names.is_empty(), "{place}");
         let own: BTreeSet<&str> = names.iter().copied().collect();
         let properties = schema.pointer(place).unwrap_or_else(|| panic!("{place}"));

@@ -34,10 +34,7 @@ impl<M: Model> Registered for Entry<M> {
     }
 
     fn settings(&self) -> &'static [&'static str] {
-        let mut names: &'static [&'static str] = &[];
-        // It ends with an error on purpose, when the names are known.
-        let _ = M::Settings::deserialize(Names(&mut names));
-        names
+        fields_of::<M::Settings>()
     }
 
     fn retired(&self) -> &'static [&'static str] {
@@ -56,6 +53,14 @@ impl<M: Model> Registered for Entry<M> {
     }
 }
 
+/// The names of the fields that a structure reads; none of what is no structure.
+pub(crate) fn fields_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // It ends with an error on purpose, when the names are known.
+    let _ = T::deserialize(Names(&mut names));
+    names
+}
+
 /// Hears which fields a structure asks for, and gives none.
 struct Names<'a>(&'a mut &'static [&'static str]);
 
@@ -63,7 +68,7 @@ impl<'de> Deserializer<'de> for Names<'_> {
     type Error = Found;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Found> {
-        Err(Found::custom("settings are a structure"))
+        Err(Found::custom("a structure"))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

@@ -4,7 +4,7 @@
 //! it is from a file goes through the same steps with them behind these traits, in this order:
 //! [`Registered`], [`Chosen`], [`Planned`], [`Ready`], [`Shares`]. Each step gives the next one.
 
-mod entry;
+pub(crate) mod entry;
 
 use std::any::Any;
 use std::fmt;
