@@ -97,26 +97,26 @@ impl Source {
         let failed = |source| DataError::Read { path: self.path.clone(), source };
         let mut buffered = BufReader::with_capacity(1 << 16, input);
         if buffered.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
-            return self.decoded(&mut MultiGzDecoder::new(buffered), read);
+            let unpacked = MultiGzDecoder::new(buffered);
+            return self.decoded(&mut BufReader::with_capacity(1 << 16, unpacked), read);
         }
         self.decoded(&mut buffered, read)
     }
 
     fn decoded<T>(
         &self,
-        input: &mut dyn Read,
+        input: &mut dyn BufRead,
         read: impl FnOnce(Content<'_>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
         let failed = |source| DataError::Read { path: self.path.clone(), source };
-        let mut buffered = BufReader::with_capacity(1 << 16, input);
-        let begin = buffered.fill_buf().map_err(failed)?;
+        let begin = input.fill_buf().map_err(failed)?;
         // A byte order mark says what the settings need not.
         let marked = Encoding::for_bom(begin).map(|(encoding, _)| encoding);
         let encoding = marked.or(self.reading.encoding);
         match encoding.filter(|encoding| *encoding != encoding_rs::UTF_8) {
-            None => read(Content::Text(&mut Begun::new(buffered))),
+            None => read(Content::Text(&mut Begun::new(input))),
             Some(encoding) => {
-                let decoding = Decoding::new(buffered, encoding);
+                let decoding = Decoding::new(input, encoding);
                 read(Content::Text(&mut Begun::new(BufReader::new(decoding))))
             }
         }

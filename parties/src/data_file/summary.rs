@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::DataFile;
 
 /// Numbers that often stand for nothing.
-const SENTINELS: [f64; 11] = [
+pub(super) const SENTINELS: [f64; 11] = [
     -9.0,
     -99.0,
     -999.0,

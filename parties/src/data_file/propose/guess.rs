@@ -7,6 +7,7 @@ use mpc_ml::data::{FeatureKind, Schema, look_alike};
 
 use super::{Kind, Reading, plain_number};
 use crate::data_file::dates::{Dates, FORMS};
+use crate::data_file::summary::SENTINELS;
 
 /// Encodings from before UTF-8, the most frequent first.
 pub(super) const LEGACY: [&Encoding; 4] = [
@@ -61,21 +62,9 @@ const MISSING: &[&str] = &[
     "inconnu",
 ];
 
-/// Numbers that stand for nothing, where they lie outside of what the study calls possible.
-const SENTINELS: &[f64] = &[
-    -9.0,
-    -99.0,
-    -999.0,
-    -9999.0,
-    -99_999.0,
-    -1.0,
-    99.0,
-    999.0,
-    9999.0,
-    99_999.0,
-    999_999.0,
-    9_999_999.0,
-];
+/// A number that stands for nothing where it lies outside of what the study calls possible, and is too usual to be
+/// one of the [`SENTINELS`] elsewhere.
+const OUTSIDE: f64 = -1.0;
 
 /// How numbers are written, the most frequent first.
 const SPELLINGS: &[(char, Option<char>)] = &[
@@ -272,7 +261,7 @@ impl Seen {
                     if let Some(number) = number.filter(outside)
                         && *decimal == '.'
                         && thousands.is_none()
-                        && SENTINELS.contains(&number)
+                        && (number == OUTSIDE || SENTINELS.contains(&number))
                     {
                         *self.sentinels.entry(number as i64).or_default() += 1;
                     }
