@@ -9,37 +9,45 @@ pub mod linear;
 pub mod mean;
 pub mod sgd;
 
+use crate::artifact::ModelKind;
 use crate::data::Cut;
 use crate::model::Model;
+
+/// What a refusal says of another model.
+struct Known {
+    name: &'static str,
+    kinds: &'static [ModelKind],
+    cuts: &'static [Cut],
+    divides: bool,
+}
+
+impl Known {
+    const fn of<M: Model>() -> Self {
+        Self { name: M::NAME, kinds: M::KINDS, cuts: M::CUTS, divides: M::DIVIDES }
+    }
+}
+
+/// The models of this crate.
+const ALL: [Known; 4] = [
+    Known::of::<linear::Linear>(),
+    Known::of::<mean::Mean>(),
+    Known::of::<glm::Glm>(),
+    Known::of::<sgd::Sgd>(),
+];
 
 /// The models of this crate that take a table cut this way: name and kinds, in words.
 #[must_use]
 pub fn takers(cut: Cut) -> Vec<String> {
-    fn named<M: Model>(cut: Cut) -> Option<String> {
+    let named = |model: &Known| {
         let kinds: Vec<String> =
-            M::KINDS.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
-        M::CUTS.contains(&cut).then(|| format!("{:?} ({})", M::NAME, kinds.join(", ")))
-    }
-    let all = [
-        named::<linear::Linear>(cut),
-        named::<mean::Mean>(cut),
-        named::<glm::Glm>(cut),
-        named::<sgd::Sgd>(cut),
-    ];
-    all.into_iter().flatten().collect()
+            model.kinds.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        format!("{:?} ({})", model.name, kinds.join(", "))
+    };
+    ALL.iter().filter(|model| model.cuts.contains(&cut)).map(named).collect()
 }
 
 /// The models of this crate that can give each party the coefficients of its own columns alone, by name.
 #[must_use]
 pub fn dividers() -> Vec<String> {
-    fn named<M: Model>() -> Option<String> {
-        M::DIVIDES.then(|| format!("{:?}", M::NAME))
-    }
-    let all = [
-        named::<linear::Linear>(),
-        named::<mean::Mean>(),
-        named::<glm::Glm>(),
-        named::<sgd::Sgd>(),
-    ];
-    all.into_iter().flatten().collect()
+    ALL.iter().filter(|model| model.divides).map(|model| format!("{:?}", model.name)).collect()
 }

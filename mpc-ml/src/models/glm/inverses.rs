@@ -87,6 +87,23 @@ pub(super) fn exponent(trace: f64) -> u32 {
 /// not pass for information where columns determine each other.
 pub(super) const ABOVE_SLACK: f64 = 16.0;
 
+/// The inverse of a curvature of this order that reaches such small eigenvalues.
+pub(super) fn from_identity(
+    (order, parties): (usize, usize),
+    sigma: u32,
+    least: f64,
+) -> Result<InversePlan, mpc_core::Error> {
+    InversePlan::new(InverseSettings {
+        order,
+        parties: parties as u32,
+        sigma,
+        diagonal: 15.0 / 16.0,
+        least: least.min(0.5),
+        start: StartBound::Identity,
+        reuse: false,
+    })
+}
+
 /// The inverse that reaches as small eigenvalues as are wanted, or as fit, and those that begin at the
 /// one before them, where they fit as well.
 pub(super) fn inverses(plan: &RowsPlan, least: f64) -> Result<Inverses, Error> {
@@ -96,16 +113,7 @@ pub(super) fn inverses(plan: &RowsPlan, least: f64) -> Result<Inverses, Error> {
     for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < wanted + 1.0) {
         let least =
             if f64::from(bits) >= wanted { least } else { libm::ldexp(1.0, -(bits as i32)) };
-        let settings = InverseSettings {
-            order: plan.order(),
-            parties: plan.parties() as u32,
-            sigma: plan.sigma,
-            diagonal: 15.0 / 16.0,
-            least: least.min(0.5),
-            start: StartBound::Identity,
-            reuse: false,
-        };
-        let inverse = match InversePlan::new(settings) {
+        let inverse = match from_identity((plan.order(), plan.parties()), plan.sigma, least) {
             Ok(inverse) => inverse,
             Err(error) => {
                 refused = Some(error);

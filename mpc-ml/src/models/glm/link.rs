@@ -4,7 +4,9 @@ use mpc_core::approx::Series;
 use mpc_core::approx::fit::{self, Symmetry, Weighting};
 use mpc_core::approx::periodic::PeriodicFit;
 use mpc_core::correlations::pairwise::PhasorPlan;
-use mpc_core::correlations::{Origin, PhasorForm, PhasorMethod};
+use mpc_core::correlations::{Origin, PhasorForm, PhasorMethod, Phasors};
+use mpc_core::ring::Z128;
+use mpc_core::{Fixed, Session};
 
 use super::family::Family;
 use crate::error::Error;
@@ -46,6 +48,19 @@ pub(super) struct Phasing {
 }
 
 impl Link {
+    /// The series at opened arguments, which the phasors were made for, at scale [`E_FRACTION`], without the
+    /// constant. Local.
+    pub(super) fn at(
+        &self,
+        opened: &[Z128],
+        phasors: &Phasors,
+        session: &Session,
+    ) -> Result<Fixed, Error> {
+        let share = self.series.evaluate(opened, phasors);
+        let fraction = self.series.fraction + phasors.fraction;
+        Ok(Fixed::new(share, phasors.ring, fraction)?.truncate(E_FRACTION, session)?)
+    }
+
     /// With a few terms where the last steps are made in the clear, with more where they are not.
     pub(super) fn new(family: Family, exact: bool) -> Self {
         match family {

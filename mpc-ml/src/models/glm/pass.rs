@@ -82,7 +82,6 @@ impl Gradient {
         plan: &RowsPlan,
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
-        let series = &plan.link.series;
         let mut values = Shared::<Z128>::zero(z.len(), 1);
         let ring = self.opening.sent();
         for from in (0..blocks(plan)).step_by((GROUP / BLOCK) as usize) {
@@ -99,16 +98,14 @@ impl Gradient {
                     .collect();
                 let rows: Vec<usize> = ranges.iter().cloned().flatten().collect();
                 let part = z.select(&rows)?;
+                let series = &plan.link.series;
                 let masked = series.masked_argument(&part, scale, &phasors, run.session)?;
                 let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
                 pending.push((slot, phasors, rows));
             }
             let opened = run.session.open(round).await?;
             for (slot, phasors, rows) in pending {
-                let share = series.evaluate(opened.at(slot), &phasors);
-                let fraction = series.fraction + phasors.fraction;
-                let value = Fixed::new(share, phasors.ring, fraction)?;
-                let value = value.truncate(E_FRACTION, run.session)?;
+                let value = plan.link.at(opened.at(slot), &phasors, run.session)?;
                 for (&row, &value) in rows.iter().zip(value.parts().0.as_slice()) {
                     values.as_mut_slice()[row] = value;
                 }

@@ -259,7 +259,7 @@ pub(super) async fn evaluate(
     ring: u32,
     run: &mut Run<'_>,
 ) -> Result<Shared<Z128>, Error> {
-    let (series, scale) = (&link.series, W_FRACTION + X_FRACTION);
+    let scale = W_FRACTION + X_FRACTION;
     let mut values = Shared::<Z128>::zero(z.len(), 1);
     for from in (0..blocks(plan)).step_by((GROUP / BLOCK) as usize) {
         let mut round = Batch::new("glm/open-angles");
@@ -268,16 +268,13 @@ pub(super) async fn evaluate(
             let phasors = run.source.take().await?.phasors()?;
             let rows = rows_of(plan, block);
             let part = z.slice(rows.clone())?;
-            let masked = series.masked_argument(&part, scale, &phasors, run.session)?;
+            let masked = link.series.masked_argument(&part, scale, &phasors, run.session)?;
             let slot = round.masked(&masked, phasors.angle_bits, Recipients::All);
             pending.push((slot, phasors, rows));
         }
         let opened = run.session.open(round).await?;
         for (slot, phasors, rows) in pending {
-            let share = series.evaluate(opened.at(slot), &phasors);
-            let fraction = series.fraction + phasors.fraction;
-            let value = Fixed::new(share, phasors.ring, fraction)?;
-            let value = value.truncate(E_FRACTION, run.session)?;
+            let value = link.at(opened.at(slot), &phasors, run.session)?;
             if value.ring() < ring {
                 let what = format!("values mod 2^{} are not known mod 2^{ring}", value.ring());
                 return Err(Error::Settings(what));

@@ -2,10 +2,10 @@
 //! (docs/protocols.md 13.4).
 
 use mpc_core::correlations::{MatrixShape, Origin, OwnedProductRequest, Request};
-use mpc_core::protocols::solve::{InversePlan, InverseSettings, StartBound};
+use mpc_core::protocols::solve::InversePlan;
 use mpc_core::protocols::truncate::BoundedOpening;
 
-use super::super::inverses::{ABOVE_SLACK, SMALLEST_PART, exponent};
+use super::super::inverses::{ABOVE_SLACK, SMALLEST_PART, exponent, from_identity};
 use super::super::link::{E_FRACTION, Link, Phasing};
 use super::super::plan::X_FRACTION;
 use super::plan::ColumnsPlan;
@@ -137,16 +137,7 @@ impl Information {
         );
         for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < most_bits + 1.0) {
             let least = libm::ldexp(1.0, -(bits as i32)).max(wanted);
-            let settings = InverseSettings {
-                order,
-                parties: parties as u32,
-                sigma,
-                diagonal: 15.0 / 16.0,
-                least: least.min(0.5),
-                start: StartBound::Identity,
-                reuse: false,
-            };
-            let inverse = match InversePlan::new(settings) {
+            let inverse = match from_identity((order, parties), sigma, least) {
                 Ok(inverse) => inverse,
                 Err(error) => {
                     refused = error.into();
