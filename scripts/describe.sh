@@ -43,14 +43,7 @@ done
 
 # train FILE: each clinic takes part. Fails when one does.
 train() {
-    local clinic
-    export PARTY__NETWORK__LINK=loopback
-    for clinic in "${clinics[@]}"; do
-        "$party" --config "$folder/$clinic/party.toml" ${2-} train "$1" --data "$folder/$clinic/patients.csv" \
-            </dev/null >"$folder/$clinic/run.txt" 2>"$folder/$clinic/log.txt" &
-        pids+=($!)
-    done
-    wait_for_nodes
+    run_nodes "$folder" run.txt "${clinics[@]}" -- train "$1" --data "$folder/{}/patients.csv"
 }
 
 # A lower threshold than the operator allows is refused before anybody is met.

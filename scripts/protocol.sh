@@ -35,14 +35,9 @@ printf '%s\n' 35.5 34.5 35 >"$folder/shop-c/turnover.txt"
 
 # run: the program of each shop. Fails when one does.
 run() {
-    local shop
-    export PARTY__NETWORK__LINK=loopback
-    for shop in "${shops[@]}"; do
-        "$example" --config "$folder/$shop/party.toml" --json "$folder/agreement.toml" \
-            --data "$folder/$shop/turnover.txt" </dev/null >"$folder/$shop/run.json" 2>"$folder/$shop/log.txt" &
-        pids+=($!)
-    done
-    wait_for_nodes
+    # It takes the place of the node.
+    local party=$example
+    run_nodes "$folder" run.json "${shops[@]}" -- --json "$folder/agreement.toml" --data "$folder/{}/turnover.txt"
 }
 
 # The agreement asks for the approvals of all: without one, nothing is sent.

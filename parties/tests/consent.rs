@@ -269,17 +269,23 @@ fn start(nodes: &Nodes, name: &str, dies: Option<(&str, &str)>, within: u32) -> 
     nodes.spawn(name, &mut command)
 }
 
+/// The nodes that are left at work when clinic-1 has died at this place.
+fn without_the_killed(nodes: &Nodes, place: &str) -> Vec<Running> {
+    let dies = Some(("clinic-1", place));
+    let mut running: Vec<Running> =
+        nodes.names.iter().map(|name| start(nodes, name, dies, 50)).collect();
+    let killed = running.remove(1).end();
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    running
+}
+
 /// Where nodes wait for who was lost, only that one is started again, wherever it was killed; and who has the
 /// result stays until all have it.
 #[test]
 fn only_the_killed_node_is_started_again() {
     for place in ["begun", "recorded:1", "model"] {
         let nodes = nodes(3, 4);
-        let dies = Some(("clinic-1", place));
-        let mut running: Vec<Running> =
-            nodes.names.iter().map(|name| start(&nodes, name, dies, 50)).collect();
-        let killed = running.remove(1).end();
-        assert_eq!(killed.code, None, "{}", killed.stderr);
+        let mut running = without_the_killed(&nodes, place);
         running.push(start(&nodes, "clinic-1", None, 50));
         for ended in running.into_iter().map(Running::end) {
             let done = if ended.name == DEALER { "\"studies\": 1" } else { "\"ok\": true" };
@@ -310,11 +316,7 @@ fn a_broken_training_goes_on_where_all_had_come_to() {
     ];
     for (place, resume, due) in places {
         let nodes = nodes(3, 4);
-        let dies = Some(("clinic-1", place));
-        let mut running: Vec<Running> =
-            nodes.names.iter().map(|name| start(&nodes, name, dies, 50)).collect();
-        let killed = running.remove(1).end();
-        assert_eq!(killed.code, None, "{}", killed.stderr);
+        let mut running = without_the_killed(&nodes, place);
         let mut command = nodes.command("clinic-1");
         command.env("PARTY__NETWORK__RESUME", resume);
         running.push(nodes.spawn("clinic-1", &mut command));

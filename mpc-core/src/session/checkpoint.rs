@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Session;
-use super::resend::secret;
+use super::resend::{private_bytes, secret};
 use crate::error::Error;
 use crate::rand::{MaskSite, hash};
 use crate::ring::{Ring, Z128, wire};
@@ -105,9 +105,7 @@ impl Checkpoint {
     /// # Errors
     /// Not for what a session made.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let bytes =
-            postcard::to_stdvec(self).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Zeroizing::new(bytes))
+        private_bytes(self)
     }
 
     /// The session in which it was made.

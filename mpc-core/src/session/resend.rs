@@ -92,9 +92,7 @@ impl Recorded {
 
     /// The bytes that a log is given.
     pub(super) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let bytes =
-            postcard::to_stdvec(self).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Zeroizing::new(bytes))
+        private_bytes(self)
     }
 
     /// The session in which it was recorded.
@@ -109,6 +107,12 @@ impl Recorded {
     pub fn was_recorded_by_all(&self) -> bool {
         !self.commitments.is_empty()
     }
+}
+
+/// The bytes of what a party keeps to itself.
+pub(super) fn private_bytes<T: Serialize>(of: &T) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let bytes = postcard::to_stdvec(of).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Zeroizing::new(bytes))
 }
 
 impl fmt::Debug for Recorded {
