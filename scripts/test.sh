@@ -148,11 +148,7 @@ tests() {
 # The same test programs as before: chosen from the whole workspace, so that cargo has the same
 # features in mind and compiles nothing.
 portable_tests() {
-  local chosen=(--lib) path
-  for path in mpc-core/tests/*.rs; do
-    chosen+=(--test "$(basename "$path" .rs)")
-  done
-  MPC_PORTABLE=1 cargo test --locked --workspace --all-features "${chosen[@]}"
+  MPC_PORTABLE=1 cargo test --locked --workspace --all-features --lib --test core_tests
 }
 
 docs() {

@@ -7,8 +7,7 @@
 //! the handshake and the commands are compared between the nodes.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/scenario.rs"]
-mod scenario;
+use crate::scenario;
 
 use std::time::Duration;
 

@@ -1,9 +1,7 @@
 //! All coins of a node follow from its master and from what the others contribute, and everything
 //! that it sends from its master, its input, and what it received.
-#![cfg(feature = "test-util")]
 
-#[path = "support/production.rs"]
-mod production;
+use crate::production;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

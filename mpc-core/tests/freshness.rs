@@ -2,7 +2,6 @@
 //! another, wherever the one before was broken off.
 //!
 //! A thousand sessions, or as many as `MPC_SESSIONS` says.
-#![cfg(feature = "test-util")]
 
 #[path = "support/production.rs"]
 mod production;

@@ -1,10 +1,8 @@
 //! What a coalition sees of an inverse, for every mask of it (docs/protocols.md 0 and 7.2). The
 //! matrix and party 0's share of it are fixed, and it is inverted twice in a session.
-#![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/law.rs"]
-mod law;
+use crate::law;
 
 use law::{Runs, fixed, ring, uniform, words};
 use mpc_core::correlations::dealer::DealerSource;

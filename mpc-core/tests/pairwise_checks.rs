@@ -1,6 +1,5 @@
 //! Correlations of which a party made its part wrong: who opens a part of them, or checks a product,
 //! notices (docs/protocols.md 6.6).
-#![cfg(feature = "test-util")]
 
 use std::sync::Arc;
 

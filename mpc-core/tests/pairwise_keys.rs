@@ -1,6 +1,5 @@
 //! What an owner that makes up its half of a product reads in the share of another party, and that
 //! it is of no use with the keys of later products (docs/protocols.md 6.4, Keys).
-#![cfg(feature = "test-util")]
 
 use std::sync::Arc;
 

@@ -6,15 +6,11 @@
 //! sender, and sums, less the masks of all parties but one. With all masks everything is uniform;
 //! without any one of them something is not, and there is nothing that is uniform without all of
 //! them.
-#![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/law.rs"]
-mod law;
-#[path = "support/looks.rs"]
-mod looks;
-#[path = "support/recording.rs"]
-mod recording;
+use crate::law;
+use crate::looks;
+use crate::recording;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

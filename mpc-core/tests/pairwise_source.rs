@@ -1,5 +1,4 @@
 //! Everything that can be ordered, made by the parties alone, against the equation of each.
-#![cfg(feature = "test-util")]
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
 //! Every mask of the correlations from oblivious transfer and from RLWE, switched off in turn: what
 //! the other side sees must then stop looking random, or give way to an attack.
-#![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 
 use mpc_core::approx::fit::{Symmetry, Weighting, fit};
 use mpc_core::correlations::pairwise::{self, Expansion, PairwiseOt, PhasorPlan};

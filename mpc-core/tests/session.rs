@@ -2,8 +2,7 @@
 //! and nothing of it is printed.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/scenario.rs"]
-mod scenario;
+use crate::scenario;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

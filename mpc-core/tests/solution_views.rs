@@ -1,13 +1,10 @@
 //! What a coalition sees of the solution of a linear system, for every mask of it (docs/protocols.md
 //! 0 and 7.2). Two systems that have only their shapes in common are solved in one session; all
 //! parties' shares of the matrices, their inverses and the right-hand sides are fixed.
-#![cfg(all(feature = "insecure-test-masks", feature = "test-util"))]
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/law.rs"]
-mod law;
-#[path = "support/recording.rs"]
-mod recording;
+use crate::law;
+use crate::recording;
 
 use law::{Runs, fixed, ring, uniform, words};
 use mpc_core::correlations::dealer::DealerSource;

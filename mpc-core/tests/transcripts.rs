@@ -1,8 +1,6 @@
 //! Transcripts that the nodes sign, and the part of one of them run again.
-#![cfg(feature = "test-util")]
 
-#[path = "support/production.rs"]
-mod production;
+use crate::production;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

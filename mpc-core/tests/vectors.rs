@@ -1,8 +1,7 @@
 //! Golden vectors of the key derivation, the streams, the zero share and the public factors.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/golden.rs"]
-mod golden;
+use crate::golden;
 
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::{MaskSite, Prg, Seed, hash};

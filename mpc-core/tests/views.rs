@@ -9,8 +9,7 @@
 //! A mask is switched off in the worlds of one look, `off`, and stays on in all others.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/law.rs"]
-mod law;
+use crate::law;
 
 use std::sync::Arc;
 

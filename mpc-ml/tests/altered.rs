@@ -2,8 +2,7 @@
 //! and its shares of a model and of the distance that is told of it.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/labels.rs"]
-mod labels;
+use crate::labels;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

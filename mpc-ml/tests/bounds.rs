@@ -3,8 +3,7 @@
 //! not only be wrong but visible.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/columns.rs"]
-mod columns;
+use crate::columns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

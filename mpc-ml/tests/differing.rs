@@ -2,8 +2,7 @@
 //! it is named, and no honest party ends with a model.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/labels.rs"]
-mod labels;
+use crate::labels;
 
 use std::sync::Arc;
 use std::time::Duration;

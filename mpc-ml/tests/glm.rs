@@ -1,10 +1,7 @@
 //! Joint fits to the optimum against the same optimum in the clear.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/columns.rs"]
-mod columns;
-#[path = "support/joint.rs"]
-mod joint;
+use crate::joint;
 
 use mpc_core::correlations::Origin;
 use mpc_ml::inference::Contrast;

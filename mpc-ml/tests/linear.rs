@@ -3,10 +3,8 @@
 // Helpers outside of test functions; a panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/columns.rs"]
-mod columns;
-#[path = "support/linear.rs"]
-mod joint;
+use crate::columns;
+use crate::joint_linear as joint;
 
 use mpc_core::Recipients;
 use mpc_core::correlations::Origin;

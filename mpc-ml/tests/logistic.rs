@@ -1,7 +1,6 @@
 //! Joint training against the same training in the clear.
 
-#[path = "support/columns.rs"]
-mod columns;
+use crate::columns;
 
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};

@@ -5,18 +5,9 @@
 //! The fits are as small as they can be, and nothing here says how many openings there are.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "support/columns.rs"]
-mod columns;
-#[path = "support/corrections.rs"]
-mod corrections;
-#[path = "support/fits.rs"]
-mod fits;
-#[path = "../../mpc-core/tests/support/law.rs"]
-mod law;
-#[path = "../../mpc-core/tests/support/looks.rs"]
-mod looks;
-#[path = "../../mpc-core/tests/support/recording.rs"]
-mod recording;
+use crate::corrections;
+use crate::fits;
+use crate::looks;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,10 +2,8 @@
 //! lengths whatever the data are; a coalition nothing but uniform messages.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/columns.rs"]
-mod columns;
-#[path = "../../mpc-core/tests/support/law.rs"]
-mod law;
+use crate::columns;
+use crate::law;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,7 @@
 //! Golden vectors of everything public that all parties of a study must work out alike.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../mpc-core/tests/support/golden.rs"]
-mod golden;
+use crate::golden;
 
 use mpc_core::correlations::Origin;
 use mpc_ml::model::Facts;

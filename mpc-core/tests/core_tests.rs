@@ -1,0 +1,52 @@
+//! All tests of the crate from outside, as one program: what is generic in the protocols is compiled once.
+//! Only `freshness.rs` is a program of its own, since it sees what the whole process draws.
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/law.rs"]
+mod law;
+#[path = "support/looks.rs"]
+mod looks;
+#[path = "support/production.rs"]
+mod production;
+#[path = "support/recording.rs"]
+mod recording;
+#[path = "support/scenario.rs"]
+mod scenario;
+
+mod adversary;
+mod coins;
+mod covert;
+mod ext;
+mod fixed;
+mod inverse_views;
+mod kernels;
+mod pairwise_checks;
+mod pairwise_keys;
+mod pairwise_ot;
+mod pairwise_protocols;
+mod pairwise_source;
+mod pairwise_views;
+mod protocols;
+mod session;
+mod solution_views;
+mod transcripts;
+mod vectors;
+mod views;
+
+/// A file that stands beside this one and is not named here would never be run.
+#[test]
+fn every_file_is_named_here() {
+    let text = include_str!("core_tests.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap().to_string_lossy();
+            let named = text.lines().any(|line| line == format!("mod {name};"));
+            assert!(
+                named || ["core_tests", "freshness"].contains(&&*name),
+                "tests/{name}.rs is in no test program"
+            );
+        }
+    }
+}
