@@ -18,8 +18,13 @@ const LOGISTIC_PERIOD: u32 = 6;
 /// A rate is seen beside the one that its owner expects; the logarithm of the ratio is exact up to 1.
 const RATE_PERIOD: u32 = 2;
 /// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
-/// exact up to e^4 of it, with a period of 2^4.
-const COMMON_RATES: (f64, u32, u32) = (4.0, 4, 16);
+/// exact up to e^4 of it. A window is at most this part of the period, and has so many terms.
+const COMMON_RATES: f64 = 4.0;
+const WINDOW_PART: f64 = 0.375;
+const COMMON_TERMS: u32 = 16;
+/// The logarithm of the longest period, and the narrowest window.
+const MOST_PERIOD: i32 = 6;
+const NARROWEST: f64 = 0.5;
 /// Fractional bits of the coefficients of a series where all that is right is the series.
 const FINE_FRACTION: u32 = 18;
 /// Angles of one-hot products have at most so many bits, and those of products bit by bit.
@@ -48,17 +53,18 @@ pub(super) struct Phasing {
 }
 
 impl Link {
-    /// The series at opened arguments, which the phasors were made for, at scale [`E_FRACTION`], without the
-    /// constant. Local.
+    /// The series at opened arguments, which the phasors were made for, with so many fractional bits, without
+    /// the constant. Local.
     pub(super) fn at(
         &self,
         opened: &[Z128],
         phasors: &Phasors,
+        fraction: u32,
         session: &Session,
     ) -> Result<Fixed, Error> {
         let share = self.series.evaluate(opened, phasors);
-        let fraction = self.series.fraction + phasors.fraction;
-        Ok(Fixed::new(share, phasors.ring, fraction)?.truncate(E_FRACTION, session)?)
+        let scale = self.series.fraction + phasors.fraction;
+        Ok(Fixed::new(share, phasors.ring, scale)?.truncate(fraction, session)?)
     }
 
     /// With a few terms where the last steps are made in the clear, with more where they are not.
@@ -99,29 +105,37 @@ impl Link {
                 let constant = 1 << (E_FRACTION - 1);
                 Self { series: fit.series, constant, error: fit.error_window, slope: 0.25 }
             }
-            Family::Poisson => {
-                let (window, period, terms) = COMMON_RATES;
-                let fit = PeriodicFit::window(libm::exp, window, period, terms, E_FRACTION);
-                Self {
-                    series: fit.series,
-                    constant: fit.constant,
-                    error: fit.error,
-                    slope: std::f64::consts::E,
-                }
-            }
+            Family::Poisson => Self::rates(0.0, COMMON_RATES),
         }
     }
 
-    /// The variance of a row, for parties that hold columns.
-    pub(super) fn variances(family: Family) -> Self {
+    /// e^(z + `middle`) for z up to `window` from 0: what is near the edge sets how large the terms are, and
+    /// with them the noise.
+    fn rates(middle: f64, window: f64) -> Self {
+        let period = (1..MOST_PERIOD)
+            .find(|&period| window <= WINDOW_PART * libm::ldexp(1.0, period))
+            .unwrap_or(MOST_PERIOD) as u32;
+        let rate = |z| libm::exp(z + middle);
+        let fit = PeriodicFit::window(rate, window, period, COMMON_TERMS, E_FRACTION);
+        let slope = std::f64::consts::E;
+        Self { series: fit.series, constant: fit.constant, error: fit.error, slope }
+    }
+
+    /// The variance of a row, for parties that hold columns, for scores between two bounds; and what is
+    /// to be taken off a score before.
+    pub(super) fn variances(family: Family, (low, high): (f64, f64)) -> (Self, f64) {
         match family {
             Family::Logistic => {
                 let variance = |z: f64| family.variance(family.mean(z));
                 let (even, plain) = (Symmetry::Even, Weighting::Plain);
                 let fit = fit::fit(variance, even, LOGISTIC_PERIOD, 16, plain, FINE_FRACTION);
-                Self { series: fit.series, constant: 0, error: fit.error_window, slope: 0.1 }
+                let error = fit.error_window;
+                (Self { series: fit.series, constant: 0, error, slope: 0.1 }, 0.0)
             }
-            Family::Poisson => Self::columns(family),
+            Family::Poisson => {
+                let middle = (low + high) / 2.0;
+                (Self::rates(middle, ((high - low) / 2.0).max(NARROWEST)), middle)
+            }
         }
     }
 

@@ -105,7 +105,7 @@ impl Gradient {
             }
             let opened = run.session.open(round).await?;
             for (slot, phasors, rows) in pending {
-                let value = plan.link.at(opened.at(slot), &phasors, run.session)?;
+                let value = plan.link.at(opened.at(slot), &phasors, E_FRACTION, run.session)?;
                 for (&row, &value) in rows.iter().zip(value.parts().0.as_slice()) {
                     values.as_mut_slice()[row] = value;
                 }

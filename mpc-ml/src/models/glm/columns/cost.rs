@@ -9,10 +9,11 @@ use super::super::scales::W_FRACTION;
 use super::gradient::groups;
 use super::information::Information;
 use super::plan::ColumnsPlan;
-use super::scales::Scales;
+use super::scales::{Scales, Stage};
 
-/// Passes of most fits.
+/// Passes of most fits, and how many of them are the coarse ones.
 const PASSES: u64 = 10;
+const COARSE: u64 = 6;
 
 pub(super) fn expected(
     plan: &ColumnsPlan,
@@ -50,18 +51,20 @@ fn start(plan: &ColumnsPlan, me: usize) -> Cost {
 fn pass(plan: &ColumnsPlan, scales: &Scales, me: usize, at: u64) -> Cost {
     let (order, rows) = (plan.order(), plan.total_rows() as usize);
     let weights = element_bytes(W_FRACTION + X_FRACTION + plan.link.period()) * order;
-    let angles = element_bytes(scales.phasing.form.angle_bits) * rows;
+    let stage = if at < COARSE { Stage::Coarse } else { Stage::Fine };
+    let made = scales.values(stage);
+    let angles = element_bytes(made.phasing.form.angle_bits) * rows;
     let mut cost = to_all(plan, me, 1 + groups(plan), weights + angles);
     // Values to the owners of columns.
     let mut values = to_all(plan, me, 1, 0).bounded(1);
     for part in plan.parts.iter().filter(|part| part.owner != me) {
-        values.bytes[part.owner] += scales.values.bytes(rows);
+        values.bytes[part.owner] += made.opening.bytes(rows);
     }
     // Q g, and Q itself the first time; the inner products; these are revealed; the lift.
     let factors = 16 * (order + if at == 0 { order * order } else { 0 });
     let columns = at as usize + 1;
-    let products = element_bytes(scales.product_ring()) * (order + columns * order);
-    let lift = scales.opening(1.0).map_or(0, |opening| opening.bytes(order)) as usize;
+    let products = element_bytes(scales.product_ring(stage)) * (order + columns * order);
+    let lift = scales.opening(1.0, stage).map_or(0, |opening| opening.bytes(order)) as usize;
     cost = cost
         + values
         + to_all(plan, me, 2, factors + products)

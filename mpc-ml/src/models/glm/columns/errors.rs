@@ -70,12 +70,13 @@ pub(super) async fn std_errors(
         let shape = how.shape(plan, place);
         spread.push(run.source.register(OwnedMatrix { shape, own }).await?);
     }
-    let mut requests = phasors(plan, &how.link, (&how.phasing.form, how.variances.ring));
+    let opened = (how.variances.ring, E_FRACTION);
+    let mut requests = phasors(plan, &how.link, &how.phasing.form, opened);
     for (place, &matrix) in spread.iter().enumerate() {
         requests.extend(how.weighing(plan, place, matrix));
     }
     run.source.demand(requests)?;
-    let z = own_scores(plan, at.coefficients, data, (shares, subtracted), me);
+    let z = own_scores(plan, at.coefficients, data, (shares, subtracted + how.middle), me);
     let weighed = weigh(plan, &how, &z, &mine, run).await?;
     let curvature = multiply(plan, &how, &weighed, shares, run).await?;
     invert(plan, &how, curvature, (shares, unit), run).await.map(Some)
@@ -147,7 +148,7 @@ async fn weigh(
     run: &mut Run<'_>,
 ) -> Result<Weighed, Error> {
     let me = run.session.me();
-    let mut values = evaluate(plan, &how.link, z, how.variances.ring, run).await?;
+    let mut values = evaluate(plan, &how.link, z, (how.variances.ring, E_FRACTION), run).await?;
     if me == 0 {
         let margin = libm::rint(libm::ldexp(how.margin, E_FRACTION as i32)) as i128;
         values.as_mut_slice().iter_mut().for_each(|value| *value += Z128::from_i128(margin));

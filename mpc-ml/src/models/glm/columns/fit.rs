@@ -13,7 +13,7 @@ use super::super::products::Factor;
 use super::super::start::alike;
 use super::gradient::Gradient;
 use super::plan::ColumnsPlan;
-use super::scales::{LENGTH_FRACTION, Scales};
+use super::scales::{LENGTH_FRACTION, Scales, Stage};
 use super::walk::{Aim, Next, Walk};
 use super::{gram, labels};
 use crate::data::Dataset;
@@ -84,7 +84,8 @@ pub(in super::super) async fn fit(
         first: requests,
         factor: None,
         orders,
-        walk: Walk::new(scales.aim),
+        walk: Walk::new(scales.values(Stage::Coarse).aim),
+        stage: Stage::Coarse,
         start,
         steps: Vec::new(),
         bounds: Vec::new(),
@@ -94,7 +95,7 @@ pub(in super::super) async fn fit(
     let (passes, length) = (fitting.walk.made(), fitting.walk.length());
     let Fitting { gradient, orders, .. } = fitting;
     // Where noise let no step be shorter, it is below the other bound.
-    let aim = scales.aim;
+    let aim = scales.values(Stage::Fine).aim;
     let tolerance = if length > aim.tolerance { aim.loosest } else { aim.tolerance };
     Ok(ColumnsShares {
         w,
@@ -196,6 +197,7 @@ struct Fitting<'a, 'r> {
     factor: Option<Factor>,
     orders: Orders,
     walk: Walk,
+    stage: Stage,
     start: Vec<f64>,
     /// The steps so far, lifted, and what each is below.
     steps: Vec<Fixed>,
@@ -209,33 +211,49 @@ impl Fitting<'_, '_> {
             let w = self.point()?;
             let requests = self.requests();
             self.run.source.demand(requests)?;
-            let g = self.gradient.at(&w, (self.plan, self.scales), self.run).await?;
+            let how = (self.plan, self.scales, self.scales.values(self.stage));
+            let g = self.gradient.at(&w, how, self.run).await?;
             let g = self.penalised(g, &w)?;
             let s = self.step(&g).await?;
             let next = self.judge(&g, s).await?;
             self.run.step(u64::from(self.walk.made()), u64::from(self.plan.settings.passes));
             match next {
                 Next::Pass => {}
-                Next::Stop => return self.point(),
-                Next::Refuse => return Err(self.refused()),
+                Next::Stop if self.stage == Stage::Fine => return self.point(),
+                Next::Stop if self.walk.made() < self.plan.settings.passes => {
+                    self.stage = Stage::Fine;
+                    self.walk.refine(self.scales.values(Stage::Fine).aim);
+                }
+                Next::Stop | Next::Refuse => return Err(self.refused()),
             }
         }
     }
 
     fn refused(&self) -> Error {
-        Error::NotConverged(format!(
+        let aim = self.scales.values(Stage::Fine).aim;
+        let begun = format!(
             "the fit did not come to its optimum in {} passes; the last step was about {:.3} standard \
-             errors, where {:.4} end it. A level or a combination of columns may decide the target by \
-             itself: merge or leave out rare levels, or set l2; more passes are allowed by `passes`",
+             errors, where {:.4} end it",
             self.walk.made(),
             self.walk.length(),
-            self.scales.aim.tolerance
-        ))
+            aim.tolerance
+        );
+        Error::NotConverged(if self.walk.is_noise() {
+            format!(
+                "{begun}. What is left is the noise of the randomness that the parties make: use a \
+                 dealer, or allow a larger `tolerance`"
+            )
+        } else {
+            format!(
+                "{begun}. A level or a combination of columns may decide the target by itself: merge or \
+                 leave out rare levels, or set l2; more passes are allowed by `passes`"
+            )
+        })
     }
 
     /// The coefficients of the next pass: a public combination of the steps so far.
     fn point(&self) -> Result<Fixed, Error> {
-        let bits = self.scales.aim.bits;
+        let bits = self.scales.bits;
         let fraction = self.scales.lifted + bits;
         let order = self.plan.order();
         let mut w = Fixed::public(&self.start, order, 1, fraction, self.run.session)?;
@@ -254,7 +272,8 @@ impl Fitting<'_, '_> {
 
     /// What a pass takes, in order.
     fn requests(&mut self) -> Vec<Request> {
-        let mut requests = self.gradient.requests(self.plan, self.scales);
+        let values = self.scales.values(self.stage);
+        let mut requests = self.gradient.requests(self.plan, values);
         requests.append(&mut self.first);
         Orders::right(self.left, 1, false, &mut requests);
         let left = self.orders.left(1, self.plan.order(), &mut requests);
@@ -265,7 +284,7 @@ impl Fitting<'_, '_> {
     /// The gradient with the pull of the penalty. Local.
     fn penalised(&self, g: Fixed, w: &Fixed) -> Result<Fixed, Error> {
         let Some(pull) = self.scales.pull else { return Ok(g) };
-        let fraction = self.scales.gradient_fraction;
+        let fraction = self.scales.gradient_fraction(self.stage);
         let w = w.clone().truncate(pull.fraction, self.run.session)?;
         let (mut share, ring, _) = w.times(pull.factor).into_parts();
         if self.plan.settings.intercept {
@@ -292,7 +311,7 @@ impl Fitting<'_, '_> {
     /// Reveals how a gradient lies to those before it, lifts its step, which is bounded by that, and says
     /// what follows. Three rounds.
     async fn judge(&mut self, g: &Fixed, s: Fixed) -> Result<Next, Error> {
-        self.scales.no_wrap(self.plan, self.largest()).map_err(alike)?;
+        self.scales.no_wrap(self.plan, self.largest(), self.stage).map_err(alike)?;
         let (left, right) = self.run.factors().await?;
         let session = &mut *self.run.session;
         let row = g.clone().truncate(LENGTH_FRACTION, session)?.transposed();
@@ -309,7 +328,8 @@ impl Fitting<'_, '_> {
         let columns = Fixed::beside(&columns.iter().collect::<Vec<_>>())?;
         let products = multiply_fixed(&row, &columns, left, right, session).await?;
         let label = labels::step(self.walk.made());
-        let unit = unit(&self.scales.aim, &self.walk).clamp(-(products.fraction() as i32), 0);
+        let unit = unit(&self.scales.values(Stage::Fine).aim, &self.walk)
+            .clamp(-(products.fraction() as i32), 0);
         let told = session.reveal_integers(&label, &products, (-unit) as u32).await?;
         let told = told.ok_or_else(|| Error::untold(&label))?;
         let told: Vec<f64> = told.iter().map(|&a| libm::ldexp(a as f64, unit)).collect();
@@ -317,7 +337,7 @@ impl Fitting<'_, '_> {
         let parties = self.plan.parties() as f64;
         let square = told[self.steps.len()].max(0.0) + libm::ldexp(parties + 1.0, unit);
         let (bound, sigma) = (self.scales.step_bound(square), self.plan.sigma());
-        self.scales.opening(square).map_err(alike)?;
+        self.scales.opening(square, self.stage).map_err(alike)?;
         let opened =
             open_bounded_fixed("glm/lift", &[(&s, bound)], sigma, &mut self.masks, session).await?;
         self.steps.push(opened[0].at(self.scales.lifted)?);

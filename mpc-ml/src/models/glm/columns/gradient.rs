@@ -17,7 +17,7 @@ use super::super::link::{E_FRACTION, Link};
 use super::super::plan::X_FRACTION;
 use super::super::scales::W_FRACTION;
 use super::plan::{ColumnsPlan, Part};
-use super::scales::Scales;
+use super::scales::{Scales, Values};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::Run;
@@ -109,12 +109,12 @@ impl Gradient {
     }
 
     /// What one gradient takes, in order.
-    pub(super) fn requests(&self, plan: &ColumnsPlan, scales: &Scales) -> Vec<Request> {
+    pub(super) fn requests(&self, plan: &ColumnsPlan, values: &Values) -> Vec<Request> {
         let mut requests: Vec<Request> =
             (0..plan.parts.len()).map(|at| self.product(plan, at, None)).collect();
-        let form = (&scales.phasing.form, scales.values.ring);
-        requests.extend(phasors(plan, &plan.link, form));
-        let transposed = Some((Z128::BITS, scales.values.mask_bits()));
+        let opened = (values.opening.ring, values.fraction);
+        requests.extend(phasors(plan, &plan.link, &values.phasing.form, opened));
+        let transposed = Some((Z128::BITS, values.opening.mask_bits()));
         requests.extend((0..plan.parts.len()).map(|at| self.product(plan, at, transposed)));
         requests
     }
@@ -123,7 +123,7 @@ impl Gradient {
     pub(super) async fn at(
         &self,
         w: &Fixed,
-        (plan, scales): (&ColumnsPlan, &Scales),
+        (plan, scales, how): (&ColumnsPlan, &Scales, &Values),
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
         let needed = W_FRACTION + X_FRACTION + plan.link.period();
@@ -133,13 +133,13 @@ impl Gradient {
             forward.push(run.source.take().await?.forward()?);
         }
         let z = self.scores(&w, forward, (plan, scales), run.session).await?;
-        let values = self.values(&z, (plan, scales), run).await?;
+        let values = self.values(&z, (plan, how), run).await?;
         let mut products = Vec::with_capacity(plan.parts.len());
         for _ in &plan.parts {
             products.push(run.source.take().await?.transposed()?);
         }
         let masks: Vec<&[Z128]> = products.iter().map(|product| &product.rho[..]).collect();
-        let opening = (plan, scales.values);
+        let opening = (plan, how.opening);
         let step = "glm/open-residuals";
         let (share, ..) = values.parts();
         let public = open_to_owners(step, share, &masks, opening, run.session).await?;
@@ -161,7 +161,7 @@ impl Gradient {
         gradient.extend(intercept.filter(|_| plan.settings.intercept));
         // Values are means less targets.
         let gradient = -Shared::column(gradient);
-        Ok(Fixed::new(gradient, Z128::BITS, X_FRACTION + E_FRACTION)?)
+        Ok(Fixed::new(gradient, Z128::BITS, X_FRACTION + how.fraction)?)
     }
 
     /// z = X w + offset - centre mod 2^64: the coefficients of all blocks are opened at once, under masks
@@ -225,38 +225,40 @@ impl Gradient {
     async fn values(
         &self,
         z: &Shared<Z64>,
-        (plan, scales): (&ColumnsPlan, &Scales),
+        (plan, how): (&ColumnsPlan, &Values),
         run: &mut Run<'_>,
     ) -> Result<Fixed, Error> {
-        let ring = scales.values.ring;
-        let mut values = evaluate(plan, &plan.link, z, ring, run).await?;
-        let unit = libm::ldexp(1.0, E_FRACTION as i32);
+        let (ring, fraction) = (how.opening.ring, how.fraction);
+        let mut values = evaluate(plan, &plan.link, z, (ring, fraction), run).await?;
+        let unit = libm::ldexp(1.0, fraction as i32);
         for (value, target) in values.as_mut_slice().iter_mut().zip(self.targets.iter()) {
             *value -= Z128::from_i128(libm::rint(target * unit) as i128);
         }
-        Ok(Fixed::new(values, ring, E_FRACTION)?)
+        Ok(Fixed::new(values, ring, fraction)?)
     }
 }
 
-/// The phasors of a series at all rows, whose shares need some bits beside their scale.
+/// The phasors of a series at all rows, whose values are wanted mod 2^ring with so many fractional bits.
 pub(super) fn phasors(
     plan: &ColumnsPlan,
     link: &Link,
-    (form, headroom): (&PhasorForm, u32),
+    form: &PhasorForm,
+    (ring, fraction): (u32, u32),
 ) -> Vec<Request> {
     // More bits of a coefficient are dropped with those of the phasors.
-    let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
+    let headroom = ring + link.series.fraction.saturating_sub(fraction);
     let count = |block| rows_of(plan, block).len() as u32;
     let request = |block| form.request(&link.series, count(block), headroom);
     (0..blocks(plan)).map(|block| Request::Phasors(request(block))).collect()
 }
 
-/// A series with its constant at the scores of all rows, mod 2^ring. One round for each group of rows.
+/// A series with its constant at the scores of all rows, mod 2^ring with so many fractional bits. One round
+/// for each group of rows.
 pub(super) async fn evaluate(
     plan: &ColumnsPlan,
     link: &Link,
     z: &Shared<Z64>,
-    ring: u32,
+    (ring, fraction): (u32, u32),
     run: &mut Run<'_>,
 ) -> Result<Shared<Z128>, Error> {
     let scale = W_FRACTION + X_FRACTION;
@@ -274,7 +276,7 @@ pub(super) async fn evaluate(
         }
         let opened = run.session.open(round).await?;
         for (slot, phasors, rows) in pending {
-            let value = link.at(opened.at(slot), &phasors, run.session)?;
+            let value = link.at(opened.at(slot), &phasors, fraction, run.session)?;
             if value.ring() < ring {
                 let what = format!("values mod 2^{} are not known mod 2^{ring}", value.ring());
                 return Err(Error::Settings(what));
@@ -283,7 +285,8 @@ pub(super) async fn evaluate(
         }
     }
     if run.session.me() == 0 {
-        let constant = Z128::from_i128(link.constant.into());
+        let constant = libm::ldexp(link.constant as f64, fraction as i32 - E_FRACTION as i32);
+        let constant = Z128::from_i128(libm::rint(constant) as i128);
         values.as_mut_slice().iter_mut().for_each(|value| *value += constant);
     }
     Ok(values)

@@ -21,7 +21,7 @@ const SLOTS_OF_A_DEALER: u32 = 4;
 /// Elements that are opened to one owner at once, and the rows of a chunk at least.
 const CHUNK: u64 = 1 << 21;
 const LEAST_ROWS: u64 = 1 << 10;
-/// Scores may leave the window by as much as rounding moves them.
+/// What rounding moves a score by, and more.
 const BESIDE: f64 = 0.25;
 /// Points at which the variance is looked at.
 const GRID: u32 = 1 << 16;
@@ -40,6 +40,8 @@ const FINEST: u32 = 44;
 #[derive(Clone, Debug)]
 pub(super) struct Information {
     pub(super) link: Link,
+    /// What is taken off scores beside what is anyway.
+    pub(super) middle: f64,
     pub(super) phasing: Phasing,
     /// What is added to each variance, so that none is negative.
     pub(super) margin: f64,
@@ -68,7 +70,10 @@ impl Information {
     ) -> Result<Self, Error> {
         let (parties, order, rows) = (plan.parties(), plan.order(), plan.total_rows() as f64);
         let sigma = plan.sigma();
-        let link = Link::variances(plan.settings.family);
+        // Scores may leave their window by as much as rounding moves them.
+        let edges = (low - BESIDE, high + BESIDE);
+        let (link, middle) = Link::variances(plan.settings.family, edges);
+        let (from, to) = (edges.0 - middle, edges.1 - middle);
         let phasing = |headroom| {
             let noise = NOISE / libm::sqrt(unit.max(1.0));
             let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
@@ -76,7 +81,6 @@ impl Information {
         };
         let constant = libm::ldexp(link.constant as f64, -(E_FRACTION as i32));
         let (mut least, mut most) = (f64::INFINITY, 0.0f64);
-        let (from, to) = (low - BESIDE, high + BESIDE);
         for at in 0..=GRID {
             let z = from + (to - from) * f64::from(at) / f64::from(GRID);
             let value = link.series.value(z) + constant;
@@ -168,6 +172,7 @@ impl Information {
                 ring: (lift.ring - raise).max(65),
                 slack: slack as i128,
                 link,
+                middle,
                 phasing,
                 margin,
                 variances,

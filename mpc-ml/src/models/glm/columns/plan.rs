@@ -10,7 +10,7 @@ use super::super::link::{E_FRACTION, Link};
 use super::super::plan::X_FRACTION;
 use super::super::settings::{Finish, GlmSettings, Iterates};
 use super::information::Information;
-use super::scales::Scales;
+use super::scales::{Scales, Stage};
 use super::{cost, labels};
 use crate::error::Error;
 use crate::inference::Robust;
@@ -19,7 +19,7 @@ use crate::models::linear::cross::CrossPlan;
 use crate::models::linear::{LinearPlan, LinearSettings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
-const ARITHMETIC: u32 = 1;
+const ARITHMETIC: u32 = 2;
 /// A direction of the columns is told from rounding down to the products of so many rows.
 const INFORMATION: f64 = 0.25;
 /// The condition that an inverse is planned for, at most and at least.
@@ -108,7 +108,9 @@ impl ColumnsPlan {
         }
         // With a mean as good as any: what would not fit is refused before anything is sent.
         let scales = Scales::new(&plan, 0.0)?;
-        scales.no_wrap(&plan, 64.0)?;
+        for stage in [Stage::Coarse, Stage::Fine] {
+            scales.no_wrap(&plan, 64.0, stage)?;
+        }
         let information = settings
             .inference
             .then(|| Information::new(&plan, plan.edges(0.0), 1.0))

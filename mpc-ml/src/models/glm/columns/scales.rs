@@ -5,7 +5,7 @@ use mpc_core::protocols::solve::InversePlan;
 use mpc_core::protocols::truncate::{BoundedOpening, fixed_opening};
 
 use super::super::family::Family;
-use super::super::link::{E_FRACTION, Phasing};
+use super::super::link::{E_FRACTION, Link, Phasing};
 use super::super::plan::X_FRACTION;
 use super::plan::ColumnsPlan;
 use super::walk::Aim;
@@ -21,14 +21,20 @@ const PULLED: (i32, i32) = (20, 8);
 /// first.
 const FINEST: [(u32, u32); 8] =
     [(24, 16), (22, 16), (20, 16), (20, 14), (18, 14), (18, 12), (16, 12), (16, 10)];
-/// Steps of so many standard errors are to be lifted, if that can be, or at least of the last number.
-const LIKELY: [f64; 3] = [256.0, 64.0, 16.0];
+/// Steps of so many standard errors are to be lifted near the optimum, if that can be, or at least of the last
+/// number.
+const LIKELY: [f64; 3] = [64.0, 32.0, 8.0];
 /// A fit ends at no fewer standard errors where rows are many.
 const MANY: f64 = 0.005;
 /// Where rows are few, standard errors are large beside the coefficients.
 const FEW_ROWS: u64 = 1 << 16;
-/// A fit whose noise lets no step be shorter ends at so many standard errors at most.
+/// The noise of a coefficient that a fit takes, in standard errors, at most; and of its first passes.
 const LOOSEST: f64 = 0.02;
+const COARSE_NOISE: f64 = 0.6;
+/// Fractional bits of the values of the first passes.
+const COARSE_FRACTION: u32 = 8;
+/// The first passes end with a step of so many standard errors, or as many times what their noise makes.
+const NEAR: (f64, f64) = (1.0, 2.0);
 /// The part of the variance at the joint mean that a logistic row is thought to have on average, at least.
 const LEAST_PART: f64 = 0.25;
 
@@ -42,6 +48,26 @@ pub(super) struct Pull {
     pub(super) fraction: u32,
 }
 
+/// How the passes go: the first ones with what shows the way, and leaves room for long steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Coarse,
+    Fine,
+}
+
+/// How what a mean is more than its target is made.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    pub(super) fraction: u32,
+    pub(super) phasing: Phasing,
+    /// How they are opened to the parties that have columns.
+    pub(super) opening: BoundedOpening,
+    /// None is larger.
+    largest: f64,
+    /// How the passes with them go on.
+    pub(super) aim: Aim,
+}
+
 /// The numbers of a fit.
 #[derive(Clone, Debug)]
 pub(super) struct Scales {
@@ -51,12 +77,8 @@ pub(super) struct Scales {
     pub(super) subtracted: f64,
     /// The variance of a row with the mean target, in units of the fit.
     pub(super) variance: f64,
-    /// How values are opened to the parties that have columns.
-    pub(super) values: BoundedOpening,
-    /// No value is larger.
-    pub(super) largest_value: f64,
-    pub(super) phasing: Phasing,
-    pub(super) gradient_fraction: u32,
+    coarse: Values,
+    fine: Values,
     /// t: the inverse was divided by 2^t, and has so many fractional bits in a step beside these.
     exponent: u32,
     inverse_bits: u32,
@@ -65,17 +87,58 @@ pub(super) struct Scales {
     pub(super) pull: Option<Pull>,
     /// No eigenvalue of the inverse is larger.
     pub(super) inverse: f64,
-    /// How the passes go on.
-    pub(super) aim: Aim,
+    /// Fractional bits of the combinations of steps.
+    pub(super) bits: u32,
     sigma: u32,
     parties: usize,
     order: usize,
 }
 
+/// What values are to be like.
+struct Wanted {
+    /// No target is larger, in units of the fit.
+    most: f64,
+    /// Their noise in each stage, in units of the fit, if that can be.
+    coarse: f64,
+    fine: f64,
+}
+
+impl Wanted {
+    fn values(&self, plan: &ColumnsPlan, stage: Stage) -> Result<Values, Error> {
+        let (parties, sigma) = (plan.parties(), plan.sigma());
+        let (fraction, noise) = match stage {
+            Stage::Coarse => (COARSE_FRACTION, self.coarse),
+            Stage::Fine => (E_FRACTION, self.fine),
+        };
+        let link: &Link = &plan.link;
+        let phasing = |ring: u32| {
+            let headroom = ring + link.series.fraction.saturating_sub(fraction);
+            link.phasing(plan.facts.origin, parties, headroom, noise)
+        };
+        // Any bound of the series will do: with all phasors that could be taken.
+        let draft = phasing(80)?;
+        let constant = libm::ldexp(link.constant.abs() as f64, -(E_FRACTION as i32));
+        let rounding = libm::ldexp(parties as f64 + 4.0, -(fraction as i32));
+        let bound =
+            |phasing: &Phasing| link.largest(phasing, parties) + constant + self.most + rounding;
+        let largest = 1.5 * bound(&draft);
+        let magnitude = fraction + libm::ceil(libm::log2(largest)).max(0.0) as u32;
+        let opening = BoundedOpening::new(magnitude, sigma, 0, parties as u32 - 1)?;
+        let phasing = phasing(opening.ring)?;
+        if bound(&phasing) > largest {
+            return Err(Error::Settings(
+                "the phasors of so many parties are too coarse for a fit on columns: use a dealer"
+                    .to_owned(),
+            ));
+        }
+        Ok(Values { fraction, phasing, opening, largest, aim: Aim::none() })
+    }
+}
+
 impl Scales {
     /// For a mean target with this score.
     pub(super) fn new(plan: &ColumnsPlan, centre: f64) -> Result<Self, Error> {
-        let (parties, order) = (plan.parties(), plan.order());
+        let parties = plan.parties();
         let rate = libm::exp(centre);
         let (unit, subtracted, most, spread) = match plan.settings.family {
             Family::Logistic => {
@@ -87,39 +150,18 @@ impl Scales {
                 (rate, centre, most, 1.0)
             }
         };
-        let sigma = plan.sigma();
-        let phasing = |headroom| {
-            let asked = plan.settings.tolerance.max(MANY);
-            let aim = asked / if plan.total_rows() <= FEW_ROWS { 64.0 } else { 8.0 };
-            // Noise is in units of the fit.
-            let aim = aim / libm::sqrt(unit.max(1.0));
-            let headroom = headroom + plan.link.series.fraction.saturating_sub(E_FRACTION);
-            plan.link.phasing(plan.facts.origin, parties, headroom, aim)
-        };
-        // Any bound of the series will do: with all phasors that could be taken.
-        let draft = phasing(80)?;
-        let constant = libm::ldexp(plan.link.constant.abs() as f64, -(E_FRACTION as i32));
-        let largest = |phasing: &Phasing| {
-            plan.link.largest(phasing, parties) + constant + most + 1.0 / 1024.0
-        };
-        let largest_value = 1.5 * largest(&draft);
-        let magnitude = E_FRACTION + libm::ceil(libm::log2(largest_value)).max(0.0) as u32;
-        let values = BoundedOpening::new(magnitude, sigma, 0, parties as u32 - 1)?;
-        let phasing = phasing(values.ring)?;
-        if largest(&phasing) > largest_value {
-            return Err(Error::Settings(
-                "the phasors of so many parties are too coarse for a fit on columns: use a dealer"
-                    .to_owned(),
-            ));
-        }
-        let pull = Self::pull(plan, unit);
-        let data = X_FRACTION + E_FRACTION;
-        let gradient_fraction = pull
-            .map_or(data, |pull| data.max((pull.fraction as i32 - pull.exponent).max(0) as u32));
-        let noise = phasing.noise * libm::sqrt(unit / spread);
-        let walk = 0.5 * libm::sqrt(order as f64) * noise;
         let few = plan.total_rows() <= FEW_ROWS;
         let asked = plan.settings.tolerance.max(if few { 0.0 } else { MANY });
+        // Noise is in units of the fit.
+        let in_errors = libm::sqrt(unit / spread);
+        let wanted = Wanted {
+            most,
+            coarse: COARSE_NOISE / in_errors,
+            fine: asked / if few { 64.0 } else { 8.0 } / libm::sqrt(unit.max(1.0)),
+        };
+        let [coarse, fine] = [Stage::Coarse, Stage::Fine].map(|stage| wanted.values(plan, stage));
+        let (mut coarse, mut fine) = (coarse?, fine?);
+        let noise = fine.phasing.noise * in_errors;
         if noise > LOOSEST {
             return Err(Error::Settings(format!(
                 "the noise of the correlated randomness would move coefficients by {noise:.1e} standard \
@@ -131,14 +173,23 @@ impl Scales {
             Family::Logistic => 4.0,
             Family::Poisson => 0.5,
         };
-        let aim = Aim {
+        // What noise alone makes of the length of a step.
+        let order = plan.order() as f64;
+        let root = libm::sqrt(order);
+        let aim = |values: &Values, tolerance: f64, loosest: f64| Aim {
             metric: unit,
             first,
-            tolerance: asked.max(walk.min(LOOSEST)),
-            loosest: LOOSEST,
+            floor: order * values.phasing.noise * values.phasing.noise,
+            tolerance,
+            loosest,
             passes: plan.settings.passes,
             bits: 0,
         };
+        let near = NEAR.0.max(NEAR.1 * root * coarse.phasing.noise * in_errors);
+        coarse.aim = aim(&coarse, near, f64::INFINITY);
+        let walk = root * noise;
+        fine.aim = aim(&fine, asked.max(walk), LOOSEST.max(1.5 * walk));
+        let pull = Self::pull(plan, unit);
         let exponent = plan.exponent();
         let bound = plan.gram.inverse().bound_once_converged();
         let mut scales = Self {
@@ -148,22 +199,28 @@ impl Scales {
                 Family::Logistic => spread / LEAST_PART,
                 Family::Poisson => spread,
             },
-            values,
-            largest_value,
-            phasing,
-            gradient_fraction,
+            coarse,
+            fine,
             exponent,
             inverse_bits: 0,
             lifted: 0,
             pull,
             inverse: libm::ldexp(bound, -(exponent as i32)),
-            aim,
-            sigma,
+            bits: 0,
+            sigma: plan.sigma(),
             parties,
-            order,
+            order: plan.order(),
         };
         scales.choose()?;
         Ok(scales)
+    }
+
+    /// How values are made in a stage.
+    pub(super) fn values(&self, stage: Stage) -> &Values {
+        match stage {
+            Stage::Coarse => &self.coarse,
+            Stage::Fine => &self.fine,
+        }
     }
 
     fn pull(plan: &ColumnsPlan, unit: f64) -> Option<Pull> {
@@ -190,10 +247,14 @@ impl Scales {
         for length in LIKELY {
             for (lifted, bits) in FINEST {
                 for inverse_bits in (least..=finest).rev() {
-                    (self.lifted, self.aim.bits, self.inverse_bits) = (lifted, bits, inverse_bits);
-                    let square = length * length / (self.aim.metric * self.aim.first);
-                    match self.opening(square) {
-                        Ok(_) => return Ok(()),
+                    (self.lifted, self.bits, self.inverse_bits) = (lifted, bits, inverse_bits);
+                    let Aim { metric, first, .. } = self.fine.aim;
+                    let square = length * length / (metric * first);
+                    match self.opening(square, Stage::Fine) {
+                        Ok(_) => {
+                            (self.coarse.aim.bits, self.fine.aim.bits) = (bits, bits);
+                            return Ok(());
+                        }
                         Err(error) => refused = error,
                     }
                 }
@@ -211,15 +272,21 @@ impl Scales {
         self.inverse_bits + self.exponent
     }
 
+    /// Fractional bits of a gradient.
+    pub(super) fn gradient_fraction(&self, stage: Stage) -> u32 {
+        let data = X_FRACTION + self.values(stage).fraction;
+        self.pull.map_or(data, |it| data.max((it.fraction as i32 - it.exponent).max(0) as u32))
+    }
+
     /// Fractional bits of a step before it is lifted.
-    fn step_fraction(&self) -> u32 {
-        self.inverse_fraction() + self.gradient_fraction
+    fn step_fraction(&self, stage: Stage) -> u32 {
+        self.inverse_fraction() + self.gradient_fraction(stage)
     }
 
     /// The ring of a gradient: that of coefficients that were combined from lifted steps, where a penalty
     /// is taken of them.
     pub(super) fn gradient_ring(&self) -> u32 {
-        let combined = self.lifted + self.aim.bits;
+        let combined = self.lifted + self.bits;
         self.pull.map_or(128, |pull| 128 - combined.saturating_sub(pull.fraction))
     }
 
@@ -229,8 +296,9 @@ impl Scales {
     }
 
     /// The ring of inner products.
-    pub(super) fn product_ring(&self) -> u32 {
-        self.step_ring().saturating_sub(self.gradient_fraction.saturating_sub(LENGTH_FRACTION))
+    pub(super) fn product_ring(&self, stage: Stage) -> u32 {
+        let more = self.gradient_fraction(stage).saturating_sub(LENGTH_FRACTION);
+        self.step_ring().saturating_sub(more)
     }
 
     /// A step s = Q g with <g, s> = `square`, as it was revealed, is below 2^this in every entry: for a
@@ -249,15 +317,16 @@ impl Scales {
     ///
     /// # Errors
     /// With the numbers when it cannot be.
-    pub(super) fn opening(&self, square: f64) -> Result<BoundedOpening, Error> {
-        let (bound, fraction) = (self.step_bound(square), self.step_fraction());
+    pub(super) fn opening(&self, square: f64, stage: Stage) -> Result<BoundedOpening, Error> {
+        let (bound, fraction) = (self.step_bound(square), self.step_fraction(stage));
         let opening = fixed_opening(bound, fraction, self.sigma, self.parties);
         let fits = |opening: &BoundedOpening| {
             opening.ring <= self.step_ring() && opening.magnitude + self.lifted >= fraction
         };
         opening.ok().filter(fits).ok_or_else(|| {
             Error::Settings(format!(
-                "a step below 2^{bound} at scale 2^{fraction} cannot be lifted under {} bits of masking from                  {} bits: leave out records or columns, or set a larger l2",
+                "a step below 2^{bound} at scale 2^{fraction} cannot be lifted under {} bits of masking from \
+                 {} bits: leave out records or columns, or set a larger l2",
                 self.sigma,
                 self.step_ring()
             ))
@@ -269,19 +338,25 @@ impl Scales {
     ///
     /// # Errors
     /// With the numbers when one could.
-    pub(super) fn no_wrap(&self, plan: &ColumnsPlan, largest: f64) -> Result<(), Error> {
+    pub(super) fn no_wrap(
+        &self,
+        plan: &ColumnsPlan,
+        largest: f64,
+        stage: Stage,
+    ) -> Result<(), Error> {
         let rows = plan.total_rows() as f64;
         let squares = plan.facts.total_mean_square.max(plan.facts.mean_squares.iter().sum()) + 1.0;
-        let data = rows * libm::sqrt(squares) * self.largest_value * 1.01;
+        let data = rows * libm::sqrt(squares) * self.values(stage).largest * 1.01;
         let pull = self.pull.map_or(0.0, |pull| libm::ldexp(pull.factor as f64, pull.exponent));
         let gradient = data + pull * largest * libm::sqrt(self.order as f64);
         let square = 1.02 * self.inverse * gradient * gradient;
         let fraction = self.inverse_fraction() + 2 * LENGTH_FRACTION;
         let bits = libm::log2(square) + f64::from(fraction) + 2.0;
-        if bits > f64::from(self.product_ring()) {
+        if bits > f64::from(self.product_ring(stage)) {
             return Err(Error::Settings(format!(
-                "the inner products of gradients could need {bits:.0} bits, and {} are left: leave out                  records or columns, or set a larger l2",
-                self.product_ring()
+                "the inner products of gradients could need {bits:.0} bits, and {} are left: leave out \
+                 records or columns, or set a larger l2",
+                self.product_ring(stage)
             )));
         }
         Ok(())

@@ -36,6 +36,8 @@ pub(super) struct Aim {
     pub(super) metric: f64,
     /// The first step is this times s_0.
     pub(super) first: f64,
+    /// What noise alone makes of <g, s>, in the mean.
+    pub(super) floor: f64,
     /// It ends with a step of so many standard errors,
     pub(super) tolerance: f64,
     /// or, where noise lets none be shorter, of so many.
@@ -44,6 +46,14 @@ pub(super) struct Aim {
     pub(super) passes: u32,
     /// Binary digits after the point of the combinations.
     pub(super) bits: u32,
+}
+
+impl Aim {
+    /// Before it is known.
+    pub(super) fn none() -> Self {
+        let (metric, first, floor) = (1.0, 1.0, 0.0);
+        Self { metric, first, floor, tolerance: 0.0, loosest: 0.0, passes: 0, bits: 0 }
+    }
 }
 
 /// A difference of two points, and of the gradients there.
@@ -69,8 +79,9 @@ pub(super) struct Walk {
     /// The step from the best one, and how often it was shortened.
     step: Vec<f64>,
     returns: u32,
-    /// Estimated lengths of the steps.
+    /// Estimated lengths of the steps, and of the last one.
     lengths: Vec<f64>,
+    length: f64,
 }
 
 impl Walk {
@@ -85,6 +96,7 @@ impl Walk {
             step: Vec::new(),
             returns: 0,
             lengths: Vec::new(),
+            length: f64::INFINITY,
         }
     }
 
@@ -100,12 +112,24 @@ impl Walk {
 
     /// The length of the last step in standard errors.
     pub(super) fn length(&self) -> f64 {
-        self.lengths.last().copied().unwrap_or(f64::INFINITY)
+        self.length
     }
 
     /// The squared length that the next pass's is expected to be near to, in units of <g, s>.
     pub(super) fn expected(&self) -> Option<f64> {
         self.products.last().and_then(|row| row.last()).copied()
+    }
+
+    /// Goes on from where it stopped, with finer gradients.
+    pub(super) fn refine(&mut self, aim: Aim) {
+        self.aim = aim;
+        // Coarse gradients say nothing of how short a step can be.
+        self.lengths.clear();
+    }
+
+    /// Whether the last gradient cannot be told from noise.
+    pub(super) fn is_noise(&self) -> bool {
+        self.expected().is_some_and(|square| square <= WORSE * self.aim.floor)
     }
 
     fn product(&self, t: usize, k: usize) -> f64 {
@@ -133,7 +157,8 @@ impl Walk {
             self.remember(t);
         }
         let before = self.products[self.best][self.best];
-        if t > 0 && square > WORSE * before {
+        // What noise makes is no step that was too long.
+        if t > 0 && square > WORSE * (before + self.aim.floor) {
             return self.back();
         }
         if t == 0 || square <= before {
@@ -143,6 +168,7 @@ impl Walk {
         let step = self.direction(t);
         let square = self.aim.metric * self.inner(&unit(t), &step);
         let length = libm::sqrt(square.max(0.0));
+        self.length = length;
         self.lengths.push(length);
         if self.best == t {
             self.step.clone_from(&step);
@@ -247,8 +273,16 @@ fn add(to: &mut Vec<f64>, other: &[f64], part: f64) {
 mod tests {
     use super::*;
 
-    const AIM: Aim =
-        Aim { metric: 1.0, first: 1.0, tolerance: 1e-3, loosest: 0.02, passes: 40, bits: 16 };
+    const NONE: Aim = Aim {
+        metric: 1.0,
+        first: 1.0,
+        floor: 0.0,
+        tolerance: 0.0,
+        loosest: 0.0,
+        passes: 0,
+        bits: 0,
+    };
+    const AIM: Aim = Aim { tolerance: 1e-3, loosest: 0.02, passes: 40, bits: 16, ..NONE };
 
     /// Walks on the gradient of a loss of two numbers, from (0, 0), with P = 1.
     fn walk(aim: Aim, gradient: impl Fn([f64; 2]) -> [f64; 2]) -> (Next, [f64; 2], u32) {
@@ -295,6 +329,20 @@ mod tests {
         // Flatter and flatter: a class that a column decides.
         let (next, ..) = walk(AIM, |w| [1.0 / (1.0 + w[0].max(0.0)).sqrt(), 0.0]);
         assert_eq!(next, Next::Refuse);
+    }
+
+    /// A gradient that noise happened to make small is not what others are held against: no step is taken back
+    /// for what noise makes of the next ones.
+    #[test]
+    fn what_noise_makes_is_no_step_that_was_too_long() {
+        for (floor, returns) in [(1e-3, 0), (0.0, 1)] {
+            let mut walk = Walk::new(Aim { floor, tolerance: 1e-4, loosest: 1e-4, ..AIM });
+            for products in [vec![1.0], vec![1e-3, 1e-5], vec![1e-3, 1e-6, 2e-3]] {
+                assert_eq!(walk.judge(products), Next::Pass);
+            }
+            assert_eq!(walk.returns, returns);
+            assert_eq!(walk.is_noise(), floor > 0.0);
+        }
     }
 
     /// Whatever is revealed, the rule ends.
