@@ -94,3 +94,60 @@ pub fn releasable(rule: ThresholdRule, counts: &[Vec<u64>]) -> bool {
         }
     })
 }
+
+/// The interval of cells in which a quantile of the parties' numbers is told to lie, of 2^levels cells; none where
+/// there are too few numbers ([`crate::protocols::quantile`]).
+#[must_use]
+pub fn quantile(
+    rule: ThresholdRule,
+    numbers: &[&[u32]],
+    (levels, percent): (u32, u32),
+) -> Option<std::ops::Range<u64>> {
+    let within = |cells: &std::ops::Range<u64>| -> Vec<Vec<u64>> {
+        let own = |numbers: &&[u32]| {
+            numbers.iter().filter(|number| cells.contains(&u64::from(**number))).count() as u64
+        };
+        numbers.iter().map(|numbers| vec![own(numbers)]).collect()
+    };
+    let total = |cells: &std::ops::Range<u64>| -> u64 { within(cells).iter().flatten().sum() };
+    let mut cells = 0..1u64 << levels;
+    let all = total(&cells);
+    let more =
+        ThresholdRule { least: rule.least * crate::protocols::quantile::LEAST_TIMES, ..rule };
+    if !releasable(more, &within(&cells)) {
+        return None;
+    }
+    for _ in 0..levels {
+        let middle = cells.start + (cells.end - cells.start) / 2;
+        let upper = 100 * total(&(0..middle)) < u64::from(percent) * all;
+        let half = if upper { middle..cells.end } else { cells.start..middle };
+        if !releasable(rule, &within(&half)) {
+            break;
+        }
+        cells = half;
+    }
+    Some(cells)
+}
+
+/// Which cells of a list are kept back, of the parties' own counts ([`crate::protocols::suppress`]).
+#[must_use]
+pub fn suppressed(least: u32, counts: &[Vec<u64>]) -> Vec<bool> {
+    let least = u64::from(least);
+    let cells = counts.first().map_or(0, Vec::len);
+    let of = |cell: usize| counts.iter().map(move |own| own[cell]);
+    let mut mark: Vec<bool> =
+        (0..cells).map(|cell| of(cell).any(|count| (1..least).contains(&count))).collect();
+    if !mark.contains(&true) {
+        return mark;
+    }
+    let Some(large) = (0..cells).find(|&cell| of(cell).all(|count| count >= least)) else {
+        return vec![true; cells];
+    };
+    mark[large] = true;
+    let marked = mark.iter().filter(|&&mark| mark).count() as u64;
+    let enough = counts.iter().all(|own| {
+        let all: u64 = own.iter().zip(&mark).filter(|(_, mark)| **mark).map(|(own, _)| own).sum();
+        all + 3 >= marked + 2 * least
+    });
+    if enough { mark } else { vec![true; cells] }
+}

@@ -28,6 +28,13 @@ impl AndFactors {
         Self { triples, used: 0 }
     }
 
+    /// None, for who needs none.
+    #[must_use]
+    pub fn none() -> Self {
+        let zero = |planes| SharedBits::new(PackedBits::zero(planes, 0));
+        Self::new(BitTriples { a: zero(1), b: zero(2), ab: zero(2) })
+    }
+
     /// How many are left.
     #[must_use]
     pub fn left(&self) -> usize {

@@ -105,7 +105,7 @@ impl Gate {
     }
 
     /// Whether each party knows by itself which of the counts that it must not tell are small.
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.parties == 2 && self.rule.level == Level::Participants
     }
 
@@ -115,7 +115,7 @@ impl Gate {
     }
 
     /// The comparisons of all families' cells; none where no party needs the others for them.
-    fn comparison(&self) -> Result<Option<Comparison>, Error> {
+    pub(super) fn comparison(&self) -> Result<Option<Comparison>, Error> {
         if self.is_local() {
             return Ok(None);
         }
@@ -133,6 +133,11 @@ impl Gate {
             return self.parties;
         }
         self.families.iter().copied().max().unwrap_or(0) * self.tests()
+    }
+
+    /// Bits that are taken together for one cell ([`small_cells`]).
+    pub(super) fn tests_of_a_cell(&self) -> usize {
+        if self.is_local() { self.parties } else { self.tests() }
     }
 
     /// Products of bits beside those of the comparisons.
@@ -321,4 +326,26 @@ fn by_family(gate: &Gate, small: &SharedBits) -> SharedBits {
         from += lanes;
     }
     out
+}
+
+/// For each cell of the one family of a gate, whether it must not be told: planes of one lane. Takes of the factors
+/// for each cell one less than [`Gate::tests_of_a_cell`].
+pub(super) async fn small_cells(
+    gate: &Gate,
+    own: &[u64],
+    comparison: Option<Prepared>,
+    factors: &mut AndFactors,
+    session: &mut Session,
+) -> Result<SharedBits, Error> {
+    let tests = gate.tests_of_a_cell();
+    let tested = match comparison {
+        None => PackedBits::of(own.len(), tests, |cell, party| {
+            u128::from(party == session.me() && gate.rule.is_small(own[cell]))
+        }),
+        Some(comparison) => {
+            let tested = small(gate, &[own.to_vec()], comparison, session).await?;
+            PackedBits::from_row(tested.own().plane(0), 0, own.len(), tests)
+        }
+    };
+    bits::any(&SharedBits::new(tested), factors, session).await
 }
