@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Three clinics, a process each over QUIC, describe their patients together by treatment (docs/describe.md):
-# table one with tests, no dealer, no count below the threshold.
+# table one with tests, no dealer, no count below the threshold; and how long they survive (docs/survival.md).
 #
 #   scripts/describe.sh          compares the table with the one of the pooled rows, and verifies the receipts
 #
@@ -40,6 +40,14 @@ patients() {
 for i in "${!clinics[@]}"; do
     patients "$i" >"$folder/${clinics[$i]}/patients.csv"
 done
+# One clinic exports with semicolons, decimal commas and a word for what is missing, and packs the file.
+mkdir -p "$folder/pooled"
+cat "$folder"/{north,east,south}/patients.csv >"$folder/pooled/patients.csv"
+south=$folder/south/patients.csv
+sed 's/,$/,k.A./; s/,/;/g; s/\./,/g; s/k,A,$/k.A./' "$south" | gzip -n >"$south.gz"
+mv "$south.gz" "$south"
+sed -i 's/^# \[data\]$/[data]/; s/^# path = /path = /; s/^# separator = .*/separator = ";"/; s/^# decimal = .*/decimal = ","/
+    s/^# missing = .*/missing = ["k.A."]/' "$folder/south/party.toml"
 
 # train FILE: each clinic takes part. Fails when one does.
 train() {
@@ -48,15 +56,21 @@ train() {
 
 # A lower threshold than the operator allows is refused before anybody is met.
 sed 's/least = 5/least = 2/' "$folder/agreement.toml" >"$folder/lower.toml"
-if "$party" --config "$folder/north/party.toml" train "$folder/lower.toml" \
-    --data "$folder/north/patients.csv" 2>"$folder/refused.txt"; then
-    echo "a threshold below limits.least_count was accepted" >&2
-    exit 1
-fi
-grep -q 'limits.least_count' "$folder/refused.txt"
+for command in train "study check"; do
+    # shellcheck disable=SC2086
+    if "$party" --config "$folder/north/party.toml" $command "$folder/lower.toml" \
+        --data "$folder/north/patients.csv" >/dev/null 2>"$folder/refused.txt"; then
+        echo "a threshold below limits.least_count was accepted by $command" >&2
+        exit 1
+    fi
+    grep -q 'limits.least_count' "$folder/refused.txt"
+done
 
 "$party" --config "$folder/north/party.toml" study check "$folder/agreement.toml" \
     --data "$folder/north/patients.csv"
+"$party" --json --config "$folder/south/party.toml" study check "$folder/agreement.toml" \
+    --data "$folder/south/patients.csv" >"$folder/south/check.json"
+grep -qE '"rows": ?60' "$folder/south/check.json"
 train "$folder/agreement.toml"
 cat "$folder/north/run.txt"
 for clinic in east south; do
@@ -64,7 +78,7 @@ for clinic in east south; do
         <(grep -v '^Result\|^Receipt\|^Total\|^[0-9]' "$folder/$clinic/run.txt" | head -20)
 done
 # The mean age of the patients with the new treatment, of the pooled rows.
-mean=$(cat "$folder"/*/patients.csv | awk -F, '$1 == "new" { n++; sum += $3 } END { printf "%.3f", sum / n }')
+mean=$(awk -F, '$1 == "new" { n++; sum += $3 } END { printf "%.3f", sum / n }' "$folder/pooled/patients.csv")
 grep -q "^age, mean (SD).*$mean" "$folder/north/run.txt"
 
 # With a threshold that nothing reaches, all are told that nothing is released, and nothing else.
@@ -74,6 +88,26 @@ if train "$folder/higher.toml" 2>/dev/null; then
     exit 1
 fi
 grep -q 'below the threshold of 500' "$folder/north/log.txt" "$folder/north/run.txt"
+
+# How long patients survive, on the first of three grids without a small count.
+cp parties/examples/survival.toml "$folder/survival.toml"
+followed() {
+    awk -v clinic="$1" 'BEGIN {
+        print "treatment,days,status"
+        for (i = 0; i < 200; i++) {
+            noise = (i * 7919 + clinic * 104729) % 1009 / 1009
+            print (i % 2 ? "new" : "usual") "," int(1 + 900 * noise * (1 + 0.3 * (i % 2))) "," (i % 3 ? "dead" : "alive")
+        }
+    }'
+}
+for i in "${!clinics[@]}"; do
+    followed "$i" >"$folder/${clinics[$i]}/followed.csv"
+done
+dead=$(cat "$folder"/*/followed.csv | awk -F, '$1 == "new" && $3 == "dead" && $2 <= 720 { n++ } END { print n }')
+sed -i 's/,/;/g' "$folder/south/followed.csv"
+run_nodes "$folder" survival.txt "${clinics[@]}" -- train "$folder/survival.toml" --data "$folder/{}/followed.csv"
+cat "$folder/north/survival.txt"
+grep -q "300 rows, $dead events" "$folder/north/survival.txt"
 
 receipts=()
 for clinic in "${clinics[@]}"; do

@@ -6,6 +6,7 @@
 //!   could wrap, a fit that gives shares, a release. [`models`] are the models, a folder each.
 //! * [`inference`] says how sure the coefficients of a fit are: what the fits share.
 //! * [`describe`] tells what the rows look like together: tables by groups, tests, correlations.
+//! * [`survival`] tells how long it takes until something happens: curves, medians, the log-rank test.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
@@ -26,6 +27,7 @@ pub mod rows;
 pub mod scoring;
 pub mod standardise;
 mod sums;
+pub mod survival;
 pub mod synthetic;
 
 pub use error::Error;

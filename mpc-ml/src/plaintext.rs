@@ -3,6 +3,8 @@
 
 pub mod glm;
 
+pub(crate) use glm::solve_symmetric;
+
 /// The exact sigmoid.
 #[must_use]
 pub fn sigmoid(z: f64) -> f64 {

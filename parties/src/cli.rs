@@ -282,6 +282,9 @@ pub struct StudyNew {
     /// The parties; without it this one and those that party.toml knows
     #[arg(long, value_name = "NAME,NAME,..", value_delimiter = ',')]
     pub parties: Option<Vec<String>>,
+    /// The result of a description of the parties' rows: levels, ranges and missing cells of all of them
+    #[arg(long, value_name = "FILE")]
+    pub joint: Option<PathBuf>,
     /// Where to write the draft
     #[arg(long, value_name = "FILE", default_value = "study.toml")]
     pub out: PathBuf,

@@ -43,6 +43,7 @@ use scan::scan;
 use source::Content;
 pub use source::Source;
 pub use summary::{ColumnSummary, Summary};
+pub use translate::OTHER;
 
 /// What to read from a data file.
 #[derive(Clone, Debug, Default)]

@@ -1,36 +1,28 @@
 //! What the rows of all parties look like together, as an agreement of the parties on the protocol
 //! `describe/1` (docs/describe.md): which columns, by which groups, under which threshold.
 
-use std::path::Path;
+use std::sync::Arc;
 
+use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::ThresholdRule;
-use mpc_core::{Recipients, Tag};
 use mpc_ml::Agreed;
-use mpc_ml::data::{
-    Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget,
-    Scaling, Schema, Table, Target,
-};
+use mpc_ml::data::{Feature, Schema, Table};
 use mpc_ml::describe::{self, COUNTS, DescribePlan, DescribeSettings, Description, Tested};
-use mpc_ml::model::{Output, Plan, Run};
+use mpc_ml::model::{Plan, Run};
 use serde::Deserialize;
 
-use crate::data_file::{ReadOptions, read_csv};
+use crate::data_file::OTHER;
 use crate::exit::{Exit, Failure};
 use crate::node::Protocol;
 use crate::study::Agreement;
-
-const ROWS: Tag = Tag::new("describe/rows");
-/// What stands for the target that a description has none of.
-const NO_TARGET: &str = "(no target)";
-/// How a file begins that gzip made.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+use crate::tabled::{self, Asked, Tabled, announced, lists, numbers, recipients, words, wrong};
 
 /// A party that describes its rows together with others.
 pub struct Describing {
     settings: DescribeSettings,
     schema: Schema,
-    table: Table,
+    table: Arc<Table>,
     recipients: Recipients,
     origin: Origin,
     plan: Option<Agreed<DescribePlan>>,
@@ -48,6 +40,10 @@ struct Said {
     #[serde(default)]
     histograms: Vec<(String, u32)>,
     #[serde(default)]
+    quartiles: Vec<(String, f64)>,
+    #[serde(default)]
+    keep_back: bool,
+    #[serde(default)]
     threshold: ThresholdRule,
     columns: Vec<SaidColumn>,
 }
@@ -59,6 +55,9 @@ struct SaidColumn {
     name: String,
     range: Option<(f64, f64)>,
     levels: Option<Vec<String>>,
+    /// Whether words that are none of the levels are counted together.
+    #[serde(default)]
+    other: bool,
     /// Whether cells may be empty.
     #[serde(default = "yes")]
     missing: bool,
@@ -68,41 +67,20 @@ const fn yes() -> bool {
     true
 }
 
-fn wrong(what: impl Into<String>) -> Failure {
-    Failure::new(Exit::Configuration, what.into())
-}
-
 impl SaidColumn {
     fn feature(self) -> Result<Feature, Failure> {
-        let Self { name, range, levels, missing } = self;
-        let kind = match (range, levels) {
-            (Some(range), None) => FeatureKind::Numeric(Numeric {
-                range: Some(range),
-                missing: if missing {
-                    NumericMissing::Value(range.0)
-                } else {
-                    NumericMissing::Refuse
-                },
-                indicator: false,
-                scale: Scaling::None,
-            }),
-            (None, Some(levels)) => FeatureKind::Categorical(Categorical {
-                base: levels.first().cloned().unwrap_or_default(),
-                levels,
-                missing: if missing {
-                    CategoricalMissing::Level
-                } else {
-                    CategoricalMissing::Refuse
-                },
-            }),
-            _ => {
-                return Err(wrong(format!(
-                    "settings.columns: {name:?} needs a range, [low, high], if it holds numbers, or its \
-                     levels if it holds words, and not both"
-                )));
+        let Self { name, range, levels, other, missing } = self;
+        match (range, levels) {
+            (Some(range), None) if !other => Ok(numbers(name, range, missing)),
+            (None, Some(mut levels)) => {
+                levels.extend(other.then(|| OTHER.to_owned()));
+                Ok(words(name, levels, missing))
             }
-        };
-        Ok(Feature { name, kind })
+            _ => Err(wrong(format!(
+                "settings.columns: {name:?} needs a range, [low, high], if it holds numbers, or its levels if \
+                 it holds words, and not both; `other` belongs to levels"
+            ))),
+        }
     }
 }
 
@@ -111,46 +89,20 @@ fn asked(agreement: &Agreement) -> Result<(DescribeSettings, Schema), Failure> {
     let said: Said = agreement.settings()?;
     let features = said.columns.into_iter().map(SaidColumn::feature);
     let features = features.collect::<Result<Vec<_>, _>>()?;
-    let target = Target::Numeric(NumericTarget { column: NO_TARGET.to_owned(), range: None });
-    let schema = Schema::new(features, target)
-        .map_err(|error| wrong(format!("settings.columns: {error}")))?;
+    let schema = tabled::schema(features, "settings.columns")?;
     let (group, tables, correlations) = (said.group, said.tables, said.correlations);
-    let (histograms, threshold) = (said.histograms, said.threshold);
-    Ok((DescribeSettings { group, tables, correlations, histograms, threshold }, schema))
-}
-
-/// The rule for small counts that the parties agree on, and the columns that are described.
-///
-/// # Errors
-/// When the settings are not those of a description.
-pub fn asks_for(agreement: &Agreement) -> Result<(ThresholdRule, Vec<String>), Failure> {
-    let (settings, schema) = asked(agreement)?;
-    let columns = schema.features().iter().map(|feature| feature.name.clone()).collect();
-    Ok((settings.threshold, columns))
-}
-
-/// Refuses an agreement that lists other outputs than the plan has.
-fn lists(agreement: &Agreement, outputs: &[Output]) -> Result<(), Failure> {
-    let told = |output: &Output| (output.label.clone(), output.kind, output.recipients);
-    if agreement.outputs().iter().map(told).eq(outputs.iter().map(told)) {
-        return Ok(());
-    }
-    let lines: Vec<String> = outputs
-        .iter()
-        .map(|output| {
-            let kind = if output.kind.is_repeatable() {
-                "kind = \"figure\", to = \"all\""
-            } else {
-                "a result"
-            };
-            format!("{:?} ({kind})", output.label)
-        })
-        .collect();
-    Err(wrong(format!(
-        "a description reveals {}, in this order, the results to the same parties: [[reveals]] must list these \
-         and nothing else",
-        lines.join(", ")
-    )))
+    let (histograms, quartiles, threshold) = (said.histograms, said.quartiles, said.threshold);
+    let keep_back = said.keep_back;
+    let settings = DescribeSettings {
+        group,
+        tables,
+        correlations,
+        histograms,
+        quartiles,
+        keep_back,
+        threshold,
+    };
+    Ok((settings, schema))
 }
 
 impl Describing {
@@ -161,26 +113,40 @@ impl Describing {
     }
 }
 
+impl Tabled for Describing {
+    fn asks(agreement: &Agreement) -> Result<Asked, Failure> {
+        let (settings, schema) = asked(agreement)?;
+        // All that does not depend on the rows of the others is refused before they are there.
+        let rows = vec![1; agreement.terms().parties().len()];
+        let origin = agreement.terms().security().correlations.origin();
+        let to = recipients(agreement, COUNTS);
+        let plan = DescribePlan::new(&settings, &schema, &rows, to, origin)
+            .map_err(|error| wrong(format!("settings: {error}")))?;
+        lists(agreement, &plan.outputs())?;
+        Ok(Asked { schema, threshold: settings.threshold })
+    }
+
+    fn shown(result: &Self::Result) -> String {
+        match result {
+            Some(description) => description.to_string(),
+            None => "The agreement names other parties as recipients.\n".to_owned(),
+        }
+    }
+}
+
 impl Protocol for Describing {
     const NAME: &'static str = "describe/1";
     type Shares = Tested;
     type Result = Option<Description>;
 
-    fn read(agreement: &Agreement, _: usize, input: &[u8]) -> Result<Self, Failure> {
+    fn schema(agreement: &Agreement) -> Result<Option<Schema>, Failure> {
+        Self::asks(agreement).map(|asked| Some(asked.schema))
+    }
+
+    fn of_rows(agreement: &Agreement, _: usize, table: Arc<Table>) -> Result<Self, Failure> {
         let (settings, schema) = asked(agreement)?;
-        let counts = agreement.outputs().iter().find(|output| output.label == COUNTS);
-        let recipients = counts.map_or(Recipients::All, |output| output.recipients);
+        let recipients = recipients(agreement, COUNTS);
         let origin = agreement.terms().security().correlations.origin();
-        // All that does not depend on the rows of the others is refused before they are there.
-        let parties = agreement.terms().parties().len();
-        let plan = DescribePlan::new(&settings, &schema, &vec![1; parties], recipients, origin)
-            .map_err(|error| wrong(format!("settings: {error}")))?;
-        lists(agreement, &plan.outputs())?;
-        if input.starts_with(&GZIP) {
-            return Err(Failure::new(Exit::LocalInput, "the file is compressed: unpack it first"));
-        }
-        let read = read_csv(input, Path::new("data.path"), &schema, &ReadOptions::default());
-        let table = read?.table;
         Ok(Self { settings, schema, table, recipients, origin, plan: None })
     }
 
@@ -188,15 +154,23 @@ impl Protocol for Describing {
         Some(self.table.rows() as u64)
     }
 
+    fn remarks(&self) -> Vec<String> {
+        // What a sum is made of does not depend on the others.
+        let Ok(plan) = self.planned(&[1, 1]) else { return Vec::new() };
+        let told = |of: describe::Dominated| {
+            let group = of.group.map_or(String::new(), |group| format!(" (rows of {group})"));
+            format!(
+                "column {}{group}: one of your rows makes up more than half of what your rows add to the sum, which \
+                 tells its number nearly to whoever knows the others'. Leave the row out, or agree to leave the column \
+                 out",
+                of.column
+            )
+        };
+        plan.dominated(&self.table).into_iter().map(told).collect()
+    }
+
     async fn compute(&mut self, run: &mut Run<'_>) -> Result<Tested, Failure> {
-        // The number of rows of each party is public.
-        let own = (self.table.rows() as u64).to_le_bytes();
-        let rows = run.session.announce(ROWS, &own).await?;
-        run.session.compare().await?;
-        let rows: Vec<u64> = rows
-            .iter()
-            .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
-            .collect();
+        let rows = announced(self.table.rows(), run.session).await?;
         let agreed = Agreed::among(self.planned(&rows)?, run.session).await?;
         let plan = self.plan.insert(agreed);
         Ok(describe::test(plan, &self.table, run).await?)
@@ -217,29 +191,46 @@ mod tests {
     use super::*;
 
     const TEXT: &str = include_str!("../examples/describe.toml");
-    const ROWS: &[u8] = b"treatment,sex,age,pressure\nusual,f,71.5,\nnew,m,44,131.5\n";
 
-    fn read(text: &str, rows: &[u8]) -> Result<Describing, Failure> {
-        let agreement = Agreement::from_bytes(text.as_bytes()).expect("an agreement");
-        Describing::read(&agreement, 0, rows)
+    fn asks(text: &str) -> Result<Asked, Failure> {
+        Describing::asks(&Agreement::from_bytes(text.as_bytes()).expect("an agreement"))
     }
 
     #[test]
     fn an_agreement_says_what_is_described() {
-        let own = read(TEXT, ROWS).expect("fits");
-        assert_eq!((own.records(), own.schema.features().len()), (Some(2), 4));
-        assert_eq!(own.settings.group.as_deref(), Some("treatment"));
+        let asked = asks(TEXT).expect("fits");
+        assert_eq!((asked.threshold, asked.schema.features().len()), (ThresholdRule::default(), 4));
         let agreement = Agreement::from_bytes(TEXT.as_bytes()).expect("an agreement");
-        let (threshold, columns) = asks_for(&agreement).expect("fits");
-        assert_eq!((threshold, columns.len()), (ThresholdRule::default(), 4));
+        let mut table = Table::builder_without_target(asked.schema);
+        table.push_row(&["usual", "f", "71.5", ""]).expect("fits");
+        table.push_row(&["new", "m", "44", "131.5"]).expect("fits");
+        let own = Describing::of_rows(&agreement, 0, Arc::new(table.finish())).expect("fits");
+        assert_eq!(own.records(), Some(2));
+        assert_eq!(own.settings.group.as_deref(), Some("treatment"));
         assert!(own.planned(&[2, 3, 4]).is_ok());
+    }
+
+    #[test]
+    fn an_owner_is_told_of_a_row_that_is_most_of_a_sum() {
+        let agreement = Agreement::from_bytes(TEXT.as_bytes()).expect("an agreement");
+        let mut table = Table::builder_without_target(asks(TEXT).expect("fits").schema);
+        for row in 0..9 {
+            let pressure = if row == 3 { "220" } else { "" };
+            let few = if row == 4 { "60" } else { pressure };
+            let last = if row == 5 { "61" } else { few };
+            table.push_row(&["usual", "f", "50", last]).expect("fits");
+        }
+        let rows = Arc::new(table.finish());
+        let told = tabled::remarks(&agreement, &rows).expect("fits");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("column pressure (rows of usual)") && !told[0].contains("220"));
     }
 
     #[test]
     fn what_does_not_fit_is_refused_before_anybody_is_met() {
         let refused = |from: &str, to: &str| {
             assert!(TEXT.contains(from), "{from}");
-            read(&TEXT.replacen(from, to, 1), ROWS).err().expect(to).what
+            asks(&TEXT.replacen(from, to, 1)).expect_err(to).what
         };
         for (from, to, says) in [
             ("group = \"treatment\"", "group = \"age\"", "no categorical feature"),
@@ -253,10 +244,5 @@ mod tests {
             let said = refused(from, to);
             assert!(said.contains(says), "{to}: {said}");
         }
-        let packed = read(TEXT, &[0x1f, 0x8b, 8]).err().expect("refused").what;
-        assert!(packed.contains("unpack it"), "{packed}");
-        let bad = b"treatment,sex,age,pressure\nusual,x,71.5,\n";
-        let said = read(TEXT, bad).err().expect("refused").what;
-        assert!(said.contains("line 2") && said.contains("sex"), "{said}");
     }
 }

@@ -43,3 +43,5 @@ pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod study;
+pub mod surviving;
+pub mod tabled;

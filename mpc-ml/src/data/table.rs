@@ -50,6 +50,12 @@ impl Numbers {
         self.cells.is_empty()
     }
 
+    /// The cell in this row; `None` where it is missing, or there is none.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<f64> {
+        self.cells.get(row).copied().filter(|cell| !cell.is_nan())
+    }
+
     /// The cells; `None` where one is missing.
     pub fn iter(&self) -> impl Iterator<Item = Option<f64>> + Clone {
         self.cells.iter().map(|&cell| (!cell.is_nan()).then_some(cell))

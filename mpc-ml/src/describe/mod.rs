@@ -13,40 +13,55 @@
 //!                          their counts (REVEALED), then their sums (REVEALED)        2 rounds
 //! ```
 
+mod dominance;
+mod kept;
 mod own;
 mod plan;
+mod quartiles;
 mod results;
 mod show;
 pub mod stats;
+mod told;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use mpc_core::Shared;
 use mpc_core::correlations::{Correlations, Orders};
-use mpc_core::protocols::threshold::first_released;
+use mpc_core::protocols::threshold::{Gate, first_released};
 use mpc_core::ring::{Ring, Z64, Z128};
+use mpc_core::{Session, Shared};
 use zeroize::Zeroizing;
 
+pub use dominance::Dominated;
+pub use kept::{KEPT, Kept};
+pub(crate) use plan::joint_rows;
 pub use plan::{COUNTS, DescribePlan, DescribeSettings, SUMS, WITHHELD};
+pub use quartiles::{QUARTILES, Quartiles};
 pub use results::{
     Categories, Correlation, Crossed, Described, Description, GroupTest, Histogram, Measured,
     Moments,
 };
+pub(crate) use show::{cut, number, p};
 
 use crate::data::Table;
 use crate::error::Error;
 use crate::model::{Agreed, Run};
 
 /// One party's part of a description of which it is known what may be released.
-pub struct Tested {
-    version: usize,
-    own: own::Own,
+pub struct Tested(May);
+
+/// What may be released.
+enum May {
+    /// The tables of a version.
+    Version(usize, own::Own, Vec<Quartiles>),
+    /// Single columns of words, but for some counts.
+    KeptBack(kept::Marked),
 }
 
-/// Tests the counts, and reveals [`WITHHELD`]: which tables may be released. Nothing of them is known yet.
+/// Tests the counts, and reveals [`WITHHELD`]: which tables may be released. Nothing of them is known yet. Then the
+/// steps to the quartiles that are asked for are revealed ([`QUARTILES`]).
 ///
 /// Nothing else may have been ordered from the source of `run` before.
 ///
@@ -59,19 +74,44 @@ pub async fn test(
     run: &mut Run<'_>,
 ) -> Result<Tested, Error> {
     let own = own::Own::of(plan, table, run.session.me())?;
+    let counts: Zeroizing<Vec<Vec<u64>>> =
+        Zeroizing::new(own.counts.iter().map(|counts| counts.to_vec()).collect());
     let mut from = Correlations::new(&mut *run.source)?;
+    let version = first_that_may(plan.gate(), &counts, WITHHELD, &mut from, run.session).await?;
+    let Some(version) = version else {
+        let of = kept::suppression(plan)?.ok_or_else(|| Error::Withheld(plan.withheld()))?;
+        let marked = kept::mark(&of, own.one_way, &mut from, run.session).await?;
+        return Ok(Tested(May::KeptBack(marked)));
+    };
+    let of = &plan.versions[version];
+    let quartiles = quartiles::reveal(plan, of, table, &mut from, run.session).await?;
+    Ok(Tested(May::Version(version, own, quartiles)))
+}
+
+/// Orders what a gate needs, and reveals as `label` which is the first family that may be released, if one is.
+pub(crate) async fn first_that_may(
+    gate: &Gate,
+    counts: &[Vec<u64>],
+    label: &str,
+    from: &mut Correlations<'_>,
+    session: &mut Session,
+) -> Result<Option<usize>, Error> {
     let mut orders = Orders::new();
-    let ordered = plan.gate().order(&mut orders)?;
+    let ordered = gate.order(&mut orders)?;
     if !orders.is_empty() {
         from.demand(orders)?;
     }
-    let prepared = ordered.take(&mut from).await?;
-    let counts: Zeroizing<Vec<Vec<u64>>> =
-        Zeroizing::new(own.counts.iter().map(|counts| counts.to_vec()).collect());
-    let first = first_released(&counts, prepared, WITHHELD, run.session).await?;
-    let version = first.ok_or_else(|| Error::untold(WITHHELD))?;
-    let version = version.ok_or_else(|| Error::Withheld(plan.withheld()))?;
-    Ok(Tested { version, own })
+    let prepared = ordered.take(from).await?;
+    let first = first_released(counts, prepared, label, session).await?;
+    first.ok_or_else(|| Error::untold(label))
+}
+
+/// What is released breaks the rule, as this party can see.
+pub(crate) fn breaks(least: u32) -> Error {
+    Error::Contradicted(format!(
+        "the counts that were released are below the threshold of {least} as this party sees them: one of \
+         the others did not keep to the protocol; compare records (party audit)"
+    ))
 }
 
 /// Reveals the tables that may be: [`COUNTS`], then [`SUMS`]. `None` where this party does not receive them.
@@ -84,23 +124,25 @@ pub async fn release(
     tested: Tested,
     run: &mut Run<'_>,
 ) -> Result<Option<Description>, Error> {
-    let Tested { version, own } = tested;
+    let (version, own, quartiles) = match tested.0 {
+        May::Version(version, own, quartiles) => (version, own, quartiles),
+        May::KeptBack(marked) => return kept::release(plan, marked, run.session).await,
+    };
     let own_counts = &own.counts[version];
     let shares = Shared::column(own_counts.iter().map(|&count| Z64(count)).collect());
     let counts = run.session.reveal(COUNTS, &shares, Z64::BITS, 0).await?;
     let counts: Option<Vec<u64>> =
         counts.map(|counts| counts.iter().map(|&count| count as u64).collect());
     if counts.as_ref().is_some_and(|all| !plan.gate().holds_for(all, own_counts)) {
-        return Err(Error::Contradicted(format!(
-            "the counts that were released are below the threshold of {} as this party sees them: one of \
-             the others did not keep to the protocol; compare records (party audit)",
-            plan.gate().rule().least
-        )));
+        return Err(breaks(plan.gate().rule().least));
     }
     let shares = own.sums[version].iter().map(|&sum| Z128::from_i128(sum)).collect();
     let sums = run.session.reveal(SUMS, &Shared::column(shares), Z128::BITS, 0).await?;
     Ok(match (counts, sums) {
-        (Some(counts), Some(sums)) => Some(results::description(plan, version, &counts, &sums)),
+        (Some(counts), Some(sums)) => {
+            let described = results::description(plan, version, &counts, &sums);
+            Some(Description { quartiles, ..described })
+        }
         _ => None,
     })
 }
@@ -120,6 +162,11 @@ pub async fn describe(
 
 impl fmt::Debug for Tested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tested").field("version", &self.version).finish_non_exhaustive()
+        match &self.0 {
+            May::Version(version, ..) => {
+                f.debug_tuple("Version").field(version).finish_non_exhaustive()
+            }
+            May::KeptBack(_) => f.debug_tuple("KeptBack").finish_non_exhaustive(),
+        }
     }
 }

@@ -10,6 +10,8 @@ use crate::error::Error;
 pub(super) struct Own {
     pub(super) counts: Vec<Zeroizing<Vec<u64>>>,
     pub(super) sums: Vec<Zeroizing<Vec<i128>>>,
+    /// The counts of each column of words by itself.
+    pub(super) one_way: Vec<Zeroizing<Vec<u64>>>,
 }
 
 /// The cells of one column: which of its levels, missing ones last; numbers beside it.
@@ -38,7 +40,15 @@ impl Own {
         let rows = table.rows();
         let counted = |version: &Version| counts(plan, version, (&cells, table), rows);
         let summed = |version: &Version| sums(plan, version, &cells, rows);
+        let alone = |cells: &Cells| {
+            let mut counts = Zeroizing::new(vec![0u64; cells.levels]);
+            cells.level.iter().for_each(|&level| counts[level as usize] += 1);
+            counts
+        };
+        let words = plan.columns.iter().zip(&cells).filter(|(column, _)| !column.is_numeric());
+        let one_way = words.map(|(_, cells)| alone(cells)).collect();
         Ok(Self {
+            one_way,
             counts: plan.versions.iter().map(counted).collect(),
             sums: plan.versions.iter().map(summed).collect(),
         })

@@ -1,13 +1,13 @@
 //! What is counted and summed, in which order, and what of it may be revealed.
 
+use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::{Gate, Level, ThresholdRule};
-use mpc_core::{Cost, Recipients};
 use serde::{Deserialize, Serialize};
 
+use super::{kept, quartiles};
 use crate::data::{CategoricalMissing, FeatureKind, NumericMissing, Schema};
 use crate::error::Error;
-use crate::model::{Canonical, Figures, Output, Plan};
 
 /// The output that says which tables may be released.
 pub const WITHHELD: &str = "describe/withheld";
@@ -16,15 +16,13 @@ pub const COUNTS: &str = "describe/counts";
 /// The output of all sums.
 pub const SUMS: &str = "describe/sums";
 
-/// The version of the arithmetic.
-const ARITHMETIC: u32 = 1;
 /// Numbers are integers of so many bits within their ranges: exact to 2^-40 of the half of a range.
 pub(super) const FRACTION: i32 = 40;
 /// What a group of rows whose group is missing is called, and a level of cells that are missing.
 pub(super) const MISSING: &str = "(missing)";
 
 /// What is to be described.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DescribeSettings {
     /// The categorical column by whose levels all others are described; none: all rows together.
@@ -36,6 +34,11 @@ pub struct DescribeSettings {
     /// Numeric columns, and into how many intervals of the same width their ranges are cut, from 2 to 1,000: how
     /// many rows lie in each.
     pub histograms: Vec<(String, u32)>,
+    /// Numeric columns of which medians and quartiles are found, group by group, and to which step: they are told
+    /// as intervals of this width, or of a larger one where fewer numbers lie in it than may be told.
+    pub quartiles: Vec<(String, f64)>,
+    /// Whether single columns of words are told with small counts kept back, where none of the tables may be released.
+    pub keep_back: bool,
     /// Which counts are too small to be released.
     pub threshold: ThresholdRule,
 }
@@ -90,14 +93,16 @@ pub(super) struct Version {
 /// A plan to describe: everything that follows from settings and public facts.
 #[derive(Clone, Debug)]
 pub struct DescribePlan {
-    settings: DescribeSettings,
+    pub(super) settings: DescribeSettings,
     pub(super) columns: Vec<Column>,
     /// What is tried, the first that may be is released.
     pub(super) versions: Vec<Version>,
+    /// Columns, their steps, and how often their ranges are halved.
+    pub(super) quartiles: Vec<(usize, f64, u32)>,
     pub(super) rows: Vec<u64>,
-    recipients: Recipients,
-    origin: Origin,
-    gate: Gate,
+    pub(super) recipients: Recipients,
+    pub(super) origin: Origin,
+    pub(super) gate: Gate,
 }
 
 impl DescribePlan {
@@ -113,31 +118,30 @@ impl DescribePlan {
         recipients: Recipients,
         origin: Origin,
     ) -> Result<Self, Error> {
-        if rows.len() < 2 {
-            return Err(Error::field(
-                "parties",
-                "are too few: a joint study has at least two parties",
-            ));
-        }
-        let total = rows.iter().try_fold(0u64, |sum, &rows| sum.checked_add(rows));
-        if total.is_none_or(|total| !(1..=1_000_000_000).contains(&total)) {
-            return Err(Error::field("rows", "of all parties must be from 1 to 10^9"));
-        }
+        joint_rows(rows)?;
         let columns = columns(schema)?;
         let versions = versions(settings, &columns)?;
         let cells = versions.iter().map(|version| version.cells(&columns)).collect();
         let gate = Gate::new(settings.threshold, rows.len(), cells).map_err(|error| {
             Error::field("threshold", format!("or the tables do not fit: {error}"))
         })?;
-        Ok(Self {
+        let quartiles = halved(settings, &columns)?;
+        let plan = Self {
             settings: settings.clone(),
             columns,
             versions,
+            quartiles,
             rows: rows.to_vec(),
             recipients,
             origin,
             gate,
-        })
+        };
+        kept::suppression(&plan)?;
+        for version in &plan.versions {
+            let of = quartiles::bisection(&plan, version, settings.threshold);
+            of.map_err(|error| Error::field("quartiles", format!("do not fit: {error}")))?;
+        }
+        Ok(plan)
     }
 
     /// The test of the counts.
@@ -163,6 +167,18 @@ impl DescribePlan {
     pub(super) fn numeric(&self) -> Vec<&Column> {
         self.columns.iter().filter(|column| column.is_numeric()).collect()
     }
+}
+
+/// Refuses too few parties, and more rows than counts and sums have place for.
+pub(crate) fn joint_rows(rows: &[u64]) -> Result<(), Error> {
+    if rows.len() < 2 {
+        return Err(Error::field("parties", "are too few: a joint study has at least two parties"));
+    }
+    let total = rows.iter().try_fold(0u64, |sum, &rows| sum.checked_add(rows));
+    if total.is_none_or(|total| !(1..=1_000_000_000).contains(&total)) {
+        return Err(Error::field("rows", "of all parties must be from 1 to 10^9"));
+    }
+    Ok(())
 }
 
 fn columns(schema: &Schema) -> Result<Vec<Column>, Error> {
@@ -247,6 +263,36 @@ fn versions(settings: &DescribeSettings, columns: &[Column]) -> Result<Vec<Versi
     Ok(versions)
 }
 
+/// The columns of which quartiles are found.
+fn halved(
+    settings: &DescribeSettings,
+    columns: &[Column],
+) -> Result<Vec<(usize, f64, u32)>, Error> {
+    let mut out: Vec<(usize, f64, u32)> = Vec::new();
+    for (at, (name, step)) in settings.quartiles.iter().enumerate() {
+        let field = format!("quartiles.{at}");
+        let found = columns.iter().position(|column| column.name == *name);
+        let Some((place, Kind::Numeric { low, high })) =
+            found.map(|place| (place, &columns[place].kind))
+        else {
+            return Err(Error::field(
+                field,
+                format!("names {name:?}, which is no numeric feature"),
+            ));
+        };
+        if out.iter().any(|before| before.0 == place) {
+            return Err(Error::field(field, format!("names {name:?} a second time")));
+        }
+        let Some(levels) = quartiles::levels((*low, *high), *step) else {
+            let rule =
+                format!("has a step of {step}: above 0, and at least a 16-millionth of the range");
+            return Err(Error::field(field, rule));
+        };
+        out.push((place, *step, levels));
+    }
+    Ok(out)
+}
+
 impl Version {
     /// How many groups there are.
     pub(super) fn groups(&self, columns: &[Column]) -> usize {
@@ -285,92 +331,5 @@ impl Version {
         let numeric = columns.iter().filter(|column| column.is_numeric()).count();
         let pairs = numeric + numeric * (numeric + 1) / 2;
         2 * self.groups(columns) * numeric + if self.correlations { pairs } else { 0 }
-    }
-}
-
-impl Plan for DescribePlan {
-    fn outputs(&self) -> Vec<Output> {
-        let ThresholdRule { least, zeros, level } = self.gate.rule();
-        let zero = if zeros { ", and not 0" } else { "" };
-        let whose = match level {
-            Level::Participants => "also when a party takes its own rows away",
-            Level::Outsiders => {
-                "for those who do not hold rows (WARNING: a party that takes its own rows away may see \
-                 small counts of the others)"
-            }
-        };
-        let names = |columns: &mut dyn Iterator<Item = &Column>| {
-            columns.map(|column| column.name.clone()).collect::<Vec<_>>().join(", ")
-        };
-        let group = self.settings.group.as_ref();
-        let by = group.map_or(String::new(), |group| format!(", by {group}"));
-        let all = names(&mut self.columns.iter());
-        let mut pairs: Vec<String> =
-            self.settings.tables.iter().map(|(a, b)| format!("{a} by {b}")).collect();
-        if self.settings.correlations {
-            pairs.push("rows that have all numbers".to_owned());
-        }
-        let parts = self.settings.histograms.iter();
-        pairs.extend(parts.map(|(name, parts)| format!("{parts} intervals of {name}")));
-        let pairs =
-            if pairs.is_empty() { String::new() } else { format!("; {}", pairs.join(", ")) };
-        let which = format!(
-            "which of {} sets of tables is the first without a count below {least}{zero}, {whose}",
-            self.versions.len()
-        );
-        let numbers = names(&mut self.columns.iter().filter(|column| column.is_numeric()));
-        vec![
-            Output::figure(
-                WITHHELD,
-                which,
-                "the tables are released whole or not at all; that a finer set is not tells that it has \
-                 some small count",
-            ),
-            Output::result(
-                COUNTS,
-                self.recipients,
-                format!("the counts of rows, of levels and of missing cells of {all}{by}{pairs}"),
-                "it is the purpose of the study; no count is released before all were tested",
-            ),
-            Output::result(
-                SUMS,
-                self.recipients,
-                format!(
-                    "the sums and sums of squares (and of products, for correlations) of {numbers}{by}"
-                ),
-                "means, deviations and tests follow from them. A sum of few rows tells much about each",
-            ),
-        ]
-    }
-
-    fn canonical(&self) -> Result<Canonical, Error> {
-        let recipients: Vec<bool> =
-            (0..self.rows.len()).map(|party| self.recipients.include(party)).collect();
-        Canonical::new("describe", ARITHMETIC)
-            .with(&self.settings)?
-            .field("columns", &self.columns)?
-            .field("rows", &self.rows)?
-            .field("recipients", &recipients)?
-            .field("origin", &self.origin)
-    }
-
-    /// Of the finest version that may be released: the first.
-    fn cost(&self, me: usize) -> Cost {
-        let version = &self.versions[0];
-        let counts = 8 * version.cells(&self.columns) as u64;
-        let sums = 16 * version.sums(&self.columns) as u64;
-        let gate = self.gate.cost(me).unwrap_or_default();
-        gate + Cost::to_all(me, self.rows.len(), 2, counts + sums).results(2)
-    }
-
-    fn figures(&self) -> Figures {
-        Figures {
-            precision: vec![
-                "counts are exact; numbers are rounded to 2^-40 of half of their range before they are \
-                 summed, and the sums are exact"
-                    .to_owned(),
-            ],
-            ..Figures::default()
-        }
     }
 }

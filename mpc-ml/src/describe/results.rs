@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use super::kept::Kept;
 use super::plan::{Column, DescribePlan, FRACTION, Kind};
+use super::quartiles::Quartiles;
 use super::stats::{self, Group, Sums, Test};
 
 /// What the rows of all parties look like together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Description {
     /// The column of the groups, where there are groups.
     pub group: Option<String>,
@@ -20,6 +22,10 @@ pub struct Description {
     pub correlations: Option<Correlation>,
     /// How many rows lie in which interval.
     pub histograms: Vec<Histogram>,
+    /// Medians and quartiles.
+    pub quartiles: Vec<Quartiles>,
+    /// Columns of words with counts that are kept back, where no tables could be released.
+    pub kept: Vec<Kept>,
     /// What was asked for and is not here, because of a small count.
     pub left_out: Vec<String>,
 }
@@ -246,6 +252,8 @@ pub(super) fn description(
         tables,
         correlations,
         histograms,
+        quartiles: Vec::new(),
+        kept: Vec::new(),
         left_out,
     }
 }

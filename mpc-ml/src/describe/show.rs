@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::kept::Kept;
 use super::plan::MISSING;
+use super::quartiles::Quartiles;
 use super::results::{
     Categories, Correlation, Crossed, Described, Description, GroupTest, Histogram, Measured,
 };
@@ -16,7 +18,7 @@ const BESIDE: usize = 3;
 /// Correlations beside each other.
 const MANY: usize = 6;
 
-fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -36,7 +38,7 @@ fn line(
 }
 
 /// A number with as many digits as people read.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(0.0) => "0".to_owned(),
@@ -48,7 +50,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn p(value: f64) -> String {
+pub(crate) fn p(value: f64) -> String {
     if value < 0.001 { format!("{value:.1e}") } else { format!("{value:.3}") }
 }
 
@@ -95,23 +97,43 @@ impl fmt::Display for Description {
             line(f, "rows", part.iter().map(|&at| self.groups[at].1.to_string()))?;
             for column in &self.columns {
                 match column {
-                    Described::Measured(it) => measured(f, it, part)?,
+                    Described::Measured(it) => {
+                        let of = self.quartiles.iter().find(|of| of.name == it.name);
+                        measured(f, it, of, part)?;
+                    }
                     Described::Categories(it) => categories(f, it, part)?,
                 }
             }
         }
+        self.kept.iter().try_for_each(|it| kept(f, it))?;
         self.tables.iter().try_for_each(|table| crossed(f, table))?;
         self.histograms.iter().try_for_each(|it| histogram(f, it))?;
         self.correlations.as_ref().map_or(Ok(()), |it| correlated(f, it))
     }
 }
 
-fn measured(f: &mut fmt::Formatter<'_>, it: &Measured, part: &[usize]) -> fmt::Result {
+fn measured(
+    f: &mut fmt::Formatter<'_>,
+    it: &Measured,
+    quartiles: Option<&Quartiles>,
+    part: &[usize],
+) -> fmt::Result {
     let cells = part.iter().map(|&at| {
         let of = &it.groups[at];
         format!("{} ({})", number(of.mean), number(of.deviation))
     });
     line(f, &format!("{}, mean (SD)", cut(&it.name, FIRST - 11)), cells)?;
+    if let Some(of) = quartiles {
+        let told = |at: usize| {
+            part.iter().map(move |&group| match of.groups.get(group).and_then(|group| group[at]) {
+                Some((low, high)) => format!("{} to {}", number(Some(low)), number(Some(high))),
+                None => "-".to_owned(),
+            })
+        };
+        line(f, "  median", told(1))?;
+        line(f, "  lower quartile", told(0))?;
+        line(f, "  upper quartile", told(2))?;
+    }
     if it.all.missing > 0 {
         line(f, "  missing", part.iter().map(|&at| it.groups[at].missing.to_string()))?;
     }
@@ -128,6 +150,18 @@ fn categories(f: &mut fmt::Formatter<'_>, it: &Categories, part: &[usize]) -> fm
         line(f, "  missing", part.iter().map(|&at| it.missing[at].to_string()))?;
     }
     it.test.as_ref().map_or(Ok(()), |test| writeln!(f, "  {}", told(test)))
+}
+
+fn kept(f: &mut fmt::Formatter<'_>, it: &Kept) -> fmt::Result {
+    writeln!(f, "{}", cut(&it.name, 80))?;
+    for (level, count) in &it.levels {
+        let told = count.map_or("kept back".to_owned(), |count| count.to_string());
+        line(f, &format!("  {level}"), std::iter::once(told))?;
+    }
+    if it.levels.iter().any(|(_, count)| count.is_none()) {
+        line(f, "  those kept back", std::iter::once(it.together.to_string()))?;
+    }
+    Ok(())
 }
 
 fn crossed(f: &mut fmt::Formatter<'_>, it: &Crossed) -> fmt::Result {

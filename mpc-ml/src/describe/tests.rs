@@ -1,6 +1,8 @@
 //! Descriptions of three parties' rows against scipy's of the pooled ones
 //! (`scripts/oracles/describe.py`), and what is told where counts are small.
 
+mod kept;
+
 use std::cell::RefCell;
 
 use mpc_core::correlations::dealer::DealerSource;
@@ -84,6 +86,8 @@ fn settings(group: Option<&str>, least: u32) -> DescribeSettings {
         tables: vec![("sex".into(), "smoker".into()), ("site".into(), "smoker".into())],
         correlations: true,
         histograms: vec![("age".into(), 9)],
+        quartiles: vec![("age".into(), 1.0)],
+        keep_back: false,
         threshold: ThresholdRule { least, ..ThresholdRule::default() },
     }
 }
@@ -141,6 +145,25 @@ fn test_is(test: &Option<GroupTest>, due: &Value) {
         close(exact, &due["fisher"], 1e-7);
     }
     assert_eq!(exact.is_some(), due["fisher"].is_number());
+}
+
+/// The smallest numbers that a quarter, a half, three quarters of the group's do not exceed lie in the intervals,
+/// which are no wider than the step where one number is enough.
+fn quartiles_are_those_of(oracle: &Value, result: &Description) {
+    let at = if result.group.as_deref() == Some("arm") { 0 } else { 1 };
+    assert_eq!(result.quartiles[0].name, "age");
+    for ((group, _), told) in result.groups.iter().zip(&result.quartiles[0].groups) {
+        let rows = oracle["rows"].as_array().expect("rows").iter();
+        let own = rows.filter(|row| row[at].as_str() == Some(group));
+        let mut ages: Vec<f64> =
+            own.map(|row| row[4].as_str().expect("text").parse().expect("a number")).collect();
+        ages.sort_unstable_by(f64::total_cmp);
+        for (percent, told) in [25, 50, 75].iter().zip(told) {
+            let (low, high) = told.expect("enough");
+            let due = ages[(ages.len() * percent).div_ceil(100) - 1];
+            assert!((low..=high).contains(&due) && high - low <= 1.0, "{due}: {low} to {high}");
+        }
+    }
 }
 
 fn counts_are(counts: &[Vec<u64>], due: &Value) {
@@ -205,6 +228,7 @@ fn tables_and_tests_are_those_of_the_pooled_rows() {
                 let due = oracle["quantiles"][due].as_f64().expect("a number");
                 assert!((low..=high).contains(&due), "{due} is not from {low} to {high}");
             }
+            quartiles_are_those_of(&oracle, &result);
             let p = stats::correlated(all.matrix[0][2], all.rows.0).expect("rows");
             close(p, &oracle["correlated"], 1e-7);
             let text = result.to_string();
@@ -243,7 +267,11 @@ fn what_is_revealed_is_said() {
     let plan = |settings: &DescribeSettings| {
         DescribePlan::new(settings, &columns(), &[9, 9], Recipients::All, Origin::Pairwise)
     };
-    let mut asked = DescribeSettings { histograms: Vec::new(), ..settings(Some("arm"), 5) };
+    let mut asked = DescribeSettings {
+        histograms: Vec::new(),
+        quartiles: Vec::new(),
+        ..settings(Some("arm"), 5)
+    };
     let outputs = plan(&asked).expect("fits").outputs();
     let labels: Vec<&str> = outputs.iter().map(|output| output.label.as_str()).collect();
     assert_eq!(labels, [WITHHELD, COUNTS, SUMS]);
@@ -262,6 +290,13 @@ fn what_is_revealed_is_said() {
     assert!(with(&|it| it.tables = vec![("sex".into(), "sex".into())]).contains("itself"));
     assert!(with(&|it| it.histograms[0].0 = "sex".into()).contains("no numeric feature"));
     assert!(with(&|it| it.histograms[0].1 = 1).contains("2 to 1000"));
+    assert!(with(&|it| it.quartiles[0].0 = "sex".into()).contains("no numeric feature"));
+    assert!(with(&|it| it.quartiles[0].1 = 0.0).contains("step of 0"));
+    assert!(with(&|it| it.quartiles.push(("age".into(), 2.0))).contains("second time"));
+    let steps = plan(&settings(Some("arm"), 5)).expect("fits").outputs();
+    // The range of ages is halved seven times.
+    assert_eq!(steps[8].label, format!("{QUARTILES}/8"));
+    assert_eq!((steps.len(), steps[9].label.as_str()), (11, COUNTS));
     assert!(with(&|it| it.threshold.least = 0).contains("threshold of 0"));
     let few = schema(vec![words("arm", &["a", "b"])]).expect("a schema");
     let two = DescribePlan::new(&asked, &few, &[9, 9], Recipients::All, Origin::Dealer);
@@ -299,6 +334,8 @@ fn the_cost_of_thirty_columns() {
         tables: vec![("w1".into(), "w2".into()), ("w3".into(), "w4".into())],
         correlations: true,
         histograms: (0..25).map(|at| (format!("x{at}"), 20)).collect(),
+        quartiles: Vec::new(),
+        keep_back: false,
         threshold: ThresholdRule::default(),
     };
     let rows = [ROWS as u64; 3];

@@ -23,6 +23,13 @@ const ROUNDING: f64 = 1e-14;
 const STILL_MOVING: f64 = 1e-3;
 /// A fitted probability this near to 0 or 1, or a rate this near to 0, is a row that is separated.
 const EXTREME: f64 = 1e-8;
+/// What is left of a column, relative to its own square, below which it counts as a combination of others.
+const DEPENDENT: f64 = 1e-12;
+
+/// x with A x = b for a symmetric positive definite A, row by row; none where A is not.
+pub(crate) fn solve_symmetric(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
+    Factor::new(a, b.len(), DEPENDENT).map(|factor| factor.solve(b))
+}
 
 /// Pooled rows and what to make of them.
 #[derive(Clone, Copy)]

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use mpc_ml::data::Schema;
 use serde_json::json;
 
 use super::study::{approved, approver, purpose, revealed, to_do};
 use crate::cli::{StudyApprove, StudyCheck};
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
-use crate::node::{self, BoundRows, OwnInput};
+use crate::node::{self, Input, OwnInput};
 use crate::output::{Report, wrapped};
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
+use crate::study::Agreement;
+use crate::tabled;
 
 /// What is revealed beside the list is the affair of a program that this one does not know.
 const OF_THE_PROTOCOL: &str = "This node allows the protocol these outputs and no others, each once. That its \
@@ -19,7 +22,8 @@ const OF_THE_PROTOCOL: &str = "This node allows the protocol these outputs and n
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     no_rows(options.rows.as_deref())?;
-    let (agreement, settings, _, own) = OwnInput::read(&options.study, config, &overrides)?;
+    let (agreement, settings, _, own) =
+        OwnInput::read(&options.study, config, &overrides, &rows_of)?;
     let terms = agreement.terms();
     let (disclosure, to_do) = (agreement.disclosure(), to_do(terms, &settings));
     let parties: Vec<&str> = terms.parties().iter().map(PartyName::as_str).collect();
@@ -29,16 +33,33 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     text += &wrapped("  Parties:  ", &parties.join(", "));
     text += &format!("\n{}\n", purpose(terms.consent()));
     text += &revealed(&disclosure);
-    text += &wrapped("  ", OF_THE_PROTOCOL);
+    if matches!(own.input, Input::Bytes(_)) {
+        text += &wrapped("  ", OF_THE_PROTOCOL);
+    }
     text += "\nMy input (it stays on this machine)\n";
-    let input = format!("{}: {} bytes", own.source.from.path.display(), own.bytes.len());
+    let file = own.source.from.path.display();
+    let (input, size) = match &own.input {
+        Input::Bytes(bytes) => {
+            (format!("{file}: {} bytes", bytes.len()), json!({ "bytes": bytes.len() }))
+        }
+        Input::Rows(table) => {
+            (format!("{file}: {} rows", table.rows()), json!({ "rows": table.rows() }))
+        }
+    };
     text += &wrapped("  ", &input);
+    let remarks = match &own.input {
+        Input::Bytes(_) => Vec::new(),
+        Input::Rows(table) => tabled::remarks(&agreement, table)?,
+    };
+    remarks.iter().for_each(|remark| text += &wrapped("  note: ", remark));
     if to_do.is_empty() {
         text += "\nThe nodes of all parties are known.\n";
     } else {
         text += "\nBefore the run:\n";
         to_do.iter().for_each(|each| text += &format!("  {each}\n"));
     }
+    let mut data = size;
+    data["path"] = json!(own.source.from.path);
     Ok(Report {
         text,
         json: json!({
@@ -50,7 +71,8 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "parties": terms.parties(),
             "this_party": settings.identity.name,
             "disclosure": disclosure,
-            "data": { "path": own.source.from.path, "bytes": own.bytes.len() },
+            "data": data,
+            "remarks": remarks,
             "to_do": to_do,
         }),
     })
@@ -62,12 +84,20 @@ pub(super) fn approve(
     options: &StudyApprove,
 ) -> Result<Report, Failure> {
     no_rows(options.rows.as_deref())?;
-    let (agreement, settings, _, own) = OwnInput::read(&options.study, config, overrides)?;
+    let (agreement, settings, _, own) =
+        OwnInput::read(&options.study, config, overrides, &rows_of)?;
     let (by, valid) = approver(options);
-    let (terms, rows) = (agreement.terms(), BoundRows::of_bytes(&own.bytes));
+    let (terms, rows) = (agreement.terms(), own.input.bound());
     let disclosure = agreement.disclosure_digest();
     let signed = node::approve((terms, &settings), &rows, &disclosure, by, valid)?;
     Ok(approved(terms, &own.source.from.path.display().to_string(), &signed))
+}
+
+/// The columns of an agreement that this program knows, if this node's limits allow it.
+fn rows_of(agreement: &Agreement, settings: &Settings) -> Result<Option<Schema>, Failure> {
+    let Some(asked) = tabled::asks(agreement)? else { return Ok(None) };
+    tabled::check(&asked, &settings.limits)?;
+    Ok(Some(asked.schema))
 }
 
 fn no_rows(rows: Option<&[u64]>) -> Result<(), Failure> {

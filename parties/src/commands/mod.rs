@@ -10,6 +10,7 @@ mod identity;
 mod init;
 mod invite;
 mod join;
+mod joint_columns;
 mod own_columns;
 mod party_file;
 mod peer;

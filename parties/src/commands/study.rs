@@ -267,6 +267,12 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
     text += "\nMy data (these lines stay on this machine)\n";
     let rows = file.table.rows();
     let rows = match study.columns() {
+        None if study.expanded().is_some() => {
+            format!(
+                "{}: {rows} rows, one for each interval that a row enters",
+                source.from.path.display()
+            )
+        }
         None => format!("{}: {rows} rows", source.from.path.display()),
         Some(_) => {
             format!("{}: {rows} aligned records, in their order", source.from.path.display())

@@ -1,10 +1,12 @@
 //! `party study new`: a draft of a study from this party's own rows.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
 
+use super::joint_columns::{self, JointColumn};
 use crate::cli::{Drafted, StudyNew};
 use crate::data_file::{Profile, Shape, Source, profile};
 use crate::exit::{Exit, Failure};
@@ -43,8 +45,10 @@ pub(super) fn new(config: &Path, options: &StudyNew) -> Result<Report, Failure> 
     })?;
     let id = own.and_then(|own| own.id_column.as_deref());
     let never = settings.as_ref().map(|settings| settings.limits.never_columns.as_slice());
+    let joint = options.joint.as_deref().map(joint_columns::read).transpose()?.unwrap_or_default();
+    let known = !joint.is_empty();
     let mut draft =
-        Draft { text: head(options, settings.as_ref()), notes: Vec::new(), features: 0 };
+        Draft { text: head(options, settings.as_ref()), notes: Vec::new(), features: 0, joint };
     draft.target(target, options.kind).map_err(|failure| failure.in_file(&source.path))?;
     draft.text += "features = [\n";
     for column in columns.iter().filter(|column| column.name != options.target) {
@@ -76,8 +80,13 @@ pub(super) fn new(config: &Path, options: &StudyNew) -> Result<Report, Failure> 
     }
     text += &wrapped(
         "",
-        "It says what this party's rows hold: levels, and ranges that are rounded outwards. Read it before you send \
-         it to the others, who add what their rows hold. Then, at all parties:",
+        if known {
+            "It says what the rows of all parties hold, as far as they have described them together, and what this \
+             party's rows hold else. Read it before you send it to the others. Then, at all parties:"
+        } else {
+            "It says what this party's rows hold: levels, and ranges that are rounded outwards. Read it before you \
+             send it to the others, who add what their rows hold. Then, at all parties:"
+        },
     );
     let _ = writeln!(text, "  party study check {}", options.out.display());
     Ok(Report {
@@ -118,6 +127,8 @@ struct Draft {
     text: String,
     notes: Vec<String>,
     features: usize,
+    /// What is known of the columns of all parties.
+    joint: BTreeMap<String, JointColumn>,
 }
 
 impl Draft {
@@ -178,6 +189,16 @@ impl Draft {
 
     fn feature(&mut self, column: &Profile) {
         let name = quoted(&column.name);
+        if let Some(joint) = self.joint.remove(&column.name) {
+            return match joint.line(&name) {
+                Ok((line, notes)) => {
+                    notes.iter().for_each(|note| self.note(column, note));
+                    self.features += 1;
+                    let _ = writeln!(self.text, "{line}");
+                }
+                Err(why) => self.note(column, &why),
+            };
+        }
         if column.rows == column.missing {
             return self.note(column, "is left out: it is empty");
         }
@@ -231,7 +252,7 @@ impl Draft {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml_edit::value(text).to_string()
 }
 

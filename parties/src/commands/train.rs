@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use crate::cli::Train;
-use crate::describing::{Describing, asks_for};
+use crate::describing::Describing;
 use crate::exit::{Exit, Failure};
 use crate::node::{Completed, Events, Joint, Protocol, StopSignal, Task, Training, terminal};
 use crate::output::{Report, print};
-use crate::settings::{Overrides, Settings};
+use crate::settings::Overrides;
 use crate::study::{Agreement, is_agreement};
+use crate::surviving::Surviving;
+use crate::tabled::Tabled;
 
 /// Trains, or scores records (`joint`), and prints the result before the wait for the others: whatever becomes of
 /// them, it is complete. Who is lost before it has the result is waited for.
@@ -18,9 +20,13 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
         Err(failure) => return print(&Err(failure), as_json),
     };
     let events = terminal();
-    if !joint && let Some(agreement) = description(&options.study) {
-        let described = runtime.block_on(describe(&agreement, config, options, as_json, &events));
-        return described.unwrap_or_else(|failure| print(&Err(failure), as_json));
+    if !joint && let Some(protocol) = tables(&options.study) {
+        let how = (config, options, as_json, &events);
+        let done = match protocol {
+            Tables::Description => runtime.block_on(tabled::<Describing>(how)),
+            Tables::Survival => runtime.block_on(tabled::<Surviving>(how)),
+        };
+        return done.unwrap_or_else(|failure| print(&Err(failure), as_json));
     }
     let (listen, data) = (options.listen, options.data.clone());
     let overrides = Overrides { listen, data, ..Overrides::default() };
@@ -61,47 +67,44 @@ async fn train(
     training.carry_out(participant, events, &mut stop, done).await
 }
 
-/// The agreement in this file, if it is one on a description; whoever reads it says what else is wrong.
-fn description(path: &Path) -> Option<Agreement> {
-    let agreement = is_agreement(path).then(|| Agreement::read(path).ok()).flatten();
-    agreement.filter(|agreement| agreement.protocol() == Describing::NAME)
+/// What the parties may agree on in the place of a study.
+enum Tables {
+    Description,
+    Survival,
 }
 
-/// Describes the rows of all parties together.
-async fn describe(
-    agreement: &Agreement,
-    config: &Path,
-    options: &Train,
-    as_json: bool,
-    events: &Events,
+/// What the agreement in this file is on, if it is one on tables; whoever reads it says what else is wrong.
+fn tables(path: &Path) -> Option<Tables> {
+    let agreement = is_agreement(path).then(|| Agreement::read(path).ok()).flatten()?;
+    match agreement.protocol() {
+        Describing::NAME => Some(Tables::Description),
+        Surviving::NAME => Some(Tables::Survival),
+        _ => None,
+    }
+}
+
+/// Releases tables of the rows of all parties together.
+async fn tabled<P: Tabled>(
+    (config, options, as_json, events): (&Path, &Train, bool, &Events),
 ) -> Result<Exit, Failure> {
     let (listen, data) = (options.listen, options.data.clone());
     let overrides = Overrides { listen, data, ..Overrides::default() };
-    let settings =
-        Settings::read(config, &overrides).map_err(|error| Failure::from(error).in_file(config))?;
-    let (threshold, columns) = asks_for(agreement)?;
-    let limits = settings.limits.check_description(threshold.least, &columns);
-    limits.map_err(|failure| failure.in_file(&options.study))?;
-    let mut joint = Joint::<Describing>::new(&options.study, config);
+    let mut joint = Joint::<P>::new(&options.study, config);
     (joint.overrides, joint.out) = (overrides, options.out.clone());
     let participant = joint.prepare()?;
     let mut stop = StopSignal::install()?;
-    let done = |done: Completed<<Describing as Protocol>::Result>| {
-        print(&done.copy.clone().map(|()| told(&done)), as_json)
-    };
+    let done =
+        |done: Completed<P::Result>| print(&done.copy.clone().map(|()| told::<P>(&done)), as_json);
     joint.carry_out(participant, events, &mut stop, done).await
 }
 
-/// The end of a description, for people and machines.
-fn told(done: &Completed<<Describing as Protocol>::Result>) -> Report {
+/// The end of a run, for people and machines.
+fn told<P: Tabled>(done: &Completed<P::Result>) -> Report {
     let Report { json, .. } = done.report();
-    let table = match &done.result {
-        Some(description) => description.to_string(),
-        None => "The agreement names other parties as recipients.\n".to_owned(),
-    };
     let text = format!(
-        "{}\n\n{table}\nResult:  {}\nReceipt: {}\n{}",
+        "{}\n\n{}\nResult:  {}\nReceipt: {}\n{}",
         done.receipt.title,
+        P::shown(&done.result),
         done.folder.result().display(),
         done.folder.receipt().display(),
         done.receipt.phases["total"].told()

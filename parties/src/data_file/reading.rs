@@ -32,6 +32,9 @@ pub struct Reading {
     pub dates: BTreeMap<String, String>,
     /// Columns in which a word that looks like a level of the study is taken for it.
     pub alike: Vec<String>,
+    /// Columns in which a word that is none of the levels is read as the level [`OTHER`](super::OTHER). No setting: an agreement
+    /// says so.
+    pub other: Vec<String>,
 }
 
 impl Default for Reading {
@@ -47,6 +50,7 @@ impl Default for Reading {
             recode: BTreeMap::new(),
             dates: BTreeMap::new(),
             alike: Vec::new(),
+            other: Vec::new(),
         }
     }
 }
@@ -161,6 +165,7 @@ impl RawData {
             recode,
             dates,
             alike,
+            other: Vec::new(),
         })
     }
 }

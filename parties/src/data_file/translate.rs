@@ -45,6 +45,9 @@ pub(super) fn columns(schema: &Schema, with_target: bool) -> Vec<(String, Kind)>
     all
 }
 
+/// The level that stands for all words that are no other level, where an agreement has it.
+pub const OTHER: &str = "(other)";
+
 /// How the cells of one column are read.
 pub(super) struct Translate {
     kind: Kind,
@@ -57,6 +60,7 @@ pub(super) struct Translate {
     decimal: char,
     thousands: Option<char>,
     alike: bool,
+    other: bool,
     /// Whether texts are taken as they are.
     plain: bool,
 }
@@ -74,10 +78,14 @@ impl Translate {
         let recode = reading.recode.get(column).cloned().unwrap_or_default();
         let dates = reading.dates.get(column).filter(|_| kind == Kind::Number);
         let alike = reading.alike.iter().any(|name| name == column);
+        let other = reading.other.iter().any(|name| name == column);
         let (decimal, thousands) = (reading.decimal, reading.thousands);
         let is_number = kind == Kind::Number && (decimal != '.' || thousands.is_some());
         Self {
-            plain: words.is_empty() && recode.is_empty() && dates.is_none() && !alike && !is_number,
+            plain: words.is_empty()
+                && recode.is_empty()
+                && dates.is_none()
+                && !(alike || other || is_number),
             missing: words.into_iter().map(|word| (word, 0)).collect(),
             numbers,
             recode,
@@ -85,8 +93,18 @@ impl Translate {
             decimal,
             thousands,
             alike,
+            other,
             kind,
         }
+    }
+
+    /// What stands for a word that is none of the levels, and looks like none of them: that may be a mistake.
+    fn rest(&self, word: &str) -> Option<Cell<'static>> {
+        let Kind::Words(levels) = &self.kind else { return None };
+        let is_rest = self.other
+            && !levels.iter().any(|level| level == word)
+            && look_alike(word, &levels.iter().map(String::as_str)).is_none();
+        is_rest.then(|| Cell::text(OTHER))
     }
 
     /// Whether cells are taken as they are.
@@ -119,7 +137,7 @@ impl Translate {
         }
         match self.recode.get(&number.to_string()) {
             Some(word) => Cell::Text(Cow::Owned(word.clone())),
-            None => Cell::Number(number),
+            None => self.rest(&number.to_string()).unwrap_or(Cell::Number(number)),
         }
     }
 
@@ -171,9 +189,13 @@ impl Translate {
                 let meant = look_alike(word, &levels.iter().map(String::as_str));
                 Ok(match meant {
                     Some((level, _)) => Cell::Text(Cow::Owned(level.to_owned())),
-                    None => Cell::Text(text),
+                    None => self.rest(word).unwrap_or(Cell::Text(text)),
                 })
             }
+            Kind::Words(_) if self.other => Ok(match self.rest(word) {
+                Some(rest) => rest,
+                None => Cell::Text(text),
+            }),
             Kind::Words(_) | Kind::Text => Ok(Cell::Text(text)),
         }
     }
@@ -261,6 +283,25 @@ mod tests {
             assert_eq!(plain(word, decimal, thousands), None, "{word}");
         }
         assert_eq!(plain("NA", ',', None).as_deref(), Some("NA"));
+    }
+
+    #[test]
+    fn words_that_are_no_level_are_the_rest_where_there_is_one() {
+        let reading = Reading { other: vec!["ward".into()], ..Reading::default() };
+        let levels = Kind::Words(vec!["north".into(), "7".into(), OTHER.into()]);
+        let mut ward = Translate::new(&reading, "ward", levels.clone());
+        let mut is = |cell: Cell<'static>, due: &str| {
+            assert_eq!(ward.read(cell).unwrap().words(), due);
+        };
+        is(Cell::text("north"), "north");
+        is(Cell::text("south"), OTHER);
+        is(Cell::Number(7.0), "7");
+        is(Cell::Number(8.0), OTHER);
+        is(Cell::text(" "), "");
+        // It may be a mistake, and is refused where levels are compared.
+        is(Cell::text("North"), "North");
+        let mut other = Translate::new(&reading, "site", levels);
+        assert_eq!(other.read(Cell::text("south")).unwrap().words(), "south");
     }
 
     #[test]

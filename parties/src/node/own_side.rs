@@ -6,8 +6,8 @@ use mpc_ml::artifact::ModelPart;
 
 use super::Aligned;
 use super::order::read_aligned;
+use super::own_input::own_place;
 use super::part::read_part;
-use super::protocol::own_place;
 use super::receipt::now;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
@@ -94,7 +94,19 @@ impl OwnSide {
                 let id_column = source.id_column.clone();
                 let with_target = true;
                 let options = ReadOptions { id_column, with_target, show_values, lenient: false };
-                (read(&source.from, study.schema(), &options)?, None)
+                let data = match study.expanded() {
+                    None => read(&source.from, study.schema(), &options)?,
+                    Some((expansion, schema)) => {
+                        let read = read(&source.from, schema, &options)?;
+                        // The limits are on the rows of the file.
+                        settings.limits.check(&read.table, &source.from.path)?;
+                        let expanded = expansion.expand(&read.table, study.schema());
+                        let table = expanded
+                            .map_err(|error| Failure::from(error).in_file(&source.from.path))?;
+                        DataFile { table, ..read }
+                    }
+                };
+                (data, None)
             }
         };
         let part = match study.scoring() {

@@ -1,29 +1,27 @@
 //! A protocol of somebody's own, run as a study is: the same meeting, approvals, records, receipts and ledger.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mpc_core::Session;
+use mpc_ml::data::{Schema, Table};
 use mpc_ml::model::{Progress, Run, ledger};
-use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde_json::json;
-use zeroize::Zeroizing;
 
-use super::own_side::own_data;
+use super::own_input::{Input, OwnInput};
 use super::participant::Work;
 use super::phases::Phases;
-use super::receipt::{digest_of, now};
+use super::receipt::digest_of;
 use super::standing::Course;
 use super::study_run::Node;
 use super::work::Told;
 use super::{BoundRows, Event, Events, Participant, Receipt, StudyFolder, Task, consent, source};
-use crate::data_file::FileDigest;
 use crate::exit::{Exit, Failure};
-use crate::input;
 use crate::output::{Report, create};
-use crate::settings::{DataSettings, Overrides, Settings};
-use crate::store::DataEntry;
-use crate::study::{Agreement, Terms};
+use crate::settings::Overrides;
+use crate::study::Agreement;
+use crate::tabled;
 
 /// A protocol that parties run on inputs of their own. What it reveals stands in the agreement, whose text is
 /// the same at all parties; the node does the rest.
@@ -46,12 +44,39 @@ pub trait Protocol: Sized {
     ///
     /// # Errors
     /// What does not fit, for a person, without anything of the input.
-    fn read(agreement: &Agreement, place: usize, input: &[u8]) -> Result<Self, Failure>;
+    fn read(agreement: &Agreement, place: usize, input: &[u8]) -> Result<Self, Failure> {
+        let _ = (agreement, place, input);
+        Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
+    }
+
+    /// The columns of the rows that the input is, where it is rows: they are read as `[data]` of `party.toml` says,
+    /// and [`of_rows`](Self::of_rows) has them, in place of [`read`](Self::read). By default there are none.
+    ///
+    /// # Errors
+    /// What does not fit in the agreement, for a person.
+    fn schema(agreement: &Agreement) -> Result<Option<Schema>, Failure> {
+        let _ = agreement;
+        Ok(None)
+    }
+
+    /// The same party as that of [`read`](Self::read), with its rows.
+    ///
+    /// # Errors
+    /// What does not fit, for a person, without anything of the rows.
+    fn of_rows(agreement: &Agreement, place: usize, rows: Arc<Table>) -> Result<Self, Failure> {
+        let _ = (agreement, place, rows);
+        Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
+    }
 
     /// How many records of persons or things the input is of, which `limits.least_rows` is compared with; none
     /// where it is of none.
     fn records(&self) -> Option<u64> {
         None
+    }
+
+    /// What the operator should know of the own input before it is used. Nobody else is told.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// The computation on shares. It may reveal the figures and the checks of the agreement.
@@ -91,7 +116,7 @@ pub struct Joint<P> {
 pub struct ProtocolWork<P> {
     agreement: Agreement,
     protocol: P,
-    input: Zeroizing<Vec<u8>>,
+    input: Input,
 }
 
 /// What a run of a protocol came to.
@@ -105,70 +130,6 @@ pub struct Completed<R> {
     pub folder: StudyFolder,
     /// Whether the copy of the result that the operator wanted could be written.
     pub copy: Result<(), Failure>,
-}
-
-/// This party's input to a protocol: the bytes of its data file. Private.
-pub struct OwnInput {
-    /// Where it is.
-    pub source: DataSettings,
-    /// The bytes.
-    pub bytes: Zeroizing<Vec<u8>>,
-}
-
-impl OwnInput {
-    /// Reads the agreement, the settings and the input, and sees to it that they belong together; gives the
-    /// place of this party too.
-    ///
-    /// # Errors
-    /// What does not fit, for a person.
-    pub fn read(
-        agreement: &Path,
-        config: &Path,
-        overrides: &Overrides,
-    ) -> Result<(Agreement, Settings, usize, Self), Failure> {
-        let path = agreement;
-        let agreement =
-            Agreement::read(path).map_err(|error| Failure::from(error).in_file(path))?;
-        let (settings, place) = own_place(agreement.terms(), path, config, overrides)?;
-        let limits = settings.limits.check_terms(agreement.terms(), &settings.identity.name);
-        limits.map_err(|failure| failure.in_file(path))?;
-        let source = own_data(&settings, config)?;
-        if source.from.command.is_some() {
-            let what = "data.command gives rows, and this protocol takes a file";
-            return Err(Failure::new(Exit::Configuration, what)
-                .in_file(config)
-                .advise("name the file: data.path in party.toml, or --data"));
-        }
-        let bytes = input::read(&source.from.path).map(Zeroizing::new).map_err(|error| {
-            let what = format!("the input cannot be read: {error}");
-            Failure::new(Exit::LocalInput, what).in_file(&source.from.path)
-        })?;
-        Ok((agreement, settings, place, Self { source, bytes }))
-    }
-
-    fn entry(&self, records: Option<u64>) -> DataEntry {
-        let rows = records.unwrap_or_default();
-        DataEntry { rows, first_used: now(), ..DataEntry::of(&self.source) }
-    }
-}
-
-/// The settings of this node, and its place among the parties.
-pub(super) fn own_place(
-    terms: &Terms,
-    path: &Path,
-    config: &Path,
-    overrides: &Overrides,
-) -> Result<(Settings, usize), Failure> {
-    let settings =
-        Settings::read(config, overrides).map_err(|error| Failure::from(error).in_file(config))?;
-    let own = &settings.identity.name;
-    let place = terms.position(own).ok_or_else(|| {
-        let what = format!("this node is {own}, who is not among the parties of the study");
-        Failure::new(Exit::Configuration, what)
-            .in_file(path)
-            .advise("use the same name in the study and in party.toml")
-    })?;
-    Ok((settings, place))
 }
 
 impl<P: Protocol> Joint<P> {
@@ -187,18 +148,25 @@ impl<P: Protocol> Joint<P> {
     fn ready(&self) -> Result<Participant<ProtocolWork<P>>, Failure> {
         let path = &self.agreement;
         let (agreement, settings, place, own) =
-            OwnInput::read(path, &self.config, &self.overrides)?;
-        if agreement.protocol() != P::NAME {
-            let what = format!(
-                "the agreement is on the protocol {}, and this program runs {}",
-                agreement.protocol(),
-                P::NAME
-            );
-            return Err(Failure::new(Exit::Configuration, what)
-                .in_file(path)
-                .advise("use the program that protocol.name stands for"));
-        }
-        let protocol = P::read(&agreement, place, &own.bytes).map_err(|failure| {
+            OwnInput::read(path, &self.config, &self.overrides, &|agreement, settings| {
+                if agreement.protocol() == P::NAME {
+                    tabled::asks(agreement)?
+                        .map_or(Ok(()), |asked| tabled::check(&asked, &settings.limits))?;
+                    return P::schema(agreement);
+                }
+                let what = format!(
+                    "the agreement is on the protocol {}, and this program runs {}",
+                    agreement.protocol(),
+                    P::NAME
+                );
+                Err(Failure::new(Exit::Configuration, what)
+                    .advise("use the program that protocol.name stands for"))
+            })?;
+        let protocol = match &own.input {
+            Input::Bytes(bytes) => P::read(&agreement, place, bytes),
+            Input::Rows(table) => P::of_rows(&agreement, place, Arc::clone(table)),
+        };
+        let protocol = protocol.map_err(|failure| {
             let at_input = failure.place.is_none() && failure.exit == Exit::LocalInput;
             if at_input { failure.in_file(&own.source.from.path) } else { failure }
         })?;
@@ -206,12 +174,11 @@ impl<P: Protocol> Joint<P> {
         if let Some(records) = records {
             settings.limits.check_count(records, &own.source.from.path)?;
         }
-        let file = FileDigest::of(&own.bytes);
         let entry = own.entry(records);
-        let rows = BoundRows::of_bytes(&own.bytes);
         let terms = (agreement.terms().clone(), settings);
-        let node = Node::ready(terms, place, (&file, entry), &rows, &self.config)?;
-        Ok(Participant::new(node, ProtocolWork { agreement, protocol, input: own.bytes }))
+        let (file, rows) = ((&own.digest, entry), own.input.bound());
+        let node = Node::ready(terms, place, file, &rows, &self.config)?;
+        Ok(Participant::new(node, ProtocolWork { agreement, protocol, input: own.input }))
     }
 
     /// The same to do a part again that was done before, as an audit does.
@@ -238,7 +205,7 @@ impl<P: Protocol> Work for ProtocolWork<P> {
     type Finished = Completed<P::Result>;
 
     fn bound(&self) -> BoundRows<'_> {
-        BoundRows::of_bytes(&self.input)
+        self.input.bound()
     }
 
     async fn work(
@@ -258,9 +225,10 @@ impl<P: Protocol> Work for ProtocolWork<P> {
         told.outputs = self.agreement.outputs().to_vec();
         consent::of_this_list(&told.consents, &self.agreement.disclosure_digest())?;
         let input = self.input.clone();
-        let bind = move |folder: &StudyFolder| folder.bind_rows(&BoundRows::of_bytes(&input));
+        let bind = move |folder: &StudyFolder| folder.bind_rows(&input.bound());
         node.remember(bind, session, events, told).await?;
 
+        self.protocol.remarks().into_iter().for_each(|remark| events(Event::Note(remark)));
         phases.enter("computation", session);
         let outputs = told.outputs.clone();
         let (before, results): (Vec<_>, Vec<_>) =
@@ -347,14 +315,5 @@ impl<R: Serialize> Completed<R> {
             "phases": self.receipt.phases,
         });
         Report { text, json }
-    }
-}
-
-impl FileDigest {
-    /// Of a file that was read as a whole.
-    fn of(bytes: &[u8]) -> Self {
-        let mut own = [0; 32];
-        own.copy_from_slice(digest(&SHA256, bytes).as_ref());
-        Self::from_bytes(own)
     }
 }

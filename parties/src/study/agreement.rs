@@ -17,6 +17,8 @@ use crate::output::is_plain;
 
 /// The most characters of the words of an output.
 const WORDS: usize = 2000;
+/// The most steps of an output.
+const MOST_STEPS: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +49,8 @@ struct RawOutput {
     label: String,
     #[serde(default)]
     kind: RawKind,
+    /// Of an output that is revealed step by step, under `label/1`, `label/2`, ..: how many steps there are.
+    steps: Option<usize>,
     to: RawRecipients,
     what: String,
     why: String,
@@ -108,7 +112,15 @@ impl Agreement {
                 let rule = "must be one line of 1 to 60 characters";
                 return Err(StudyError::rule(field("label"), rule));
             }
-            if outputs.iter().any(|before| before.label == raw.label) {
+            if raw.steps.is_some_and(|steps| !(1..=MOST_STEPS).contains(&steps)) {
+                let rule = format!("must be from 1 to {MOST_STEPS}");
+                return Err(StudyError::rule(field("steps"), rule));
+            }
+            let labels: Vec<String> = match raw.steps {
+                None => vec![raw.label],
+                Some(steps) => (1..=steps).map(|step| format!("{}/{step}", raw.label)).collect(),
+            };
+            if outputs.iter().any(|before| labels.contains(&before.label)) {
                 return Err(StudyError::rule(field("label"), "is that of an output before it"));
             }
             for (key, words) in [("what", &raw.what), ("why", &raw.why)] {
@@ -133,13 +145,13 @@ impl Agreement {
                 let rule = "must be \"all\": what steers a run is seen by all parties";
                 return Err(StudyError::rule(field("to"), rule));
             }
-            outputs.push(Output {
-                label: raw.label,
+            outputs.extend(labels.into_iter().map(|label| Output {
+                label,
                 recipients,
                 kind,
-                what: raw.what,
-                why: raw.why,
-            });
+                what: raw.what.clone(),
+                why: raw.why.clone(),
+            }));
         }
         if outputs.iter().all(|output| output.kind.is_repeatable()) {
             return Err(StudyError::rule(
@@ -281,6 +293,20 @@ mod tests {
         ] {
             let said = refused(from, to);
             assert!(said.contains(words), "{to}: {said}");
+        }
+        let steps = |label: &str, steps: usize| {
+            let more = format!(
+                "[[reveals]]\nlabel = {label:?}\nkind = \"figure\"\nsteps = {steps}\nto = \"all\"\nwhat = \
+                 \"a\"\nwhy = \"b\"\n\n[security]"
+            );
+            TEXT.replacen("\"spread\"", "\"a/2\"", 1).replacen("[security]", &more, 1)
+        };
+        let agreement = Agreement::from_bytes(steps("step", 3).as_bytes()).expect("it is one");
+        let labels: Vec<&str> = agreement.outputs().iter().map(|it| it.label.as_str()).collect();
+        assert_eq!(labels, ["a/2", "step/1", "step/2", "step/3"]);
+        for (label, count, says) in [("a", 2, "before it"), ("step", 65, "steps must be from 1")] {
+            let said = Agreement::from_bytes(steps(label, count).as_bytes()).expect_err(label);
+            assert!(said.to_string().contains(says), "{said}");
         }
         let twice = "[[reveals]]\nlabel = \"spread\"\nto = \"all\"\nwhat = \"a\"\nwhy = \"b\"\n\n[security]";
         assert!(

@@ -134,6 +134,10 @@ fn names(parties: &[PartyName], to: Recipients) -> String {
 
 fn public_facts(study: &Study, figures: &Figures) -> Disclosure {
     let rows = match study.columns() {
+        None if study.expanded().is_some() => {
+            "for each party how many intervals its rows enter, all together (so about how long all of \
+             them are seen)"
+        }
         None => "the number of rows of each party",
         Some(_) => "the number of aligned records",
     };

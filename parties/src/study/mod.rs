@@ -11,6 +11,7 @@ mod determined;
 mod digest;
 mod disclosure;
 mod error;
+mod expansion;
 mod features;
 mod model;
 mod named;
@@ -23,7 +24,6 @@ mod settings;
 mod terms;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,12 +32,12 @@ use mpc_ml::Model;
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Cut, Schema};
 use mpc_ml::model::{Facts, Output};
+use mpc_ml::survival::expand::Expansion;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::exit::Failure;
-use crate::input;
 use crate::limits;
 use crate::models::{self, Chosen, Planned};
 use crate::name::PartyName;
@@ -51,7 +51,7 @@ pub use digest::StudyDigest;
 pub use disclosure::Disclosure;
 pub use error::StudyError;
 use output::Receivers;
-use raw::RawStudy;
+use raw::{RawStudy, read_bytes};
 pub use scoring::Scoring;
 pub use security::{Correlations, Security};
 pub use terms::Terms;
@@ -59,15 +59,14 @@ pub use terms::Terms;
 /// The version of the format that this program reads.
 const VERSION: i64 = 1;
 
-/// The largest study file; far above any real one.
-const MAX_BYTES: u64 = 1 << 20;
-
 /// A study, checked.
 #[derive(Clone, Debug)]
 pub struct Study {
     terms: Terms,
     kind: ModelKind,
     schema: Schema,
+    /// How rows of follow-up times become those of the schema, and what they are read by.
+    expanded: Option<(Expansion, Schema)>,
     columns: Option<Columns>,
     scoring: Option<Scoring>,
     own: bool,
@@ -148,15 +147,18 @@ impl Study {
 
         let title = named::title(raw.title)?;
         let parties = named::parties(&raw.parties)?;
+        let (mut raw_model, mut raw_features) = (raw.model, raw.features);
+        let expansion = expansion::check(&mut raw_model, &mut raw_features, raw.partition)?;
+        let target = raw_model.target.as_ref();
         let said = columns::Said {
             cut: raw.partition,
             alignment: raw.alignment,
-            features: raw.features.iter().map(|it| (it.name.clone(), it.party.clone())).collect(),
-            target: raw.model.target.party.clone(),
+            features: raw_features.iter().map(|it| (it.name.clone(), it.party.clone())).collect(),
+            target: target.and_then(|target| target.party.clone()),
         };
         let places = said.check(&parties)?;
-        let word = raw.model.kind.clone();
-        let (kind, target, mut extra) = model::check(raw.model)?;
+        let word = raw_model.kind.clone();
+        let (kind, target, mut extra) = model::check(raw_model)?;
         let security = security::check(&raw.security)?;
         let scoring = raw
             .predict
@@ -167,7 +169,9 @@ impl Study {
             (extra.weights, extra.groups) = (None, None);
         }
         let held = places.as_ref().map(|places| &places.features[..]);
-        let (schema, names) = features::check(raw.features, target, extra, held)?;
+        let (schema, names) = features::check(raw_features, target, extra, held)?;
+        let expanded =
+            expansion.map(|expansion| expansion::reading(expansion, &schema)).transpose()?;
         let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
         let columns = columns.transpose()?;
         let solver = raw.training.solver.as_deref().unwrap_or(settings::solver(kind));
@@ -189,7 +193,7 @@ impl Study {
             alignment: columns.as_ref().map(|columns| columns.alignment().to_string()),
         };
         let mut study =
-            Self { terms, kind, schema, columns, scoring, own, model, recipients, lines };
+            Self { terms, kind, schema, expanded, columns, scoring, own, model, recipients, lines };
         let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
         let suits = study.model.suits((cut, study.own), &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
@@ -245,6 +249,13 @@ impl Study {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// How rows of follow-up times become rows of [`schema`](Self::schema), and the schema of the rows in the files;
+    /// none where they are the same.
+    #[must_use]
+    pub fn expanded(&self) -> Option<&(Expansion, Schema)> {
+        self.expanded.as_ref()
     }
 
     /// Who holds which columns; none where each party has whole rows.
@@ -378,19 +389,6 @@ impl Study {
     pub fn disclosure(&self, plan: &dyn Planned) -> Vec<Disclosure> {
         disclosure::of(self, plan)
     }
-}
-
-/// The bytes of a study or an agreement.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, StudyError> {
-    let failed = |source| StudyError::Read { path: path.to_owned(), source };
-    let mut file = input::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length > MAX_BYTES {
-        return Err(StudyError::TooLarge { path: path.to_owned(), length });
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

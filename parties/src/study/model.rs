@@ -10,7 +10,11 @@ use super::raw::{RawModel, RawOffset, RawTarget, RawWeights};
 
 /// The kind of model, and the columns that it needs beside the features.
 pub(super) fn check(raw: RawModel) -> Result<(ModelKind, Target, RowColumns), StudyError> {
-    let RawModel { kind, target, offset, weights, groups } = raw;
+    let RawModel { kind, target, offset, weights, groups, .. } = raw;
+    let target = target.ok_or_else(|| {
+        let rule = "is missing: which column is predicted? target = { column = .., .. }";
+        StudyError::rule("model.target", rule)
+    })?;
     let kind = match kind.get_ref().as_str() {
         "linear" => ModelKind::Linear,
         "logistic" => ModelKind::Logistic,

@@ -1,11 +1,18 @@
 //! The study's own fields of `study.toml` as TOML has them, before any rule is checked. The settings
 //! of the model are taken out before.
 
+use std::io::Read;
+use std::path::Path;
+
 use mpc_ml::data::Cut;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{StudyError, VERSION, place::Field};
+use crate::input;
+
+/// The largest study file; far above any real one.
+const MAX_BYTES: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +63,9 @@ pub(super) struct RawController {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawModel {
     pub kind: Spanned<String>,
-    pub target: RawTarget,
+    /// Made from `survival`, where that is there.
+    pub target: Option<RawTarget>,
+    pub survival: Option<RawSurvival>,
     pub offset: Option<RawOffset>,
     pub weights: Option<RawWeights>,
     pub groups: Option<String>,
@@ -70,6 +79,17 @@ pub(super) struct RawTarget {
     pub positive: Option<String>,
     pub negative: Option<String>,
     pub range: Option<(f64, f64)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSurvival {
+    pub time: String,
+    pub longest: f64,
+    pub event: String,
+    pub happened: String,
+    pub other: String,
+    pub cuts: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -197,4 +217,17 @@ pub(super) fn version(text: &str) -> Result<(), StudyError> {
         return Ok(());
     }
     Err(StudyError::Version { line: Field::from("version").line(text), got: header.version })
+}
+
+/// The bytes of a study or an agreement.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, StudyError> {
+    let failed = |source| StudyError::Read { path: path.to_owned(), source };
+    let mut file = input::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    if length > MAX_BYTES {
+        return Err(StudyError::TooLarge { path: path.to_owned(), length });
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }

@@ -15,7 +15,7 @@ use crate::models::{Chosen, MODELS, find};
 
 /// The tables that hold settings of the model, with what is the study's own in them.
 const TABLES: [(&str, &[&str]); 3] = [
-    ("model", &["kind", "target", "offset", "weights", "groups"]),
+    ("model", &["kind", "target", "survival", "offset", "weights", "groups"]),
     ("training", &["solver"]),
     ("output", &["model"]),
 ];

@@ -5,7 +5,7 @@ use std::path::Path;
 use mpc_core::session::Signed;
 use serde::{Deserialize, Serialize};
 
-use super::super::protocol::own_place;
+use super::super::own_input::own_place;
 use super::record::{Files, Lines, RunName};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;

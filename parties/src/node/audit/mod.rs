@@ -17,7 +17,7 @@ pub use signatory::Keys;
 use std::path::Path;
 
 use super::State;
-use super::protocol::own_place;
+use super::own_input::own_place;
 use crate::exit::Failure;
 use crate::identity::Identity;
 use crate::settings::Overrides;

@@ -2,7 +2,7 @@
 
 use super::super::raw::{
     RawConsent, RawConstants, RawController, RawFeature, RawModel, RawPredict, RawRanged, RawStudy,
-    RawTarget,
+    RawSurvival, RawTarget,
 };
 use crate::schema::testing::{of_toml, same_fields};
 
@@ -12,6 +12,7 @@ fn fields_of_a_study_are_those_of_its_schema() {
         serde_json::from_str(include_str!("../../schema/study.json")).unwrap();
     same_fields::<RawStudy>(&schema, "");
     same_fields::<RawTarget>(&schema, "/properties/model/properties/target");
+    same_fields::<RawSurvival>(&schema, "/properties/model/properties/survival");
     same_fields::<RawRanged>(&schema, "/$defs/ranged");
     same_fields::<RawFeature>(&schema, "/properties/features/items");
     same_fields::<RawConstants>(&schema, "/properties/features/items/properties/scale/anyOf/1");
