@@ -5,21 +5,21 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::BufMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::carrier::{Carrier, Fate, Fates};
 use crate::frame::{Expected, HEADER_BYTES, Header, MAX_PAYLOAD, step};
+use crate::patience::Patience;
 use crate::record::Recorder;
-use crate::waits::{self, Overdue, Waits};
+use crate::waits::Waits;
 use crate::{Abort, BoxFuture, Due, Meter, NetError, PartyId, Tag, Transport};
 
 /// Payloads up to this size travel in one write together with their header.
 const ONE_WRITE: usize = 64 << 10;
 
 /// How long after the end of a wait the reason may take to become known.
-const REASON_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const REASON_WAIT: Duration = Duration::from_secs(1);
 
 /// The path of the channel that carries the closing barrier; forks never have it, because each
 /// of their labels stands behind its length.
@@ -87,7 +87,7 @@ impl<S> Half<S> {
 }
 
 /// Why bytes did not come.
-enum Broken {
+pub(crate) enum Broken {
     /// Nothing came for so long.
     Silent(Duration),
     Stream(io::Error),
@@ -194,13 +194,7 @@ impl<C: Carrier> Channel<C> {
     /// as long: who is named besides is the one that it names, be it as it gives up or in what the nodes
     /// tell each other of their waiting.
     async fn silent(&self, peer: PartyId, expected: String, after: Duration) -> NetError {
-        let fate = async {
-            tokio::select! {
-                fate = self.mesh.fates.when(peer, |_| true) => fate,
-                never = waits::listen(&self.mesh) => match never {},
-            }
-        };
-        match timeout(REASON_WAIT, fate).await {
+        match timeout(REASON_WAIT, self.mesh.fates.when(peer, |_| true)).await {
             Ok(fate @ (Fate::Aborted(_) | Fate::Local(_))) => self.fated(peer, expected, fate),
             _ => {
                 let chain = self.mesh.waits.chain(peer).into_iter();
@@ -535,52 +529,6 @@ pub(crate) fn forked(
     }
     let name = if display.is_empty() { label.to_owned() } else { format!("{display}/{label}") };
     Ok((format!("{path}/{}:{label}", label.len()), name))
-}
-
-/// How long a peer is waited for.
-struct Patience<'a, C: Carrier> {
-    mesh: &'a Arc<Mesh<C>>,
-    from: PartyId,
-    limit: Option<Duration>,
-}
-
-impl<C: Carrier> Patience<'_, C> {
-    /// Waits for what comes from the peer. At half of the time the others are told for whom this node waits.
-    async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, Broken> {
-        let Some(limit) = self.limit else { return Ok(future.await) };
-        let mut future = std::pin::pin!(future);
-        if let Ok(done) = timeout(limit / 2, &mut future).await {
-            return Ok(done);
-        }
-        let overdue = Overdue::begin(self.mesh, self.from);
-        match timeout(limit - limit / 2, future).await {
-            Ok(done) => Ok(done),
-            Err(_) => {
-                overdue.in_vain();
-                Err(Broken::Silent(limit))
-            }
-        }
-    }
-
-    /// Reads until `buffer` holds `length` bytes. The clock of the silence starts anew with every
-    /// piece that arrives: a long message over a slow line is not silence.
-    async fn fill<R: AsyncRead + Unpin>(
-        &self,
-        stream: &mut R,
-        buffer: &mut Vec<u8>,
-        length: usize,
-    ) -> Result<(), Broken> {
-        while buffer.len() < length {
-            let missing = length - buffer.len();
-            let mut room = (&mut *buffer).limit(missing);
-            match self.within(stream.read_buf(&mut room)).await? {
-                Ok(0) => return Err(Broken::Stream(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
-                Err(error) => return Err(Broken::Stream(error)),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What these locks hold is valid after every single write; a panic elsewhere changes nothing.

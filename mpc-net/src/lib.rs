@@ -26,15 +26,18 @@ pub mod fuzzing;
 pub mod memory;
 mod meter;
 mod party;
+mod patience;
 #[cfg(feature = "quic")]
 pub mod quic;
 pub mod record;
 pub mod replay;
 mod transport;
 mod waits;
+mod work;
 
 pub use error::{Abort, AbortCode, NetError};
 pub use frame::{HEADER_BYTES, MAX_PAYLOAD};
 pub use meter::{Meter, PhaseTotals, Traffic};
 pub use party::PartyId;
 pub use transport::{BoxFuture, Due, Length, Tag, Transport};
+pub use work::AtWork;

@@ -1,12 +1,14 @@
 //! Whom the nodes wait for: each tells all others when half of its patience is used up, so that one whose
 //! patience ends can say more than the name of the node that it waited for itself.
 //!
-//! A note is three bytes on a stream of its own: the node that is waited for, and whether it still is.
+//! A note is three bytes on a stream of its own: the node that is waited for, and whether it still is. A node that names
+//! itself says that it is at work: that it computed for at least half of the time since it said so last. Who waits for
+//! it, or for one who waits for it, waits on, a bounded number of times; a node that hangs says nothing.
 //! What a node says here is its word and nothing else, and it is told as that; nothing else depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::PartyId;
 use crate::carrier::Carrier;
 use crate::channel::Mesh;
+use crate::work;
 
 /// The path of the stream; forks never have it, because each of their labels stands behind its length.
 const PATH: &str = "waits";
@@ -22,7 +25,7 @@ const PATH: &str = "waits";
 const NOTE: usize = 3;
 
 /// As many notes are sent to a node in a run, and read of one.
-const MOST: usize = 1024;
+const MOST: usize = 4096;
 
 /// How long a note may wait for the stream before the stream is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +66,10 @@ pub(crate) struct Waits<R, W> {
     incoming: Vec<tokio::sync::Mutex<Incoming<R>>>,
     /// For whom each node says that it waits.
     said: Mutex<Vec<BTreeSet<PartyId>>>,
+    /// How often each node said that it is at work.
+    works: Mutex<Vec<usize>>,
+    /// Whether all of them are listened to.
+    hears: AtomicBool,
 }
 
 impl<R, W> Waits<R, W> {
@@ -74,6 +81,8 @@ impl<R, W> Waits<R, W> {
             outgoing: (0..nodes).map(|_| tokio::sync::Mutex::new(outgoing())).collect(),
             incoming: (0..nodes).map(|_| tokio::sync::Mutex::new(incoming())).collect(),
             said: Mutex::new(vec![BTreeSet::new(); nodes]),
+            works: Mutex::new(vec![0; nodes]),
+            hears: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +102,21 @@ impl<R, W> Waits<R, W> {
             next.extend(awaited.iter().copied());
         }
         chain
+    }
+}
+
+impl<R, W> Waits<R, W> {
+    /// How often each node said so far that it is at work.
+    pub(crate) fn works(&self) -> Vec<usize> {
+        lock(&self.works).clone()
+    }
+
+    /// Whether `peer`, or a node for which it says that it waits, has said since that it is at work.
+    pub(crate) fn works_since(&self, peer: PartyId, before: &[usize]) -> bool {
+        let works = self.works();
+        let chain = self.chain(peer).into_iter().map(|(_, awaited)| awaited);
+        let mut nodes = std::iter::once(peer).chain(chain).map(PartyId::index);
+        nodes.any(|node| works.get(node) > before.get(node))
     }
 }
 
@@ -154,36 +178,88 @@ async fn update<C: Carrier>(mesh: &Mesh<C>, to: PartyId) {
     if changed.is_empty() || out.notes + changed.len() > MOST {
         return;
     }
-    let mut bytes = Vec::with_capacity(NOTE * changed.len());
-    for peer in &changed {
-        bytes.extend_from_slice(&peer.0.to_le_bytes());
-        bytes.push(u8::from(now.contains(peer)));
-    }
-    let mut stream = match out.slot.take() {
-        Slot::Gone => return,
-        Slot::Open(stream) => stream,
-        Slot::Fresh => match mesh.carrier.open(to, PATH, 0).await {
-            Ok(stream) => stream,
-            Err(_) => return,
-        },
-    };
-    if stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok() {
-        out.slot = Slot::Open(stream);
-        out.notes += changed.len();
+    let notes: Vec<_> = changed.iter().map(|peer| note(*peer, now.contains(peer))).collect();
+    if write(mesh, to, &mut out, &notes).await {
         out.told = now;
     }
 }
 
-/// Takes in what all others say, as long as it is polled; it never ends.
-pub(crate) async fn listen<C: Carrier>(mesh: &Mesh<C>) -> Infallible {
+fn note(node: PartyId, is: bool) -> [u8; NOTE] {
+    let [low, high] = node.0.to_le_bytes();
+    [low, high, u8::from(is)]
+}
+
+/// Whether the notes were sent.
+async fn write<C: Carrier>(
+    mesh: &Mesh<C>,
+    to: PartyId,
+    out: &mut Outgoing<C::Writer>,
+    notes: &[[u8; NOTE]],
+) -> bool {
+    let mut stream = match out.slot.take() {
+        Slot::Gone => return false,
+        Slot::Open(stream) => stream,
+        Slot::Fresh => match mesh.carrier.open(to, PATH, 0).await {
+            Ok(stream) => stream,
+            Err(_) => return false,
+        },
+    };
+    let sent = stream.write_all(notes.as_flattened()).await.is_ok() && stream.flush().await.is_ok();
+    if sent {
+        out.slot = Slot::Open(stream);
+        out.notes += notes.len();
+    }
+    sent
+}
+
+/// Tells all others that this node is at work.
+async fn tell_of_work<C: Carrier>(mesh: &Mesh<C>) {
     let peers = (0..mesh.names.len()).filter(|&index| index != mesh.me.index());
-    let mut readers: Vec<_> =
-        peers.map(|index| Box::pin(read(mesh, PartyId::from_index(index)))).collect();
-    std::future::poll_fn(|context| {
-        readers.retain_mut(|reader| reader.as_mut().poll(context).is_pending());
-        std::task::Poll::Pending
-    })
-    .await
+    for to in peers.map(PartyId::from_index) {
+        let told = async {
+            let mut out = mesh.waits.outgoing[to.index()].lock().await;
+            if out.notes < MOST {
+                write(mesh, to, &mut out, &[note(mesh.me, true)]).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, told).await;
+    }
+}
+
+/// Tells the others now and then whether this node is at work, until the mesh is gone.
+pub(crate) async fn tell_while_at_work<C: Carrier>(mesh: Weak<Mesh<C>>, silence: Duration) {
+    // Others hear of it well before their patience ends.
+    let pause = silence / 4;
+    let mut before = work::so_far();
+    loop {
+        tokio::time::sleep(pause).await;
+        let now = work::so_far();
+        let at_work = now - before >= pause / 2;
+        before = now;
+        let Some(mesh) = mesh.upgrade() else { return };
+        if at_work {
+            tell_of_work(&mesh).await;
+        }
+    }
+}
+
+/// Takes in what all others say from now on, until their fates are known: once for a mesh, since a stream is claimed
+/// once.
+pub(crate) fn hear<C: Carrier>(mesh: &Arc<Mesh<C>>) {
+    // Without a runtime the node is on its way out.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    if mesh.waits.hears.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    for index in (0..mesh.names.len()).filter(|&index| index != mesh.me.index()) {
+        let (mesh, peer) = (Arc::clone(mesh), PartyId::from_index(index));
+        runtime.spawn(async move {
+            tokio::select! {
+                () = read(&mesh, peer) => (),
+                _ = mesh.fates.when(peer, |_| true) => (),
+            }
+        });
+    }
 }
 
 /// Reads the notes of one node until there are no more.
@@ -201,6 +277,10 @@ async fn read<C: Carrier>(mesh: &Mesh<C>, from: PartyId) {
     while incoming.notes < MOST && stream.read_exact(&mut note).await.is_ok() {
         incoming.notes += 1;
         let awaited = PartyId(u16::from_le_bytes([note[0], note[1]]));
+        if awaited == from && note[2] == 1 {
+            lock(&mesh.waits.works)[from.index()] += 1;
+            continue;
+        }
         // Nobody waits for itself, or for a node that is not there.
         if awaited == from || awaited.index() >= mesh.names.len() {
             return;
@@ -220,85 +300,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::mesh;
-
-    const NODES: [PartyId; 3] = [PartyId(0), PartyId(1), PartyId(2)];
-
-    /// Waits, while node 1 listens, until it has heard `due` of node 0.
-    async fn hears(mesh: &Mesh<crate::memory::Pipes>, due: &[(PartyId, PartyId)]) {
-        while mesh.waits.chain(NODES[0]) != due {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn listening(mesh: &Mesh<crate::memory::Pipes>, script: impl Future<Output = ()>) {
-        let all = async {
-            tokio::select! {
-                () = script => (),
-                never = listen(mesh) => match never {},
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), all).await.expect("it is heard");
-    }
-
-    #[tokio::test]
-    async fn a_wait_is_told_and_taken_back() {
-        let nodes = mesh(3);
-        let (first, second) = (nodes[0].0.mesh(), nodes[1].0.mesh());
-        listening(second, async {
-            let one = Overdue::begin(first, NODES[2]);
-            let other = Overdue::begin(first, NODES[2]);
-            hears(second, &[(NODES[0], NODES[2])]).await;
-            drop(one);
-            let more = Overdue::begin(first, NODES[1]);
-            let both = [(NODES[0], NODES[1]), (NODES[0], NODES[2])];
-            hears(second, &both).await;
-            more.in_vain();
-            drop(other);
-            hears(second, &both[..1]).await;
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn notes_that_are_none_end_it_and_nothing_else() {
-        for wrong in [[0, 0, 1], [3, 0, 1], [2, 0, 2], [0xff, 0xff, 0]] {
-            let nodes = mesh(3);
-            let (first, second) = (nodes[0].0.mesh(), nodes[1].0.mesh());
-            let mut stream = first.carrier.open(NODES[1], PATH, 0).await.expect("a stream");
-            let notes = [&[2, 0, 1][..], &wrong, &[2, 0, 0]].concat();
-            stream.write_all(&notes).await.expect("written");
-            listening(second, async {
-                hears(second, &[(NODES[0], NODES[2])]).await;
-                while second.waits.incoming[0].try_lock().is_err() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            })
-            .await;
-            assert_eq!(second.waits.chain(NODES[0]), [(NODES[0], NODES[2])], "{wrong:?}");
-        }
-    }
-
-    /// Without an end a peer could keep a node busy that is about to give up.
-    #[tokio::test]
-    async fn no_more_notes_are_read_than_are_sent() {
-        let nodes = mesh(2);
-        let (first, second) = (nodes[0].0.mesh(), nodes[1].0.mesh());
-        let mut stream = first.carrier.open(NODES[1], PATH, 0).await.expect("a stream");
-        let last = [[1, 0, 0].repeat(MOST), vec![1, 0, 1]].concat();
-        stream.write_all(&last).await.expect("written");
-        listening(second, async {
-            loop {
-                let read = second.waits.incoming[0].try_lock().map(|incoming| incoming.notes);
-                if read.is_ok_and(|notes| notes == MOST) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
-        assert_eq!(second.waits.chain(NODES[0]), []);
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use crate::carrier::{Carrier, Fate, Fates};
 use crate::channel::{Channel, Mesh};
 use crate::record::Recorder;
 use crate::transport::delegate_transport;
-use crate::waits::Waits;
+use crate::waits::{self, Waits};
 use crate::{Abort, AbortCode, PartyId};
 
 const MAGIC: [u8; 4] = *b"mpc1";
@@ -81,6 +81,13 @@ impl QuicTransport {
             #[cfg(feature = "test-util")]
             hooks: crate::fault::Hooks::default(),
         }))
+    }
+
+    /// Tells the others now and then, as long as this lives, when this process is at work ([`crate::AtWork`]): they wait
+    /// longer for a node that says so than for one that says nothing. For a process that is one node.
+    pub fn tell_of_work(&self) {
+        let mesh = self.0.mesh();
+        tokio::spawn(waits::tell_while_at_work(Arc::downgrade(mesh), mesh.silence));
     }
 
     /// A handle that waits, after an abort or a drop, until the peers could be told.

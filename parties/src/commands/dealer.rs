@@ -90,6 +90,7 @@ async fn one_study(
 ) -> Result<(), Failure> {
     let stopped = async { stop.stopped().await.into() };
     let (transport, context) = dealer.next_study_until(observer, stopped).await?;
+    transport.tell_of_work();
     let name = hex(&context[..8]);
     say(&format!("dealing for the study {name}"));
     let result = deal(transport, context, own, stop).await;

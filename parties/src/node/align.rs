@@ -132,6 +132,7 @@ impl Aligning {
         let stopped = async { stop.stopped().await.into() };
         let key = self.identity.key();
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
+        transport.tell_of_work();
         let keys = self.roster.nodes.iter().map(|node| node.key).collect();
         let options = SessionOptions::new(self.roster.nodes.len(), context)
             .outputs(outputs())

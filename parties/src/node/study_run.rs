@@ -157,6 +157,7 @@ impl Node {
         let observer = join_observer(events);
         let stopped = async { stop.stopped().await.into() };
         let transport = join_until(key, &self.roster, &options, &observer, stopped).await?;
+        transport.tell_of_work();
         *met = true;
         #[cfg(feature = "test-faults")]
         let _armed = crate::fault::arm(&transport)?;
