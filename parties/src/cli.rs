@@ -241,7 +241,7 @@ pub struct Doctor {
 pub struct Plan {
     /// The study
     pub study: PathBuf,
-    /// How many rows each party has, in the order of the study
+    /// How many rows each party has, in the order of the study; by columns, the common records
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', required = true)]
     pub rows: Vec<u64>,
     /// The round trip between two nodes; `party doctor` measures it

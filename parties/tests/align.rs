@@ -154,6 +154,27 @@ fn what_does_not_fit_is_refused_before_anybody_is_met() {
     check(&["alignment.toml", "line 6: unknown field `duplicate`"], 4);
 }
 
+/// `party plan` against the meters of a run by columns, at a party that knows nothing of the others' rows.
+fn planned(nodes: &Nodes, ended: &[Ended]) {
+    let (file, records) = (nodes.dir("bank").join("study.toml"), common(0..400).to_string());
+    let plan = ["--json", "plan", file.to_str().unwrap(), "--rows", &records];
+    let plan = support::party(&plan).stdout;
+    let plan: serde_json::Value = serde_json::from_slice(&plan).unwrap();
+    for (place, ended) in ended.iter().enumerate() {
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let (real, due) = (&told["phases"]["total"], &plan["parties"][place]["phases"]["total"]);
+        assert_eq!(real["rounds"], due["rounds"], "{real} {due}");
+        let bytes = |of: &serde_json::Value| of["bytes_sent"].as_f64().unwrap();
+        let ratio = bytes(due) / bytes(real);
+        assert!((0.8..1.2).contains(&ratio), "{ratio}: {real} {due}");
+    }
+    let several = ["plan", file.to_str().unwrap(), "--rows", "320,320,319"];
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_party")).args(several).output();
+    let refused = refused.unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && told.contains("one number"), "{told}");
+}
+
 #[test]
 fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
     let nodes = Nodes::new(&PARTIES, "", &columns(0..400));
@@ -216,6 +237,7 @@ fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
             assert_eq!((what.as_str(), to.as_str()), (Some(due.as_str()), Some(name)));
         }
     }
+    planned(&nodes, &ended);
     // Nobody else has a part, and alone it predicts nothing.
     let recover = nodes.spawn("bank", &mut nodes.recover("bank")).end();
     recover.expect(4, &["nobody else has it"]);

@@ -46,6 +46,7 @@ pub use finished::Finished;
 pub use give_up::{Closing, establish, give_up};
 pub use mesh::{context, link_settings, pinned};
 pub use order::Aligned;
+pub(crate) use order::keep_as_aligned;
 pub use own_input::{Input, OwnInput};
 pub use own_side::OwnSide;
 pub use participant::{Participant, StudyWork};

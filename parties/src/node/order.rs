@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::input;
 use crate::output::{create, hex};
-use crate::settings::{DataSettings, Settings};
+use crate::settings::{DataSettings, Overrides, Settings};
 use crate::study::{Columns, Study};
 
 /// What the order of the records is sealed for.
@@ -183,6 +183,27 @@ impl Order {
         let ids = Zeroizing::new(std::mem::take(&mut form.ids));
         Ok(Some(Kept { session: form.session, alignment, ids }))
     }
+}
+
+/// Keeps the records of a file as if they had been aligned, for a rehearsal in which all parties invent the same.
+///
+/// # Errors
+/// When settings or file cannot be read, or nothing can be written.
+pub(crate) fn keep_as_aligned(
+    config: &Path,
+    alignment: &Alignment,
+    data: &Path,
+) -> Result<(), Failure> {
+    let settings = Settings::read(config, &Overrides::default())?;
+    let identity = Identity::read(&settings.identity.key)?;
+    let order = Order::of(&settings.state, alignment.name(), &identity);
+    std::fs::create_dir_all(order.folder()).map_err(|error| {
+        let what = format!("the rehearsal cannot be set up: {error}");
+        Failure::new(Exit::Configuration, what)
+    })?;
+    let ids: Vec<Vec<u8>> =
+        read_ids(alignment, &Source::file(data))?.iter().map(<[u8]>::to_vec).collect();
+    order.keep([0; 32], alignment, &ids)
 }
 
 /// Reads this party's own columns of the aligned records, in their order. Sends nothing.

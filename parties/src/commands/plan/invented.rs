@@ -1,6 +1,6 @@
 //! Rows that nobody has, of the form that a study asks for.
 
-use std::fmt::Write;
+use std::collections::HashSet;
 
 use mpc_ml::data::{Feature, FeatureKind, Scaling, Target};
 
@@ -31,37 +31,61 @@ impl Numbers {
     }
 }
 
-/// A CSV of `count` rows for the party in this place. The target depends on the features, as in data that
-/// are worth a study: the score of a row has a deviation of about 1.
-pub(super) fn rows(study: &Study, place: usize, count: u64) -> String {
+/// The column with the number of a record, where the parties hold columns: none of the study's.
+pub(super) fn record(study: &Study) -> String {
     let schema = study.schema();
-    let mut numbers = Numbers(0x706c_616e ^ (place as u64) << 32);
-    let mut header: Vec<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
-    header.push(schema.target().column());
+    let mut taken: HashSet<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
+    taken.insert(schema.target().column());
+    taken.extend(schema.offset().map(|offset| offset.column.as_str()));
+    taken.extend(schema.weights().map(|weights| weights.column.as_str()));
+    taken.extend(schema.groups());
+    let mut name = "record".to_owned();
+    while taken.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+        name.push('_');
+    }
+    name
+}
+
+/// A CSV of `count` rows for the party in this place. The target depends on the features, as in data that
+/// are worth a study: the score of a row has a deviation of about 1. Where the parties hold columns, all of them
+/// invent the same rows, and each keeps its columns of them.
+pub(super) fn rows(study: &Study, place: usize, count: u64) -> String {
+    let by_columns = study.columns().is_some();
+    let alike = if by_columns { 0 } else { place };
+    let mut numbers = Numbers(0x706c_616e ^ (alike as u64) << 32);
+    let (whole, schema) = (study.schema(), study.schema_of(place));
+    let own: HashSet<&str> = schema.features().iter().map(|it| it.name.as_str()).collect();
+    let number = by_columns.then(|| record(study));
+    let mut header: Vec<&str> = number.iter().map(String::as_str).collect();
+    header.extend(schema.features().iter().map(|it| it.name.as_str()));
+    if study.has_target(place) {
+        header.push(schema.target().column());
+    }
     header.extend(schema.offset().map(|offset| offset.column.as_str()));
     header.extend(schema.weights().map(|weights| weights.column.as_str()));
     header.extend(schema.groups());
     let mut text = header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",") + "\n";
-    let scale = 1.0 / (schema.features().len().max(1) as f64).sqrt();
+    let scale = 1.0 / (whole.features().len().max(1) as f64).sqrt();
+    let centre = if by_columns { 0.0 } else { apart(place) };
     for row in 0..count {
-        let mut score = 0.0;
-        for (index, feature) in schema.features().iter().enumerate() {
+        let (mut score, mut cells) = (0.0, Vec::new());
+        cells.extend(number.iter().map(|_| row.to_string()));
+        for (index, feature) in whole.features().iter().enumerate() {
             let (cell, z) = cell(feature, &mut numbers);
             score += if index % 2 == 0 { z * scale } else { -z * scale };
-            text += &cell;
-            text.push(',');
+            if own.contains(feature.name.as_str()) {
+                cells.push(cell);
+            }
         }
-        text += &target(schema.target(), score + apart(place), &mut numbers);
-        // Writing to a string does not fail.
-        if let Some(offset) = schema.offset() {
-            let _ = write!(text, ",{}", within(offset.range, 0.1 * (numbers.unit() - 0.5)));
+        let target = target(whole.target(), score + centre, &mut numbers);
+        if study.has_target(place) {
+            cells.push(target);
         }
-        if let Some(weights) = schema.weights() {
-            let _ = write!(text, ",{}", within(weights.range, 0.0));
-        }
-        if schema.groups().is_some() {
-            let _ = write!(text, ",{place}-{}", row / 5);
-        }
+        let offset = 0.1 * (numbers.unit() - 0.5);
+        cells.extend(schema.offset().map(|it| within(it.range, offset).to_string()));
+        cells.extend(schema.weights().map(|it| within(it.range, 0.0).to_string()));
+        cells.extend(schema.groups().map(|_| format!("{place}-{}", row / 5)));
+        text += &cells.join(",");
         text.push('\n');
     }
     text

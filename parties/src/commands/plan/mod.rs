@@ -25,17 +25,30 @@ pub(super) fn run(options: &Plan) -> Result<Report, Failure> {
     let refused = |what: String, advice: &str| {
         Err(Failure::new(Exit::Usage, what).in_file(path).advise(advice))
     };
-    if study.columns().is_some() || study.scoring().is_some() {
+    if study.scoring().is_some() {
         return refused(
-            "a study by columns is not rehearsed yet".to_owned(),
-            "`party study check` tells its rounds and bytes beside the preprocessing",
+            "scores are computed by parts of a model that are here already, and are not rehearsed"
+                .to_owned(),
+            "`party study check` tells their rounds and bytes",
         );
     }
-    let (rows, parties) = (&options.rows, study.parties().len());
+    let parties = study.parties().len();
+    let rows = &match (&options.rows[..], study.columns()) {
+        // All have the same records.
+        ([records], Some(_)) => vec![*records; parties],
+        (rows, _) => rows.to_vec(),
+    };
     if rows.len() != parties {
         return refused(
             format!("--rows has {} numbers, and the study has {parties} parties", rows.len()),
             "name the rows of each party, in the order of the study",
+        );
+    }
+    if study.columns().is_some() && rows.iter().any(|own| *own != rows[0]) {
+        return refused(
+            "the parties hold columns of the same records, and --rows has several numbers"
+                .to_owned(),
+            "name the common records that `party align` told: one number",
         );
     }
     let positive = |value: f64| value.is_finite() && value > 0.0;

@@ -10,10 +10,11 @@ use tokio::task::LocalSet;
 use toml_edit::DocumentMut;
 
 use super::super::dealer::serve_all;
-use super::invented::rows;
+use super::invented::{record, rows};
+use crate::alignment::Alignment;
 use crate::exit::{Exit, Failure};
 use crate::identity::{Fingerprint, Identity};
-use crate::node::{Events, Participant, PhaseReceipt, StopSignal};
+use crate::node::{Events, Participant, PhaseReceipt, StopSignal, keep_as_aligned};
 use crate::output::create;
 use crate::settings::{Overrides, Settings};
 use crate::study::{Correlations, Study};
@@ -57,25 +58,44 @@ pub(super) fn rehearse(study: &Study, counts: &[u64]) -> Result<Vec<Spent>, Fail
         nodes.push(Node { name, folder, address: socket.local_addr().map_err(failed)?, key });
     }
     drop(sockets);
-    let text = alone(study)?;
+    let alignment = study.columns().map(|_| alignment(study, counts)).transpose()?;
+    let text = alone(study, alignment.as_ref())?;
     for (place, node) in nodes.iter().enumerate() {
         create(&node.folder.join("party.toml"), settings(node, &nodes).as_bytes())?;
         create(&node.folder.join("study.toml"), text.as_bytes())?;
         if let Some(&count) = counts.get(place) {
-            create(&node.folder.join("rows.csv"), rows(study, place, count).as_bytes())?;
+            let path = node.folder.join("rows.csv");
+            create(&path, rows(study, place, count).as_bytes())?;
+            if let Some(alignment) = &alignment {
+                keep_as_aligned(&node.folder.join("party.toml"), alignment, &path)?;
+            }
         }
     }
     let runtime = super::super::runtime()?;
     LocalSet::new().block_on(&runtime, together(&nodes))
 }
 
-/// The study without the approvals that it asks for: nobody's rows are used.
-fn alone(study: &Study) -> Result<String, Failure> {
+/// An alignment of records that all parties have.
+fn alignment(study: &Study, counts: &[u64]) -> Result<Alignment, Failure> {
+    let names: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+    let text = format!(
+        "version = 1\ntitle = \"a rehearsal\"\nparties = {names:?}\nmost = {counts:?}\nleast = 1\n\
+         [[id]]\ncolumn = {:?}\n",
+        record(study)
+    );
+    Alignment::from_bytes(text.as_bytes()).map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// The study without the approvals that it asks for, and with its own alignment: nobody's rows are used.
+fn alone(study: &Study, alignment: Option<&Alignment>) -> Result<String, Failure> {
     let mut document: DocumentMut = study
         .text()
         .parse()
         .map_err(|error: toml_edit::TomlError| Failure::new(Exit::Internal, error.to_string()))?;
     document.remove("consent");
+    if let Some(alignment) = alignment {
+        document["alignment"] = toml_edit::value(alignment.name().to_string());
+    }
     Ok(document.to_string())
 }
 
