@@ -78,6 +78,11 @@ fn audited(correlations: &str) -> Audited {
         let text = text.replace("\"dealer\"", &format!("{correlations:?}"));
         fs::write(&path, text).unwrap();
     }
+    ended(nodes, correlations)
+}
+
+/// The same of nodes that have their study.
+fn ended(nodes: Nodes, correlations: &str) -> Audited {
     let names = nodes.names.iter().filter(|name| *name != DEALER || correlations == DEALER);
     let running: Vec<Running> = names.map(|name| nodes.start(name)).collect();
     for ended in running.into_iter().map(Running::end) {
@@ -159,6 +164,35 @@ fn a_party_shows_that_it_did_its_part_and_a_deviation_is_found_in_every_step() {
         assert_eq!(code, 9, "{json:#}");
         assert!(words.iter().all(|word| what.contains(word)), "{step}: {json:#}");
     }
+}
+
+/// An audit of a description is one like any other; a protocol that this program does not know is refused with a way.
+#[test]
+fn a_description_is_audited_and_an_unknown_protocol_refused() {
+    let names = ["clinic-0", "clinic-1", "clinic-2"];
+    let agreement = include_str!("../examples/describe.toml");
+    let agreement = agreement.replace("[\"north\", \"east\", \"south\"]", &format!("{names:?}"));
+    let rows = names.map(|name| {
+        let cells = (0..40).map(|i| {
+            let noise = (i * 7919 + name.len() * 13) % 101;
+            let (treatment, sex) = (["usual", "new"][i % 2], ["f", "m"][i / 2 % 2]);
+            format!("{treatment},{sex},{},{}\n", 30 + noise % 50, 90 + noise)
+        });
+        "treatment,sex,age,pressure\n".to_owned() + &cells.collect::<String>()
+    });
+    let audited = ended(Nodes::new(&names, &agreement, &rows), "pairwise");
+    let all: Vec<&Path> = audited.exported.iter().map(PathBuf::as_path).collect();
+    let (code, json) = audited.replay(&all);
+    assert_eq!((code, &json["agrees"]), (0, &Value::Bool(true)), "{json:#}");
+    assert!(json["with"].as_array().unwrap().iter().all(|with| with["messages"] == with["signed"]));
+    let changed = deviate(&audited, "", 6, true);
+    audited.refused(&[&changed], 9, "clinic-0 signed that it sent this");
+
+    let path = audited.nodes.dir("clinic-0").join("study.toml");
+    fs::write(path, agreement.replace("describe/1", "spread/1")).unwrap();
+    let (code, json) = audited.replay(&all);
+    let told = json["error"].to_string();
+    assert!(code == 2 && told.contains("spread/1") && told.contains("Again::of"), "{json:#}");
 }
 
 #[test]

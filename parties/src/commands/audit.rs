@@ -7,10 +7,15 @@ use mpc_net::record::Difference;
 use serde_json::{Value, json};
 
 use crate::cli::{AuditExport, AuditForget, AuditReplay};
+use crate::describing::Describing;
 use crate::exit::{Exit, Failure};
-use crate::node::{Again, Exported, Verdict, forget as forget_record};
+use crate::node::{
+    Again, Exported, Joint, Protocol, ProtocolWork, Verdict, Work, forget as forget_record,
+};
 use crate::output::Report;
 use crate::settings::Overrides;
+use crate::study::{Agreement, is_agreement};
+use crate::surviving::Surviving;
 
 pub(super) fn export(config: &Path, options: &AuditExport) -> Result<Report, Failure> {
     let AuditExport { study, about, out } = options;
@@ -39,7 +44,44 @@ pub(super) fn forget(config: &Path, options: &AuditForget) -> Result<Report, Fai
 
 pub(super) fn replay(config: &Path, options: &AuditReplay) -> Result<Report, Failure> {
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
-    let again = Again::prepare(&options.study, config, &overrides)?;
+    let path = &options.study;
+    if !is_agreement(path) {
+        return again(Again::prepare(path, config, &overrides)?, options);
+    }
+    let agreement = Agreement::read(path).map_err(|error| Failure::from(error).in_file(path))?;
+    let joint = Repeated { path, config, overrides };
+    match agreement.protocol() {
+        Describing::NAME => again(joint.of::<Describing>()?, options),
+        Surviving::NAME => again(joint.of::<Surviving>()?, options),
+        other => {
+            let what = format!(
+                "the agreement is on the protocol {other}, whose program does a part of it again, and not this one"
+            );
+            Err(Failure::new(Exit::Usage, what).in_file(path).advise(
+                "in the program that ran it: parties::node::Again::of(Joint::again()?)?, then check and run, \
+                 against what `party audit export` wrote",
+            ))
+        }
+    }
+}
+
+/// A part of an agreement that is to be done again.
+struct Repeated<'a> {
+    path: &'a Path,
+    config: &'a Path,
+    overrides: Overrides,
+}
+
+impl Repeated<'_> {
+    fn of<P: Protocol>(self) -> Result<Again<ProtocolWork<P>>, Failure> {
+        let mut joint = Joint::<P>::new(self.path, self.config);
+        joint.overrides = self.overrides;
+        Again::of(joint.again()?)
+    }
+}
+
+/// Does a part again, and compares it with what was exported.
+fn again<W: Work>(again: Again<W>, options: &AuditReplay) -> Result<Report, Failure> {
     let mut exported = Vec::new();
     for path in &options.against {
         let one = Exported::read(path)?;

@@ -49,6 +49,7 @@ pub use order::Aligned;
 pub(crate) use order::keep_as_aligned;
 pub use own_input::{Input, OwnInput};
 pub use own_side::OwnSide;
+pub(crate) use participant::Work;
 pub use participant::{Participant, StudyWork};
 pub use progress::{observer, relay_observer, say, terminal};
 pub use protocol::{Completed, Joint, Protocol, ProtocolWork};
