@@ -22,6 +22,7 @@ impl Chance {
     }
 
     /// One of these, of which there is at least one.
+    #[allow(dead_code, reason = "lines have nothing to choose from")]
     pub fn pick<'a>(&mut self, among: &[&'a str]) -> &'a str {
         among[self.below(among.len() as u64) as usize]
     }

@@ -32,16 +32,17 @@ pub fn say(text: &str) {
 }
 
 /// Nodes for so many workers, one at least.
+#[allow(dead_code, reason = "not all campaigns have the same nodes for all cases")]
 pub fn slots(jobs: usize, party: &Path, folder: &Path) -> Outcome<Vec<Slot>> {
     let slot = |number| Slot::make(party, &folder.join(format!("slot-{number}")));
     (0..jobs.max(1)).map(slot).collect()
 }
 
-/// Gives each case to a worker with nodes of its own, in order; what came of each.
-pub fn all<C: Send + 'static, D: Send + 'static>(
-    slots: Vec<Slot>,
+/// Gives each case to a worker with what is its own, in order; what came of each.
+pub fn all<S: Send + 'static, C: Send + 'static, D: Send + 'static>(
+    slots: Vec<S>,
     cases: Vec<C>,
-    judge: impl Fn(&Slot, C) -> Outcome<D> + Send + Sync + 'static,
+    judge: impl Fn(&S, C) -> Outcome<D> + Send + Sync + 'static,
 ) -> Outcome<Vec<D>> {
     let judge = Arc::new(judge);
     let todo = Arc::new(Mutex::new(cases.into_iter().rev().collect::<Vec<C>>()));
