@@ -18,6 +18,7 @@
 //!   party, messages of bytes; with masks of one's own ([`rand::MaskDomain`]).
 //! * [`correlations`] is randomness made ahead, without which products would leak: a
 //!   [`correlations::CorrelationSource`] takes orders and hands out one-time material.
+//! * [`noise`] draws discrete Gaussian noise, for differential privacy.
 //! * [`approx`] fits trigonometric series to functions, in the clear.
 //! * [`protocols`] has products of shared matrices, truncation, products with a matrix that its
 //!   owner knows, any smooth function as a trigonometric series, and the inverse of a positive
@@ -41,6 +42,7 @@ pub mod fixed;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod ideal;
+pub mod noise;
 mod offload;
 pub mod protocols;
 pub mod rand;

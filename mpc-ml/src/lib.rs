@@ -7,6 +7,7 @@
 //! * [`inference`] says how sure the coefficients of a fit are: what the fits share.
 //! * [`describe`] tells what the rows look like together: tables by groups, tests, correlations.
 //! * [`survival`] tells how long it takes until something happens: curves, medians, the log-rank test.
+//! * [`privacy`] counts differential privacy.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod plaintext;
+pub mod privacy;
 pub mod rows;
 pub mod scoring;
 pub mod standardise;

@@ -38,7 +38,7 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use crate::error::Error;
-use crate::rand::{MaskDomain, MaskSite, Prg};
+use crate::rand::{Coins, MaskDomain, MaskSite, Prg};
 use crate::ring::Ring;
 use crate::share::{Fixed, Shared};
 
@@ -102,6 +102,15 @@ pub fn own_stream(session: &mut Session, domain: MaskDomain) -> Result<Prg, Erro
     session.usable()?;
     let seed = session.coins().seed("own stream");
     Ok(Prg::under(&seed, MaskSite::from(domain), session.switch()))
+}
+
+/// Coins of this party's own for a piece of work beside the messages, new ones each time.
+///
+/// # Errors
+/// When a round was interrupted.
+pub fn own_coins(session: &mut Session) -> Result<Coins, Error> {
+    session.usable()?;
+    Ok(session.coins().part("own coins"))
 }
 
 /// Sends `outgoing[j]` to each party j while it receives `incoming[j]` bytes from it, exactly; where
