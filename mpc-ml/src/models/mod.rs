@@ -7,6 +7,7 @@
 pub mod glm;
 pub mod linear;
 pub mod mean;
+pub mod private;
 pub mod sgd;
 
 use crate::artifact::ModelKind;
@@ -28,9 +29,10 @@ impl Known {
 }
 
 /// The models of this crate.
-const ALL: [Known; 4] = [
+const ALL: [Known; 5] = [
     Known::of::<linear::Linear>(),
     Known::of::<mean::Mean>(),
+    Known::of::<private::Private>(),
     Known::of::<glm::Glm>(),
     Known::of::<sgd::Sgd>(),
 ];
