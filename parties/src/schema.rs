@@ -1,8 +1,6 @@
 //! JSON Schemas of `study.toml` and `party.toml`, by which editors complete and check them. The program itself
 //! checks more: the schema says which words there are and what they mean.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::models::MODELS;
@@ -11,6 +9,9 @@ const STUDY: &str = include_str!("schema/study.json");
 const PARTY: &str = include_str!("schema/party.json");
 /// The settings of all models.
 const SETTINGS: &str = include_str!("schema/settings.json");
+
+/// The model whose settings stand in a table of their own.
+const PRIVATE: &str = "private";
 
 /// The tables of a study in which settings of its model may stand.
 const TABLES: [&str; 3] = ["model", "training", "output"];
@@ -29,12 +30,12 @@ pub fn party() -> Value {
 #[must_use]
 pub fn study() -> Value {
     let (mut schema, settings) = (parsed(STUDY), parsed(SETTINGS));
-    let names: BTreeSet<&str> = MODELS.iter().flat_map(|model| model.settings()).copied().collect();
-    for table in TABLES {
-        let properties = &mut schema["properties"][table]["properties"];
-        for name in &names {
-            // The kind is the study's own word.
-            if *name != "kind" {
+    for model in MODELS {
+        let tables = if model.name() == PRIVATE { &["privacy"][..] } else { &TABLES };
+        // The kind is the study's own word.
+        for name in model.settings().iter().filter(|name| **name != "kind") {
+            for table in tables {
+                let properties = &mut schema["properties"][*table]["properties"];
                 properties[*name] = settings[*name].clone();
             }
         }
@@ -157,6 +158,8 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
+use mpc_ml::privacy::Rho;
 use mpc_net::quic::RelaySettings;
 use serde::Deserialize;
 
@@ -57,10 +58,25 @@ pub struct Settings {
     pub keep: Keep,
     /// Whether this node takes part only in studies that somebody here has approved by signature.
     pub approval: bool,
+    /// What all studies with differential privacy together may tell of its rows, where it takes part in such.
+    pub privacy: Option<PrivacyBudget>,
     /// What no study may ask for.
     pub limits: Limits,
     /// What it does when it is left alone.
     pub serve: ServeSettings,
+}
+
+/// What all studies with differential privacy together may tell of the rows of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivacyBudget {
+    /// What the data are called: the budget is counted under this name, whatever the bytes of a file are.
+    pub source: String,
+    /// The budget, as people take it.
+    pub epsilon: f64,
+    /// The probability that belongs to it.
+    pub delta: f64,
+    /// The budget, as it adds up.
+    pub rho: Rho,
 }
 
 /// What a node keeps of the last run of a study, so that its part can be done again.
@@ -286,6 +302,7 @@ impl Settings {
         let relaying = raw.relaying.check(network.listen)?;
         let (data, reading) = data_from(raw.data.unwrap_or_default(), directory)?;
         let state = directory.join(raw.state.directory);
+        let privacy = raw.privacy.map(raw::RawPrivacyBudget::check).transpose()?;
         let limits = raw.limits.check()?;
         let serve = raw.serve.check(directory)?;
         let (keep, approval) = (raw.audit.keep, raw.consent.required);
@@ -301,6 +318,7 @@ impl Settings {
             state,
             keep,
             approval,
+            privacy,
             limits,
             serve,
         })

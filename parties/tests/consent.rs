@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -439,5 +439,70 @@ fn pipes_and_devices_are_no_files() {
             let ended = run(&nodes, "clinic-0", arguments);
             ended.expect(code, &["not a regular file"]);
         }
+    }
+}
+
+/// Three clinics with a study whose model has differential privacy.
+fn private(epsilon: f64, title: &str) -> String {
+    let text = include_str!("../../scripts/data/diabetes_progression/private.toml");
+    let text = ["a", "b", "c"].iter().enumerate().fold(text.to_owned(), |text, (at, name)| {
+        text.replace(&format!("\"clinic-{name}\""), &format!("\"clinic-{at}\""))
+    });
+    text.replace("epsilon = 3", &format!("epsilon = {epsilon}")).replace("one year", title)
+}
+
+/// A kill in the middle of the noisy sums costs the budget nothing more, and what was sent is sent again as it was; what
+/// is spent is spent, and a node that has lost its memory of it is noticed by itself and by the others.
+#[test]
+fn a_privacy_budget_survives_kills_and_shows_a_memory_that_was_lost() {
+    let names = ["clinic-0", "clinic-1", "clinic-2"];
+    let rows = [1, 2, 3].map(|party| {
+        let set =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/diabetes_progression");
+        fs::read_to_string(set.join(format!("party{party}.csv"))).unwrap()
+    });
+    let nodes = Nodes::new(&names, &private(3.0, "one year"), &rows);
+    // Nobody spends what no operator has given.
+    nodes.start("clinic-0").end().expect(4, &["no budget", "[privacy]"]);
+    for name in names {
+        let settings = fs::read_to_string(nodes.config(name)).unwrap();
+        let budget = "\n[privacy]\nsource = \"patients\"\nepsilon = 4.0\ndelta = 1e-5\n";
+        fs::write(nodes.config(name), settings + budget).unwrap();
+    }
+    let start = |name: &str, dies| start(&nodes, name, dies, 50);
+    let mut running: Vec<Running> =
+        names.iter().map(|name| start(name, Some(("clinic-1", "recorded:2")))).collect();
+    let killed = running.remove(1).end();
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    running.push(start("clinic-1", None));
+    running.into_iter().map(Running::end).for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+    let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();
+    assert!(names.iter().all(|name| model(name) == model("clinic-0")));
+    let receipt = fs::read(nodes.results("clinic-0").join("receipt.json")).unwrap();
+    let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+    let guarantee = receipt["privacy"]["guarantee"].as_str().unwrap();
+    assert!(guarantee.contains("epsilon 3.00 for leaving it out"), "{guarantee}");
+    assert_eq!(receipt["privacy"]["chains"][1][1], 2);
+    let again = nodes.store("clinic-0").ledger.into_iter().filter(|line| line.again);
+    let again: Vec<String> = again.map(|line| line.label).collect();
+    assert_eq!(again[..2], ["noisy sums 0", "noisy sums 1"]);
+
+    // It was charged once, and no study fits in any more that is as large.
+    let give = |text: &str| {
+        names.iter().for_each(|name| fs::write(nodes.dir(name).join("study.toml"), text).unwrap());
+    };
+    give(&private(3.0, "two years"));
+    nodes.start("clinic-0").end().expect(4, &["does not suffice", "1 study has taken epsilon 3.0"]);
+    // A smaller one does, but not with a node that does not know what it has spent.
+    give(&private(1.0, "three years"));
+    fs::remove_file(nodes.dir("clinic-2").join("state/store.redb")).unwrap();
+    let running: Vec<Running> = names.iter().map(|name| nodes.start(name)).collect();
+    for ended in running.into_iter().map(Running::end) {
+        let words = match ended.name.as_str() {
+            "clinic-2" => "has heard of 2 entries of this node's privacy budget",
+            _ => "clinic-2",
+        };
+        assert_ne!(ended.code, Some(0));
+        ended.expect(ended.code.unwrap(), &[words, "replaced by an older one"]);
     }
 }

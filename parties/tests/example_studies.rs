@@ -33,6 +33,15 @@ const STUDIES: [(&str, &str); 11] = [
 const BY_COLUMNS: (&str, &str) = ("breast_cancer_vertical/study.toml", "malignant");
 const ALIGNMENT: &str = "breast_cancer_vertical/alignment.toml";
 
+/// Those with differential privacy, which encode rows by what they declare and not as the references do.
+const PRIVATE: [&str; 5] = [
+    "credit_status/private.toml",
+    "diabetes_progression/private.toml",
+    "doctor_visits_count/private.toml",
+    "flights_large/private-delay.toml",
+    "flights_large/private-late.toml",
+];
+
 /// Which page shows which study whole.
 const PAGES: [(&str, &str); 3] = [
     ("study-linear.md", "concrete_strength/study.toml"),
@@ -80,7 +89,30 @@ fn no_study_is_forgotten() {
         }
     }
     let studies = STUDIES.iter().chain([&BY_COLUMNS]).map(|(path, _)| *path);
+    let studies = studies.chain(PRIVATE);
     assert_eq!(found, studies.chain([ALIGNMENT]).map(str::to_owned).collect());
+}
+
+#[test]
+fn private_studies_read_their_rows_and_say_what_they_promise() {
+    for path in PRIVATE {
+        let study =
+            Study::read(&data().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut tables = vec!["party1.csv", "party2.csv", "party3.csv"];
+        if path.starts_with("flights_large") {
+            // They are many, and their number is known.
+            tables.truncate(0);
+        }
+        let rows: Vec<u64> =
+            tables.iter().map(|name| rows(&study, path, name).rows() as u64).collect();
+        let rows = if rows.is_empty() { vec![87_000, 87_000, 87_000] } else { rows };
+        let plan = study.plan(&rows).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let outputs = study.outputs(&*plan);
+        let labels = outputs.iter().map(|output| output.label.as_str());
+        assert!(labels.clone().all(|label| label.starts_with("noisy sums ")), "{path}");
+        assert!(outputs.iter().all(|output| output.why.contains("differentially private")));
+        assert!(study.schema().joint_features().next().is_none(), "{path}");
+    }
 }
 
 #[test]

@@ -13,12 +13,14 @@ use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyDescribe, StudyWithdraw};
 use crate::data_file::{DataFile, Summary};
 use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::models::{Account, Planned};
 use crate::name::PartyName;
 use crate::node::{self, BoundRows, OwnSide};
 use crate::output::{Report, wrapped};
 use crate::settings::{Overrides, Settings};
+use crate::store::Store;
 use crate::study::{
     Approvals, Consent, Controller, Correlations, Disclosure, Study, Terms, is_agreement,
 };
@@ -239,6 +241,16 @@ pub(super) fn purpose(consent: &Consent) -> String {
     text + &wrapped("  Approvals:   ", approvals)
 }
 
+/// What of the privacy budget the study takes, where it takes of one.
+fn budget(side: &OwnSide) -> Option<String> {
+    let source = &side.settings.privacy.as_ref()?.source;
+    let identity = Identity::read(&side.settings.identity.key).ok()?;
+    // No memory yet is nothing spent.
+    let store = Store::look(&side.settings.state, &identity.owner()).ok();
+    let spent = store.and_then(|store| store.spending(source).ok()).unwrap_or_default();
+    node::budget_in_words(&side.settings, spent, &side.study)
+}
+
 /// What is revealed, to whom, and why.
 pub(super) fn revealed(disclosure: &[Disclosure]) -> String {
     let mut text = "What will be revealed\n".to_owned();
@@ -285,6 +297,9 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
         text += &wrapped("  Columns that the study does not use: ", &unused);
     }
     let Limits { least_rows, least_cells, .. } = side.settings.limits;
+    if let Some(budget) = budget(side) {
+        text += &wrapped("  ", &budget);
+    }
     let limits = format!(
         "Within this node's limits: {least_rows} rows, {least_cells} cells in a joint sum that are not \
          all known"

@@ -18,6 +18,7 @@ use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
 use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
 use mpc_ml::models::mean::Mean;
+use mpc_ml::models::private::Private;
 use mpc_ml::models::sgd::Sgd;
 use mpc_ml::{Error, Model};
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub const MODELS: &[&dyn Registered] = &[
     // logistic, Poisson
     &Entry::<Glm>::NEW,
     &Entry::<Sgd>::NEW,
+    // all of them, with differential privacy
+    &Entry::<Private>::NEW,
 ];
 
 /// Work of one node, on the one thread that a session lives on.

@@ -4,6 +4,7 @@ use mpc_core::{Error, Session, Tag};
 use mpc_net::quic::Roster;
 use serde::{Deserialize, Serialize};
 
+use super::budget::BudgetSaid;
 use super::standing::Standing;
 use super::{Event, Events, StudyFolder};
 use crate::approval::SignedApproval;
@@ -27,7 +28,12 @@ pub(super) struct Said {
     pub(super) approval: Option<SignedApproval>,
     /// What it has of the study's result.
     pub(super) standing: Standing,
+    /// What it has spent of its privacy budget, in a study that takes of it.
+    pub(super) budget: Option<BudgetSaid>,
 }
+
+/// What one party said.
+pub(super) type Heard = (PartyConsent, Standing, Option<BudgetSaid>);
 
 /// The consent of one party, as the receipt has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +77,7 @@ pub(super) async fn exchange(
     roster: &Roster,
     session: &mut Session,
     at: u64,
-) -> Result<Vec<(PartyConsent, Standing)>, Failure> {
+) -> Result<Vec<Heard>, Failure> {
     let all = session.announce(CONSENT, own).await?;
     all.iter().enumerate().map(|(party, bytes)| check(bytes, party, terms, roster, at)).collect()
 }
@@ -83,14 +89,14 @@ fn check(
     terms: &Terms,
     roster: &Roster,
     at: u64,
-) -> Result<(PartyConsent, Standing), Failure> {
+) -> Result<Heard, Failure> {
     let node = &roster.nodes[party];
     let name = &node.name;
     let misbehaved = |detail: &str| {
         let (peer, step, detail) = (name.clone(), CONSENT.label().to_owned(), detail.to_owned());
         Failure::from(Error::Misbehaved { peer, step, detail })
     };
-    let Said { required, run, approval, standing } = Said::parse(bytes)
+    let Said { required, run, approval, standing, budget } = Said::parse(bytes)
         .ok_or_else(|| misbehaved("what it says of its approval is no such message"))?;
     if let Some(signed) = &approval {
         if !signed.holds(&node.key) {
@@ -117,7 +123,7 @@ fn check(
         )),
         _ => {
             let approved = approval.filter(|signed| signed.is_valid_at(at));
-            Ok((PartyConsent { party: name.clone(), required, run, approved }, standing))
+            Ok((PartyConsent { party: name.clone(), required, run, approved }, standing, budget))
         }
     }
 }
@@ -234,8 +240,9 @@ mod tests {
             at: u64,
         ) -> Result<PartyConsent, Failure> {
             let standing = Standing::default();
-            let bytes = Said { required, run: 3, approval, standing }.to_bytes().unwrap();
-            check(&bytes, 1, &self.study, &self.roster, at).map(|(consent, _)| consent)
+            let said = Said { required, run: 3, approval, standing, budget: None };
+            let bytes = said.to_bytes().unwrap();
+            check(&bytes, 1, &self.study, &self.roster, at).map(|(consent, ..)| consent)
         }
     }
 
@@ -282,11 +289,11 @@ mod tests {
         let of_another = SignedApproval::sign(all.approval(), &own.bank_b).unwrap();
         misbehaved(own.hears(false, Some(of_another), 1050), "another study or party");
         let standing = Standing::default();
-        let said = Said { required: false, run: 1, approval: None, standing };
+        let said = Said { required: false, run: 1, approval: None, standing, budget: None };
         let mut bytes = said.to_bytes().unwrap();
         assert_eq!(bytes.len(), MESSAGE);
         bytes[MESSAGE - 1] = 1;
-        let heard = check(&bytes, 1, &own.study, &own.roster, 0).map(|(consent, _)| consent);
+        let heard = check(&bytes, 1, &own.study, &own.roster, 0).map(|(consent, ..)| consent);
         misbehaved(heard, "no such message");
     }
 

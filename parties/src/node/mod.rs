@@ -3,6 +3,7 @@
 mod align;
 mod approve;
 mod audit;
+mod budget;
 mod checkpoints;
 mod comeback;
 mod consent;
@@ -39,6 +40,8 @@ mod written;
 pub use align::Aligning;
 pub use approve::{approve, withdraw};
 pub use audit::{Again, AuditRecord, Exported, Keys, Verdict, forget};
+pub use budget::BudgetReceipt;
+pub(crate) use budget::in_words as budget_in_words;
 pub use comeback::{Task, Training};
 pub use consent::PartyConsent;
 pub use events::{Event, EventStream, Events, event_stream};

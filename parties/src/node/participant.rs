@@ -9,6 +9,7 @@ use mpc_ml::artifact::ModelPart;
 use mpc_ml::data::Table;
 use mpc_net::replay::Replay;
 
+use super::budget::taking;
 use super::checkpoints::Checkpoints;
 use super::consent::Said;
 use super::phases::Phases;
@@ -82,6 +83,7 @@ impl Participant {
         let side = OwnSide::read(study_path, config, overrides, show_values)?;
         let mut participant = Self::ready(side, config)?;
         participant.open(study_path, out)?;
+        participant.node.reserve()?;
         Ok(participant)
     }
 
@@ -100,8 +102,11 @@ impl Participant {
         let entry = side.data_entry();
         let OwnSide { study, settings, place, data, aligned, part, .. } = side;
         let DataFile { table, digest, .. } = data;
+        let taking = taking(&study, &settings)?;
         let terms = (study.terms().clone(), settings);
-        let node = Node::ready(terms, place, (&digest, entry), &BoundRows::new(&table), config)?;
+        let mut node =
+            Node::ready(terms, place, (&digest, entry), &BoundRows::new(&table), config)?;
+        node.taking = taking;
         let table = Some(Arc::new(table));
         Ok(Self { node, work: StudyWork { study, table, aligned, part } })
     }

@@ -218,7 +218,7 @@ impl<P: Protocol> Work for ProtocolWork<P> {
     ) -> Result<P::Result, Failure> {
         // Nobody has a result that is another one's too: what is lost is computed again, and what all had
         // recorded is sent as it was.
-        let (course, _) = node.consented(&[], session, events, told).await?;
+        let (course, ..) = node.consented(&[], session, events, told).await?;
         if let Course::Fit(again) = course {
             session.resend(again);
         }

@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::PartyConsent;
+use super::{BudgetReceipt, PartyConsent};
 use crate::exit::{Exit, Failure};
 use crate::identity::{Fingerprint, Identity};
 use crate::output::{hex, unhex};
@@ -80,6 +80,9 @@ pub struct Receipt {
     /// What the fit went on from, where an earlier run had come to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
+    /// What a study with differential privacy promises, and what it took of the parties' budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<BudgetReceipt>,
     /// When the nodes had met.
     pub begun: String,
     /// When the run ended here.
@@ -315,6 +318,7 @@ mod tests {
             run: 1,
             runs: 1,
             resumed: None,
+            privacy: None,
             begun: "b".to_owned(),
             ended: None,
             started: 3,

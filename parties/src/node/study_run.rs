@@ -10,6 +10,7 @@ use mpc_net::quic::{Roster, join_until};
 use mpc_net::{Abort, AbortCode};
 
 use super::audit::{Kept, Keys};
+use super::budget::Taking;
 use super::checkpoints::Checkpoints;
 use super::consent::Said;
 use super::events::join_observer;
@@ -53,6 +54,8 @@ pub struct Node {
     pub(super) holding: Holding,
     /// The states of its fit that it could go on from.
     pub(super) checkpoints: Checkpoints,
+    /// What the study takes of the privacy budget, where it takes of one.
+    pub(super) taking: Option<Taking>,
     /// Held until the node has ended.
     pub(super) state: State,
 }
@@ -85,6 +88,7 @@ impl Node {
             again: false,
             holding: Holding::default(),
             checkpoints: Checkpoints::default(),
+            taking: None,
             state,
         })
     }
@@ -210,6 +214,7 @@ impl Node {
                 give_up(&session, linger, &failure).await;
                 let failure = self.with_evidence(failure, &session);
                 self.forget_states_after(&failure);
+                self.free(&told);
                 phases.close();
                 return Err(self.write_failed(&told, &session, &phases, (kept, failure)));
             }
@@ -249,7 +254,8 @@ impl Node {
         let approval = self.approval.as_ref().filter(valid).cloned();
         let checkpoints = self.checkpoints.named();
         let standing = Standing { checkpoints, ..self.holding.standing() };
-        told.consent = Said { required, run: number, approval, standing }.to_bytes()?;
+        let budget = self.budget_said(told.started)?;
+        told.consent = Said { required, run: number, approval, standing, budget }.to_bytes()?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use mpc_ml::model::{Figures, Output, Progress, Run, Summary, ledger};
 use mpc_ml::{scoring, standardise};
 use mpc_net::AbortCode;
 
+use super::budget::{BudgetReceipt, BudgetSaid};
 use super::checkpoints::anew;
 use super::giving::Given;
 use super::participant::{StudyWork, Work};
@@ -71,6 +72,10 @@ pub struct Told {
     pub(super) runs: u32,
     /// What the others said under their signatures.
     pub(super) signed: Vec<Signed>,
+    /// What all have spent of their privacy budgets, in a study that takes of them.
+    pub(super) budget: Option<BudgetReceipt>,
+    /// Whether noisy values may have been sent.
+    pub(super) spent: bool,
 }
 
 impl Node {
@@ -82,18 +87,24 @@ impl Node {
         session: &mut Session,
         events: &Events,
         told: &mut Told,
-    ) -> Result<(Course, Vec<Standing>), Failure> {
+    ) -> Result<(Course, Vec<Standing>, Vec<Option<BudgetSaid>>), Failure> {
         let terms = &self.terms;
         let heard = consent::exchange(&told.consent, terms, &self.roster, session, told.started);
-        let standings: Vec<Standing>;
-        (told.consents, standings) = heard.await?.into_iter().unzip();
+        let (mut standings, mut budgets) = (Vec::new(), Vec::new());
+        told.consents = Vec::new();
+        for (consent, standing, budget) in heard.await? {
+            told.consents.push(consent);
+            standings.push(standing);
+            budgets.push(budget);
+        }
+        self.compare_budgets(&budgets, told, session)?;
         if !self.again {
             told.noticed = consent::remember(&told.consents, session.me(), &self.folder, events)?;
         }
         let names: Vec<String> = terms.parties().iter().map(ToString::to_string).collect();
         let receives = |party: &usize| receivers.contains(&terms.parties()[*party]);
         let receivers: Vec<usize> = (0..names.len()).filter(receives).collect();
-        Ok((self.holding.clone().course(&standings, &receivers, &names)?, standings))
+        Ok((self.holding.clone().course(&standings, &receivers, &names)?, standings, budgets))
     }
 }
 
@@ -117,7 +128,8 @@ impl Work for StudyWork {
             Failure::new(Exit::Internal, "the rows of a study are used by one run")
         })?;
         let study = &self.study;
-        let (course, standings) = node.consented(study.receivers(), session, events, told).await?;
+        let (course, standings, budgets) =
+            node.consented(study.receivers(), session, events, told).await?;
         match course {
             Course::Give { by, lacking } => {
                 phases.enter("giving", session);
@@ -211,11 +223,13 @@ impl Work for StudyWork {
             }
         };
         let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        node.spend(told)?;
         #[cfg(feature = "test-faults")]
         crate::fault::before_release().await;
         let summary = shares.release(&data, &mut run).await;
         events(Event::Fitted);
         let summary = summary.map_err(|error| study.failure(error))?;
+        node.heard_spent(&budgets, run.session)?;
         // The result is known; who is lost from now on takes nothing away.
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));

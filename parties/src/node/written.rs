@@ -127,6 +127,7 @@ impl Node {
             run: told.run.as_ref().map_or(0, |run| run.number),
             runs: told.runs,
             resumed: told.resumed.clone(),
+            privacy: told.budget.clone(),
             begun: when(told.started),
             ended: ended.map(when),
             started: told.started,

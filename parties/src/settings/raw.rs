@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mpc_ml::artifact::ModelKind;
+use mpc_ml::privacy::Rho;
 use serde::Deserialize;
 
 use super::relay::{RawRelay, RawRelaying};
 use super::serve::RawServe;
-use super::{Keep, LinkProfile, SettingsError};
+use super::{Keep, LinkProfile, PrivacyBudget, SettingsError};
 use crate::data_file::RawData;
 use crate::limits::{Limits, word};
 use crate::study::{is_kind, is_name};
@@ -31,6 +32,7 @@ pub(super) struct Raw {
     pub audit: RawAudit,
     #[serde(default)]
     pub consent: RawNodeConsent,
+    pub privacy: Option<RawPrivacyBudget>,
     #[serde(default)]
     pub limits: RawLimits,
     #[serde(default)]
@@ -96,6 +98,29 @@ pub(super) enum RawAddresses {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawState {
     pub directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrivacyBudget {
+    pub source: String,
+    pub epsilon: f64,
+    pub delta: f64,
+}
+
+impl RawPrivacyBudget {
+    /// The budget, if it means something.
+    pub(super) fn check(self) -> Result<PrivacyBudget, SettingsError> {
+        let Self { source, epsilon, delta } = self;
+        let source = super::line("privacy.source", source)?;
+        let rho = Rho::within(epsilon, delta).map_err(|error| match error {
+            mpc_ml::Error::Field { field, rule } => {
+                SettingsError::Rule { field: format!("privacy.{field}"), rule }
+            }
+            other => SettingsError::Rule { field: "privacy".to_owned(), rule: other.to_string() },
+        })?;
+        Ok(PrivacyBudget { source, epsilon, delta, rho })
+    }
 }
 
 #[derive(Default, Deserialize)]

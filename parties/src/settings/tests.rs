@@ -251,7 +251,8 @@ fn data_are_described_in_their_own_words() {
 #[test]
 fn fields_of_party_toml_are_those_of_its_schema() {
     use super::raw::{
-        RawAudit, RawIdentity, RawLimits, RawNetwork, RawNodeConsent, RawPeer, RawState,
+        RawAudit, RawIdentity, RawLimits, RawNetwork, RawNodeConsent, RawPeer, RawPrivacyBudget,
+        RawState,
     };
     use super::relay::{RawRelay, RawRelaying};
     use super::serve::RawServe;
@@ -269,6 +270,7 @@ fn fields_of_party_toml_are_those_of_its_schema() {
     same_fields::<RawState>(&schema, &at("state"));
     same_fields::<RawAudit>(&schema, &at("audit"));
     same_fields::<RawNodeConsent>(&schema, &at("consent"));
+    same_fields::<RawPrivacyBudget>(&schema, &at("privacy"));
     same_fields::<RawLimits>(&schema, &at("limits"));
     same_fields::<RawServe>(&schema, &at("serve"));
     let template = include_str!("../commands/party.toml");

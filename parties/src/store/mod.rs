@@ -6,6 +6,7 @@
 //! makes it returns. docs/operations.md says what is in it, and what its loss means.
 
 mod approvals;
+mod budget;
 mod checkpoints;
 mod entries;
 mod error;
@@ -22,6 +23,7 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use budget::{BudgetEntry, Charge, Charged, Head, Spending};
 pub use checkpoints::SealedState;
 pub use entries::{DataEntry, DataId, Kind, Ledgered, Outcome, Run, RunEntry, StudyEntry};
 pub(crate) use error::StoreError;

@@ -138,3 +138,78 @@ fn changes_are_made_together_or_not_at_all() {
     assert!(store.is_finished(&digest).unwrap() && !store.is_finished(&study("two").0).unwrap());
     assert_eq!(store.contents().unwrap().ledger.len(), 3);
 }
+
+/// A study that takes so many units of rho of a data set.
+fn charged(text: &str, units: u64) -> Charged<'_> {
+    let study = StudyDigest::of(text.as_bytes());
+    Charged { source: "admissions", study, rho: mpc_ml::privacy::Rho::units(units), at: 100 }
+}
+
+#[test]
+fn a_privacy_budget_is_set_aside_spent_and_never_given_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = identity(folder.path());
+    let most = mpc_ml::privacy::Rho::units(10);
+    let open = || Store::open(folder.path(), &identity.fingerprint()).unwrap();
+    let taken = |store: &Store| store.spending("admissions").unwrap().rho.in_units();
+    {
+        let store = open();
+        assert_eq!(taken(&store), 0);
+        store.reserve(&identity, &charged("a", 6), most).unwrap().unwrap();
+        // Set aside counts, and the same study again takes nothing more.
+        store.reserve(&identity, &charged("a", 6), most).unwrap().unwrap();
+        let spent = store.reserve(&identity, &charged("b", 5), most).unwrap().unwrap_err();
+        assert_eq!((spent.studies, spent.rho.in_units()), (1, 6));
+        // Another data set has a budget of its own.
+        let other = Charged { source: "discharges", ..charged("b", 9) };
+        store.reserve(&identity, &other, most).unwrap().unwrap();
+        // It ended before anything was sent.
+        store.free(&identity, &charged("a", 6)).unwrap();
+        assert_eq!(taken(&store), 0);
+        store.reserve(&identity, &charged("b", 5), most).unwrap().unwrap();
+        store.spend(&identity, &charged("b", 5)).unwrap();
+        // What is spent does not come back.
+        store.free(&identity, &charged("b", 5)).unwrap();
+    }
+    // After the process has ended, or was killed.
+    let store = open();
+    assert_eq!(taken(&store), 5);
+    store.reserve(&identity, &charged("b", 5), most).unwrap().unwrap();
+    assert_eq!(taken(&store), 5);
+    store.reserve(&identity, &charged("a", 6), most).unwrap().unwrap_err();
+    let charges: Vec<Charge> = store.budget().unwrap().iter().map(|it| it.charge).collect();
+    let (reserved, freed) = (Charge::Reserved, Charge::Freed);
+    assert_eq!(charges, [reserved, reserved, freed, reserved, Charge::Spent]);
+}
+
+#[test]
+fn a_chain_of_a_budget_shows_what_was_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = identity(folder.path());
+    let most = mpc_ml::privacy::Rho::units(100);
+    let store = Store::open(folder.path(), &identity.fingerprint()).unwrap();
+    assert_eq!(store.heads(&identity).unwrap(), [Head::default()]);
+    store.reserve(&identity, &charged("a", 6), most).unwrap().unwrap();
+    // What its end will be is known before.
+    let spent = store.head_when_spent(&identity, &charged("a", 6)).unwrap();
+    store.spend(&identity, &charged("a", 6)).unwrap();
+    let heads = store.heads(&identity).unwrap();
+    assert_eq!(heads.last(), Some(&spent));
+    assert_eq!(store.head_when_spent(&identity, &charged("a", 6)).unwrap(), spent);
+    assert!((0..3).all(|at| heads[at].entries == at as u64));
+    // An entry that somebody changed does not fit the chain any more.
+    store
+        .write(|it| {
+            let mut table = it.open_table(TableDefinition::<u64, Bytes>::new("privacy"))?;
+            let mut entry: BudgetEntry = decode(table.get(2)?.unwrap().value())?;
+            entry.charge = Charge::Freed;
+            table.insert(2, encode(&entry)?.as_slice())?;
+            Ok(())
+        })
+        .unwrap();
+    assert!(store.heads(&identity).is_err());
+    // Of others it is remembered where they were.
+    assert_eq!(store.head_of(&[7; 32]).unwrap(), Head::default());
+    store.keep_heads(&[([7; 32], spent)]).unwrap();
+    assert_eq!(store.head_of(&[7; 32]).unwrap(), spent);
+}

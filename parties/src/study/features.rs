@@ -7,7 +7,7 @@ use mpc_ml::data::{
 
 use super::StudyError;
 use super::place::Field;
-use super::raw::{RawFeature, RawMissing, RawScale};
+use super::raw::{RawFeature, RawMissing, RawScale, RawTypical};
 
 /// The schema, with the features of each party together where parties hold different ones (`places` of the
 /// features), and the names of the features in the order of the study.
@@ -92,8 +92,17 @@ fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
                     Some(RawScale::Constants(constants)) => {
                         Scaling::Constants { mean: constants.mean, std: constants.std }
                     }
+                    Some(RawScale::Typical(RawTypical { typical: (low, high) })) => {
+                        let half = (high - low) / 2.0;
+                        if !(half.is_finite() && half > 0.0) {
+                            let must = "must be { typical = [LOW, HIGH] } with a smaller and a larger number";
+                            return rule("scale", must.into());
+                        }
+                        Scaling::Constants { mean: low + half, std: half }
+                    }
                     Some(RawScale::Word(_)) => {
-                        let must = "must be \"joint\", \"none\" or { mean = .., std = .. }";
+                        let must = "must be \"joint\", \"none\", { mean = .., std = .. } or \
+                                    { typical = [.., ..] }";
                         return rule("scale", must.into());
                     }
                 },

@@ -17,6 +17,7 @@ mod model;
 mod named;
 mod output;
 pub(crate) mod place;
+mod privacy;
 mod raw;
 mod scoring;
 mod security;
@@ -32,6 +33,7 @@ use mpc_ml::Model;
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Cut, Schema};
 use mpc_ml::model::{Facts, Output};
+use mpc_ml::models::private::{Private, PrivateSettings};
 use mpc_ml::survival::expand::Expansion;
 use serde::Deserialize;
 use toml::Spanned;
@@ -174,7 +176,8 @@ impl Study {
             expansion.map(|expansion| expansion::reading(expansion, &schema)).transpose()?;
         let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
         let columns = columns.transpose()?;
-        let solver = raw.training.solver.as_deref().unwrap_or(settings::solver(kind));
+        let solver =
+            raw.training.solver.as_deref().unwrap_or(settings::solver(kind, raw.privacy.is_some()));
         let model = settings::read(gathered, (kind, word), solver, &lines)?;
         let (recipients, own) = match output::check(raw.output, &parties, columns.is_some())? {
             Receivers::Whole(recipients) => (recipients, false),
@@ -195,6 +198,7 @@ impl Study {
         let mut study =
             Self { terms, kind, schema, expanded, columns, scoring, own, model, recipients, lines };
         let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
+        privacy::check(&study)?;
         let suits = study.model.suits((cut, study.own), &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
         if let Some(scoring) = &study.scoring {
@@ -243,6 +247,12 @@ impl Study {
     #[must_use]
     pub fn settings_of<M: Model>(&self) -> Option<&M::Settings> {
         models::settings_of::<M>(self.model())
+    }
+
+    /// What its model keeps to itself about rows, where it is one with differential privacy.
+    #[must_use]
+    pub fn privacy(&self) -> Option<&PrivateSettings> {
+        self.settings_of::<Private>()
     }
 
     /// The features and the target.

@@ -37,7 +37,13 @@ pub(super) struct RawStudy {
     pub predict: Option<RawPredict>,
     #[serde(default)]
     pub consent: RawConsent,
+    pub privacy: Option<RawPrivacy>,
 }
+
+/// `[privacy]`, whose settings are those of the model and were taken out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrivacy {}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,11 +152,12 @@ impl Default for RawMissing {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected \"joint\", \"none\" or { mean = .., std = .. } for `scale`"
+    expecting = "expected \"joint\", \"none\", { mean = .., std = .. } or { typical = [.., ..] } for `scale`"
 )]
 pub(super) enum RawScale {
     Word(String),
     Constants(RawConstants),
+    Typical(RawTypical),
 }
 
 #[derive(Deserialize)]
@@ -158,6 +165,12 @@ pub(super) enum RawScale {
 pub(super) struct RawConstants {
     pub mean: f64,
     pub std: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTypical {
+    pub typical: (f64, f64),
 }
 
 #[derive(Default, Deserialize)]

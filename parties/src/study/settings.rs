@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mpc_ml::Error;
 use mpc_ml::artifact::ModelKind;
+use mpc_ml::models::private::Private;
+use mpc_ml::{Error, Model};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -14,11 +15,14 @@ use super::{Lines, StudyError};
 use crate::models::{Chosen, MODELS, find};
 
 /// The tables that hold settings of the model, with what is the study's own in them.
-const TABLES: [(&str, &[&str]); 3] = [
+const TABLES: [(&str, &[&str]); 4] = [
     ("model", &["kind", "target", "survival", "offset", "weights", "groups"]),
     ("training", &["solver"]),
     ("output", &["model"]),
+    (PRIVACY, &[]),
 ];
+/// The table that asks for a model with differential privacy.
+const PRIVACY: &str = "privacy";
 /// Where a setting belongs that is not there.
 const MISSING: &str = "training";
 
@@ -74,6 +78,11 @@ pub(super) fn read(
     let model = find(kind, solver).ok_or_else(|| no_model(kind, solver))?;
     let Gathered { mut settings, tables, span } = gathered;
     for (setting, table) in &tables {
+        let private = model.name() == Private::NAME;
+        if private && *table != PRIVACY && model.settings().contains(&setting.as_str()) {
+            let rule = format!("belongs into [{PRIVACY}]: move it there");
+            return Err(StudyError::rule(Field::from(*table).key(setting), rule));
+        }
         if !model.settings().contains(&setting.as_str()) {
             let others: Vec<String> = MODELS
                 .iter()
@@ -117,9 +126,16 @@ pub(super) fn read(
     }
 }
 
-/// The solver of a study that names none: the one that gives what a statistics program gives.
-pub(super) fn solver(kind: ModelKind) -> &'static str {
-    if kind == ModelKind::Linear { "exact" } else { "optimum" }
+/// The solver of a study that names none: the one that gives what a statistics program gives, or the one with
+/// differential privacy where it is asked for.
+pub(super) fn solver(kind: ModelKind, private: bool) -> &'static str {
+    if private {
+        Private::NAME
+    } else if kind == ModelKind::Linear {
+        "exact"
+    } else {
+        "optimum"
+    }
 }
 
 /// There is no such pair of words.
@@ -155,17 +171,22 @@ impl Lines {
     fn field(&self, field: &str) -> Option<Field> {
         let (first, rest) = field.split_once('.').unwrap_or((field, ""));
         let table = match first {
-            "partition" | "parties" | "features" => return Some(Field::from(field)),
+            "partition" | "parties" => return Some(Field::from(field)),
+            "features" => return Some(with_steps(Field::from(first), rest)),
             "recipients" => return Some(Field::from("output.model")),
             "rows" | "mean_squares" => return None,
             "kind" | "target" | "offset" | "weights" | "groups" => "model",
             _ => self.tables.get(first).copied().unwrap_or(MISSING),
         };
-        let field = Field::from(table).key(first);
-        let steps = rest.split('.').filter(|step| !step.is_empty());
-        Some(steps.fold(field, |field, step| match step.parse() {
-            Ok(place) => field.item(place),
-            Err(_) => field.key(step),
-        }))
+        Some(with_steps(Field::from(table).key(first), rest))
     }
+}
+
+/// What is below a field, by names and numbers with dots between them.
+fn with_steps(field: Field, steps: &str) -> Field {
+    let steps = steps.split('.').filter(|step| !step.is_empty());
+    steps.fold(field, |field, step| match step.parse() {
+        Ok(place) => field.item(place),
+        Err(_) => field.key(step),
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::super::raw::{
     RawConsent, RawConstants, RawController, RawFeature, RawModel, RawPredict, RawRanged, RawStudy,
-    RawSurvival, RawTarget,
+    RawSurvival, RawTarget, RawTypical,
 };
 use crate::schema::testing::{of_toml, same_fields};
 
@@ -16,6 +16,8 @@ fn fields_of_a_study_are_those_of_its_schema() {
     same_fields::<RawRanged>(&schema, "/$defs/ranged");
     same_fields::<RawFeature>(&schema, "/properties/features/items");
     same_fields::<RawConstants>(&schema, "/properties/features/items/properties/scale/anyOf/1");
+    let typical = "/properties/features/items/properties/scale/anyOf/2";
+    same_fields::<RawTypical>(&schema, typical);
     same_fields::<RawModel>(&schema, "/properties/model");
     same_fields::<RawPredict>(&schema, "/properties/predict");
     same_fields::<RawConsent>(&schema, "/properties/consent");

@@ -70,8 +70,11 @@ const LIMITS: Limits = Limits {
     metric: 0.002,
 };
 
+/// With noise: near enough to the fit without any to be of use. Six of its deviations, and more.
+const PRIVATE: Limits = Limits { metric: 0.06, ..LIMITS };
+
 /// The table of all studies.
-const CASES: [Case; 12] = [
+const CASES: [Case; 17] = [
     // Twenty epochs of gradient descent come near the optimum, not to it.
     case("credit_status", "study", "bad", Effort::Usual, None),
     case("credit_status", "optimum", "bad", Effort::Usual, Some(LIMITS)),
@@ -95,6 +98,23 @@ const CASES: [Case; 12] = [
     ),
     // Standard errors of an unpenalised fit are none here: nothing is said in their units.
     case("breast_cancer_vertical", "study", "malignant", Effort::Usual, Some(LIMITS)),
+    case("credit_status", "private", "bad", Effort::Smoke, Some(PRIVATE)),
+    case(
+        "diabetes_progression",
+        "private",
+        "progression",
+        Effort::Usual,
+        Some(Limits { metric: 0.2, ..LIMITS }),
+    ),
+    case("doctor_visits_count", "private", "mdvis", Effort::Usual, Some(PRIVATE)),
+    case(
+        "flights_large",
+        "private-delay",
+        "arr_delay",
+        Effort::Large,
+        Some(Limits { metric: 0.3, ..LIMITS }),
+    ),
+    case("flights_large", "private-late", "late", Effort::Large, Some(PRIVATE)),
     case("flights_large", "delay", "arr_delay", Effort::Large, Some(LIMITS)),
     case("flights_large", "late", "late", Effort::Large, Some(LIMITS)),
     case("mnist_wide", "study", "odd", Effort::Large, Some(LIMITS)),

@@ -11,6 +11,8 @@
 //!                                              the rows of a data set cut by columns: files with ids,
 //!                                              alignments and studies of these parties
 //! compare columns FOLDER SUMMARY               what came of them beside the same in the clear
+//! compare private CASE RUNS [ROWS]             a study with differential privacy, with fresh noise each time
+//!                                              and a few epsilons; of ROWS rows a party
 //! compare list [--smoke | --large] [--by-columns] [--only SET]
 //!                                              the studies of the table: case, file, parties
 //! compare report SUMMARY (CASE CORRELATIONS FOLDER)...
@@ -27,6 +29,7 @@ mod cases;
 mod coefficients;
 mod columns;
 mod cut;
+mod private;
 mod reference;
 mod report;
 mod run;
@@ -60,6 +63,10 @@ fn main() -> Outcome<ExitCode> {
             for case in Case::chosen(filters)? {
                 println!("{}", case.line()?);
             }
+        }
+        ["private", case, runs] => private::figures(Case::named(case)?, runs.parse()?, None)?,
+        ["private", case, runs, rows] => {
+            private::figures(Case::named(case)?, runs.parse()?, Some(rows.parse()?))?;
         }
         ["report", summary, runs @ ..] => return report::report(summary, runs),
         _ => return Err("see the first lines of scripts/tools/src/bin/compare/main.rs".into()),

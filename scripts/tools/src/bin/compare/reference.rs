@@ -154,6 +154,15 @@ pub fn metric(
     Ok((name, value.ok_or("all test rows have the same outcome")?))
 }
 
+/// The measure on the test rows of the reference fit: without a penalty, or with the least where there is no such.
+pub fn reference_metric(case: &Case, name: &str) -> Outcome<f64> {
+    let folder = case.study();
+    let all = json(&folder.parent().ok_or("a study without a folder")?.join("reference.json"))?;
+    let fits = ["unpenalised", "l2"].map(|fit| &all["tasks"][case.task][fit]["test"]);
+    let found = fits.iter().find_map(|test| test[name.to_lowercase()].as_f64());
+    found.ok_or_else(|| format!("the reference has no {name}").into())
+}
+
 /// The standard deviation, for numbers of different units.
 pub fn spread(values: &[f64]) -> f64 {
     let mean = mean(values);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cases::{Case, Limits};
-use crate::reference::{Reference, Test, largest_difference, metric, spread};
+use crate::reference::{Reference, Test, largest_difference, metric, reference_metric, spread};
 use crate::run::Run;
 
 /// One run and how far it is from its reference. `None` where there is nothing to compare with.
@@ -114,6 +114,11 @@ impl Row {
             bytes_sent_max: Some(run.bytes_sent_max),
             ..Self::empty(case, correlations)
         };
+        if study.privacy().is_some() {
+            // Encoded in another way: what is comparable is how well it predicts.
+            row.reference_metric = Some(reference_metric(case, metric_name)?);
+            return Ok(row);
+        }
         let Some(reference) = Reference::read(case, &study, &test)? else { return Ok(row) };
         row.fit = Some(reference.fit);
         let own = run.model.standardised();
@@ -183,6 +188,12 @@ impl Row {
                 limits.metric,
             ),
         ];
+        if self.solver == Some("private") {
+            due.retain(|(_, value, _)| value.is_some());
+            if due.is_empty() {
+                due.push(("the difference of the measure", None, limits.metric));
+            }
+        }
         // The penalised references have no standard errors.
         if self.fit == Some("unpenalised") {
             due.push((

@@ -1,0 +1,21 @@
+//! `[privacy]`: what a study with differential privacy needs of the rest of it.
+
+use mpc_core::Against;
+
+use super::{Study, StudyError};
+
+/// Refuses what does not go with it.
+pub(super) fn check(study: &Study) -> Result<(), StudyError> {
+    if study.privacy().is_some() && study.expanded.is_some() {
+        let rule =
+            "has no place with [privacy], which protects a row: here a person becomes several rows";
+        return Err(StudyError::rule("model.survival", rule));
+    }
+    if study.privacy().is_none() || study.security().against == Against::Covert {
+        return Ok(());
+    }
+    // Only then is each noisy sum revealed once, whatever becomes of a run (docs/protocols.md 16.6).
+    let rule = "must be \"covert\" with [privacy], which is what it is if left out: where parties commit to what \
+                they open, a run that breaks off reveals no second draw of the noise";
+    Err(StudyError::rule("security.against", rule))
+}
