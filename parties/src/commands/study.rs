@@ -32,7 +32,10 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     let side = OwnSide::read(&options.study, config, &overrides, options.show_values)?;
     let OwnSide { study, settings, source, data: file, .. } = &side;
-    let to_do = to_do(study.terms(), settings);
+    let mut to_do = to_do(study.terms(), settings);
+    if study.privacy().is_some() && settings.privacy.is_none() {
+        to_do.push("party.toml has no [privacy] budget yet (docs/privacy.md)".to_owned());
+    }
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
     Ok(Report {
