@@ -141,7 +141,9 @@ pub(super) fn solver(kind: ModelKind, private: bool) -> &'static str {
 /// There is no such pair of words.
 fn no_model(kind: ModelKind, solver: &str) -> StudyError {
     let names = |fits: &dyn Fn(&[ModelKind]) -> bool| {
-        let fitting = MODELS.iter().filter(|model| fits(model.kinds()));
+        // That one is chosen by the table with its settings.
+        let named = MODELS.iter().filter(|model| model.name() != Private::NAME);
+        let fitting = named.filter(|model| fits(model.kinds()));
         fitting.map(|model| format!("{:?}", model.name())).collect::<Vec<_>>().join(" or ")
     };
     let known = MODELS.iter().any(|model| model.name() == solver);
