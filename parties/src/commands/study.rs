@@ -353,7 +353,10 @@ fn computation(account: &Account) -> String {
              (`party plan` says how much that is)"
         )
     };
-    let masked = format!("Openings are masked by {} bits and more", account.figures.sigma);
+    // Where nothing is opened but results there is none.
+    let sigma = Some(account.figures.sigma).filter(|sigma| *sigma > 0);
+    let masked = sigma.map(|sigma| format!("Openings are masked by {sigma} bits and more"));
+    let masked = masked.map(|masked| wrapped("  ", &masked));
     let precision = account.figures.precision.iter().map(|each| wrapped("  Precision: ", each));
-    [wrapped("  ", &steps), wrapped("  ", &masked)].into_iter().chain(precision).collect()
+    [wrapped("  ", &steps)].into_iter().chain(masked).chain(precision).collect()
 }

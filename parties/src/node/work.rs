@@ -178,7 +178,9 @@ impl Work for StudyWork {
 
         phases.enter("preparation", session);
         let mut source = source::start(study.security().correlations, session)?;
-        let own_warnings = clip_warning(&encoded, study.model().clip()).into_iter().collect();
+        let private = study.privacy().is_some();
+        let own_warnings =
+            clip_warning(&encoded, study.model().clip(), private).into_iter().collect();
         let data = Dataset::encoded(encoded)?;
         // The source has channels of its own, which stay in the phase that they began in.
         session.meter().enter("training");
@@ -387,11 +389,10 @@ impl Told {
 }
 
 /// Clip counts stay at their party.
-fn clip_warning(encoded: &Encoded, clip: f64) -> Option<String> {
+fn clip_warning(encoded: &Encoded, clip: f64, private: bool) -> Option<String> {
+    let why =
+        if private { "beyond the typical values that the study declares" } else { "model.clip" };
     (encoded.clipped > 0).then(|| {
-        format!(
-            "{} of this party's encoded values were cut to +-{clip} (model.clip)",
-            encoded.clipped
-        )
+        format!("{} of this party's encoded values were cut to +-{clip} ({why})", encoded.clipped)
     })
 }
