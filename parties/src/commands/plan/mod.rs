@@ -59,7 +59,8 @@ pub(super) fn run(options: &Plan) -> Result<Report, Failure> {
         );
     }
     // What cannot be planned is refused before it is rehearsed.
-    study.plan(rows).map_err(|error| Failure::from(error).in_file(path))?;
+    let planned = study.plan(rows).map_err(|error| Failure::from(error).in_file(path))?;
+    let precision = planned.figures().precision;
     say("rehearsing on invented rows, here alone; it takes as long as the study");
     let (begun, before) = (Instant::now(), processor());
     let spent = rehearse(&study, rows)?;
@@ -68,13 +69,13 @@ pub(super) fn run(options: &Plan) -> Result<Report, Failure> {
     let own =
         processor().zip(before).map_or(seconds, |(now, before)| now - before) / parties as f64;
     let memory = peak().map(|bytes| bytes / parties as u64);
-    report(&study, options, &spent, (own, memory))
+    report(&study, options, (&spent, &precision), (own, memory))
 }
 
 fn report(
     study: &Study,
     options: &Plan,
-    spent: &[Spent],
+    (spent, precision): (&[Spent], &[String]),
     (own, memory): (f64, Option<u64>),
 ) -> Result<Report, Failure> {
     let sent = |spent: &Spent| spent.phases.get("total").map_or(0, |total| total.bytes_sent);
@@ -110,6 +111,10 @@ fn report(
             total.rounds, options.rtt_ms, options.mbit
         ),
     );
+    if study.privacy().is_some() {
+        // What the noise leaves of the signal is what such a study is planned for.
+        precision.iter().for_each(|each| text += &wrapped("Precision: ", each));
+    }
     text += &wrapped(
         "",
         "Fits to the optimum take as many passes as the data need; each further one takes the rounds and bytes \
