@@ -98,7 +98,7 @@ const CASES: [Case; 17] = [
     ),
     // Standard errors of an unpenalised fit are none here: nothing is said in their units.
     case("breast_cancer_vertical", "study", "malignant", Effort::Usual, Some(LIMITS)),
-    case("credit_status", "private", "bad", Effort::Smoke, Some(PRIVATE)),
+    case("credit_status", "private", "bad", Effort::Usual, Some(PRIVATE)),
     case(
         "diabetes_progression",
         "private",
