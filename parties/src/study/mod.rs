@@ -359,9 +359,11 @@ impl Study {
             return Ok(Box::new(scoring.plan(records, self.parties().len(), self.recipients())));
         }
         let enough = self.columns.as_ref().map_or(Ok(()), |columns| columns.enough(rows));
-        enough
+        let plan = enough
             .and_then(|()| self.model.plan(&self.facts(rows)))
-            .map_err(|error| self.lines.refusal(error).located(self.lines.text()))
+            .map_err(|error| self.lines.refusal(error).located(self.lines.text()))?;
+        privacy::nothing_else(self, &*plan)?;
+        Ok(plan)
     }
 
     /// What a fit or its release failed by, with the names of the columns that it is about.

@@ -3,6 +3,7 @@
 use mpc_core::Against;
 
 use super::{Study, StudyError};
+use crate::models::Planned;
 
 /// Refuses what does not go with it.
 pub(super) fn check(study: &Study) -> Result<(), StudyError> {
@@ -18,4 +19,22 @@ pub(super) fn check(study: &Study) -> Result<(), StudyError> {
     let rule = "must be \"covert\" with [privacy], which is what it is if left out: where parties commit to what \
                 they open, a run that breaks off reveals no second draw of the noise";
     Err(StudyError::rule("security.against", rule))
+}
+
+/// Refuses a study that would reveal anything but noisy sums, whatever part of it asks for that.
+pub(super) fn nothing_else(study: &Study, plan: &dyn Planned) -> Result<(), StudyError> {
+    if study.privacy().is_none() {
+        return Ok(());
+    }
+    let noisy = plan.outputs();
+    match study.outputs(plan).into_iter().find(|output| !noisy.contains(output)) {
+        None => Ok(()),
+        Some(exact) => {
+            let rule = format!(
+                "does not cover {:?}, which the study would reveal without noise: remove what asks for it",
+                exact.label
+            );
+            Err(StudyError::rule("privacy", rule).located(study.text()))
+        }
+    }
 }
