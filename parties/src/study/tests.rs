@@ -9,6 +9,7 @@ use super::*;
 
 mod consent;
 mod disclosure;
+mod private;
 mod schema;
 mod short;
 
