@@ -300,6 +300,11 @@ crashes_smoke() {
   MPC_BINARIES=$target/debug end_to_end "${MPC_CRASHES_TIMEOUT:-300}" scripts/crashes.sh --runs 8
 }
 
+# Likewise; a network namespace is used where there is one.
+network_smoke() {
+  MPC_BINARIES=$target/debug end_to_end "${MPC_NETWORK_TIMEOUT:-300}" scripts/network.sh --smoke
+}
+
 bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
@@ -362,5 +367,6 @@ step "demo, end to end" demo
 step "faults of a node, smoke run" faults_smoke
 step "floods of a node and a relay, smoke run" floods_smoke
 step "kills of a node, smoke run" crashes_smoke
+step "lines that lose, delay and change, smoke run" network_smoke
 step "studies beside their references, smoke run" studies_smoke
 step "benchmarks, smoke run" bench_smoke
