@@ -202,22 +202,39 @@ impl HostilePeer {
     }
 }
 
-/// Nodes of a relay that send as much as they can for `time`, each to the one after it; how many packets
-/// went out.
+/// How soon a node tries again that a relay has not let in: it takes a few a second from an address.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Nodes of a relay that send as much as they can for `time`, each to the one after it, from when all are at it or
+/// `gather` has passed; how many were there then, and how many packets went out.
 pub async fn flood_relay(
     settings: &RelaySettings,
     identities: &[Arc<Identity>],
-    time: Duration,
-) -> u64 {
+    (gather, time): (Duration, Duration),
+) -> (usize, u64) {
     let sent = Arc::new(AtomicU64::new(0));
+    let here = Arc::new(AtomicU64::new(0));
+    let (go, gone) = tokio::sync::watch::channel(false);
     let mut lines = JoinSet::new();
     for (index, identity) in identities.iter().enumerate() {
         let after = identities[(index + 1) % identities.len()].public_key();
         let before = identities[(index + identities.len() - 1) % identities.len()].public_key();
-        let line = relay_line_of(Arc::clone(identity), settings.clone(), vec![after, before]);
-        let sent = Arc::clone(&sent);
+        let (identity, settings) = (Arc::clone(identity), settings.clone());
+        let (sent, here, mut gone) = (Arc::clone(&sent), Arc::clone(&here), gone.clone());
         lines.spawn(async move {
-            let Ok((mut reader, mut writer, endpoint)) = line.await else { return };
+            let (mut reader, mut writer, endpoint) = loop {
+                let peers = vec![after, before];
+                match relay_line_of(Arc::clone(&identity), settings.clone(), peers).await {
+                    Ok(line) => break line,
+                    Err(_) => tokio::time::sleep(AGAIN).await,
+                }
+            };
+            here.fetch_add(1, Ordering::Relaxed);
+            let reads = async { while reader.next().await.is_ok() {} };
+            tokio::select! {
+                () = reads => return,
+                _ = gone.wait_for(|go| *go) => (),
+            }
             let flood = async {
                 let packets = vec![(0_u16, Bytes::from_static(&[0xff; 1200])); 32];
                 while writer.packets(packets.clone()).await.is_ok() {
@@ -235,7 +252,15 @@ pub async fn flood_relay(
             drop(endpoint);
         });
     }
+    let all = async {
+        while (here.load(Ordering::Relaxed) as usize) < identities.len() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    let _ = timeout(gather, all).await;
+    let came = here.load(Ordering::Relaxed) as usize;
+    let _ = go.send(true);
     let _ = timeout(time, async { while lines.join_next().await.is_some() {} }).await;
     lines.shutdown().await;
-    sent.load(Ordering::Relaxed)
+    (came, sent.load(Ordering::Relaxed))
 }

@@ -37,6 +37,8 @@ const BEFORE_JOINING: u64 = 64;
 const AFTER_JOINING: u64 = 128;
 const RELAY: u64 = 50;
 
+/// All nodes of a relay are at it by then: it takes five a second from an address.
+const GATHER: Duration = Duration::from_secs(180);
 /// A study that did not meet by then does not.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -73,7 +75,7 @@ fn say(text: &str) {
 }
 
 fn options() -> Outcome<Options> {
-    let (mut paths, mut seconds, mut rate, mut nodes) = (Vec::new(), 60, 1000, 8);
+    let (mut paths, mut seconds, mut rate, mut nodes) = (Vec::new(), 60, 1000, 250);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(USAGE);
@@ -283,13 +285,12 @@ fn relay(options: &Options) -> Outcome<Vec<Line>> {
     };
     wait_for_log(&slot.dir(name).join("log.txt"), "(TCP)")?;
     let time = Duration::from_secs(options.seconds.clamp(5, 30));
-    let sent = runtime()?.block_on(flood_relay(&settings, &identities, time));
+    let times = (GATHER, time);
+    let (came, sent) = runtime()?.block_on(flood_relay(&settings, &identities, times));
     let peak = at_work.peak()?;
-    let came = fs::read_to_string(slot.dir(name).join("log.txt"))?;
-    let came = came.lines().filter(|line| line.contains(" is here")).count();
     say(&format!("{came} nodes at a relay sent {sent} packets"));
-    if came < options.nodes * 9 / 10 {
-        return Err(format!("only {came} nodes came to the relay").into());
+    if came < options.nodes {
+        return Err(format!("only {came} of {} nodes came to the relay", options.nodes).into());
     }
     let what = "nodes that flood a relay: its memory, MB";
     Ok(vec![Line { what, value: mega(peak), bound: RELAY as f64 }])
