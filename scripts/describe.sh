@@ -89,6 +89,12 @@ if train "$folder/higher.toml" 2>/dev/null; then
 fi
 grep -q 'below the threshold of 500' "$folder/north/log.txt" "$folder/north/run.txt"
 
+# Of the description alone.
+receipts=()
+for clinic in "${clinics[@]}"; do
+    for receipt in "$folder/$clinic"/state/*/receipt.json; do receipts+=("$receipt"); done
+done
+
 # How long patients survive, on the first of three grids without a small count.
 cp parties/examples/survival.toml "$folder/survival.toml"
 followed() {
@@ -109,10 +115,6 @@ run_nodes "$folder" survival.txt "${clinics[@]}" -- train "$folder/survival.toml
 cat "$folder/north/survival.txt"
 grep -q "300 rows, $dead events" "$folder/north/survival.txt"
 
-receipts=()
-for clinic in "${clinics[@]}"; do
-    for receipt in "$folder/$clinic"/state/*/receipt.json; do receipts+=("$receipt"); done
-done
 "$party" --config "$folder/north/party.toml" receipt verify "${receipts[@]}" >"$folder/verified.txt"
 grep -q 'What all parties sent to all is the same' "$folder/verified.txt"
 printf '\nThe mean age with the new treatment is %s at each clinic: %s\n' "$mean" "$folder"
