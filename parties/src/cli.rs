@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::export::Form;
+
 /// One organisation's node: trains models jointly with others, without showing them its rows.
 #[derive(Debug, Parser)]
 #[command(
@@ -87,6 +89,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// Apply a model to rows: on this machine alone, or with --joint together with other parties
     Predict(Predict),
+    /// Write a model for another program, and test what was written
+    Export(Export),
     /// Be the dealer: make joint randomness for studies, without seeing any data
     Dealer(Dealer),
     /// Be a relay: forward sealed packets between the nodes of party.toml that nobody can dial
@@ -479,6 +483,23 @@ pub struct AuditReplay {
 pub struct AuditForget {
     /// The study
     pub study: PathBuf,
+}
+
+/// `party export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The model, as a training left it
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub model: Vec<PathBuf>,
+    /// The format
+    #[arg(long = "as", value_name = "FORMAT")]
+    pub form: Form,
+    /// Where to write it
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Rows to test the export with, besides invented ones: CSV, CSV.gz or Parquet
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
 }
 
 /// `party dealer`

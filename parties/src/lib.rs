@@ -10,7 +10,7 @@
 //! * [`protocol`] is for protocols of one's own, which a node runs like a study.
 //! * [`serve`] is a node that is left alone.
 //! * [`doctor`] looks for what keeps a node from a study.
-//! * [`models`] are the models that a study can name.
+//! * [`models`] are the models that a study can name; [`export`] writes them for other programs.
 //! * [`schema`] describes the files of a node to editors.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
 //!   what the system may keep of it.
@@ -25,6 +25,7 @@ pub mod data_file;
 pub mod describing;
 pub mod doctor;
 pub mod exit;
+pub mod export;
 #[cfg(feature = "test-faults")]
 pub mod fault;
 pub mod identity;

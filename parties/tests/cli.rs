@@ -23,6 +23,8 @@ use tempfile::TempDir;
 
 #[path = "cli/exports.rs"]
 mod exports;
+#[path = "cli/take_away.rs"]
+mod take_away;
 
 fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/data/credit_status").join(file)

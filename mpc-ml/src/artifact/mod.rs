@@ -24,7 +24,7 @@ mod scales;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Encoded, Schema, Standardisation, Table, encode};
+use crate::data::{CaseWeights, Encoded, Schema, Standardisation, Table, encode};
 pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood, RowCount};
@@ -326,6 +326,12 @@ impl Model {
     #[must_use]
     pub fn inference(&self) -> Option<&Inference> {
         self.file.inference.as_ref()
+    }
+
+    /// The column of case weights that the rows of the fit had, where they had one.
+    #[must_use]
+    pub fn case_weights(&self) -> Option<&CaseWeights> {
+        self.file.weights.as_ref()
     }
 
     /// Whether the model has an intercept.

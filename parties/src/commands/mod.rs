@@ -5,6 +5,7 @@ mod align;
 mod audit;
 mod dealer;
 mod doctor;
+mod export;
 mod fingerprint;
 mod identity;
 mod init;
@@ -76,6 +77,7 @@ pub fn run(cli: &Cli) -> Exit {
             Some(options) => return train::run(config, &options, (true, as_json)),
             None => predict::run(config, options),
         },
+        Command::Export(options) => export::run(config, options),
         Command::Dealer(options) => dealer::run(config, options),
         Command::Relay(options) => relay::run(config, options),
         Command::Schema(options) => shell::schema(options),

@@ -35,18 +35,7 @@ pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
     if let Some(out) = &options.out {
         check_writable(out)?;
     }
-    let path = one_model(&options.model)?;
-    let bytes = input::read(path).map_err(|error| {
-        let what = format!("the model cannot be read: {error}");
-        let failure = Failure::new(Exit::LocalInput, what).in_file(path);
-        // A shell passes a pattern on as it stands when there is no such file.
-        if path.as_os_str().as_encoded_bytes().contains(&b'*') {
-            failure.advise("no file fits this pattern; has a training come to its end here?")
-        } else {
-            failure
-        }
-    })?;
-    let model = Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))?;
+    let model = the_model(&options.model)?;
     let read_options = ReadOptions {
         id_column: options.id_column.clone(),
         with_target: options.evaluate,
@@ -100,8 +89,24 @@ pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
     })
 }
 
+/// The one model that is named.
+pub(super) fn the_model(models: &[PathBuf]) -> Result<Model, Failure> {
+    let path = one_model(models)?;
+    let bytes = input::read(path).map_err(|error| {
+        let what = format!("the model cannot be read: {error}");
+        let failure = Failure::new(Exit::LocalInput, what).in_file(path);
+        // A shell passes a pattern on as it stands when there is no such file.
+        if path.as_os_str().as_encoded_bytes().contains(&b'*') {
+            failure.advise("no file fits this pattern; has a training come to its end here?")
+        } else {
+            failure
+        }
+    })?;
+    Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))
+}
+
 /// The rows to score, written as the own ones are where there is a party.toml that says so.
-fn source(config: &Path, data: &Path) -> Result<Source, Failure> {
+pub(super) fn source(config: &Path, data: &Path) -> Result<Source, Failure> {
     if !config.exists() {
         return Ok(Source::file(data));
     }
@@ -111,7 +116,7 @@ fn source(config: &Path, data: &Path) -> Result<Source, Failure> {
 }
 
 /// No row can be scored: the most frequent reasons.
-fn none_scored(left_out: &BTreeMap<u64, String>, rows: u64) -> Failure {
+pub(super) fn none_scored(left_out: &BTreeMap<u64, String>, rows: u64) -> Failure {
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     left_out.values().for_each(|reason| *reasons.entry(reason).or_default() += 1);
     let mut reasons: Vec<_> = reasons.into_iter().collect();
