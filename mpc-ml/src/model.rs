@@ -33,7 +33,7 @@ pub use agreed::Agreed;
 pub use canonical::Canonical;
 pub use facts::{Facts, features};
 pub(crate) use orders::Orders;
-pub use output::{Output, OutputKind, ledger};
+pub use output::{Output, OutputKind, ledger, steps};
 pub(crate) use owners::Owners;
 pub use run::{Progress, Run, Watched};
 pub use summary::Summary;

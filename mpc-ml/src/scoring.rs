@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::artifact::ModelPart;
 use crate::data::Table;
 use crate::error::Error;
-use crate::model::Output;
+use crate::model::{Output, steps};
 
 /// The output: the score of each record.
 pub const SCORES: &str = "scores";
@@ -25,8 +25,9 @@ const MAGNITUDE: u32 = 32;
 #[must_use]
 pub fn outputs(recipients: Recipients, parties: usize) -> Vec<Output> {
     let what = format!(
-        "the score of each record, to {FRACTION} binary digits after the point: the sum of what the parties' \
-         parts of the model make of their columns of it"
+        "the score of each record, in {}: the sum of what the parties' parts of the model make of their columns \
+         of it",
+        steps(FRACTION)
     );
     let mut why =
         "it is the purpose of the study. Who learns a score knows its own part of it".to_owned();

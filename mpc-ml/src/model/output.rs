@@ -89,10 +89,40 @@ impl Output {
     }
 }
 
+/// So many binary digits after the point, as people say them, to one digit: `steps of 0.000001`.
+#[must_use]
+pub fn steps(bits: u32) -> String {
+    let step = 2_f64.powi(-i32::try_from(bits).unwrap_or(i32::MAX));
+    let places = (-step.log10()).ceil().max(0.0) as usize;
+    let text = format!("{step:.places$}");
+    let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
+    format!("steps of {}", text.trim_end_matches('.'))
+}
+
 /// The ledger of a session that may reveal these outputs, each once.
 #[must_use]
 pub fn ledger<'a>(outputs: impl IntoIterator<Item = &'a Output>) -> Outputs {
     outputs
         .into_iter()
         .fold(Outputs::none(), |ledger, output| ledger.allow(&output.label, output.recipients))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steps;
+
+    #[test]
+    fn binary_digits_are_said_in_steps() {
+        for (bits, said) in [
+            (0, "steps of 1"),
+            (1, "steps of 0.5"),
+            (8, "steps of 0.004"),
+            (16, "steps of 0.00002"),
+            (20, "steps of 0.000001"),
+            (24, "steps of 0.00000006"),
+            (30, "steps of 0.0000000009"),
+        ] {
+            assert_eq!(steps(bits), said);
+        }
+    }
 }

@@ -133,7 +133,7 @@ fn at_work(work: &Work) -> String {
                     text,
                     "<progress max=\"{total}\" value=\"{done}\">{done} of {total}</progress>\n\
                      <p class=\"quiet\">step {done} of {total} at most; {made} of {ordered} \
-                     correlations made</p>",
+                     parcels of joint randomness made</p>",
                     total = work.total,
                     done = work.done,
                     made = work.made,

@@ -2,7 +2,7 @@
 
 use mpc_core::{Cost, Recipients, Session};
 use mpc_ml::Error;
-use mpc_ml::model::{Figures, Output};
+use mpc_ml::model::{Figures, Output, steps};
 use mpc_ml::scoring;
 
 use super::output;
@@ -74,8 +74,7 @@ impl Planned for ScoringPlan {
     }
 
     fn figures(&self) -> Figures {
-        let digits = scoring::FRACTION;
-        let precision = format!("each part of a score is rounded to {digits} binary digits");
+        let precision = format!("each part of a score is rounded to {}", steps(scoring::FRACTION));
         Figures { precision: vec![precision], ..Figures::default() }
     }
 

@@ -4,7 +4,7 @@ use super::family::Family;
 use super::plan::{Preconditioner, RowsPlan};
 use super::settings::{Finish, Iterates};
 use crate::inference;
-use crate::model::Output;
+use crate::model::{Output, steps};
 
 /// Sums over all rows that the fit starts from.
 pub(super) const TOTALS: &str = "totals";
@@ -106,7 +106,7 @@ pub(super) fn outputs(plan: &RowsPlan) -> Vec<Output> {
             to,
             plan.facts.columns(),
             settings.intercept,
-            &format!("to {} binary digits", settings.release_bits),
+            &format!("in {}", steps(settings.release_bits)),
         ));
         return list;
     }
@@ -170,7 +170,7 @@ pub(super) fn outputs(plan: &RowsPlan) -> Vec<Output> {
         list.push(Output::result(
             VARIANCES,
             to,
-            "the variance of each coefficient: the diagonal of the inverse of the information",
+            "the uncertainty of each coefficient (its variance)",
             "standard errors, tests and intervals follow from it",
         ));
         list.push(Output::result(

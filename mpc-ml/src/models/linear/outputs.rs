@@ -5,7 +5,7 @@ use mpc_core::Cost;
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::error::Error;
 use crate::inference;
-use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED};
+use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED, steps};
 
 /// The output that says whether the inverse has converged: the sum of the errors of its spectrum.
 /// Always for everybody, and first.
@@ -32,10 +32,7 @@ const UNCHECKED_EQUATIONS: &str = "the parties hold different columns, so none o
 impl Plan for LinearPlan {
     fn outputs(&self) -> Vec<Output> {
         let (settings, recipients) = (self.settings(), self.facts().recipients);
-        let how = format!(
-            "to {} binary digits after the point, in units of half the target's range",
-            settings.release_bits
-        );
+        let how = format!("in {} of half the target's range", steps(settings.release_bits));
         let check = "whether the equations could be solved: how far the computed inverse is from \
                      an exact one, in one figure for all columns together";
         let (columns, intercept) = (self.encoding().columns, settings.intercept);
@@ -61,8 +58,7 @@ impl Plan for LinearPlan {
         }
         if settings.std_errors() {
             let what = format!(
-                "how sure each coefficient is: the diagonal of the inverse of the matrix of the \
-                 equations, one figure for each coefficient{}",
+                "the uncertainty of each coefficient{} (its variance)",
                 if intercept { " and the intercept" } else { "" }
             );
             let why = "standard errors, tests and confidence intervals of the coefficients are \
@@ -129,7 +125,8 @@ impl Plan for LinearPlan {
         if self.cross().is_some() {
             let fraction = self.cross().map_or(0, |cross| cross.fraction);
             precision.push(format!(
-                "entries are rounded to {fraction} binary digits after the point before they are multiplied"
+                "entries are rounded to {} before they are multiplied",
+                steps(fraction)
             ));
             precision.push(UNCHECKED_EQUATIONS.to_owned());
         } else if !self.facts().for_all() {

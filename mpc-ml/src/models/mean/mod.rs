@@ -14,7 +14,7 @@ use crate::data::{Dataset, Schema};
 use crate::error::Error;
 use crate::model::{
     Agreed, Canonical, Facts, Figures, Model, Output, Plan, Progress, Run, Settings, Summary,
-    in_range,
+    in_range, steps,
 };
 
 /// The output that reveals the mean.
@@ -62,8 +62,8 @@ pub struct MeanPlan {
 impl Plan for MeanPlan {
     fn outputs(&self) -> Vec<Output> {
         let what = format!(
-            "the mean of the target over all parties' rows, to {} binary digits after the point",
-            self.settings.release_bits
+            "the mean of the target over all parties' rows, in {}",
+            steps(self.settings.release_bits)
         );
         let mut why = "it is the purpose of the study".to_owned();
         if self.rows.len() == 2 {

@@ -5,7 +5,7 @@ use mpc_core::Cost;
 use super::certificate::LOSS_FRACTION;
 use super::plan::{COEFFICIENT_FRACTION, E_FRACTION, SgdPlan, W_FRACTION, X_FRACTION};
 use crate::error::Error;
-use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED, UNCHECKED_COLUMNS};
+use crate::model::{Canonical, Figures, Output, Plan, UNCHECKED, UNCHECKED_COLUMNS, steps};
 
 /// The output that reveals the coefficients.
 pub const COEFFICIENTS: &str = "coefficients";
@@ -19,8 +19,8 @@ const ARITHMETIC: u32 = 4;
 impl Plan for SgdPlan {
     fn outputs(&self) -> Vec<Output> {
         let how = format!(
-            "to {} binary digits after the point; no coefficient of any step before the last",
-            self.settings().release_bits
+            "in {}; no coefficient of any step before the last",
+            steps(self.settings().release_bits)
         );
         if let Ok(Some(owners)) = self.owners() {
             return owners.outputs(&how);
@@ -30,8 +30,8 @@ impl Plan for SgdPlan {
             vec![Output::coefficients(COEFFICIENTS, to, columns, self.settings().intercept, &how)];
         if self.is_certified() {
             let what = format!(
-                "how well the model fits: the mean log-loss of all training rows, to {LOSS_FRACTION} \
-                 binary digits after the point"
+                "how well the model fits: the mean log-loss of all training rows, in {}",
+                steps(LOSS_FRACTION)
             );
             let mut why = "each party computes its own part at the revealed model, so it shows that \
                            the model is one of the parties' rows and not something that was written \

@@ -4,7 +4,7 @@ use mpc_core::Recipients;
 
 use super::super::labels::{COEFFICIENTS, DETERMINED, INVERSE_CHECK, VARIANCES};
 use super::plan::ColumnsPlan;
-use crate::model::Output;
+use crate::model::{Output, steps};
 
 /// The score of the mean target, coarsely.
 pub(super) const MEAN: &str = "mean";
@@ -20,7 +20,7 @@ pub(super) fn step(pass: u32) -> String {
 
 pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
     let settings = &plan.settings;
-    let how = format!("to {} binary digits after the point", settings.release_bits);
+    let how = format!("in {}", steps(settings.release_bits));
     let mut list = vec![
         Output::figure(
             MEAN,
@@ -73,7 +73,7 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
         list.push(Output::result(
             VARIANCES,
             plan.facts.recipients,
-            "the variance of each coefficient: the diagonal of the inverse of the information",
+            "the uncertainty of each coefficient (its variance)",
             "standard errors, tests and intervals follow from it. Coefficients and variances together tell \
              of a party with few columns how these depend on the others'",
         ));
