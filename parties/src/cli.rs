@@ -89,6 +89,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// Apply a model to rows: on this machine alone, or with --joint together with other parties
     Predict(Predict),
+    /// Make a page of what runs left: what was asked, approved, found, revealed, and what it cost
+    Report(Report),
     /// Write a model for another program, and test what was written
     Export(Export),
     /// Be the dealer: make joint randomness for studies, without seeing any data
@@ -483,6 +485,20 @@ pub struct AuditReplay {
 pub struct AuditForget {
     /// The study
     pub study: PathBuf,
+}
+
+/// `party report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The folders of studies in the state directory; several make one page, in this order
+    #[arg(required = true, value_name = "FOLDER")]
+    pub folders: Vec<PathBuf>,
+    /// Where to write the page
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// A study as it was agreed on, to stand on the page too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub study: Vec<PathBuf>,
 }
 
 /// `party export`

@@ -10,7 +10,8 @@
 //! * [`protocol`] is for protocols of one's own, which a node runs like a study.
 //! * [`serve`] is a node that is left alone.
 //! * [`doctor`] looks for what keeps a node from a study.
-//! * [`models`] are the models that a study can name; [`export`] writes them for other programs.
+//! * [`models`] are the models that a study can name; [`export`] writes them for other programs,
+//!   [`report`] makes a page of what a run left.
 //! * [`schema`] describes the files of a node to editors.
 //! * [`cli`] and [`commands`] are what an operator types, [`exit`] how it ends, [`process`]
 //!   what the system may keep of it.
@@ -39,6 +40,7 @@ pub mod observe;
 pub mod output;
 pub mod process;
 pub mod protocol;
+pub mod report;
 pub mod schema;
 pub mod serve;
 pub mod settings;

@@ -122,6 +122,105 @@ fn four_commands_lead_to_the_first_joint_model() {
     assert!(seconds < 300, "{seconds} s");
 }
 
+/// The commands of docs/quickstart.md, section 7, in order.
+fn whole_way() -> Vec<String> {
+    let text = include_str!("../../docs/quickstart.md");
+    let section = &text[text.find("## 7. The whole way").unwrap()..];
+    let section = &section[..section.find("\n## When").unwrap()];
+    section.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+}
+
+/// A command as a shell has it.
+fn shell(at: &Path, line: &str) -> Output {
+    let folder = Path::new(env!("CARGO_BIN_EXE_party")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.current_dir(at).arg("-c").arg(line).env("PATH", path).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// docs/quickstart.md, section 7: three exports, a model, a report and files for other programs.
+#[test]
+fn an_analyst_comes_from_an_export_to_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    let names = ["hamburg", "lyon", "leeds"];
+    let at = |name: &str| folder.path().join(name);
+    let commands = whole_way();
+    let said = |name: &str, line: &str| {
+        let output = shell(&at(name), line);
+        assert!(output.status.success(), "{name}: {line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut mail = String::new();
+    for name in names {
+        fs::create_dir(at(name)).unwrap();
+        fs::copy(scripts.join("demo/study.toml"), at(name).join("study.toml")).unwrap();
+        said(name, &format!("{}/demo/export.sh {name} > rows.csv", scripts.display()));
+        let address = free_address();
+        let init = commands[0].replace("mpc.hamburg.example:7400", &address);
+        let init = init.replace("hamburg", name) + &format!(" --listen {address}");
+        mail += &said(name, &init);
+    }
+    for name in names {
+        fs::write(at(name).join("invitations.txt"), &mail).unwrap();
+        said(name, &format!("{} --yes", commands[1]));
+        // The file is not one that the study knows.
+        let refused = shell(&at(name), &commands[2]);
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        let settings = at(name).join("party.toml");
+        let own = fs::read_to_string(scripts.join(format!("demo/{name}.toml"))).unwrap();
+        let text = fs::read_to_string(&settings).unwrap();
+        let (before, after) = text.split_once("[data]\n").unwrap();
+        fs::write(&settings, format!("{before}[data]\n{own}{after}")).unwrap();
+        for command in &commands[3..5] {
+            said(name, command);
+        }
+    }
+    assert!(commands[5].starts_with("party train "), "{commands:?}");
+    thread::scope(|scope| {
+        let all: Vec<_> =
+            names.iter().map(|name| scope.spawn(|| said(name, &commands[5]))).collect();
+        for each in all {
+            assert!(each.join().unwrap().contains("rx=1_indomethacin"));
+        }
+    });
+    for command in &commands[6..] {
+        let text = said("hamburg", command);
+        // A key is as long as it is.
+        let fits = |line: &str| line.chars().count() <= 80 || line.contains("ed25519:");
+        assert!(text.lines().all(fits), "{text}");
+    }
+    let report = fs::read_to_string(at("hamburg").join("report.html")).unwrap();
+    for words in [
+        "<h1>Pancreatitis after ERCP: the trial&#39;s treatment and eight risks</h1>",
+        "D. Officer, data protection officer",
+        "rx: 1_indomethacin (base 0_placebo)",
+        "Odds ratio",
+        "To find out whether rectal indomethacin",
+        "approvals = &quot;all&quot;",
+        "482 rows",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    // It loads nothing.
+    for mark in ["http:", "https:", "<script", "src=", "url("] {
+        assert!(!report.contains(mark), "{mark}");
+    }
+    let tidy = fs::read_to_string(at("hamburg").join("tidy.csv")).unwrap();
+    assert_eq!(tidy.lines().count(), 11, "{tidy}");
+    // A file that is not the one of the receipt makes no report.
+    let state = shell(&at("hamburg"), "ls -d state/*/");
+    let state = String::from_utf8(state.stdout).unwrap();
+    let model = at("hamburg").join(state.trim()).join("model.json");
+    let text = fs::read_to_string(&model).unwrap();
+    fs::write(&model, text.replacen("eight", "other", 1)).unwrap();
+    let refused = shell(&at("hamburg"), "party report state/*/ --out again.html");
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("another file"));
+    assert!(!at("hamburg").join("again.html").exists());
+}
+
 #[test]
 fn peers_are_listed_changed_and_removed() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,6 +20,7 @@ mod predict;
 mod receipt;
 mod recover;
 mod relay;
+mod report;
 mod serve;
 mod shell;
 mod studies;
@@ -77,6 +78,7 @@ pub fn run(cli: &Cli) -> Exit {
             Some(options) => return train::run(config, &options, (true, as_json)),
             None => predict::run(config, options),
         },
+        Command::Report(options) => report::run(options),
         Command::Export(options) => export::run(config, options),
         Command::Dealer(options) => dealer::run(config, options),
         Command::Relay(options) => relay::run(config, options),

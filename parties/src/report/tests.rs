@@ -1,0 +1,125 @@
+//! Pages of made-up runs: what stands on them, and that no text becomes a mark.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+
+/// A text that would be seen in the page if it were not escaped.
+const EVIL: &str = "<b onload='x'>&\"\u{202e}";
+
+fn described() -> Value {
+    let groups = json!([
+        { "count": 60, "missing": 3, "mean": 61.5, "deviation": 10.2 },
+        { "count": 58, "missing": 0, "mean": 63.25, "deviation": 9.8 },
+    ]);
+    json!({
+        "group": EVIL, "groups": [["usual", 63], [EVIL, 58]], "left_out": ["histograms"],
+        "columns": [
+            { "measured": { "name": EVIL, "groups": groups, "all": { "count": 118, "missing": 3 },
+                "test": { "welch": [{ "statistic": -1.0, "freedom": 99.5, "p_value": 0.3125 }, 0.1] } } },
+            { "categories": { "name": "sex", "levels": ["f", EVIL], "counts": [[30, 33], [29, 29]],
+                "missing": [0, 0], "test": null } },
+        ],
+        "tables": [{ "names": ["sex", EVIL], "levels": [["f"], [EVIL]], "counts": [[7]], "test": null }],
+        "correlations": { "names": ["age", EVIL], "rows": [118, 3], "matrix": [[1.0, 0.25], [0.25, 1.0]] },
+        "histograms": [{ "name": EVIL, "ends": [0.0, 50.0, 100.0], "counts": [12, 1234] }],
+    })
+}
+
+fn evaluated() -> Value {
+    let estimate = json!({ "estimate": 0.95, "std_error": 0.1, "low": 0.75, "high": 1.15 });
+    json!({
+        "model": { "title": EVIL }, "rows": 400, "coarsened": true,
+        "groups": [
+            { "low": null, "high": 0.2, "rows": 300, "positives": 30, "predicted": 0.1, "observed": 0.1 },
+            { "low": 0.2, "high": null, "rows": 100, "positives": 40, "predicted": 0.35, "observed": 0.4 },
+        ],
+        "calibration": { "slope": estimate, "intercept": estimate, "in_the_large": null },
+        "figures": { "logistic": { "positives": 70, "negatives": 330,
+            "auc": { "auc": 0.8125, "std_error": 0.02, "low": 0.77, "high": 0.85 },
+            "roc": [{ "threshold": 0.2, "sensitivity": 0.57, "specificity": 0.82 }],
+            "brier": 0.125, "null_brier": 0.15, "log_loss": 0.4, "null_log_loss": 0.5 } },
+    })
+}
+
+fn survived() -> Value {
+    let point = |time: f64, survival: f64| {
+        json!({ "time": time, "at_risk": 50, "events": 9, "survival": survival,
+            "low": survival - 0.1, "high": survival + 0.1 })
+    };
+    let curve = |name: &str| {
+        json!({ "name": name, "rows": 60, "missing": 0, "events": 18, "median": null,
+            "median_interval": [400.0, null], "points": [point(180.0, 0.85), point(360.0, 0.7)] })
+    };
+    json!({
+        "time": EVIL, "event": EVIL, "group": "arm", "grid": [180.0, 360.0], "coarsened": 1, "interval": "log",
+        "curves": [curve("usual"), curve(EVIL)],
+        "log_rank": { "test": { "statistic": 4.5, "freedom": 1.0, "p_value": 0.0339 } },
+    })
+}
+
+#[test]
+fn a_text_is_never_a_mark() {
+    let pages = [
+        described::section(EVIL, &described()),
+        evaluated::section(EVIL, &evaluated()),
+        survived::section(EVIL, &survived()),
+    ];
+    for html in pages {
+        let html = html.into_string();
+        assert!(html.contains("&lt;b onload=&#39;x&#39;&gt;&amp;&quot;\u{fffd}"), "{html}");
+        assert!(!html.contains("<b ") && !html.contains('\u{202e}'), "{html}");
+        assert!(!html.contains("NaN") && !html.contains("null"), "{html}");
+    }
+}
+
+#[test]
+fn what_was_released_stands_on_the_page() {
+    let html = described::section("t", &described()).into_string();
+    for figure in
+        ["61.50 (10.20)", "30 (47.6%)", "0.3125", "Left out, because", "0.250", "1,246 rows in 2"]
+    {
+        assert!(html.contains(figure), "{figure}: {html}");
+    }
+    let html = evaluated::section("t", &evaluated()).into_string();
+    for figure in [
+        "0.8125 (95% interval 0.7700 to 0.8500)",
+        "0.1250 (without features 0.1500)",
+        "Finer groups",
+    ] {
+        assert!(html.contains(figure), "{figure}: {html}");
+    }
+    let html = survived::section("t", &survived()).into_string();
+    for figure in ["\u{2013} (400.0 to \u{2013})", "0.0339", "polygon", "because of small counts"] {
+        assert!(html.contains(figure), "{figure}: {html}");
+    }
+}
+
+/// A result that lacks what is looked for makes a shorter page, and no failure.
+#[test]
+fn what_is_not_there_is_left_out() {
+    for value in
+        [Value::Null, json!({}), json!([]), json!({ "columns": 3, "curves": [{}], "groups": [[]] })]
+    {
+        described::section("t", &value);
+        evaluated::section("t", &value);
+        survived::section("t", &value);
+    }
+}
+
+#[test]
+fn a_folder_without_a_receipt_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |what: &str| {
+        let failure = report(&[folder.path().to_owned()], &[]).unwrap_err();
+        assert!(failure.to_string().contains(what), "{failure}");
+    };
+    refused("such as state/0123456789abcdef");
+    fs::write(folder.path().join("receipt.json"), "{}").unwrap();
+    refused("it is no receipt");
+    assert!(report(&[], &[]).is_err());
+    assert!(Source::read(Path::new("/proc")).is_err());
+}
