@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
-# Two studies between processes on this machine, without any of them showing a row: three banks
-# train a model of credit default, and three laboratories fit the strength of concrete.
+# Three hospitals, processes on this machine, from ugly exports to a finding, without any of them showing a row: a model
+# with odds ratios, a report to read in a browser, and the model for other programs.
 #
-# Builds the node, makes a folder, a key and settings for each party, starts the processes, and sets
-# each joint model beside what could have been had otherwise. Writes target/demo/summary.json. Ends
-# by itself, also when a step fails, and leaves no process.
+# Builds the node, makes a folder, a key and settings for each hospital, starts the processes, and sets the joint model
+# beside a fit to the pooled rows. Leaves everything in target/demo, with report.html and summary.json. Ends by itself,
+# also when a step fails, and leaves no process.
 #
-#   scripts/demo.sh              the parties make their correlated randomness themselves
+#   scripts/demo.sh              the parties make their joint randomness themselves
 #   scripts/demo.sh --dealer     a dealer, a process more, hands it out: fewer bytes, more trust
+#   scripts/demo.sh --banks      another one: three banks train a model of credit default by gradient descent, beside the
+#                                same training in the clear and what each bank reaches alone; then three laboratories fit
+#                                the strength of concrete
 #   scripts/demo.sh --vertical   another one: a bank, an insurer and a registry hold different columns of the
 #                                same clients. From files with ids to a model of which each gets its own
 #                                part, and to joint predictions for new clients
 set -euo pipefail
 
-source=pairwise vertical=
-case ${1-} in
-    "") ;;
-    --dealer) source=dealer ;;
-    --vertical) vertical=1 ;;
-    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
-esac
+source=pairwise story=hospitals
+for option; do
+    case $option in
+        --dealer) source=dealer ;;
+        --banks) story=banks ;;
+        --vertical) story=vertical ;;
+        *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    esac
+done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -59,6 +64,87 @@ joint_study() {
     step "A process each: ${names[*]} ${dealer[*]-}"
     run_study "$folder" "$folder/${names[0]}/study.toml" "${rows[@]}"
     sed "s/^/  ${names[0]}: /" "$folder/${names[0]}/log.txt"
+}
+
+# hospital NAME ARGUMENT...: `party ARGUMENT...` of a hospital.
+hospital() {
+    "$party" --config "$demo/hospitals/$1/party.toml" "${@:2}"
+}
+
+# agreed FILE: gives all hospitals the same study or agreement.
+agreed() {
+    local each
+    with_source "$1" $source "$folder/$(basename "$1")"
+    for each in "${hospitals[@]}"; do cp "$folder/$(basename "$1")" "$folder/$each/"; done
+}
+
+# together AGREEMENT [ROWS]: all of them take part, and the dealer if there is one. Shows what the first of them sees.
+together() {
+    if [ -n "${dealer[*]-}" ]; then
+        PARTY__NETWORK__LINK=loopback "$party" --config "$folder/dealer/party.toml" dealer --once \
+            </dev/null >"$folder/dealer/log.txt" 2>&1 &
+        pids+=($!)
+    fi
+    # A node that is lost does not come back by itself here.
+    PARTY__NETWORK__RETURN_WITHIN_S=0 run_nodes "$folder" run.txt "${hospitals[@]}" -- \
+        train "$folder/$1" --data "$folder/{}/${2-rows.csv}"
+    cat "$folder/${hospitals[0]}/run.txt"
+}
+
+# the_folder TITLE-PART: the folder in the state of the first hospital of the run whose title has this in it.
+the_folder() {
+    dirname "$(grep -l "\"title\": \".*$1" "$folder/${hospitals[0]}"/state/*/receipt.json)"
+}
+
+# from_exports: the whole way of the hospitals.
+from_exports() {
+    local folder=$demo/hospitals hospitals=(hamburg lyon leeds) each fitted
+    step "Three hospitals, three exports"
+    make_nodes "$folder" "${hospitals[@]}" "${dealer[@]}"
+    for each in "${hospitals[@]}"; do
+        scripts/demo/export.sh "$each" >"$folder/$each/rows.csv"
+        echo "$each: $(sed -n 3p "$folder/$each/rows.csv" | LC_ALL=C tr '\t\200-\377' '>?' | cut -c 1-70)"
+    done
+    agreed scripts/demo/study.toml
+
+    step "hamburg says in party.toml what its columns are called, and asks how its file is read"
+    cp "$folder/hamburg/party.toml" "$folder/hamburg/before.toml"
+    { echo; echo "[data]"; echo 'path = "rows.csv"'; grep '^rename' scripts/demo/hamburg.toml; } \
+        >>"$folder/hamburg/party.toml"
+    hospital hamburg study check "$folder/study.toml" --data "$folder/hamburg/rows.csv" 2>&1 && return 1
+    mv "$folder/hamburg/before.toml" "$folder/hamburg/party.toml"
+    step "It adds what it was told, and what the words stand for; so do the others"
+    for each in "${hospitals[@]}"; do
+        { echo; echo "[data]"; echo 'path = "rows.csv"'; cat "scripts/demo/$each.toml"; } \
+            >>"$folder/$each/party.toml"
+    done
+    echo
+    cut -c 1-78 scripts/demo/hamburg.toml
+
+    step "What the data-protection officer of hamburg reads before anything runs, and signs"
+    hospital hamburg study check "$folder/study.toml"
+    for each in "${hospitals[@]}"; do
+        hospital "$each" study approve "$folder/study.toml" --name "Officer of $each" \
+            --role "data protection officer" >"$folder/$each/approved.txt"
+    done
+    cat "$folder/hamburg/approved.txt"
+
+    step "The model: does the treatment help?"
+    together study.toml
+    fitted=$(the_folder "eight risks")
+    "$compare" model hospital_pancreatitis/small "$fitted/model.json" "$demo/summary.json"
+
+    step "The model for other programs, each file tested before it is written"
+    for each in tidy=tidy.csv glance=glance.csv sklearn=model.py pmml=model.pmml onnx=model.onnx; do
+        hospital hamburg export --model "$fitted/model.json" --as "${each%=*}" --out "$demo/${each#*=}" \
+            --data "$folder/hamburg/rows.csv"
+    done
+    head -3 "$demo/tidy.csv"
+
+    step "The report"
+    hospital hamburg report "$fitted" --study "$folder/study.toml" --out "$demo/report.html"
+    echo "What each hospital has is in its folder under $folder; the figures beside the reference"
+    echo "are in $demo/summary.json."
 }
 
 # by_columns: the whole way of parties that hold columns.
@@ -101,11 +187,12 @@ by_columns() {
 step "Building the node"
 build
 rm -rf "$demo"
+mkdir -p "$demo"
 
-if [ -n "$vertical" ]; then
-    by_columns
-    exit
-fi
+case $story in
+    hospitals) from_exports; exit ;;
+    vertical) by_columns; exit ;;
+esac
 
 joint_study credit_status bank-a bank-b bank-c
 step "The joint model beside the alternatives"

@@ -7,6 +7,7 @@
 //!                                              a training by gradient descent beside the same
 //!                                              training in the clear, and each party alone
 //! compare coefficients CASE FOLDER SUMMARY     one study of the table beside its reference
+//! compare model CASE MODEL SUMMARY             a model of the same rows beside the reference of a study
 //! compare cut STUDY FOLDER MODEL [--whole] PARTY...
 //!                                              the rows of a data set cut by columns: files with ids,
 //!                                              alignments and studies of these parties
@@ -51,6 +52,9 @@ fn main() -> Outcome<ExitCode> {
         }
         ["coefficients", case, folder, summary] => {
             coefficients::compare(Case::named(case)?, folder, summary)?;
+        }
+        ["model", case, model, summary] => {
+            coefficients::of_model(Case::named(case)?, model, summary)?;
         }
         ["cut", study, folder, model, "--whole", parties @ ..] => {
             cut::cut(study, folder, (model, true), parties)?;
