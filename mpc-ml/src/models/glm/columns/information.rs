@@ -61,31 +61,25 @@ pub(super) struct Information {
     pub(super) slack: i128,
 }
 
-impl Information {
-    /// For scores between these, less what is subtracted from them, at the model.
-    pub(super) fn new(
-        plan: &ColumnsPlan,
-        (low, high): (f64, f64),
-        unit: f64,
-    ) -> Result<Self, Error> {
-        let (parties, order, rows) = (plan.parties(), plan.order(), plan.total_rows() as f64);
-        let sigma = plan.sigma();
+/// The variances of rows as they are made, for scores between two bounds.
+struct Variances {
+    link: Link,
+    middle: f64,
+    phasing: Phasing,
+    margin: f64,
+    opening: BoundedOpening,
+    /// None is larger, the margin in it.
+    top: f64,
+}
+
+impl Variances {
+    fn new(plan: &ColumnsPlan, (low, high): (f64, f64), unit: f64) -> Result<Self, Error> {
+        let (parties, sigma) = (plan.parties(), plan.sigma());
         // Scores may leave their window by as much as rounding moves them.
         let edges = (low - BESIDE, high + BESIDE);
         let (link, middle) = Link::variances(plan.settings.family, edges);
         let (from, to) = (edges.0 - middle, edges.1 - middle);
-        let phasing = |headroom| {
-            let noise = NOISE / libm::sqrt(unit.max(1.0));
-            let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
-            link.phasing(plan.facts.origin, parties, headroom, noise)
-        };
-        let constant = libm::ldexp(link.constant as f64, -(E_FRACTION as i32));
-        let (mut least, mut most) = (f64::INFINITY, 0.0f64);
-        for at in 0..=GRID {
-            let z = from + (to - from) * f64::from(at) / f64::from(GRID);
-            let value = link.series.value(z) + constant;
-            (least, most) = (least.min(value), most.max(value));
-        }
+        let (least, most) = extremes(&link, (from, to));
         // Between two points it moves by no more than this.
         let between = (to - from) / f64::from(GRID) * most.max(0.25);
         let rounding = |phasing: &Phasing| {
@@ -98,16 +92,22 @@ impl Information {
         // Phasors are as fine as the ring of what is opened leaves room for, and that follows from the margin.
         let mut found = None;
         for headroom in HEADROOMS {
-            let draft = rounding(&phasing(headroom)?);
+            let phasing = |headroom: u32| {
+                let noise = NOISE / libm::sqrt(unit.max(1.0));
+                let headroom = headroom + link.series.fraction.saturating_sub(E_FRACTION);
+                link.phasing(plan.facts.origin, parties, headroom, noise)
+            };
+            let phasing = phasing(headroom)?;
+            let draft = rounding(&phasing);
             let top = most + 2.0 * draft + (draft - least).max(0.0);
             let magnitude = E_FRACTION + libm::ceil(libm::log2(top)).max(0.0) as u32 + 1;
             let opening = BoundedOpening::new(magnitude, sigma, 0, parties as u32 - 1)?;
             if opening.ring <= headroom {
-                found = Some((opening, phasing(headroom)?));
+                found = Some((opening, phasing));
                 break;
             }
         }
-        let (variances, phasing) = found.ok_or_else(|| {
+        let (opening, phasing) = found.ok_or_else(|| {
             Error::Settings(
                 "the phasors of so many parties are too coarse for standard errors: use a dealer, or set \
                  inference = false"
@@ -116,9 +116,37 @@ impl Information {
         })?;
         // A multiple of the unit of variances, so that it is added exactly.
         let unit_of = libm::ldexp(1.0, -(E_FRACTION as i32));
-        let margin = libm::ceil((rounding(&phasing) - least).max(0.0) / unit_of) * unit_of;
-        let top = most + rounding(&phasing) + margin;
+        let rounding = rounding(&phasing);
+        let margin = libm::ceil((rounding - least).max(0.0) / unit_of) * unit_of;
+        let top = most + rounding + margin;
+        Ok(Self { link, middle, phasing, margin, opening, top })
+    }
+}
 
+/// The least and the largest value of a series with its constant, on a grid.
+fn extremes(link: &Link, (from, to): (f64, f64)) -> (f64, f64) {
+    let constant = libm::ldexp(link.constant as f64, -(E_FRACTION as i32));
+    let at = |step: u32| from + (to - from) * f64::from(step) / f64::from(GRID);
+    let values = (0..=GRID).map(|step| link.series.value(at(step)) + constant);
+    values.fold((f64::INFINITY, 0.0f64), |(least, most), value| (least.min(value), most.max(value)))
+}
+
+/// The curvature as it is made, and what of it is to be told.
+struct Curvature {
+    /// Over 2^this it is below 15/16.
+    exponent: u32,
+    /// No entry is above 2^this, at its scale.
+    magnitude: u32,
+    /// What an entry may be off by before it is lifted.
+    off: f64,
+    /// The least eigenvalue that is told, over the same power of two.
+    least: f64,
+}
+
+impl Curvature {
+    /// With no variance above `top`.
+    fn new(plan: &ColumnsPlan, top: f64, unit: f64) -> Self {
+        let (parties, rows) = (plan.parties(), plan.total_rows() as f64);
         // Entries are rounded to fixed point.
         let squares = plan.facts.mean_squares.iter();
         let squares = squares.map(|m| m + libm::sqrt(*m) / 4096.0 + 1e-6);
@@ -128,61 +156,85 @@ impl Information {
         let magnitude = (bits + CURVATURE_FRACTION as i32).max(1) as u32 + 1;
         let off = (parties / 2) as f64;
         let chunks = (rows / LEAST_ROWS as f64).max(1.0);
-        // What the entries of the curvature may be off by: of the products with variances, by Cauchy and
-        // Schwarz, and of those with what came of it.
-        let products = libm::ldexp(rows * libm::sqrt(largest) * off, -(WEIGHED_FRACTION as i32))
+        // Of the products with variances, by Cauchy and Schwarz, and of those with what came of it.
+        let off = libm::ldexp(rows * libm::sqrt(largest) * off, -(WEIGHED_FRACTION as i32))
             + libm::ldexp(off * parties as f64 * chunks, -(CURVATURE_FRACTION as i32));
-        let wanted = LEAST / unit.max(1.0);
-        let wanted = libm::ldexp(wanted, -(exponent as i32)).max(SMALLEST_PART);
-        let most_bits = (-libm::log2(wanted)).max(1.0);
+        let least = libm::ldexp(LEAST / unit.max(1.0), -(exponent as i32)).max(SMALLEST_PART);
+        Self { exponent, magnitude, off, least }
+    }
+}
+
+/// How the curvature is lifted and inverted.
+struct Inverting {
+    inverse: InversePlan,
+    slack: i128,
+    raise: u32,
+    lift: BoundedOpening,
+}
+
+impl Inverting {
+    /// With the smallest eigenvalues that there is room for.
+    fn new(plan: &ColumnsPlan, of: &Curvature) -> Result<Self, Error> {
+        let most_bits = (-libm::log2(of.least)).max(1.0);
         let mut refused = Error::Settings(
             "an inverse of so many columns and rows has no room for its rounding: set inference = false"
                 .to_owned(),
         );
         for bits in (1..=FINEST).rev().filter(|&bits| f64::from(bits) < most_bits + 1.0) {
-            let least = libm::ldexp(1.0, -(bits as i32)).max(wanted);
-            let inverse = match from_identity((order, parties), sigma, least) {
-                Ok(inverse) => inverse,
-                Err(error) => {
-                    refused = error.into();
-                    continue;
-                }
-            };
-            let fraction = inverse.fraction() as i32;
-            let scale = fraction - exponent as i32;
-            let entry = 0.51 * (parties as f64 + 1.0) + libm::ldexp(products, scale);
-            let slack = libm::ceil(entry * order as f64) + 1.0;
-            if ABOVE_SLACK * libm::ldexp(slack, -fraction) > least {
-                continue;
+            match Self::down_to(libm::ldexp(1.0, -(bits as i32)).max(of.least), plan, of) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error) => refused = error.into(),
             }
-            let drop = CURVATURE_FRACTION as i32 - scale;
-            let raise = (-drop).max(0) as u32;
-            let drop = drop.max(0) as u32;
-            let lift =
-                BoundedOpening::new((magnitude + raise).max(drop), sigma, drop, parties as u32);
-            let lift = match lift {
-                Ok(lift) => lift,
-                Err(error) => {
-                    refused = error.into();
-                    continue;
-                }
-            };
-            return Ok(Self {
-                slots: plan.parts.iter().map(|part| slots(plan, part.columns.len())).collect(),
-                ring: (lift.ring - raise).max(65),
-                slack: slack as i128,
-                link,
-                middle,
-                phasing,
-                margin,
-                variances,
-                raise,
-                lift,
-                exponent,
-                inverse,
-            });
         }
         Err(refused)
+    }
+
+    /// For eigenvalues down to `least`; none where these could not be told from rounding.
+    fn down_to(
+        least: f64,
+        plan: &ColumnsPlan,
+        of: &Curvature,
+    ) -> Result<Option<Self>, mpc_core::Error> {
+        let (parties, order, sigma) = (plan.parties(), plan.order(), plan.sigma());
+        let inverse = from_identity((order, parties), sigma, least)?;
+        let fraction = inverse.fraction() as i32;
+        let scale = fraction - of.exponent as i32;
+        let entry = 0.51 * (parties as f64 + 1.0) + libm::ldexp(of.off, scale);
+        let slack = libm::ceil(entry * order as f64) + 1.0;
+        if ABOVE_SLACK * libm::ldexp(slack, -fraction) > least {
+            return Ok(None);
+        }
+        let drop = CURVATURE_FRACTION as i32 - scale;
+        let raise = (-drop).max(0) as u32;
+        let drop = drop.max(0) as u32;
+        let magnitude = (of.magnitude + raise).max(drop);
+        let lift = BoundedOpening::new(magnitude, sigma, drop, parties as u32)?;
+        Ok(Some(Self { inverse, slack: slack as i128, raise, lift }))
+    }
+}
+
+impl Information {
+    /// For scores between these, less what is subtracted from them, at the model.
+    pub(super) fn new(plan: &ColumnsPlan, scores: (f64, f64), unit: f64) -> Result<Self, Error> {
+        let Variances { link, middle, phasing, margin, opening, top } =
+            Variances::new(plan, scores, unit)?;
+        let curvature = Curvature::new(plan, top, unit);
+        let Inverting { inverse, slack, raise, lift } = Inverting::new(plan, &curvature)?;
+        Ok(Self {
+            link,
+            middle,
+            phasing,
+            margin,
+            variances: opening,
+            slots: plan.parts.iter().map(|part| slots(plan, part.columns.len())).collect(),
+            ring: (lift.ring - raise).max(65),
+            raise,
+            lift,
+            exponent: curvature.exponent,
+            inverse,
+            slack,
+        })
     }
 
     /// Whether the margin is so small a part of a variance at the mean that it can be taken off again to
