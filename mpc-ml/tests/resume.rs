@@ -2,6 +2,8 @@
 //! that was not broken (docs/protocols.md 0, Checkpoints).
 #![allow(clippy::unwrap_used)]
 
+use crate::columns;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -267,4 +269,40 @@ fn lifted_and_hidden_fits_go_on_where_they_were_broken() {
     };
     let plan = optimum(settings, Origin::Dealer, &[1, 2, 3], 2e-2);
     assert_eq!(plan.finish(), Finish::Hidden);
+}
+
+/// Of columns at different parties, too: a state is the steps so far, of which the next point is a combination. In the last
+/// one nothing of the passes is left to do, and standard errors are computed all the same.
+#[test]
+fn a_fit_on_columns_goes_on_where_it_was_broken() {
+    const WIDTHS: [u32; PARTIES] = [2, 1, 2];
+    let whole = synthetic::logistic(400, 5, 1, 3).remove(0);
+    let exact = clear::fit(&clear::Data {
+        family: Family::Logistic,
+        x: whole.x(),
+        columns: 5,
+        intercept: true,
+        target: whole.y(),
+        offsets: &[],
+        weights: &[],
+        l2: 0.0,
+    })
+    .unwrap();
+    let data = columns::at_parties(&whole, &WIDTHS, 1);
+    let fits = |origin, inference, only: &[usize]| {
+        let settings = GlmSettings { inference, ..GlmSettings::new(Family::Logistic) };
+        let facts = Facts::vertical(400, &WIDTHS, 1, vec![2.0; 5], origin);
+        let case: Case<Glm> = Case { settings, facts, data: data.clone() };
+        let steps = case.is_resumed_anywhere(only, |result| {
+            let all = result.fit.coefficients.iter().zip(&exact.coefficients);
+            let off = all.zip(&exact.std_errors).map(|((a, b), se)| (a - b).abs() / se);
+            let off = off.fold(0.0, f64::max);
+            assert!(off < 2e-2, "off by {off} standard errors");
+        });
+        assert!(steps.iter().copied().eq(1..=steps.len() as u64), "{steps:?}");
+        steps.len()
+    };
+    let passes = fits(Origin::Dealer, true, &[1, 3]);
+    fits(Origin::Dealer, true, &[passes]);
+    fits(Origin::Pairwise, false, &[2]);
 }

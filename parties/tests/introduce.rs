@@ -18,7 +18,7 @@ use parties::name::PartyName;
 use parties::node::State;
 use parties::study::Study;
 use serde_json::Value;
-use support::{Ended, Nodes, Running, free_address};
+use support::{DEALER, Ended, Nodes, Running, free_address};
 
 fn command(at: &Path, line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
@@ -397,11 +397,12 @@ fn a_plan_says_what_a_run_takes() {
     };
     let clinics = clinics::nodes(3, 2);
     let descent = fs::read_to_string(clinics.dir("clinic-0").join("study.toml")).unwrap();
-    let descent = descent.replace("\"dealer\"", "\"pairwise\"");
+    let pairwise = descent.replace("\"dealer\"", "\"pairwise\"");
     let rows = clinics.parties().iter().map(|name| clinics.dir(name).join("rows.csv"));
-    let rows = rows.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let rows: Vec<String> = rows.map(|path| fs::read_to_string(path).unwrap()).collect();
     let cases = [
         (public("concrete_strength"), true),
+        ((pairwise, rows.clone()), true),
         ((descent, rows), true),
         (public("doctor_visits_count"), false),
     ];
@@ -415,7 +416,9 @@ fn a_plan_says_what_a_run_takes() {
             command.env(patient.0, patient.1);
             command
         };
+        let dealer = study.contains("correlations = \"dealer\"").then(|| nodes.start(DEALER));
         all(&nodes, command).iter().for_each(|ended| ended.expect(0, &[]));
+        dealer.into_iter().for_each(|dealer| dealer.end().expect(0, &[]));
         let counts: Vec<String> =
             rows.iter().map(|text| (text.lines().count() - 1).to_string()).collect();
         let plan = format!("plan study.toml --rows {}", counts.join(","));

@@ -100,7 +100,9 @@ impl Model for Glm {
         let agreed = plan.digest();
         Ok(GlmShares(match &plan.0 {
             Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, agreed, data, run).await?)),
-            Way::Columns(plan) => Shares::Columns(Box::new(columns::fit(plan, data, run).await?)),
+            Way::Columns(plan) => {
+                Shares::Columns(Box::new(columns::fit(plan, agreed, data, run).await?))
+            }
         }))
     }
 

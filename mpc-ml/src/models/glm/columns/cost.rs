@@ -20,7 +20,12 @@ pub(super) fn expected(
     chosen: (&Scales, Option<&Information>),
     me: usize,
 ) -> Cost {
-    of(plan, chosen, me, PASSES.min(plan.settings.passes.into()))
+    of(plan, chosen, me, passes(plan))
+}
+
+/// The passes of most fits.
+pub(super) fn passes(plan: &ColumnsPlan) -> u64 {
+    PASSES.min(plan.settings.passes.into())
 }
 
 /// That of a fit of so many passes.

@@ -55,9 +55,10 @@ impl std::fmt::Debug for ColumnsShares {
     }
 }
 
-/// Fits on shares.
+/// Fits on shares; `agreed` is the digest of the plan. Where an earlier session kept its state, the passes go on from it.
 pub(in super::super) async fn fit(
     plan: &ColumnsPlan,
+    agreed: [u8; 32],
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<ColumnsShares, Error> {
@@ -67,21 +68,20 @@ pub(in super::super) async fn fit(
     let (inverse, matrix) = gram::directions(plan, data, run).await?;
     let inverse = inverse.truncate(scales.inverse_fraction(), run.session)?;
     let gradient = Gradient::register(plan, &scales, data, run).await?;
-    let mut orders = Orders::after(plan.gram.inverse().lefts());
-    let mut requests = Vec::new();
-    let left = orders.left(plan.order(), plan.order(), &mut requests);
+    let orders = Orders::after(plan.gram.inverse().lefts());
     let mut start = vec![0.0; plan.order()];
     if plan.settings.intercept {
         start[plan.facts.columns()] = centre;
     }
     let mut fitting = Fitting {
         plan,
+        agreed,
         scales: &scales,
+        centre,
         gradient,
         masks: own_masks(run.session)?,
         inverse,
-        left,
-        first: requests,
+        left: None,
         factor: None,
         orders,
         walk: Walk::new(scales.values(Stage::Coarse).aim),
@@ -185,28 +185,34 @@ async fn centre(
 }
 
 /// A fit in progress.
-struct Fitting<'a, 'r> {
-    plan: &'a ColumnsPlan,
-    scales: &'a Scales,
+pub(super) struct Fitting<'a, 'r> {
+    pub(super) plan: &'a ColumnsPlan,
+    /// The digest of the plan.
+    pub(super) agreed: [u8; 32],
+    pub(super) scales: &'a Scales,
+    /// The score of the mean target.
+    pub(super) centre: f64,
     gradient: Gradient,
     masks: Prg,
     /// The inverse, before it meets its first vector and after.
     inverse: Fixed,
-    left: u32,
-    first: Vec<Request>,
+    left: Option<u32>,
     factor: Option<Factor>,
     orders: Orders,
-    walk: Walk,
-    stage: Stage,
+    pub(super) walk: Walk,
+    pub(super) stage: Stage,
     start: Vec<f64>,
     /// The steps so far, lifted, and what each is below.
-    steps: Vec<Fixed>,
-    bounds: Vec<f64>,
-    run: &'a mut Run<'r>,
+    pub(super) steps: Vec<Fixed>,
+    pub(super) bounds: Vec<f64>,
+    pub(super) run: &'a mut Run<'r>,
 }
 
 impl Fitting<'_, '_> {
     async fn run(&mut self) -> Result<Fixed, Error> {
+        if self.resume()? {
+            return self.point();
+        }
         loop {
             let w = self.point()?;
             let requests = self.requests();
@@ -216,15 +222,21 @@ impl Fitting<'_, '_> {
             let g = self.penalised(g, &w)?;
             let s = self.step(&g).await?;
             let next = self.judge(&g, s).await?;
-            self.run.step(u64::from(self.walk.made()), u64::from(self.plan.settings.passes));
-            match next {
-                Next::Pass => {}
-                Next::Stop if self.stage == Stage::Fine => return self.point(),
-                Next::Stop if self.walk.made() < self.plan.settings.passes => {
+            let more = self.walk.made() < self.plan.settings.passes;
+            let ended = match next {
+                Next::Pass => false,
+                Next::Stop if self.stage == Stage::Fine => true,
+                Next::Stop if more => {
                     self.stage = Stage::Fine;
                     self.walk.refine(self.scales.values(Stage::Fine).aim);
+                    false
                 }
                 Next::Stop | Next::Refuse => return Err(self.refused()),
+            };
+            self.keep(ended).await?;
+            self.run.step(u64::from(self.walk.made()), u64::from(self.plan.settings.passes));
+            if ended {
+                return self.point();
             }
         }
     }
@@ -274,8 +286,13 @@ impl Fitting<'_, '_> {
     fn requests(&mut self) -> Vec<Request> {
         let values = self.scales.values(self.stage);
         let mut requests = self.gradient.requests(self.plan, values);
-        requests.append(&mut self.first);
-        Orders::right(self.left, 1, false, &mut requests);
+        let order = self.plan.order();
+        let inverse = match self.left {
+            Some(number) => number,
+            None => self.orders.left(order, order, &mut requests),
+        };
+        self.left = Some(inverse);
+        Orders::right(inverse, 1, false, &mut requests);
         let left = self.orders.left(1, self.plan.order(), &mut requests);
         Orders::right(left, self.steps.len() + 1, true, &mut requests);
         requests

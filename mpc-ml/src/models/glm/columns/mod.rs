@@ -15,6 +15,7 @@ mod information;
 mod labels;
 mod plan;
 mod release;
+mod resume;
 mod scales;
 mod walk;
 

@@ -288,6 +288,10 @@ impl Plan for ColumnsPlan {
         self.costs[me].clone()
     }
 
+    fn checkpoints(&self) -> u64 {
+        cost::passes(self)
+    }
+
     fn figures(&self) -> Figures {
         let mut precision = vec![
             format!(

@@ -7,6 +7,8 @@
 //! a bounded memory, from the inverse of the fixed curvature. All arithmetic is in IEEE basic operations
 //! and square roots on numbers that all parties hold alike.
 
+use serde::{Deserialize, Serialize};
+
 /// Differences of gradients that are remembered.
 const MEMORY: usize = 12;
 /// A gradient whose square is more than this times the least one so far ends a step that was too long.
@@ -30,7 +32,7 @@ pub(super) enum Next {
 }
 
 /// What is asked of a walk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Aim {
     /// The squared length of a step in standard errors is this times <g, s>.
     pub(super) metric: f64,
@@ -57,7 +59,7 @@ impl Aim {
 }
 
 /// A difference of two points, and of the gradients there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pair {
     step: Vec<f64>,
     fall: Vec<f64>,
@@ -65,7 +67,7 @@ struct Pair {
 }
 
 /// A walk and what it has seen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Walk {
     aim: Aim,
     /// a_tk for k <= t.
@@ -98,6 +100,13 @@ impl Walk {
             lengths: Vec::new(),
             length: f64::INFINITY,
         }
+    }
+
+    /// Whether it is one with this aim and can go on.
+    pub(super) fn goes_on(&self, aim: Aim) -> bool {
+        let made = self.products.len();
+        let rows = self.products.iter().enumerate().all(|(t, row)| row.len() == t + 1);
+        self.aim == aim && rows && self.points.len() == made + 1 && self.best.max(self.from) <= made
     }
 
     /// The combination of the steps so far at which the next gradient is taken, or which is the result.
