@@ -55,21 +55,23 @@ impl States {
         // The steps of the states that were kept in the runs so far and count; and whether the fit of this run could
         // go on and did not yet.
         let (mut kept, mut could): (Vec<u64>, bool) = (Vec::new(), false);
+        // Whether the fit of this run went on: a node may say so before it says that the fit begins.
+        let mut went = false;
         for line in text.lines() {
             if let Some(step) = number(line, ON) {
                 states.resumed += 1;
                 states.lost = states.lost.max(kept.iter().filter(|it| **it > step).count());
                 kept.retain(|it| *it <= step);
-                could = false;
+                (could, went) = (false, true);
             } else if let Some(step) = number(line, KEPT) {
                 states.wasted |= could;
                 if could {
                     kept.clear();
                 }
-                could = false;
+                (could, went) = (false, false);
                 kept.push(step);
             } else if line.contains(FIT) && line.contains("training") {
-                could = kept.len() > 1;
+                could = kept.len() > 1 && !went;
             }
         }
         states
@@ -115,6 +117,8 @@ mod tests {
         );
         assert!(States::told(&(broken.clone() + &begins + &kept(64))).wasted);
         assert!(!States::told(&(begins.clone() + &kept(64) + &begins + &kept(64))).wasted);
+        let before = broken.clone() + &format!("note: {ON}128, to which\n") + &begins + &kept(192);
+        assert!(!States::told(&before).wasted);
         assert!(!States::told(&broken).wasted && States::told(&broken).resumed == 0);
     }
 }
