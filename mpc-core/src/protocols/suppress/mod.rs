@@ -40,7 +40,7 @@ pub struct OrderedSuppression {
     of: Suppression,
     triples: Ordered<BitTriples>,
     integers: Ordered<RandomBits>,
-    products: Vec<(Ordered<LeftFactor<Z64>>, Ordered<RightFactor<Z64>>)>,
+    products: Vec<Factors<Ordered<LeftFactor<Z64>>, Ordered<RightFactor<Z64>>>>,
     sums: OrderedComparison,
 }
 
@@ -270,7 +270,7 @@ async fn few(
     of: &Suppression,
     own: &[Vec<u64>],
     mark: &SharedBits,
-    (integers, products, sums): (RandomBits, Vec<(LeftFactor<Z64>, RightFactor<Z64>)>, Prepared),
+    (integers, products, sums): (RandomBits, Vec<Factors<LeftFactor<Z64>, RightFactor<Z64>>>, Prepared),
     session: &mut Session,
 ) -> Result<SharedBits, Error> {
     let (me, parties) = (session.me(), of.parties);
