@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FitStatistics, JointTest, ModelError, NamedValues, laws};
+use super::{FitStatistics, JointTest, ModelError, ModelKind, NamedValues, laws};
 
 /// What the intercept is called in lists.
-const INTERCEPT: &str = "(intercept)";
+pub(super) const INTERCEPT: &str = "(intercept)";
 /// What covariances are called in errors.
 const COVARIANCES: &str = "covariances";
 
@@ -359,9 +359,35 @@ pub struct CoefficientTest {
     pub low: f64,
     /// The upper end of the confidence interval.
     pub high: f64,
+    /// The odds ratio of a logistic model, the rate ratio of a Poisson model; none for a linear model and for
+    /// the intercept.
+    pub ratio: Option<Ratio>,
+}
+
+/// What one unit of a column multiplies the odds, or the expected count, by: the exponential of a coefficient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The exponential of the coefficient.
+    pub estimate: f64,
+    /// The lower end of the confidence interval.
+    pub low: f64,
+    /// The upper end of the confidence interval.
+    pub high: f64,
 }
 
 impl CoefficientTest {
+    /// The same with the ratio, where this is a model of such a kind and `slope` no intercept.
+    pub(super) fn with_ratio(self, kind: ModelKind, slope: bool) -> Self {
+        let is_ratio = slope && matches!(kind, ModelKind::Logistic | ModelKind::Poisson);
+        let of = |value: f64| value.exp();
+        let ratio = is_ratio.then(|| Ratio {
+            estimate: of(self.estimate),
+            low: of(self.low),
+            high: of(self.high),
+        });
+        Self { ratio, ..self }
+    }
+
     pub(super) fn new(
         name: &str,
         estimate: f64,
@@ -380,6 +406,7 @@ impl CoefficientTest {
             p_value: laws::two_sided(statistic, freedom),
             low: estimate - reach,
             high: estimate + reach,
+            ratio: None,
         }
     }
 }

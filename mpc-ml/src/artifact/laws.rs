@@ -17,12 +17,12 @@ fn beyond(statistic: f64, freedom: Option<u64>) -> f64 {
 }
 
 /// How likely a statistic as far from 0 is, on either side.
-pub(super) fn two_sided(statistic: f64, freedom: Option<u64>) -> f64 {
+pub(crate) fn two_sided(statistic: f64, freedom: Option<u64>) -> f64 {
     (2.0 * beyond(statistic.abs(), freedom)).min(1.0)
 }
 
 /// The statistic that is exceeded with probability `tail` < 1/2.
-pub(super) fn quantile_beyond(tail: f64, freedom: Option<u64>) -> f64 {
+pub(crate) fn quantile_beyond(tail: f64, freedom: Option<u64>) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     while beyond(high, freedom) > tail {
         (low, high) = (high, 2.0 * high);
@@ -38,12 +38,12 @@ pub(super) fn quantile_beyond(tail: f64, freedom: Option<u64>) -> f64 {
 }
 
 /// How likely an F as large is.
-pub(super) fn f_beyond(f: f64, numerator: u64, denominator: u64) -> f64 {
+pub(crate) fn f_beyond(f: f64, numerator: u64, denominator: u64) -> f64 {
     FisherSnedecor::new(numerator as f64, denominator as f64).map_or(f64::NAN, |law| law.sf(f))
 }
 
 /// How likely a chi squared as large is.
-pub(super) fn chi_squared_beyond(chi_squared: f64, freedom: u64) -> f64 {
+pub(crate) fn chi_squared_beyond(chi_squared: f64, freedom: u64) -> f64 {
     ChiSquared::new(freedom as f64).map_or(f64::NAN, |law| law.sf(chi_squared))
 }
 

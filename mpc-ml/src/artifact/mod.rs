@@ -16,7 +16,8 @@ mod error;
 mod file;
 mod fit;
 mod inference;
-mod laws;
+mod joint;
+pub(crate) mod laws;
 mod named;
 mod part;
 mod record;
@@ -28,9 +29,10 @@ use crate::data::{CaseWeights, Encoded, Schema, Standardisation, Table, encode};
 pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood, RowCount};
+use inference::INTERCEPT;
 pub use inference::{
     CoefficientTest, Contrast, Covariance, ErrorKind, FeatureTest, Inference, InferenceParts,
-    RobustErrors, RobustParts, StandardErrors,
+    Ratio, RobustErrors, RobustParts, StandardErrors,
 };
 pub use named::NamedValues;
 pub use part::ModelPart;
@@ -175,10 +177,19 @@ impl Model {
     /// # Errors
     /// When the table was read by another schema than [`schema`](Self::schema).
     pub fn predict(&self, table: &Table) -> Result<Vec<f64>, ModelError> {
+        let scores = self.scores(table)?;
+        Ok(scores.into_iter().map(|score| self.file.kind.prediction(score)).collect())
+    }
+
+    /// The score of each row: the prediction is a function of it ([`ModelKind::prediction`]).
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn scores(&self, table: &Table) -> Result<Vec<f64>, ModelError> {
         if table.schema() != &self.schema {
             return Err(ModelError::OtherSchema);
         }
-        self.predict_encoded(&encode(table, &self.file.standardisation, f64::INFINITY)?)
+        self.scores_encoded(&encode(table, &self.file.standardisation, f64::INFINITY)?)
     }
 
     /// The same for rows that are already encoded.
@@ -186,6 +197,11 @@ impl Model {
     /// # Errors
     /// When the columns are not the model's.
     pub fn predict_encoded(&self, encoded: &Encoded) -> Result<Vec<f64>, ModelError> {
+        let scores = self.scores_encoded(encoded)?;
+        Ok(scores.into_iter().map(|score| self.file.kind.prediction(score)).collect())
+    }
+
+    fn scores_encoded(&self, encoded: &Encoded) -> Result<Vec<f64>, ModelError> {
         let Coefficients { intercept, coefficients } = &self.file.standardised;
         if !coefficients.names().eq(encoded.columns.iter().map(String::as_str)) {
             return Err(ModelError::OtherSchema);
@@ -199,12 +215,13 @@ impl Model {
             let score: f64 = row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum();
             intercept + offset + score
         });
-        Ok(scores.map(|score| self.file.kind.prediction(score)).collect())
+        Ok(scores.collect())
     }
 
     /// The table of coefficients with tests and intervals of this confidence (for example 0.95), on
     /// the scale of the data files; `None` for a model without inference. They are made from the
-    /// robust standard errors where the model has those: [`Inference::tested`] says which.
+    /// robust standard errors where the model has those: [`Inference::tested`] says which. Logistic and
+    /// Poisson models have the ratio of odds or rates of each column beside.
     ///
     /// Where the standard error of the intercept is known on the standardised scale alone, its row
     /// is of that scale and called `(intercept, standardised)`.
@@ -224,7 +241,9 @@ impl Model {
             (None, None) => None,
         };
         let slopes = self.file.coefficients.iter().zip(errors.coefficients.values());
-        let slopes = slopes.map(|((name, estimate), error)| test(name, estimate, error));
+        let kind = self.file.kind;
+        let slopes = slopes
+            .map(|((name, estimate), error)| test(name, estimate, error).with_ratio(kind, true));
         Some(intercept.into_iter().chain(slopes).collect())
     }
 
@@ -233,8 +252,11 @@ impl Model {
     #[must_use]
     pub fn contrasts(&self, confidence: f64) -> Vec<CoefficientTest> {
         let Some(inference) = self.inference() else { return Vec::new() };
-        let test = |Contrast { name, estimate, std_error, .. }: &Contrast| {
+        let test = |Contrast { name, estimate, std_error, weights }: &Contrast| {
+            // With the intercept in it, it is a score.
+            let slope = weights.value(INTERCEPT).is_none_or(|weight| weight == 0.0);
             CoefficientTest::new(name, *estimate, *std_error, &inference.fit, confidence)
+                .with_ratio(self.file.kind, slope)
         };
         inference.contrasts.iter().map(test).collect()
     }
@@ -332,6 +354,12 @@ impl Model {
     #[must_use]
     pub fn case_weights(&self) -> Option<&CaseWeights> {
         self.file.weights.as_ref()
+    }
+
+    /// The weight of the squared coefficients in the objective; 0 without a penalty.
+    #[must_use]
+    pub fn l2(&self) -> f64 {
+        self.file.l2
     }
 
     /// Whether the model has an intercept.

@@ -196,6 +196,56 @@ fn covariances_stand_in_the_file_with_their_names() {
     assert!(matches!(error, ModelError::Columns { what: "covariances" }), "{error}");
 }
 
+/// Both levels of a category together: from the covariance where it is there, and not twice.
+#[test]
+fn a_released_covariance_tells_the_joint_tests_of_features() {
+    let schema = schema(vec![categorical("Home", &["own", "rent", "free"], "own")]).unwrap();
+    let made = InferenceParts {
+        coefficients: vec![0.4, 0.2],
+        covariance: Some(vec![0.16, 0.02, -0.01, 0.02, 0.04, -0.02, -0.01, -0.02, 0.0625]),
+        intercept: Some(0.25),
+        ..inference()
+    };
+    let with = |inference| {
+        Model::new(ModelParts {
+            schema: schema.clone(),
+            standardisation: Vec::new(),
+            coefficients: vec![0.1, -0.3],
+            inference: Some(inference),
+            ..parts()
+        })
+        .unwrap()
+    };
+    let tests = with(made.clone()).joint_tests();
+    let [FeatureTest { feature, joint }] = &tests[..] else { panic!("{tests:?}") };
+    assert_eq!((feature.as_str(), joint.degrees_of_freedom), ("Home", 2));
+    // (0.04 u^2 - 2 0.02 u v + 0.16 v^2) / (0.16 0.04 - 0.02^2), as by hand.
+    let statistic = (0.04 * 0.01 + 0.04 * 0.03 + 0.16 * 0.09) / 0.006;
+    assert!((joint.statistic - statistic).abs() < 1e-12, "{joint:?}");
+    assert!((joint.p_value - (-statistic / 2.0).exp()).abs() < 1e-12, "{joint:?}");
+    let asked = FeatureTest { feature: "Home".into(), joint: JointTest::chi_squared(2.5, 2) };
+    let told = with(InferenceParts { tests: vec![asked.clone()], ..made.clone() });
+    assert_eq!(told.joint_tests(), [asked]);
+    // It is that of the usual standard errors, and tests rest on robust ones here.
+    let robust =
+        RobustParts { kind: ErrorKind::Hc1, coefficients: vec![0.5, 0.3], intercept: Some(0.3) };
+    let robust = InferenceParts { robust: Some(robust), ..made.clone() };
+    assert_eq!(with(robust).joint_tests(), []);
+    assert_eq!(with(InferenceParts { covariance: None, ..made }).joint_tests(), []);
+}
+
+#[test]
+fn ratios_are_exponentials_of_coefficients_and_of_their_ends() {
+    let with = |kind| Model::new(ModelParts { kind, inference: Some(inference()), ..parts() });
+    let tests = with(ModelKind::Logistic).unwrap().tests(0.95).unwrap();
+    assert_eq!(tests[0].ratio, None, "of the intercept there is none");
+    let (rent, ratio) = (&tests[3], tests[3].ratio.expect("an odds ratio"));
+    assert_eq!(ratio.estimate, 0.1_f64.exp());
+    assert_eq!((ratio.low, ratio.high), (rent.low.exp(), rent.high.exp()));
+    let tests = with(ModelKind::Linear).unwrap().tests(0.95).unwrap();
+    assert!(tests.iter().all(|test| test.ratio.is_none()));
+}
+
 #[test]
 fn standard_errors_are_known_on_both_scales_where_they_follow() {
     let model = Model::new(ModelParts { inference: Some(inference()), ..parts() }).unwrap();

@@ -94,7 +94,7 @@ impl Finished {
             "coefficients": self.model.as_ref().and_then(|model| model.tests(CONFIDENCE)),
             "std_errors": inference.map(|inference| inference.tested().0),
             "checks": self.model.as_ref().map(|model| &model.training().checks),
-            "tests": inference.map(|inference| &inference.tests),
+            "tests": inference.and(self.model.as_ref()).map(Model::joint_tests),
             "contrasts": self.model.as_ref().map(|model| model.contrasts(CONFIDENCE)),
             "fit": inference.map(|inference| &inference.fit),
             "phases": self.receipt.phases,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mpc_ml::artifact::{
     CoefficientTest, Coefficients, ErrorKind, FeatureTest, FitStatistics, JointTest, Model,
-    ModelPart,
+    ModelKind, ModelPart, Ratio,
 };
 
 use super::finished::CONFIDENCE;
@@ -12,6 +12,8 @@ use crate::output::wrapped;
 
 /// Longer names stand on a line of their own.
 const LONGEST_NAME: usize = 20;
+/// The same beside ratios, which leave more room.
+const LONGEST_RATIO_NAME: usize = 40;
 
 /// The coefficients: with tests where there is inference, on both scales where not.
 pub(super) fn coefficients(model: &Model) -> String {
@@ -19,9 +21,11 @@ pub(super) fn coefficients(model: &Model) -> String {
         (Some(tests), Some(inference)) => {
             let (kind, errors, _) = inference.tested();
             let known = errors.intercept.is_some();
+            let contrasts = model.contrasts(CONFIDENCE);
             tested(model, &tests, &inference.fit, (kind, known))
-                + &combinations(&model.contrasts(CONFIDENCE))
-                + &joint(&inference.tests, &inference.fit)
+                + &combinations(&contrasts)
+                + &ratios(model.kind(), &tests, &contrasts)
+                + &joint(&model.joint_tests(), &inference.fit)
                 + &fit(&inference.fit)
         }
         _ => plain(model),
@@ -128,6 +132,29 @@ fn combinations(contrasts: &[CoefficientTest]) -> String {
     }
     let lines: String = contrasts.iter().map(|test| line(test, 14)).collect();
     format!("  Contrasts:\n{lines}\n")
+}
+
+/// The ratios of odds or rates, with their intervals.
+fn ratios(kind: ModelKind, tests: &[CoefficientTest], contrasts: &[CoefficientTest]) -> String {
+    let what = match kind {
+        ModelKind::Logistic => "odds ratio",
+        ModelKind::Poisson => "rate ratio",
+        _ => return String::new(),
+    };
+    let all = || tests.iter().chain(contrasts).filter_map(|test| Some((&test.name, test.ratio?)));
+    let longest = all().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = longest.clamp(14, LONGEST_RATIO_NAME);
+    let mut text = format!("  {:width$} {what:>10}  {:>20}\n", "", "95% interval");
+    for (name, Ratio { estimate, low, high }) in all() {
+        let mut name = name.as_str();
+        if name.chars().count() > width {
+            let _ = writeln!(text, "  {name}");
+            name = "";
+        }
+        let [estimate, low, high] = [estimate, low, high].map(short);
+        let _ = writeln!(text, "  {name:width$} {estimate:>10}  {low:>9}  {high:>9}");
+    }
+    if longest == 0 { String::new() } else { text + "\n" }
 }
 
 /// A line of the table.

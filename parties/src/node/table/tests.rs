@@ -132,6 +132,8 @@ fn the_table_fits_80_columns_and_says_which_errors_it_shows() {
         );
         assert!(text.contains("  Contrasts:\n  one beside the other\n"), "{text}");
         assert!(text.contains(" -3.50000  0.500000  -7.000 < 1e-4 *** "), "{text}");
+        let ratio = "  one beside the other                       0.030197   0.011334   0.080458\n";
+        assert!(text.contains("odds ratio") && text.contains(ratio), "{text}");
         assert!(text.contains("Log-likelihood -3.0617e7, AIC 6.1235e7, BIC"), "{text}");
         assert!(text.contains("Rows that are all but certain: 17 of 123456789"), "{text}");
         // A long name stands alone, and its numbers below it.
