@@ -325,6 +325,8 @@ examples() {
   done
   echo "describe, by nodes"
   MPC_BINARIES=$target/debug end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" scripts/describe.sh
+  echo "evaluate, by nodes"
+  MPC_BINARIES=$target/debug end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" scripts/evaluate.sh
 }
 
 step "toolchain" toolchain

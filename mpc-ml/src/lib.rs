@@ -8,6 +8,7 @@
 //! * [`describe`] tells what the rows look like together: tables by groups, tests, correlations.
 //! * [`survival`] tells how long it takes until something happens: curves, medians, the log-rank test.
 //! * [`privacy`] counts differential privacy.
+//! * [`evaluate`] tells how well a model predicts the rows of all: AUC, calibration, errors.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
@@ -19,6 +20,7 @@ pub mod artifact;
 pub mod data;
 pub mod describe;
 mod error;
+pub mod evaluate;
 pub mod inference;
 pub mod metrics;
 pub mod model;

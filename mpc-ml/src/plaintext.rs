@@ -1,8 +1,10 @@
 //! What the joint fits compute, in the clear and in floating point: examples, and the oracle that
 //! they are compared with. Each model's own twin is in its folder.
 
+mod alone;
 pub mod glm;
 
+pub use alone::{NoOwnFit, alone};
 pub(crate) use glm::solve_symmetric;
 
 /// The exact sigmoid.

@@ -93,6 +93,8 @@ pub enum Command {
     Report(Report),
     /// Write a model for another program, and test what was written
     Export(Export),
+    /// Was joining worth it? A joint model beside one of my own rows alone, on my test rows; nothing is sent
+    Compare(Compare),
     /// Be the dealer: make joint randomness for studies, without seeing any data
     Dealer(Dealer),
     /// Be a relay: forward sealed packets between the nodes of party.toml that nobody can dial
@@ -263,6 +265,8 @@ pub struct Plan {
 pub enum StudyCommand {
     /// Draft a study from my rows: types, levels, ranges, rules for missing cells
     New(StudyNew),
+    /// Draft an agreement to evaluate a model on test rows of all parties
+    Evaluate(StudyEvaluate),
     /// What my rows are, in the columns of a study: means, levels, missing cells, what is odd
     Describe(StudyDescribe),
     /// Check a study and my data against each other, and tell what will be revealed to whom
@@ -293,6 +297,20 @@ pub struct StudyNew {
     pub joint: Option<PathBuf>,
     /// Where to write the draft
     #[arg(long, value_name = "FILE", default_value = "study.toml")]
+    pub out: PathBuf,
+}
+
+/// `party study evaluate`
+#[derive(Debug, Args)]
+pub struct StudyEvaluate {
+    /// The model that all parties have
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The parties; without it those of the study that the model is of
+    #[arg(long, value_name = "NAME,NAME,..", value_delimiter = ',')]
+    pub parties: Option<Vec<String>>,
+    /// Where to write the draft
+    #[arg(long, value_name = "FILE", default_value = "evaluation.toml")]
     pub out: PathBuf,
 }
 
@@ -535,6 +553,23 @@ pub struct Relay {
     /// The UDP address to listen on, in place of the one in party.toml; TCP is `relaying.tcp`
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+}
+
+/// `party compare`
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The joint model
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Test rows of this party, with their target, which were in no fit
+    #[arg(long, value_name = "FILE")]
+    pub test: PathBuf,
+    /// The rows that this party fits a model of its own to; without it those that party.toml names
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Show the values of bad cells
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// `party predict`

@@ -25,6 +25,7 @@ pub mod commands;
 pub mod data_file;
 pub mod describing;
 pub mod doctor;
+pub mod evaluating;
 pub mod exit;
 pub mod export;
 #[cfg(feature = "test-faults")]

@@ -81,7 +81,7 @@ pub use crate::node::{
     Stopper, Task, event_stream, terminal,
 };
 use crate::output::print;
-pub use crate::settings::Overrides;
+pub use crate::settings::{Overrides, Settings};
 pub use crate::study::Agreement;
 use crate::{commands, observe, process};
 

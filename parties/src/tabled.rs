@@ -102,6 +102,11 @@ pub(crate) fn schema(features: Vec<Feature>, field: &str) -> Result<Schema, Fail
     Schema::new(features, target).map_err(|error| wrong(format!("{field}: {error}")))
 }
 
+/// Whether rows of this schema have a target that is read.
+pub(crate) fn has_target(schema: &Schema) -> bool {
+    schema.target().column() != NO_TARGET
+}
+
 /// Who receives the output with this label.
 pub(crate) fn recipients(agreement: &Agreement, label: &str) -> Recipients {
     let found = agreement.outputs().iter().find(|output| output.label == label);

@@ -292,6 +292,28 @@ fn a_model_predicts_and_is_evaluated() {
     assert!(printed.starts_with("row,probability,status\n1,0.16274305"), "{}", &printed[..60]);
     fails(at, 8, &with(&["--out", "predictions.csv"]));
 
+    // The same model of one party's rows alone beside it, and an agreement to evaluate it with others.
+    let (test_rows, own) = (test.to_str().unwrap(), data("party1.csv"));
+    let compared = ["compare", "--model", "model.json", "--test", test_rows, "--data"];
+    let compared = [&compared[..], &[own.to_str().unwrap()]].concat();
+    let text = ok(at, &compared);
+    assert!(text.contains("On 891 test rows") && text.contains("Nothing was sent"), "{text}");
+    let area = text.lines().find(|line| line.contains("AUC")).unwrap();
+    assert!(
+        area.contains(" 0.8288 ") && area.ends_with("joint") || area.ends_with("own"),
+        "{text}"
+    );
+    let json: Value =
+        serde_json::from_str(&ok(at, &[&compared[..], &["--json"]].concat())).unwrap();
+    let own = json["figures"][0]["own"].as_f64().unwrap();
+    assert!((0.7..0.84).contains(&own), "{json}");
+    let draft = ["study", "evaluate", "--model", "model.json", "--parties", "north,south"];
+    assert!(ok(at, &draft).contains("party train evaluation.toml --data test.csv"));
+    let draft_text = fs::read_to_string(at.join("evaluation.toml")).unwrap();
+    assert!(draft_text.contains("parties = [\"north\", \"south\"]"), "{draft_text}");
+    assert_eq!(draft_text.matches("[[reveals]]").count(), 14);
+    fails(at, 8, &draft);
+
     // Rows without the target can be predicted, and not evaluated.
     let rows = fs::read_to_string(&test).unwrap();
     fs::write(at.join("new.csv"), rows.replacen("Status,", "Anything,", 1)).unwrap();

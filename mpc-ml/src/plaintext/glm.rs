@@ -1,7 +1,7 @@
 //! Logistic and Poisson regression on pooled rows in float64, by Newton's method with step halving:
 //! what R's `glm` computes, and the oracle that joint fits are compared with.
 
-mod factor;
+pub(super) mod factor;
 mod robust;
 
 #[cfg(test)]

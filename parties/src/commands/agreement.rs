@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::study::{approved, approver, purpose, revealed, to_do};
 use crate::cli::{StudyApprove, StudyCheck};
+use crate::evaluating::Evaluating;
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
-use crate::node::{self, Input, OwnInput};
+use crate::node::{self, Input, OwnInput, Protocol};
 use crate::output::{Report, wrapped};
 use crate::settings::{Overrides, Settings};
 use crate::study::Agreement;
@@ -95,6 +96,9 @@ pub(super) fn approve(
 
 /// The columns of an agreement that this program knows, if this node's limits allow it.
 fn rows_of(agreement: &Agreement, settings: &Settings) -> Result<Option<Schema>, Failure> {
+    if agreement.protocol() == Evaluating::NAME {
+        return Evaluating::schema_at(agreement, settings);
+    }
     let Some(asked) = tabled::asks(agreement)? else { return Ok(None) };
     tabled::check(&asked, &settings.limits)?;
     Ok(Some(asked.schema))

@@ -3,6 +3,7 @@
 mod agreement;
 mod align;
 mod audit;
+mod compare;
 mod dealer;
 mod doctor;
 mod export;
@@ -25,6 +26,7 @@ mod serve;
 mod shell;
 mod studies;
 mod study;
+mod study_evaluate;
 mod study_new;
 mod train;
 
@@ -58,6 +60,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Peer(PeerCommand::Add(options)) => peer::add(config, options),
         Command::Peer(PeerCommand::Remove(options)) => peer::remove(config, options),
         Command::Study(StudyCommand::New(options)) => study_new::new(config, options),
+        Command::Study(StudyCommand::Evaluate(options)) => study_evaluate::draft(options),
         Command::Study(StudyCommand::Describe(options)) => study::describe(config, options),
         Command::Study(StudyCommand::Check(options)) => study::check(config, options),
         Command::Study(StudyCommand::Approve(options)) => study::approve(config, options),
@@ -80,6 +83,7 @@ pub fn run(cli: &Cli) -> Exit {
         },
         Command::Report(options) => report::run(options),
         Command::Export(options) => export::run(config, options),
+        Command::Compare(options) => compare::run(config, options),
         Command::Dealer(options) => dealer::run(config, options),
         Command::Relay(options) => relay::run(config, options),
         Command::Schema(options) => shell::schema(options),

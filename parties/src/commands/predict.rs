@@ -91,7 +91,11 @@ pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
 
 /// The one model that is named.
 pub(super) fn the_model(models: &[PathBuf]) -> Result<Model, Failure> {
-    let path = one_model(models)?;
+    read_model(one_model(models)?)
+}
+
+/// A model from its file.
+pub(super) fn read_model(path: &Path) -> Result<Model, Failure> {
     let bytes = input::read(path).map_err(|error| {
         let what = format!("the model cannot be read: {error}");
         let failure = Failure::new(Exit::LocalInput, what).in_file(path);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::Train;
 use crate::describing::Describing;
+use crate::evaluating::{self, Evaluating};
 use crate::exit::{Exit, Failure};
 use crate::node::{Completed, Events, Joint, Protocol, StopSignal, Task, Training, terminal};
 use crate::output::{Report, print};
@@ -23,8 +24,9 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
     if !joint && let Some(protocol) = tables(&options.study) {
         let how = (config, options, as_json, &events);
         let done = match protocol {
-            Tables::Description => runtime.block_on(tabled::<Describing>(how)),
-            Tables::Survival => runtime.block_on(tabled::<Surviving>(how)),
+            Tables::Description => runtime.block_on(tabled::<Describing>(how, Describing::shown)),
+            Tables::Survival => runtime.block_on(tabled::<Surviving>(how, Surviving::shown)),
+            Tables::Evaluation => runtime.block_on(tabled::<Evaluating>(how, evaluating::shown)),
         };
         return done.unwrap_or_else(|failure| print(&Err(failure), as_json));
     }
@@ -71,6 +73,7 @@ async fn train(
 enum Tables {
     Description,
     Survival,
+    Evaluation,
 }
 
 /// What the agreement in this file is on, if it is one on tables; whoever reads it says what else is wrong.
@@ -79,13 +82,15 @@ fn tables(path: &Path) -> Option<Tables> {
     match agreement.protocol() {
         Describing::NAME => Some(Tables::Description),
         Surviving::NAME => Some(Tables::Survival),
+        Evaluating::NAME => Some(Tables::Evaluation),
         _ => None,
     }
 }
 
 /// Releases tables of the rows of all parties together.
-async fn tabled<P: Tabled>(
+async fn tabled<P: Protocol>(
     (config, options, as_json, events): (&Path, &Train, bool, &Events),
+    shown: fn(&P::Result) -> String,
 ) -> Result<Exit, Failure> {
     let (listen, data) = (options.listen, options.data.clone());
     let overrides = Overrides { listen, data, ..Overrides::default() };
@@ -93,18 +98,18 @@ async fn tabled<P: Tabled>(
     (joint.overrides, joint.out) = (overrides, options.out.clone());
     let participant = joint.prepare()?;
     let mut stop = StopSignal::install()?;
-    let done =
-        |done: Completed<P::Result>| print(&done.copy.clone().map(|()| told::<P>(&done)), as_json);
+    let done = |done: Completed<P::Result>| {
+        print(&done.copy.clone().map(|()| told(&done, &shown(&done.result))), as_json)
+    };
     joint.carry_out(participant, events, &mut stop, done).await
 }
 
 /// The end of a run, for people and machines.
-fn told<P: Tabled>(done: &Completed<P::Result>) -> Report {
+fn told<R: serde::Serialize>(done: &Completed<R>, shown: &str) -> Report {
     let Report { json, .. } = done.report();
     let text = format!(
-        "{}\n\n{}\nResult:  {}\nReceipt: {}\n{}",
+        "{}\n\n{shown}\nResult:  {}\nReceipt: {}\n{}",
         done.receipt.title,
-        P::shown(&done.result),
         done.folder.result().display(),
         done.folder.receipt().display(),
         done.receipt.phases["total"].told()

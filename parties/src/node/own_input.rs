@@ -16,6 +16,7 @@ use crate::input;
 use crate::settings::{DataSettings, Overrides, Settings};
 use crate::store::DataEntry;
 use crate::study::{Agreement, Terms};
+use crate::tabled;
 
 /// What a party takes part with. Private.
 #[derive(Clone)]
@@ -75,7 +76,8 @@ impl OwnInput {
         let source = own_data(&settings, config)?;
         if let Some(schema) = schema {
             let id_column = source.id_column.clone();
-            let options = ReadOptions { id_column, ..ReadOptions::default() };
+            let with_target = tabled::has_target(&schema);
+            let options = ReadOptions { id_column, with_target, ..ReadOptions::default() };
             // A level for the rest is one that no file has.
             let rest = |feature: &&Feature| match &feature.kind {
                 FeatureKind::Categorical(kind) => kind.levels.iter().any(|level| level == OTHER),

@@ -19,7 +19,7 @@ use super::work::Told;
 use super::{BoundRows, Event, Events, Participant, Receipt, StudyFolder, Task, consent, source};
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
 use crate::study::Agreement;
 use crate::tabled;
 
@@ -66,6 +66,29 @@ pub trait Protocol: Sized {
     fn of_rows(agreement: &Agreement, place: usize, rows: Arc<Table>) -> Result<Self, Failure> {
         let _ = (agreement, place, rows);
         Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
+    }
+
+    /// The same where the columns follow from files of this node too, such as a model of an earlier study.
+    ///
+    /// # Errors
+    /// As [`schema`](Self::schema).
+    fn schema_at(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
+        let _ = node;
+        Self::schema(agreement)
+    }
+
+    /// The same as [`of_rows`](Self::of_rows), with such files.
+    ///
+    /// # Errors
+    /// As [`of_rows`](Self::of_rows).
+    fn of_rows_at(
+        agreement: &Agreement,
+        place: usize,
+        rows: Arc<Table>,
+        node: &Settings,
+    ) -> Result<Self, Failure> {
+        let _ = node;
+        Self::of_rows(agreement, place, rows)
     }
 
     /// How many records of persons or things the input is of, which `limits.least_rows` is compared with; none
@@ -152,7 +175,7 @@ impl<P: Protocol> Joint<P> {
                 if agreement.protocol() == P::NAME {
                     tabled::asks(agreement)?
                         .map_or(Ok(()), |asked| tabled::check(&asked, &settings.limits))?;
-                    return P::schema(agreement);
+                    return P::schema_at(agreement, settings);
                 }
                 let what = format!(
                     "the agreement is on the protocol {}, and this program runs {}",
@@ -164,7 +187,7 @@ impl<P: Protocol> Joint<P> {
             })?;
         let protocol = match &own.input {
             Input::Bytes(bytes) => P::read(&agreement, place, bytes),
-            Input::Rows(table) => P::of_rows(&agreement, place, Arc::clone(table)),
+            Input::Rows(table) => P::of_rows_at(&agreement, place, Arc::clone(table), &settings),
         };
         let protocol = protocol.map_err(|failure| {
             let at_input = failure.place.is_none() && failure.exit == Exit::LocalInput;

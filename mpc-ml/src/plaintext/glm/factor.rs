@@ -6,7 +6,7 @@
 const DEPENDENT: f64 = 1e-12;
 
 /// The lower factor of a symmetric positive definite matrix.
-pub(super) struct Factor {
+pub(in crate::plaintext) struct Factor {
     lower: Vec<f64>,
     order: usize,
 }
@@ -14,7 +14,7 @@ pub(super) struct Factor {
 impl Factor {
     /// Of `a`, row by row, of which the lower triangle is read. `None` when a column is left with
     /// less than `least` of its own square once those before it are taken out.
-    pub(super) fn new(a: &[f64], order: usize, least: f64) -> Option<Self> {
+    pub(in crate::plaintext) fn new(a: &[f64], order: usize, least: f64) -> Option<Self> {
         let mut lower = vec![0.0; order * order];
         for i in 0..order {
             for j in 0..=i {
@@ -35,7 +35,7 @@ impl Factor {
     }
 
     /// x with A x = b.
-    pub(super) fn solve(&self, b: &[f64]) -> Vec<f64> {
+    pub(in crate::plaintext) fn solve(&self, b: &[f64]) -> Vec<f64> {
         let n = self.order;
         let mut x = b.to_vec();
         for i in 0..n {
@@ -69,7 +69,7 @@ impl Factor {
 /// The groups of columns of a Gram matrix that determine each other, each in ascending order; none
 /// when all are independent. By a Cholesky factor with pivoting: what is left over at its end is a
 /// combination of the columns taken before, and the group is the columns with a part in it.
-pub(super) fn dependent(gram: &[f64], order: usize) -> Vec<Vec<usize>> {
+pub(in crate::plaintext) fn dependent(gram: &[f64], order: usize) -> Vec<Vec<usize>> {
     let n = order;
     let scale: Vec<f64> = (0..n).map(|j| libm::sqrt(gram[j * n + j].max(0.0))).collect();
     // A column of zeros depends on nothing: it is a group of its own.

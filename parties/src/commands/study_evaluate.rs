@@ -1,0 +1,39 @@
+//! `party study evaluate`: a draft of an agreement to evaluate a model.
+
+use mpc_ml::artifact::Model;
+use serde_json::json;
+
+use crate::cli::StudyEvaluate;
+use crate::evaluating::{draft as drafted, fingerprint};
+use crate::exit::{Exit, Failure};
+use crate::input;
+use crate::output::{Report, check_writable, create, wrapped};
+use crate::study::Agreement;
+
+pub(super) fn draft(options: &StudyEvaluate) -> Result<Report, Failure> {
+    let (path, out) = (&options.model, &options.out);
+    check_writable(out)?;
+    let bytes = input::read(path).map_err(|error| {
+        Failure::new(Exit::LocalInput, format!("the model cannot be read: {error}")).in_file(path)
+    })?;
+    let model = Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))?;
+    let sha256 = fingerprint(&bytes);
+    let parties = match &options.parties {
+        Some(parties) => parties.clone(),
+        None => model.training().security.parties.clone(),
+    };
+    let text = drafted(&model, &sha256, &parties).map_err(|failure| failure.in_file(path))?;
+    // Names, the title: what the others would refuse is refused here.
+    Agreement::from_bytes(text.as_bytes()).map_err(Failure::from)?;
+    create(out, text.as_bytes())?;
+    let told = format!(
+        "Wrote {}: read it, send it to the other parties, and then, at all of them, with rows that the model was \
+         not fitted to:",
+        out.display()
+    );
+    let command = format!("party train {} --data test.csv", out.display());
+    Ok(Report {
+        text: wrapped("", &told) + &format!("  {command}\n"),
+        json: json!({ "out": out, "model_sha256": sha256, "parties": parties }),
+    })
+}

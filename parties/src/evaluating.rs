@@ -1,0 +1,253 @@
+//! How well a released model predicts the rows of all parties, as an agreement of the parties on the protocol
+//! `evaluate/1` (docs/evaluation.md): which model, under which threshold.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mpc_core::Tag;
+use mpc_core::correlations::Origin;
+use mpc_core::protocols::threshold::ThresholdRule;
+use mpc_ml::Agreed;
+use mpc_ml::artifact::Model;
+use mpc_ml::data::{Schema, Table};
+use mpc_ml::evaluate::{self, EvaluatePlan, EvaluateSettings, Evaluation, Tested};
+use mpc_ml::model::{Output, Plan, Run};
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use crate::exit::{Exit, Failure};
+use crate::input;
+use crate::node::Protocol;
+use crate::output::{hex, wrapped};
+use crate::settings::Settings;
+use crate::study::Agreement;
+
+const ROWS: Tag = Tag::new("evaluate/rows");
+/// How the name of a model begins.
+const SHA256_IS: &str = "sha256:";
+/// The folder of the state directory that models of others are put into.
+const MODELS: &str = "models";
+
+/// A party that evaluates a model together with others.
+pub struct Evaluating {
+    settings: EvaluateSettings,
+    model: Model,
+    sha256: String,
+    table: Arc<Table>,
+    origin: Origin,
+    plan: Option<Agreed<EvaluatePlan>>,
+}
+
+/// The table `[settings]` of an agreement.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    model: String,
+    cuts: Option<Vec<f64>>,
+    #[serde(default)]
+    threshold: ThresholdRule,
+}
+
+fn wrong(what: impl Into<String>) -> Failure {
+    Failure::new(Exit::Configuration, what.into())
+}
+
+/// The SHA-256 of a model file, in hexadecimal digits.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// What is asked for, and the SHA-256 of the model.
+fn asked(agreement: &Agreement) -> Result<(EvaluateSettings, String), Failure> {
+    let Said { model, cuts, threshold } = agreement.settings()?;
+    let digits = model
+        .strip_prefix(SHA256_IS)
+        .filter(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let digits = digits.ok_or_else(|| {
+        wrong("settings.model must be \"sha256:\" and the 64 hexadecimal digits of the model's file").advise(
+            "`party study evaluate --model model.json` drafts an agreement; `sha256sum model.json` prints the digits",
+        )
+    })?;
+    Ok((EvaluateSettings { cuts, threshold }, digits.to_lowercase()))
+}
+
+/// The model with this digest among the files of this node.
+fn own_model(state: &Path, sha256: &str) -> Result<Model, Failure> {
+    let entries = |folder: &Path| {
+        let found = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        found.map(|entry| entry.path()).collect::<Vec<PathBuf>>()
+    };
+    let studies = entries(state).into_iter().map(|folder| folder.join("model.json"));
+    for path in studies.chain(entries(&state.join(MODELS))) {
+        let Ok(bytes) = input::read(&path) else { continue };
+        if fingerprint(&bytes) == sha256 {
+            return Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(&path));
+        }
+    }
+    let what = format!("this node has no model.json with the SHA-256 {sha256}");
+    Err(wrong(what).at(state.display().to_string()).advise(format!(
+        "a party that did not receive the model copies the file of one that did to {}",
+        state.join(MODELS).join("model.json").display()
+    )))
+}
+
+/// Refuses an agreement that lists other outputs than the plan has.
+fn lists(agreement: &Agreement, outputs: &[Output]) -> Result<(), Failure> {
+    let told = |output: &Output| (output.label.clone(), output.kind, output.recipients);
+    if agreement.outputs().iter().map(told).eq(outputs.iter().map(told)) {
+        return Ok(());
+    }
+    let labels: Vec<String> = outputs.iter().map(|output| format!("{:?}", output.label)).collect();
+    Err(wrong(format!(
+        "an evaluation of this model reveals {}, in this order, all of it to all: [[reveals]] must list these and \
+         nothing else",
+        labels.join(", ")
+    ))
+    .advise("`party study evaluate --model model.json` drafts an agreement with them"))
+}
+
+/// The text of an agreement on evaluating this model, from its file.
+///
+/// # Errors
+/// When the model cannot be evaluated.
+pub fn draft(model: &Model, sha256: &str, parties: &[String]) -> Result<String, Failure> {
+    // A text in JSON is one in TOML.
+    let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
+    let settings = EvaluateSettings::default();
+    let least = settings.threshold.least;
+    let rows = vec![u64::from(least); parties.len()];
+    let plan = EvaluatePlan::new(&settings, model, sha256, &rows, Origin::Pairwise)
+        .map_err(|error| wrong(error.to_string()))?;
+    let names: Vec<String> = parties.iter().map(|party| quoted(party)).collect();
+    let title: String = format!("Evaluation of: {}", model.title()).chars().take(120).collect();
+    let mut text = format!(
+        "version = 1\ntitle = {}\nparties = [{}]\n\n[protocol]\nname = {}\n\n[settings]\n\
+         model = \"{SHA256_IS}{sha256}\"\n\
+         # cuts = [..]     # where groups end, as predictions; without them ten groups of about the same size\n\
+         threshold = {{ least = {least}, zeros = true, level = \"participants\" }}\n",
+        quoted(&title),
+        names.join(", "),
+        quoted(Evaluating::NAME),
+    );
+    for output in plan.outputs() {
+        let kind = if output.kind.is_repeatable() { "kind = \"figure\"\n" } else { "" };
+        text += &format!(
+            "\n[[reveals]]\nlabel = {}\n{kind}to = \"all\"\nwhat = {}\nwhy = {}\n",
+            quoted(&output.label),
+            quoted(&output.what),
+            quoted(&output.why)
+        );
+    }
+    text += "\n[security]\ncorrelations = \"pairwise\"\nagainst = \"covert\"\n";
+    Ok(text)
+}
+
+/// The end of an evaluation, for people.
+#[must_use]
+pub fn shown(evaluation: &Evaluation) -> String {
+    wrapped("Model: ", &evaluation.model.title) + &evaluation.to_string()
+}
+
+impl Evaluating {
+    fn planned(&self, rows: &[u64]) -> Result<EvaluatePlan, Failure> {
+        EvaluatePlan::new(&self.settings, &self.model, &self.sha256, rows, self.origin)
+            .map_err(|error| Failure { seen_by_all: true, ..wrong(format!("settings: {error}")) })
+    }
+
+    /// Of a model that is there, with these rows.
+    fn of(
+        agreement: &Agreement,
+        (settings, sha256): (EvaluateSettings, String),
+        (model, table): (Model, Arc<Table>),
+    ) -> Result<Self, Failure> {
+        let origin = agreement.terms().security().correlations.origin();
+        let own = Self { settings, model, sha256, table, origin, plan: None };
+        // All that does not depend on the rows of the others is refused before they are there.
+        let parties = agreement.terms().parties().len();
+        let rows = own.table.rows() as u64;
+        let plan = own
+            .planned(&vec![rows; parties])
+            .map_err(|failure| Failure { seen_by_all: false, ..failure })?;
+        lists(agreement, &plan.outputs())?;
+        Ok(own)
+    }
+}
+
+impl Protocol for Evaluating {
+    const NAME: &'static str = "evaluate/1";
+    type Shares = Tested;
+    type Result = Evaluation;
+
+    fn schema_at(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
+        let (settings, sha256) = asked(agreement)?;
+        let schema = own_model(&node.state, &sha256)?.schema().clone();
+        let mut columns: Vec<String> =
+            schema.features().iter().map(|feature| feature.name.clone()).collect();
+        columns.push(schema.target().column().to_owned());
+        columns.extend(schema.offset().map(|offset| offset.column.clone()));
+        node.limits.check_description(settings.threshold.least, &columns)?;
+        Ok(Some(schema))
+    }
+
+    fn of_rows_at(
+        agreement: &Agreement,
+        _: usize,
+        rows: Arc<Table>,
+        node: &Settings,
+    ) -> Result<Self, Failure> {
+        let (settings, sha256) = asked(agreement)?;
+        let model = own_model(&node.state, &sha256)?;
+        Self::of(agreement, (settings, sha256), (model, rows))
+    }
+
+    fn records(&self) -> Option<u64> {
+        Some(self.table.rows() as u64)
+    }
+
+    async fn compute(&mut self, run: &mut Run<'_>) -> Result<Tested, Failure> {
+        // The number of rows of each party is public.
+        let own = (self.table.rows() as u64).to_le_bytes();
+        let rows = run.session.announce(ROWS, &own).await?;
+        run.session.compare().await?;
+        let rows: Vec<u64> = rows
+            .iter()
+            .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
+            .collect();
+        let agreed = Agreed::among(self.planned(&rows)?, run.session).await?;
+        let plan = self.plan.insert(agreed);
+        Ok(evaluate::test(plan, &self.model, &self.table, run).await?)
+    }
+
+    async fn release(&mut self, tested: Tested, run: &mut Run<'_>) -> Result<Evaluation, Failure> {
+        let plan = self.plan.as_ref().ok_or_else(|| Failure::new(Exit::Internal, "no plan"))?;
+        Ok(evaluate::release(plan, tested, run).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("../examples/evaluate.toml");
+
+    #[test]
+    fn an_agreement_names_a_model_by_its_digest() {
+        let agreement = Agreement::from_bytes(TEXT.as_bytes()).expect("an agreement");
+        assert_eq!(agreement.protocol(), Evaluating::NAME);
+        let (settings, sha256) = asked(&agreement).expect("fits");
+        assert_eq!((settings.threshold.least, sha256.len()), (5, 64));
+        for (from, to, says) in [
+            ("model = \"sha256:", "model = \"", "must be \"sha256:\""),
+            ("least = 5", "most = 5", "unknown field `most`"),
+        ] {
+            let text = TEXT.replacen(from, to, 1);
+            let agreement = Agreement::from_bytes(text.as_bytes()).expect("an agreement");
+            let said = asked(&agreement).err().expect(to).what;
+            assert!(said.contains(says), "{to}: {said}");
+        }
+        let nowhere = tempfile::tempdir().expect("a folder");
+        let said = own_model(nowhere.path(), &sha256).err().expect("none").to_string();
+        assert!(said.contains(&sha256) && said.contains("models/model.json"), "{said}");
+    }
+}
