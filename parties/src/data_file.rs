@@ -6,6 +6,7 @@
 
 mod columns;
 mod dates;
+mod derive;
 mod digest;
 mod error;
 mod faults;
@@ -30,6 +31,8 @@ use csv::StringRecord;
 use mpc_ml::data::{Cell, Schema, Table};
 
 pub use columns::{Cells, read_columns};
+use derive::Derive;
+pub(crate) use derive::check as check_formulas;
 pub use digest::FileDigest;
 pub use error::{BadPlace, DataError};
 use header::Header;
@@ -153,6 +156,8 @@ struct Found {
     id_at: Option<usize>,
     unused_columns: Vec<String>,
     width: usize,
+    /// Which of a row's columns are computed.
+    computed: Vec<bool>,
 }
 
 impl What<'_> {
@@ -160,7 +165,8 @@ impl What<'_> {
         let Self { source, schema, options, chosen } = *self;
         let path = &*source.path;
         let columns = translate::columns(schema, options.with_target);
-        let wanted: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let derive = Derive::new(&columns);
+        let wanted: Vec<&str> = derive.names();
         let id = options.id_column.as_deref();
         // What tells rows apart may well group them.
         let taken = |id: &&str| {
@@ -169,21 +175,22 @@ impl What<'_> {
         if let Some(column) = id.filter(taken) {
             return Err(DataError::IdIsUsed { column: column.to_owned() });
         }
-        let mut rows = Rows::new(schema, options, &source.reading, columns.clone());
+        let mut rows = Rows::new(schema, options, &source.reading, derive.clone());
         let (mut ids, mut order) = (id.map(|_| Ids(Vec::new())), Vec::new());
         let unused_columns = match content {
             Content::Parquet(file) => {
                 let file =
                     parquet::Parquet::open(file, path, &source.reading, options.show_values)?;
-                let found = found(&file.header(&wanted), &wanted, id)?;
+                let found = found(&file.header(&wanted), &derive, id)?;
                 rows.of_parquet();
-                let Found { at, id_at, unused_columns, .. } = found;
+                let Found { at, id_at, unused_columns, computed, .. } = found;
+                rows.compute(&computed);
                 file.rows(&mut rows, &at, id_at, chosen, (&mut ids, &mut order))?;
                 unused_columns
             }
             Content::Text(input) => {
                 let mut number = 0_u32;
-                let begin = |header: &Header<'_>, _: &StringRecord| found(header, &wanted, id);
+                let begin = |header: &Header<'_>, _: &StringRecord| found(header, &derive, id);
                 let shown = (&wanted[..], options.show_values);
                 let found =
                     scan(input, path, &source.reading, shown, begin, |found, line, text| {
@@ -205,6 +212,7 @@ impl What<'_> {
                         if text.len() != found.width {
                             return rows.width(line, text.len(), found.width);
                         }
+                        rows.compute(&found.computed);
                         let cells = found.at.iter().map(|&at| Some(Cell::text(&text[at])));
                         rows.row(line, &cells.collect::<Vec<_>>());
                     })?;
@@ -226,12 +234,11 @@ impl What<'_> {
     }
 }
 
-fn found(header: &Header<'_>, wanted: &[&str], id: Option<&str>) -> Result<Found, DataError> {
-    let at = wanted.iter().map(|column| header.locate(column));
-    let at = at.collect::<Result<Vec<usize>, DataError>>()?;
+fn found(header: &Header<'_>, derive: &Derive, id: Option<&str>) -> Result<Found, DataError> {
+    let (at, computed) = derive.locate(header)?;
     let id_at = id.map(|id| header.locate(id)).transpose()?;
     let unused_columns = header.without(|place| at.contains(&place) || id_at == Some(place));
-    Ok(Found { at, id_at, unused_columns, width: header.width() })
+    Ok(Found { at, id_at, unused_columns, width: header.width(), computed })
 }
 
 /// The items in the places that they go to.

@@ -110,6 +110,14 @@ pub enum DataError {
         /// Whether the first line looks as if its cells were separated by something else.
         other_separator: bool,
     },
+    /// A column is there that would otherwise be computed of others, which are there too.
+    #[error("the data file {} has a column {column:?}, and the columns that it would be computed of; leave it out, or rename it (data.rename in party.toml)", path.display())]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
     /// A column that is needed is there twice.
     #[error("the header of the data file {} names the column {column:?} twice; rename or remove one", path.display())]
     DuplicateColumn {

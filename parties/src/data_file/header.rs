@@ -68,6 +68,16 @@ impl<'a> Header<'a> {
         unused.map(|(_, name)| name.clone()).collect()
     }
 
+    /// Whether there is a column of this name.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
+
+    /// The refusal of a column that is there, and that could be computed of others that are there too.
+    pub(super) fn ambiguous(&self, column: &str) -> DataError {
+        DataError::Ambiguous { path: self.path.to_owned(), column: column.to_owned() }
+    }
+
     /// The place of a column.
     ///
     /// # Errors

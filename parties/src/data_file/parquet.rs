@@ -111,7 +111,7 @@ impl<'a> Parquet<'a> {
         let mut wanted: Wanted =
             at.iter().zip(rows.as_text()).map(|(&at, as_text)| (at, as_text)).collect();
         wanted.extend(id.map(|at| (at, true)));
-        let by_row = chosen.is_some() || rows.lenient();
+        let by_row = chosen.is_some() || rows.lenient() || rows.computes();
         let mut scratch = Vec::new();
         if !by_row {
             let count = self.file.metadata().file_metadata().num_rows();

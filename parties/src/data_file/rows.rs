@@ -1,11 +1,13 @@
 //! The rows of a file while they are read, and what is wrong with them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use mpc_ml::data::{Cell, CellError, Schema, Table, TableBuilder};
 
+use super::derive::Derive;
 use super::faults::Faults;
 use super::translate::{Kind, Translate};
 use super::{DataError, ReadOptions, Reading};
@@ -35,7 +37,11 @@ pub struct Left {
 /// The rows read so far, or what is wrong with them.
 pub(super) struct Rows<'a> {
     builder: TableBuilder,
+    /// One for each column that is read: those of a row first.
     translate: Vec<Translate>,
+    derive: Derive,
+    /// Which of a row's columns are computed of others; empty where none is.
+    computed: Vec<bool>,
     options: &'a ReadOptions,
     faults: Faults,
     rows: u64,
@@ -47,7 +53,7 @@ impl<'a> Rows<'a> {
         schema: &Schema,
         options: &'a ReadOptions,
         reading: &Reading,
-        columns: Vec<(String, Kind)>,
+        derive: Derive,
     ) -> Self {
         let builder = if options.with_target {
             Table::builder(schema.clone())
@@ -56,9 +62,22 @@ impl<'a> Rows<'a> {
         };
         let builder = if options.lenient { builder.with_outside() } else { builder };
         let translate =
-            columns.into_iter().map(|(name, kind)| Translate::new(reading, &name, kind));
+            derive.slots().iter().map(|(name, kind)| Translate::new(reading, name, kind.clone()));
         let (faults, left) = (Faults::default(), Left::default());
-        Self { builder, translate: translate.collect(), options, faults, rows: 0, left }
+        let (translate, computed) = (translate.collect(), Vec::new());
+        Self { builder, translate, derive, computed, options, faults, rows: 0, left }
+    }
+
+    /// Says which columns are computed of others, before the first row.
+    pub(super) fn compute(&mut self, computed: &[bool]) {
+        if self.computed.len() != computed.len() && computed.contains(&true) {
+            self.computed = computed.to_vec();
+        }
+    }
+
+    /// Whether columns are computed of others, so that rows must be whole.
+    pub(super) fn computes(&self) -> bool {
+        !self.computed.is_empty()
     }
 
     /// The file has rows and no lines.
@@ -103,6 +122,9 @@ impl<'a> Rows<'a> {
     pub(super) fn row(&mut self, line: u64, cells: &[Option<Cell<'_>>]) {
         if self.options.lenient {
             return self.lenient_row(cells);
+        }
+        if self.computes() {
+            return self.computed_row(line, cells);
         }
         for (position, cell) in cells.iter().enumerate() {
             self.cell(line, position, cell.clone());
@@ -153,14 +175,57 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The cells of a row's columns, those that are computed among them.
+    fn whole<'c>(&mut self, cells: &[Option<Cell<'c>>]) -> Vec<Result<Cell<'c>, String>> {
+        if !self.computes() {
+            let cells = cells.iter().enumerate();
+            return cells.map(|(at, cell)| self.translated(at, cell.clone())).collect();
+        }
+        let is_computed = |at: usize| self.computed.get(at) == Some(&true);
+        let own: Vec<bool> = (0..cells.len()).map(|at| !is_computed(at)).collect();
+        let read: Vec<Result<Cell<'static>, String>> = cells
+            .iter()
+            .zip(own)
+            .enumerate()
+            .map(|(at, (cell, own))| match own {
+                true => self.translated(at, cell.clone()).map(owned),
+                false => Ok(Cell::text("")),
+            })
+            .collect();
+        let computed = self.computed.iter().enumerate();
+        computed
+            .map(|(at, computed)| match computed {
+                true => self.derive.cell(at, &read),
+                false => read[at].clone(),
+            })
+            .collect()
+    }
+
+    fn computed_row(&mut self, line: u64, cells: &[Option<Cell<'_>>]) {
+        for (position, cell) in self.whole(cells).into_iter().enumerate() {
+            let shown = match &cell {
+                Ok(cell) if self.options.show_values => Some(cell.words().into_owned()),
+                _ => None,
+            };
+            let taken = cell.and_then(|cell| {
+                self.builder.push_cell(position, &cell).map_err(|rule| in_words(&rule))
+            });
+            if let Err(rule) = taken {
+                let column = self.builder.column(position);
+                self.faults.bad(line, Some(column), rule, shown.as_deref());
+            }
+        }
+        self.end(1);
+    }
+
     fn lenient_row(&mut self, cells: &[Option<Cell<'_>>]) {
         let number = self.left.rows;
         self.left.rows += 1;
         self.rows += 1;
         let (mut why, mut outside, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-        for (position, cell) in cells.iter().enumerate() {
+        for (position, cell) in self.whole(cells).into_iter().enumerate() {
             let column = self.builder.column(position).to_owned();
-            let cell = match self.translated(position, cell.clone()) {
+            let cell = match cell {
                 Ok(cell) => cell,
                 Err(_) => {
                     why.push(format!("{column} cannot be read"));
@@ -194,11 +259,11 @@ impl<'a> Rows<'a> {
     }
 
     fn is_target(&self, position: usize) -> bool {
-        self.options.with_target && position + 1 == self.translate.len()
+        self.options.with_target && position + 1 == self.builder.width()
     }
 
     pub(super) fn finish(self, path: &Path) -> Result<(Table, MissingWords, Left), DataError> {
-        let Self { builder, translate, faults, rows, left, .. } = self;
+        let Self { builder, translate, derive, faults, rows, left, .. } = self;
         faults.into_error(path).map_or(Ok(()), Err)?;
         if rows == 0 {
             return Err(DataError::NoRows { path: path.to_owned() });
@@ -206,10 +271,18 @@ impl<'a> Rows<'a> {
         let words = translate.iter().enumerate().filter_map(|(position, each)| {
             let found: Vec<_> =
                 each.found().map(|(word, count)| (word.to_owned(), count)).collect();
-            (!found.is_empty()).then(|| (builder.column(position).to_owned(), found))
+            (!found.is_empty()).then(|| (derive.slots()[position].0.clone(), found))
         });
         let words = MissingWords(words.collect());
         Ok((builder.finish(), words, left))
+    }
+}
+
+/// The same cell, for itself.
+fn owned(cell: Cell<'_>) -> Cell<'static> {
+    match cell {
+        Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+        Cell::Number(number) => Cell::Number(number),
     }
 }
 

@@ -84,6 +84,67 @@ fn bad_cells_are_named_without_their_values() {
     assert_eq!(shown[0].values, [("old".to_owned(), 1)]);
 }
 
+/// Transformations and products are computed of the cells as this party writes them.
+#[test]
+fn columns_are_computed_by_their_names() {
+    let number = |name: &str| {
+        let missing = NumericMissing::Value(0.0);
+        let kind = Numeric { range: None, missing, indicator: false, scale: Scaling::None };
+        Feature { name: name.into(), kind: FeatureKind::Numeric(kind) }
+    };
+    let schema = |more: &[&str]| {
+        let home = schema().features()[1].clone();
+        let features = [home].into_iter().chain(more.iter().map(|name| number(name)));
+        Schema::new(features.collect(), schema().target().clone()).unwrap()
+    };
+    let names = ["log(Age)", "Age:Home=rent", "rcs(Age; 30, 50, 70; 1)", "Dose", "log(Age):Dose"];
+    let read = |text: &str, names: &[&str], reading: Reading, lenient: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        std::fs::write(&path, text).unwrap();
+        let options = ReadOptions { lenient, ..options() };
+        read(&Source::file(&path).with(reading), &schema(names), &options)
+    };
+    let own =
+        Reading { separator: b';', decimal: ',', missing: vec!["NA".into()], ..Reading::default() };
+    let text = "Home;Age;Dose;Status\nrent;60,0;1,5;bad\nown;NA;2;good\nown;1;;good\n";
+    let file = read(text, &names, own.clone(), false).unwrap();
+    let due = [
+        [Some(60.0_f64.ln()), None, Some(0.0)],
+        [Some(60.0), None, Some(0.0)],
+        [Some(15.625), None, Some(0.0)],
+        [Some(1.5), Some(2.0), None],
+        [Some(60.0_f64.ln() * 1.5), None, None],
+    ];
+    for (column, due) in file.table.columns()[1..].iter().zip(due) {
+        let Column::Numeric(cells) = column else { panic!("numbers") };
+        for (got, due) in cells.iter().zip(due) {
+            let (got, due) = (got.unwrap_or(-9.0), due.unwrap_or(-9.0));
+            assert!((got - due).abs() < 1e-12, "{got} instead of {due}");
+        }
+    }
+    assert!(file.unused_columns.is_empty(), "{:?}", file.unused_columns);
+    assert_eq!(file.missing_words.0["Age"], [("NA".to_owned(), 1)]);
+    // Outside of the domain: file, line, column and rule, and no value.
+    let text = "Home,Age,Status\nrent,60,bad\nown,-7,good\n";
+    let error = read(text, &["log(Age)"], Reading::default(), false).unwrap_err().to_string();
+    for part in ["rows.csv", "line 3", "\"log(Age)\"", "column \"Age\"", "above 0"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("-7"), "{error}");
+    let left = read(text, &["log(Age)"], Reading::default(), true).unwrap().left;
+    assert_eq!((left.rows, left.out.len()), (2, 1));
+    // A column of that name is taken as it is, but not beside the columns that it could be computed of.
+    let there = "Home,log(Age),Status\nrent,2,bad\n";
+    assert!(read(there, &["log(Age)"], Reading::default(), false).is_ok());
+    let both = "Home,log(Age),Age,Status\nrent,2,3,bad\n";
+    let error = read(both, &["log(Age)"], Reading::default(), false).unwrap_err();
+    assert!(matches!(error, DataError::Ambiguous { .. }), "{error}");
+    let without = "Home,Dose,Status\nrent,2,bad\n";
+    let error = read(without, &["log(Age)"], Reading::default(), false).unwrap_err().to_string();
+    assert!(error.contains("no column \"Age\""), "{error}");
+}
+
 #[test]
 fn lines_are_counted_with_windows_line_ends_too() {
     let bad = places("Age,Home,Status\r\n30,rent,bad\r\nx,rent,bad\r\n", &options());

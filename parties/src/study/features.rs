@@ -8,6 +8,7 @@ use mpc_ml::data::{
 use super::StudyError;
 use super::place::Field;
 use super::raw::{RawFeature, RawMissing, RawScale, RawTypical};
+use crate::data_file::check_formulas;
 
 /// The schema, with the features of each party together where parties hold different ones (`places` of the
 /// features), and the names of the features in the order of the study.
@@ -34,6 +35,12 @@ pub(super) fn check(
         placed.sort_by_key(|(place, _)| **place);
         features = placed.into_iter().map(|(_, feature)| feature).collect();
     }
+    check_formulas(&features).map_err(|(at, rule)| {
+        let name = &features[at].name;
+        let at = names.iter().position(|own| own == name).unwrap_or(at);
+        let rule = format!("(of {name:?}) {rule}");
+        StudyError::rule(Field::from("features").item(at).key("name"), rule)
+    })?;
     let schema = Schema::with_columns(features, target, extra);
     Ok((schema.map_err(|source| located(&names, &others, source))?, names))
 }

@@ -53,6 +53,26 @@ fn the_digest_is_of_every_byte() {
     );
 }
 
+/// Products name levels that are there, and what is computed is a number.
+#[test]
+fn formulas_are_checked_with_the_features() {
+    let first = "[[features]]\n";
+    let with = |feature: &str| {
+        let text = EXAMPLE.replacen(first, &format!("{first}{feature}\n\n{first}"), 1);
+        Study::from_bytes(text.as_bytes())
+    };
+    let study = with("name = \"Income:Home=rent\"\nmissing = 0").unwrap();
+    assert_eq!(study.schema().columns()[0], "Income:Home=rent");
+    for (feature, words) in [
+        ("name = \"Income:Home=tent\"", "no categorical feature \"Home\" with this level"),
+        ("name = \"Income:Age=rent\"", "no categorical feature \"Age\""),
+        ("name = \"log(Income)\"\nlevels = [\"a\", \"b\"]", "cannot have levels"),
+    ] {
+        let error = with(feature).unwrap_err().to_string();
+        assert!(error.contains("features[1].name") && error.contains(words), "{error}");
+    }
+}
+
 #[test]
 fn errors_name_line_field_and_rule() {
     let line = EXAMPLE.lines().position(|line| line.starts_with("batch")).unwrap() + 1;
