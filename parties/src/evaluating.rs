@@ -165,10 +165,10 @@ impl Evaluating {
         let own = Self { settings, model, sha256, table, origin, plan: None };
         // All that does not depend on the rows of the others is refused before they are there.
         let parties = agreement.terms().parties().len();
-        let rows = own.table.rows() as u64;
-        let plan = own
-            .planned(&vec![rows; parties])
-            .map_err(|failure| Failure { seen_by_all: false, ..failure })?;
+        let mut rows = vec![u64::from(own.settings.threshold.least); parties];
+        rows[0] = own.table.rows() as u64;
+        let plan =
+            own.planned(&rows).map_err(|failure| Failure { seen_by_all: false, ..failure })?;
         lists(agreement, &plan.outputs())?;
         Ok(own)
     }
