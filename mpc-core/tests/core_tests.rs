@@ -1,5 +1,7 @@
 //! All tests of the crate from outside, as one program: what is generic in the protocols is compiled once.
 //! Only `freshness.rs` is a program of its own, since it sees what the whole process draws.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/golden.rs"]
 mod golden;
 #[path = "support/law.rs"]

@@ -1,4 +1,6 @@
 //! All tests of the crate from outside, as one program: what is generic in the protocols is compiled once.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/columns.rs"]
 mod columns;
 #[path = "support/corrections.rs"]

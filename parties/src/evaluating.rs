@@ -243,11 +243,11 @@ mod tests {
         ] {
             let text = TEXT.replacen(from, to, 1);
             let agreement = Agreement::from_bytes(text.as_bytes()).expect("an agreement");
-            let said = asked(&agreement).err().expect(to).what;
+            let said = asked(&agreement).expect_err(to).what;
             assert!(said.contains(says), "{to}: {said}");
         }
         let nowhere = tempfile::tempdir().expect("a folder");
-        let said = own_model(nowhere.path(), &sha256).err().expect("none").to_string();
+        let said = own_model(nowhere.path(), &sha256).expect_err("none").to_string();
         assert!(said.contains(&sha256) && said.contains("models/model.json"), "{said}");
     }
 }

@@ -43,7 +43,7 @@ impl DescribePlan {
                     *sum = (sum.0 + 1, sum.1.max(number.abs()), sum.2 + number.abs());
                 }
             }
-            let names = by.map(|column| column.cells());
+            let names = by.map(super::plan::Column::cells);
             for (group, &(count, largest, all)) in sums.iter().enumerate() {
                 if count >= LEAST && largest > all / 2.0 {
                     let name = names.as_ref().map(|names| names[group].clone());

@@ -73,7 +73,7 @@ impl Plan for DescribePlan {
         let names = names.join(", ");
         let step = |step: usize| {
             Output::figure(
-                &Bisection::label(QUARTILES, step),
+                Bisection::label(QUARTILES, step),
                 format!(
                     "a step to the quartiles of {names}{by}: in which half of an interval each of them lies, or that \
                      fewer numbers than may be told lie in that half"

@@ -99,7 +99,7 @@ fn calibration(result: &Value) -> Html {
         .collect();
     let all = || groups.iter().flat_map(|(predicted, observed, _)| [*predicted, *observed]);
     let (mut low, mut high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
-    if !(high > low) {
+    if high <= low {
         return Html::default();
     }
     let reach = 0.06 * (high - low);

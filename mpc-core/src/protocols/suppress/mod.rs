@@ -33,6 +33,10 @@ pub struct Suppression {
     rows: u64,
 }
 
+/// What one product of a bit and a sum uses up, ordered and made.
+type OrderedFactors = (Ordered<LeftFactor<Z64>>, Ordered<RightFactor<Z64>>);
+type Factors = (LeftFactor<Z64>, RightFactor<Z64>);
+
 /// What was ordered for a [`Suppression`].
 #[derive(Debug)]
 #[must_use = "what is ordered is taken, in the order of the orders"]
@@ -40,7 +44,7 @@ pub struct OrderedSuppression {
     of: Suppression,
     triples: Ordered<BitTriples>,
     integers: Ordered<RandomBits>,
-    products: Vec<Factors<Ordered<LeftFactor<Z64>>, Ordered<RightFactor<Z64>>>>,
+    products: Vec<OrderedFactors>,
     sums: OrderedComparison,
 }
 
@@ -270,7 +274,7 @@ async fn few(
     of: &Suppression,
     own: &[Vec<u64>],
     mark: &SharedBits,
-    (integers, products, sums): (RandomBits, Vec<Factors<LeftFactor<Z64>, RightFactor<Z64>>>, Prepared),
+    (integers, products, sums): (RandomBits, Vec<Factors>, Prepared),
     session: &mut Session,
 ) -> Result<SharedBits, Error> {
     let (me, parties) = (session.me(), of.parties);

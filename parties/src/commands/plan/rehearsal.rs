@@ -77,7 +77,7 @@ pub(super) fn rehearse(study: &Study, counts: &[u64]) -> Result<Vec<Spent>, Fail
 
 /// An alignment of records that all parties have.
 fn alignment(study: &Study, counts: &[u64]) -> Result<Alignment, Failure> {
-    let names: Vec<&str> = study.parties().iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = study.parties().iter().map(crate::name::PartyName::as_str).collect();
     let text = format!(
         "version = 1\ntitle = \"a rehearsal\"\nparties = {names:?}\nmost = {counts:?}\nleast = 1\n\
          [[id]]\ncolumn = {:?}\n",

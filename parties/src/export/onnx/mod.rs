@@ -82,15 +82,15 @@ pub(super) fn write(formula: &Formula) -> Result<Vec<u8>, Refusal> {
         .messages(5, graph.constants)
         .text(10, &formula.title)
         .messages(11, inputs)
-        .message(12, tensor_info(&output, DOUBLE));
+        .message(12, &tensor_info(&output, DOUBLE));
     let study = Message::default().text(1, "study").text(2, &formula.study);
     let model = Message::default()
         .int(1, FORMAT)
         .text(2, "party")
         .text(3, env!("CARGO_PKG_VERSION"))
-        .message(7, graph)
-        .message(8, Message::default().text(1, "").int(2, OPERATORS))
-        .message(14, study);
+        .message(7, &graph)
+        .message(8, &Message::default().text(1, "").int(2, OPERATORS))
+        .message(14, &study);
     Ok(model.finish())
 }
 
@@ -115,7 +115,7 @@ impl<'a> Graph<'a> {
         columns: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         let missing = matches!(input.holds, Holds::Number { missing: true });
-        let missing = missing.then(|| self.node("IsNaN", &[input.column.clone()], &[]));
+        let missing = missing.then(|| self.node("IsNaN", std::slice::from_ref(&input.column), &[]));
         for term in terms {
             match (&term.reads, &missing) {
                 (Reads::Number { fill, mean, std }, _) => {
@@ -130,11 +130,15 @@ impl<'a> Graph<'a> {
                     columns.push(self.node("Div", &[value, std], &[]));
                 }
                 (Reads::Missing, Some(missing)) => {
-                    columns.push(self.node("Cast", &[missing.clone()], &[("to", DOUBLE)]));
+                    columns.push(self.node(
+                        "Cast",
+                        std::slice::from_ref(missing),
+                        &[("to", DOUBLE)],
+                    ));
                 }
                 // An indicator of cells that are never missing.
                 (Reads::Missing, None) => {
-                    let never = self.node("IsNaN", &[input.column.clone()], &[]);
+                    let never = self.node("IsNaN", std::slice::from_ref(&input.column), &[]);
                     columns.push(self.node("Cast", &[never], &[("to", DOUBLE)]));
                 }
                 (Reads::Level(_), _) => {
@@ -227,7 +231,7 @@ fn dimensions(shape: &[usize]) -> Message {
 /// A tensor of the shape (rows, 1).
 fn tensor_info(name: &str, element: u64) -> Message {
     let rows = Message::default().text(2, "rows");
-    let shape = Message::default().message(1, rows).message(1, Message::default().int(1, 1));
-    let tensor = Message::default().int(1, element).message(2, shape);
-    Message::default().text(1, name).message(2, Message::default().message(1, tensor))
+    let shape = Message::default().message(1, &rows).message(1, &Message::default().int(1, 1));
+    let tensor = Message::default().int(1, element).message(2, &shape);
+    Message::default().text(1, name).message(2, &Message::default().message(1, &tensor))
 }

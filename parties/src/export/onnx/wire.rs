@@ -26,13 +26,13 @@ impl Message {
     }
 
     /// A field that is a message.
-    pub(super) fn message(self, field: u32, value: Self) -> Self {
+    pub(super) fn message(self, field: u32, value: &Self) -> Self {
         self.bytes(field, &value.0)
     }
 
     /// A field that is several messages.
     pub(super) fn messages(self, field: u32, values: impl IntoIterator<Item = Self>) -> Self {
-        values.into_iter().fold(self, |message, value| message.message(field, value))
+        values.into_iter().fold(self, |message, value| message.message(field, &value))
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
