@@ -42,8 +42,3 @@ fn main() -> Result<(), Error> {
     }
     Ok(())
 }
-
-#[test]
-fn the_example_runs() {
-    main().expect("runs");
-}

@@ -308,10 +308,11 @@ fn a_wrong_product_of_bits_is_seen() {
     let tried = |parties: usize, step: &'static str, lanes: u32| {
         let world = World::new(parties);
         let mesh = world.mesh();
-        // Corrections of the first plane of all triples, so that one half of them is wrong.
+        // Of triples the corrections of the first plane, so that one half of them is wrong; of
+        // numbers all corrections, so that nearly all of them are: few are opened.
         let change = move |payload: &mut Vec<u8>| {
-            let bits = if step == "bits/stage" { 1 } else { 0xff };
-            payload.iter_mut().take(lanes as usize / 8).for_each(|byte| *byte ^= bits);
+            let bytes = if step == "bits/stage" { payload.len() - 1 } else { lanes as usize / 8 };
+            payload.iter_mut().take(bytes).for_each(|byte| *byte ^= 0xff);
         };
         let fault = FaultPlan::new(Fault::Change(Arc::new(change))).in_step(Tag::new(step));
         mesh[0].inject(fault.to(PartyId::from_index(1)));
@@ -330,7 +331,7 @@ fn a_wrong_product_of_bits_is_seen() {
     };
     // Half of 512 products are wrong, each seen with a half, in 40 sums.
     named(&tried(3, "bits/products", 512)[2], "a product of bits is not");
-    // A sixteenth of 512 numbers is opened, half of which have a wrong product.
+    // A sixteenth of 512 numbers is opened; each is wrong unless all bits are 0 that were to choose.
     for parties in [2, 3] {
         named(&tried(parties, "bits/stage", 512)[1], "random bits that were opened");
     }
