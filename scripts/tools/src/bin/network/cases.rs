@@ -71,7 +71,7 @@ pub struct Case {
     pub expect: Expect,
     /// What some node says, or it was not this case.
     pub sign: &'static str,
-    /// In [network] of all nodes.
+    /// In `[network]` of all nodes.
     pub settings: &'static [(&'static str, &'static str)],
     /// Who is not there at the start.
     pub absent: &'static [usize],
