@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::PartyId;
 use crate::carrier::Carrier;
 use crate::channel::Mesh;
-use crate::work;
 
 /// The path of the stream; forks never have it, because each of their labels stands behind its length.
 const PATH: &str = "waits";
@@ -213,6 +212,7 @@ async fn write<C: Carrier>(
 }
 
 /// Tells all others that this node is at work.
+#[cfg(feature = "quic")]
 async fn tell_of_work<C: Carrier>(mesh: &Mesh<C>) {
     let peers = (0..mesh.names.len()).filter(|&index| index != mesh.me.index());
     for to in peers.map(PartyId::from_index) {
@@ -227,13 +227,17 @@ async fn tell_of_work<C: Carrier>(mesh: &Mesh<C>) {
 }
 
 /// Tells the others now and then whether this node is at work, until the mesh is gone.
-pub(crate) async fn tell_while_at_work<C: Carrier>(mesh: Weak<Mesh<C>>, silence: Duration) {
+#[cfg(feature = "quic")]
+pub(crate) async fn tell_while_at_work<C: Carrier>(
+    mesh: std::sync::Weak<Mesh<C>>,
+    silence: Duration,
+) {
     // Others hear of it well before their patience ends.
     let pause = silence / 4;
-    let mut before = work::so_far();
+    let mut before = crate::work::so_far();
     loop {
         tokio::time::sleep(pause).await;
-        let now = work::so_far();
+        let now = crate::work::so_far();
         let at_work = now - before >= pause / 2;
         before = now;
         let Some(mesh) = mesh.upgrade() else { return };

@@ -51,6 +51,7 @@ impl Drop for AtWork {
 }
 
 /// For how long this process was at work so far.
+#[cfg(any(test, feature = "quic"))]
 pub(crate) fn so_far() -> Duration {
     clock().total()
 }
