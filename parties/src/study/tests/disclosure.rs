@@ -15,7 +15,7 @@ fn every_solver_says_what_it_reveals() {
         all.map(|each| format!("{} {} {}", each.what, each.to_whom, each.why)).collect::<String>()
     };
     let linear = texts(&with(NUMBERS, EXACT, "inference = true").unwrap());
-    for words in ["largest condition number 1000", "diagonal of the inverse", "squared residuals"] {
+    for words in ["largest condition number 1000", "the uncertainty of each", "squared residuals"] {
         assert!(linear.contains(words), "{words}: {linear}");
     }
     assert!(!linear.contains("batch") && !linear.contains("deviance of"), "{linear}");
