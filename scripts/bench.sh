@@ -54,6 +54,9 @@ case ,$parts, in
             >"$target/bench/transfers.jsonl"
         cargo run --quiet --release --locked -p mpc-core --features test-util --example comparisons \
             >"$target/bench/comparisons.jsonl"
+        for parties in 10 50; do
+            cargo run --quiet --release --locked -p mpc-core --example aggregation -- "$parties"
+        done >"$target/bench/aggregation.jsonl"
         cargo run --quiet --release --locked -p mpc-net --features quic --example link \
             >"$target/bench/link.jsonl"
         measured=(--criterion "$target/criterion" --transfers "$target/bench/transfers.jsonl"

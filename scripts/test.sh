@@ -316,6 +316,11 @@ examples() {
     name=$(basename "$path" .rs)
     case $name in link | pairwise_ot | comparisons) continue ;; esac
     echo "$name"
+    # One that measures, small here.
+    if [[ $name == aggregation ]]; then
+      end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" "$target/debug/examples/$name" 5 1000
+      continue
+    fi
     # One that nodes run, each as a process of its own.
     if [[ $name == custom_protocol ]]; then
       MPC_BINARIES=$target/debug end_to_end "${MPC_EXAMPLE_TIMEOUT:-120}" scripts/protocol.sh

@@ -1,5 +1,6 @@
 //! The decoders of bytes from peers, for fuzzing. None of them may panic, whatever the bytes.
 
+use crate::aggregate;
 use crate::correlations::dealer;
 use crate::correlations::pairwise::rlwe;
 use crate::ring::wire::{decode, encode};
@@ -26,6 +27,11 @@ pub fn rlwe(bytes: &[u8]) {
     rlwe::views::decode(bytes);
 }
 
+/// Gives `bytes` to a party of a sum, as one message after the other: each behind its sender and its length.
+pub fn aggregate(bytes: &[u8]) {
+    aggregate::any_messages(bytes);
+}
+
 /// There is one way to write a value, so what is decoded encodes to the same bytes.
 fn both_ways<R: Ring>(bytes: &[u8], bits: u32) {
     if let Some(values) = decode::<R>(bytes, bits) {
@@ -45,6 +51,7 @@ mod tests {
             super::command(&bytes);
             super::ring_wire(&bytes);
             super::rlwe(&bytes);
+            super::aggregate(&bytes);
         }
     }
 }

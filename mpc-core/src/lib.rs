@@ -33,6 +33,7 @@
 //! them together. One that deviates in order to learn more is noticed and named in a covert session,
 //! which is the default ([`Against`]). See `docs/threat-model.md`.
 
+pub mod aggregate;
 pub mod align;
 pub mod approx;
 pub mod correlations;

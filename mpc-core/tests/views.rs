@@ -67,6 +67,9 @@ fn every_mask_is_needed() {
         MaskSite::AndCheck,
         MaskSite::AndProduct,
         MaskSite::BitPad,
+        // `src/aggregate/views.rs` at sums by slices.
+        MaskSite::AggregateZero,
+        MaskSite::AggregateSelf,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
         if let Err(seen) = look(site, None) {

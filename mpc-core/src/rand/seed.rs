@@ -24,7 +24,7 @@ impl Seed {
     }
 
     /// The seed with these bytes.
-    pub(super) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+    pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
     }
 
@@ -38,6 +38,11 @@ impl Seed {
     #[must_use]
     pub fn derive(&self, domain: &str) -> Self {
         Self(Zeroizing::new(hash(domain, &[&*self.0])))
+    }
+
+    /// The bytes of a seed that is told to others, in a protocol that says when.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        self.0.clone()
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {

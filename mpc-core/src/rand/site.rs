@@ -82,6 +82,10 @@ pub enum MaskSite {
     AndProduct,
     /// The pads of correlated OTs, which mask the corrections of a product of bits (14.2).
     BitPad,
+    /// What masks one party's vector and another one's in a sum, and cancels (18.1).
+    AggregateZero,
+    /// A party's mask of its own vector in a sum, which is told in the end (18.1).
+    AggregateSelf,
     /// A mask of a protocol outside this crate.
     Custom(MaskDomain),
 }
@@ -126,7 +130,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -162,6 +166,8 @@ impl MaskSite {
         Self::AndCheck,
         Self::AndProduct,
         Self::BitPad,
+        Self::AggregateZero,
+        Self::AggregateSelf,
     ];
 
     /// The seed of the site's streams under `seed`. The names of others have a domain around them,
@@ -212,6 +218,8 @@ impl MaskSite {
             Self::AndCheck => "check of a product of bits",
             Self::AndProduct => "product of bits",
             Self::BitPad => "bit pad",
+            Self::AggregateZero => "zero share of a sum by slices",
+            Self::AggregateSelf => "own mask in a sum by slices",
             Self::Custom(domain) => domain.name(),
         }
     }
@@ -263,7 +271,9 @@ mod tests {
                 | MaskSite::AndRight
                 | MaskSite::AndCheck
                 | MaskSite::AndProduct
-                | MaskSite::BitPad => {}
+                | MaskSite::BitPad
+                | MaskSite::AggregateZero
+                | MaskSite::AggregateSelf => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::error::Error;
-use crate::rand::{MaskSite, MaskSwitch, Prg};
+use crate::rand::{MaskSite, MaskSwitch, Prg, Seed};
 use crate::ring::Ring;
 use crate::share::Shared;
 
@@ -72,6 +72,11 @@ impl Session {
         let seed = self.seeds.get(peer).and_then(Option::as_ref);
         let seed = seed.ok_or_else(|| Error::internal(format!("no seed with node {peer}")))?;
         Ok(Prg::under(seed, site, self.switch))
+    }
+
+    /// A seed in common with `peer` for the purpose `domain`; none with this node itself.
+    pub(crate) fn pair_seed(&self, peer: usize, domain: &str) -> Option<Seed> {
+        self.seeds.get(peer).and_then(Option::as_ref).map(|seed| seed.derive(domain))
     }
 
     /// The masks that a test has switched off in this session.

@@ -1,0 +1,103 @@
+//! Aggregations of whole parties on the in-memory mesh.
+
+use std::time::Duration;
+
+use super::Set;
+use super::tests::{LEN, sum_over, vector};
+use super::{Aggregation, Outcome, Terms, begin, message};
+use crate::error::Error;
+use crate::session::{Outputs, Recipients, Session};
+use crate::testing::World;
+
+fn terms(patience: Duration) -> Terms {
+    Terms { len: LEN, least: 3, state_bytes: 100, patience }
+}
+
+fn world(parties: usize) -> World {
+    let labels = ["1", "2", "3"].iter();
+    World::new(parties)
+        .outputs(labels.fold(Outputs::none(), |all, label| all.allow(label, Recipients::All)))
+}
+
+async fn sum(aggregation: &mut Aggregation, round: u64, session: &mut Session) -> Outcome {
+    let (label, values) = (round.to_string(), vector(session.me(), round));
+    aggregation.round((round, &label), values, b"state", session).await.unwrap()
+}
+
+fn is_sum(outcome: &Outcome, members: Set, round: u64) {
+    let sum = sum_over(members, round).into();
+    assert_eq!(*outcome, Outcome::Sum { members, sum });
+}
+
+#[test]
+fn parties_sum_and_each_sends_what_is_said() {
+    let parties = 5;
+    world(parties).run(async |mut session| {
+        session.meter().enter("sums");
+        let terms = terms(Duration::from_secs(60));
+        let mut aggregation = begin(&mut session, terms).unwrap();
+        for round in 1..=3 {
+            let outcome = sum(&mut aggregation, round, &mut session).await;
+            is_sum(&outcome, Set::below(parties), round);
+        }
+        assert!(aggregation.losses().is_empty());
+        aggregation.close(4, b"end").await.unwrap();
+        // And one view to each in the end.
+        let cost = 3 * terms.bytes(session.me(), parties) + 4 * message::VIEW as u64;
+        assert_eq!(session.meter().phase("sums").sent(), cost);
+        assert!(begin(&mut session, terms).is_err(), "one aggregation a session");
+        session.finish().await.unwrap();
+    });
+}
+
+#[test]
+fn who_is_lost_does_not_stop_the_others() {
+    let left = Set::below(5).without(3);
+    world(5).run(async |mut session| {
+        let me = session.me();
+        let mut aggregation = begin(&mut session, terms(Duration::from_secs(60))).unwrap();
+        is_sum(&sum(&mut aggregation, 1, &mut session).await, Set::below(5), 1);
+        if me == 3 {
+            // The others have its last message; then its process ends.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return;
+        }
+        is_sum(&sum(&mut aggregation, 2, &mut session).await, left, 2);
+        is_sum(&sum(&mut aggregation, 3, &mut session).await, left, 3);
+        let lost: Vec<usize> = aggregation.losses().iter().map(|loss| loss.party).collect();
+        assert_eq!(lost, [3]);
+        aggregation.close(4, b"end").await.unwrap();
+    });
+}
+
+#[test]
+fn who_is_late_is_left_out_and_told_how_it_goes_on() {
+    let left = Set::below(4).without(1);
+    world(4).run(async |mut session| {
+        let me = session.me();
+        let mut aggregation = begin(&mut session, terms(Duration::from_secs(1))).unwrap();
+        if me == 1 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let outcome = sum(&mut aggregation, 1, &mut session).await;
+            let state = b"end".to_vec();
+            assert_eq!(outcome, Outcome::Behind { round: 2, state });
+        } else {
+            is_sum(&sum(&mut aggregation, 1, &mut session).await, left, 1);
+        }
+        aggregation.close(2, b"end").await.unwrap();
+    });
+}
+
+#[test]
+fn too_few_are_no_sum_and_bad_terms_are_refused() {
+    world(4).run(async |mut session| {
+        let short = Terms { least: 2, ..terms(Duration::from_secs(60)) };
+        assert!(matches!(begin(&mut session, short), Err(Error::Range(_))));
+        let mut aggregation = begin(&mut session, terms(Duration::from_secs(60))).unwrap();
+        if session.me() > 1 {
+            return;
+        }
+        let outcome = sum(&mut aggregation, 1, &mut session).await;
+        assert!(matches!(outcome, Outcome::TooFew { .. }), "{outcome:?}");
+    });
+}
