@@ -9,6 +9,7 @@
 //! * [`survival`] tells how long it takes until something happens: curves, medians, the log-rank test.
 //! * [`privacy`] counts differential privacy.
 //! * [`evaluate`] tells how well a model predicts the rows of all: AUC, calibration, errors.
+//! * [`federated`] is federated averaging, for many numbers and parties that come and go.
 //! * [`Agreed`] is a plan that all parties were seen to hold.
 //! * [`scoring`] applies a model whose columns are at different parties.
 //! * [`artifact`] is the revealed model as a file; [`metrics`] score its predictions.
@@ -21,6 +22,7 @@ pub mod data;
 pub mod describe;
 mod error;
 pub mod evaluate;
+pub mod federated;
 pub mod inference;
 pub mod metrics;
 pub mod model;

@@ -1,0 +1,189 @@
+//! Federated averaging on exact sums that no server makes (docs/protocols.md 19): in each round every party
+//! improves the joint model on its own rows, in the clear, and the parties learn the mean of the improvements over
+//! those who are there.
+//!
+//! It reveals the joint model of each round, and who was in it; a fit of [`models`](crate::models) reveals less, is at the
+//! optimum, and has standard errors. It takes many numbers (a model of 100,000 coefficients), classes of several
+//! levels, many parties, and parties that come and go.
+//!
+//! # Security
+//! That of [`mpc_core::aggregate`], and what models tell: [`Terms::outputs`].
+
+mod joint;
+mod local;
+mod member;
+mod plaintext;
+mod rows;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use mpc_core::aggregate;
+use mpc_core::aggregate::Set;
+
+pub use joint::Joint;
+pub use member::Member;
+pub use plaintext::plain;
+pub use rows::OwnRows;
+pub use run::{Fitted, Progress, fit};
+
+use crate::error::Error;
+use crate::model::Output;
+
+/// What is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// A number, by least squares.
+    Linear,
+    /// Yes or no: the target is 1 or 0.
+    Logistic,
+    /// One of so many levels, by softmax regression: the target is the place of the level.
+    Multinomial {
+        /// How many levels there are.
+        levels: usize,
+    },
+}
+
+impl Family {
+    /// How many numbers a row's prediction is made of.
+    #[must_use]
+    pub fn scores(self) -> usize {
+        match self {
+            Self::Linear | Self::Logistic => 1,
+            Self::Multinomial { levels } => levels,
+        }
+    }
+}
+
+/// What the parties must agree on. All of it is public.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// What is predicted.
+    pub family: Family,
+    /// The names of the columns, without the intercept, which every model has.
+    pub columns: Vec<String>,
+    /// The rows of each party.
+    pub rows: Vec<u64>,
+    /// The weight of half the squared coefficients in the objective, without the intercepts.
+    pub l2: f64,
+    /// The steps of a party in a round.
+    pub steps: u32,
+    /// The rounds.
+    pub rounds: u64,
+    /// How few parties may be in a round.
+    pub least: usize,
+    /// How long a party that is late is waited for; see [`mpc_core::aggregate::Terms::patience`].
+    pub patience: Duration,
+}
+
+impl Terms {
+    /// As many rounds and steps as suit most tables, and as few parties as a sum may be of.
+    #[must_use]
+    pub fn new(family: Family, columns: Vec<String>, rows: Vec<u64>) -> Self {
+        let least = aggregate::Terms::fewest(rows.len());
+        let patience = Duration::from_secs(60);
+        Self { family, columns, rows, l2: 0.01, steps: 20, rounds: 20, least, patience }
+    }
+
+    /// Checks each of them, and those that must fit together.
+    ///
+    /// # Errors
+    /// [`Error::Field`] with the field and the rule.
+    pub fn validate(&self) -> Result<(), Error> {
+        let (parties, fewest) = (self.rows.len(), aggregate::Terms::fewest(self.rows.len()));
+        if !(2..=Set::MOST).contains(&parties) {
+            return Err(Error::field("parties", format!("are from 2 to {}", Set::MOST)));
+        }
+        if self.least < fewest || self.least > parties {
+            let rule =
+                format!("is {}, of {parties} parties: from {fewest} to {parties}", self.least);
+            return Err(Error::field("least_parties", rule));
+        }
+        if self.rows.contains(&0) || self.total_rows() > 1 << 30 {
+            return Err(Error::field("rows", "are at least one at each party, and at most 2^30"));
+        }
+        if !self.l2.is_finite() || self.l2 <= 0.0 || self.l2 > 1e6 {
+            return Err(Error::field("l2", "is a number above 0, and at most 1e6"));
+        }
+        if self.steps == 0 || self.steps > 10_000 || self.rounds == 0 || self.rounds > 10_000 {
+            return Err(Error::field("rounds and steps", "are from 1 to 10000"));
+        }
+        if let Family::Multinomial { levels } = self.family
+            && !(2..=1000).contains(&levels)
+        {
+            return Err(Error::field("levels", "of a target are from 2 to 1000"));
+        }
+        if self.patience.is_zero() {
+            return Err(Error::field("patience", "is more than nothing"));
+        }
+        Ok(())
+    }
+
+    /// The rows of all parties.
+    #[must_use]
+    pub fn total_rows(&self) -> u64 {
+        self.rows.iter().sum()
+    }
+
+    /// How many coefficients a model has, intercepts included.
+    #[must_use]
+    pub fn coefficients(&self) -> usize {
+        (self.columns.len() + 1) * self.family.scores()
+    }
+
+    /// The coefficient in this place, in words.
+    fn name(&self, at: usize) -> String {
+        let scores = self.family.scores();
+        let (column, level) = (at / scores, at % scores);
+        let column = self.columns.get(column).map_or("the intercept", String::as_str);
+        match self.family {
+            Family::Multinomial { .. } => format!("{column} (level {level})"),
+            Family::Linear | Family::Logistic => column.to_owned(),
+        }
+    }
+
+    /// What the aggregation of the rounds is agreed to be.
+    #[must_use]
+    pub fn aggregation(&self) -> aggregate::Terms {
+        aggregate::Terms {
+            len: 2 * self.coefficients(),
+            least: self.least,
+            state_bytes: Joint::bytes(self),
+            patience: self.patience,
+        }
+    }
+
+    /// Everything that is revealed: a sum in each round.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<Output> {
+        let (numbers, least, parties) = (self.coefficients(), self.least, self.rows.len());
+        let output = |round| {
+            let what = format!(
+                "round {round} of {}: who of the {parties} parties was in it ({least} at least), and the joint model \
+                 after it, {numbers} coefficients: the mean of what the members' own steps make of the model before, and the mean \
+                 gradient of the members' rows there",
+                self.rounds
+            );
+            let mut why = "the next round starts from it. The models and gradients of all rounds together tell more about the \
+                           rows than the last model alone; differential privacy is not applied"
+                .to_owned();
+            if least < parties {
+                why += ". A party that is in one round and not in the next one shows by the difference about what its own \
+                        rows would change";
+            }
+            if parties == 2 {
+                why += ". WARNING: with two parties, each can subtract its own part and learns the other's";
+            }
+            Output::figure(label(round), what, why)
+        };
+        (1..=self.rounds).map(output).collect()
+    }
+}
+
+/// The output of a round.
+#[must_use]
+pub fn label(round: u64) -> String {
+    format!("joint model of round {round}")
+}

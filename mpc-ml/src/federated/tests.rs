@@ -1,0 +1,199 @@
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use mpc_core::testing::World;
+use ndarray::Array2;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::local::gradient;
+use super::{Family, Joint, OwnRows, Progress, Terms, fit, plain};
+use crate::model::ledger;
+
+const COLUMNS: usize = 4;
+
+/// Rows whose targets differ much from party to party.
+fn skewed(family: Family, parties: usize) -> (Terms, Vec<(Vec<f64>, Vec<f64>)>) {
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let mut normal = move || -> f64 {
+        let unit = |rng: &mut ChaCha20Rng| (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        (0..12).map(|_| unit(&mut rng)).sum::<f64>() - 6.0
+    };
+    let mut tables = Vec::new();
+    for party in 0..parties {
+        let rows = 30 + 10 * party;
+        let (mut values, mut targets) = (Vec::new(), Vec::new());
+        for row in 0..rows {
+            let shift = party as f64 / parties as f64 - 0.5;
+            let x: Vec<f64> = (0..COLUMNS).map(|_| normal() + shift).collect();
+            let score = x[0] - 0.5 * x[1] + 0.3 * normal() + 2.0 * shift;
+            targets.push(match family {
+                Family::Linear => 3.0 * score,
+                Family::Logistic => f64::from(score > 0.0),
+                Family::Multinomial { levels } => {
+                    ((row + party) % levels) as f64 * f64::from(x[2] > 0.0)
+                }
+            });
+            values.extend(x);
+        }
+        tables.push((values, targets));
+    }
+    let columns = (0..COLUMNS).map(|column| format!("x{column}")).collect();
+    let rows = tables.iter().map(|(_, targets)| targets.len() as u64).collect();
+    (Terms { patience: Duration::from_secs(60), ..Terms::new(family, columns, rows) }, tables)
+}
+
+fn rows_of(terms: &Terms, tables: &[(Vec<f64>, Vec<f64>)]) -> Vec<OwnRows> {
+    let tables = tables.iter().enumerate();
+    tables
+        .map(|(me, (values, targets))| OwnRows::new(terms, me, values, targets).unwrap())
+        .collect()
+}
+
+/// The length of the gradient of the objective over all rows.
+fn slope(terms: &Terms, tables: &[(Vec<f64>, Vec<f64>)], joint: &Joint) -> f64 {
+    let all = Terms { rows: vec![terms.total_rows()], ..terms.clone() };
+    let values: Vec<f64> = tables.iter().flat_map(|(values, _)| values.clone()).collect();
+    let targets: Vec<f64> = tables.iter().flat_map(|(_, targets)| targets.clone()).collect();
+    let rows = OwnRows::new(&all, 0, &values, &targets).unwrap();
+    let shape = (COLUMNS + 1, terms.family.scores());
+    let model = Array2::from_shape_vec(shape, joint.model.clone()).unwrap();
+    let gradient = gradient(terms.family, &rows, terms.l2, &model);
+    gradient.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+#[test]
+fn skewed_parties_come_to_the_optimum_of_all_rows() {
+    for family in [Family::Linear, Family::Logistic, Family::Multinomial { levels: 3 }] {
+        let (terms, tables) = skewed(family, 10);
+        let terms = Terms { rounds: 80, ..terms };
+        let first = slope(&terms, &tables, &Joint::new(&terms));
+        let all = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
+        let ended = slope(&terms, &tables, &all);
+        let most = if terms.family.scores() > 1 { 1e-2 } else { 2e-3 };
+        assert!(ended < most * first, "{family:?}: {ended} of {first}");
+        // Two other ones away in each round: the sum of gradients stays right.
+        let away = |round: u64, party: usize| (round as usize * 3 + party).is_multiple_of(5);
+        let some = plain(&terms, rows_of(&terms, &tables), away).unwrap();
+        let ended = slope(&terms, &tables, &some);
+        assert!(ended < 10.0 * most * first, "{family:?} with some away: {ended} of {first}");
+        assert_eq!(some.heard().len(), 10);
+        assert!(some.members.iter().all(|members| members.len() == 8));
+    }
+}
+
+#[test]
+fn parties_on_a_network_get_the_model_of_the_plain_rounds() {
+    let (terms, tables) = skewed(Family::Multinomial { levels: 3 }, 4);
+    let terms = Terms { rounds: 3, steps: 5, ..terms };
+    let expected = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
+    let world = World::new(4).outputs(ledger(&terms.outputs()));
+    let ends = world.run(async |mut session| {
+        let me = session.me();
+        let (values, targets) = &tables[me];
+        let rows = OwnRows::new(&terms, me, values, targets).unwrap();
+        let mut rounds = 0;
+        let fitted = fit(&terms, rows, &mut session, |progress| {
+            rounds += u64::from(matches!(progress, Progress::Round { .. }));
+        });
+        let fitted = fitted.await.unwrap();
+        assert!(fitted.lost.is_empty());
+        session.finish().await.unwrap();
+        (fitted.joint, rounds)
+    });
+    for (joint, rounds) in ends {
+        assert_eq!((joint, rounds), (expected.clone(), 3));
+    }
+}
+
+#[test]
+fn a_party_that_dies_is_left_out() {
+    let (terms, tables) = skewed(Family::Logistic, 4);
+    let terms = Terms { rounds: 6, steps: 5, ..terms };
+    let world = World::new(4).outputs(ledger(&terms.outputs()));
+    let ends = world.run(async |mut session| {
+        let me = session.me();
+        let (values, targets) = &tables[me];
+        let rows = OwnRows::new(&terms, me, values, targets).unwrap();
+        if me == 2 {
+            // Its process ends in the middle of a round.
+            let stopped = Cell::new(false);
+            let running = fit(&terms, rows, &mut session, |progress| {
+                stopped.set(matches!(progress, Progress::Round { round: 3, .. }));
+            });
+            let mut running = pin!(running);
+            poll_fn(|context| match running.as_mut().poll(context) {
+                Poll::Pending if !stopped.get() => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+            return None;
+        }
+        let fitted = fit(&terms, rows, &mut session, |_| {}).await.unwrap();
+        Some(fitted)
+    });
+    let ends: Vec<_> = ends.into_iter().flatten().collect();
+    assert_eq!(ends.len(), 3);
+    for fitted in &ends {
+        assert_eq!(fitted.joint, ends[0].joint);
+        assert_eq!(fitted.joint.members.len(), 6);
+        // From when on it is left out depends on when it was cut off.
+        assert!(fitted.joint.members[..2].iter().all(|members| members.len() == 4));
+    }
+}
+
+#[test]
+fn states_survive_bytes_and_others_are_refused() {
+    let (terms, tables) = skewed(Family::Linear, 3);
+    let terms = Terms { rounds: 2, ..terms };
+    let joint = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
+    let bytes = joint.to_bytes();
+    assert_eq!(bytes.len(), Joint::bytes(&terms));
+    assert_eq!(Joint::from_bytes(&terms, &bytes), Some(joint));
+    for cut in [0, 7, bytes.len() - 1] {
+        assert_eq!(Joint::from_bytes(&terms, &bytes[..cut]), None);
+    }
+    let mut other = bytes.clone();
+    other[0] = 9;
+    assert_eq!(Joint::from_bytes(&terms, &other), None);
+    let mut other = bytes;
+    other[8..16].copy_from_slice(&f64::NAN.to_le_bytes());
+    assert_eq!(Joint::from_bytes(&terms, &other), None);
+}
+
+#[test]
+fn what_cannot_be_summed_is_refused_by_its_column() {
+    let (terms, mut tables) = skewed(Family::Linear, 3);
+    tables[1].0[2] = 1e30;
+    let refused = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap_err().to_string();
+    assert!(refused.contains("x2 of this party is too large to be summed"), "{refused}");
+    tables[1].0[2] = f64::NAN;
+    let (values, targets) = &tables[1];
+    let refused = OwnRows::new(&terms, 1, values, targets).unwrap_err().to_string();
+    assert_eq!(refused, "row 1: x2 is not a finite number");
+    let refused = OwnRows::new(&terms, 0, values, targets).unwrap_err().to_string();
+    assert!(refused.contains("not as many"), "{refused}");
+    let logistic = Terms { family: Family::Logistic, ..terms.clone() };
+    let refused = OwnRows::new(&logistic, 2, &tables[2].0, &tables[2].1).unwrap_err().to_string();
+    assert!(refused.starts_with("row 1: the target"), "{refused}");
+    for (terms, field) in [
+        (Terms { least: 1, ..terms.clone() }, "least_parties"),
+        (Terms { l2: 0.0, ..terms.clone() }, "l2"),
+        (Terms { rows: vec![5, 0, 5], ..terms.clone() }, "rows"),
+        (Terms { family: Family::Multinomial { levels: 1 }, ..terms.clone() }, "levels"),
+    ] {
+        let error = terms.validate().unwrap_err().to_string();
+        assert!(error.starts_with(field), "{error}");
+    }
+}
+
+#[test]
+fn what_is_revealed_is_said() {
+    let (terms, _) = skewed(Family::Linear, 3);
+    let outputs = terms.outputs();
+    assert_eq!(outputs.len() as u64, terms.rounds);
+    assert!(outputs[4].what.contains("round 5 of 20: who of the 3 parties was in it"));
+}
