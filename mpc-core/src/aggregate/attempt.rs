@@ -7,6 +7,9 @@ use super::masks::{Masks, OwnMask, slice};
 use super::message::Finish;
 use crate::ring::Z64;
 
+/// A masked slice and who adds it up.
+type Slice = (usize, Zeroizing<Vec<Z64>>);
+
 /// How far an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -43,7 +46,7 @@ impl Attempt {
         (me, parties, set): (usize, usize, Set),
         masked: &[Z64],
         own: OwnMask,
-    ) -> (Self, Vec<(usize, Zeroizing<Vec<Z64>>)>) {
+    ) -> (Self, Vec<Slice>) {
         let len = masked.len();
         let part = |place| Zeroizing::new(masked[slice(place, set.len(), len)].to_vec());
         let others = set.iter().enumerate().filter(|&(_, party)| party != me);

@@ -2,6 +2,7 @@
 //!
 //! Parties 0 and 1 are honest, the others pool what they see and know. The vectors are fixed, so that nothing but the
 //! masks is random, and so small that what is not masked is seen at once.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

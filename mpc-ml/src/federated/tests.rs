@@ -15,8 +15,11 @@ use crate::model::ledger;
 
 const COLUMNS: usize = 4;
 
+/// Cells and targets of a party.
+type Columns = (Vec<f64>, Vec<f64>);
+
 /// Rows whose targets differ much from party to party.
-fn skewed(family: Family, parties: usize) -> (Terms, Vec<(Vec<f64>, Vec<f64>)>) {
+fn skewed(family: Family, parties: usize) -> (Terms, Vec<Columns>) {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let mut normal = move || -> f64 {
         let unit = |rng: &mut ChaCha20Rng| (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;

@@ -108,9 +108,8 @@ impl Machine {
         let Some(round) = &self.round else { return };
         let together = round.forward == Some(round.view);
         let leaves = |party: &usize| {
-            round.reports[*party].is_some_and(|said| {
-                !set.within(said.view) && !(together && said.view == round.view)
-            })
+            round.reports[*party]
+                .is_some_and(|said| !(set.within(said.view) || together && said.view == round.view))
         };
         let leaving: Set = round.view.without(self.me()).iter().filter(leaves).collect();
         if !leaving.is_empty() {
