@@ -1,5 +1,6 @@
 # Rows of scripts/data/hospital_pancreatitis as three hospitals export them: with separators, decimals, encodings, words
 # for missing cells, names of columns and codes of their own. In every 25th row the risk score was not recorded.
+# With half=1 the first, third, fifth .. patient, with half=2 the second, fourth, sixth ..
 #
 # To be run by scripts/demo/export.sh.
 #
@@ -46,13 +47,15 @@ NR == 1 {
     next
 }
 
+half && NR % 2 != half - 1 { next }
+
 {
     line = ""
     for (i = 1; i <= count; i++) {
         cell = $(place[columns[i]])
         if (columns[i] == "age" || columns[i] == "risk") {
-            if (columns[i] == "risk" && NR % 25 == 0) cell = missing
             if (comma) sub(/\./, ",", cell)
+            if (columns[i] == "risk" && NR % 25 == 0) cell = missing
         } else {
             cell = quote words[cell] quote
         }
