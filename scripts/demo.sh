@@ -148,7 +148,7 @@ from_exports() {
     sed 's/^\(title = "Pancreatitis after ERCP\).*/\1, fitted to every other patient"/' scripts/demo/study.toml \
         >"$demo/half.toml"
     agreed "$demo/half.toml"
-    echo "lyon and leeds have fewer than ten such patients with pancreatitis: their operators allow eight."
+    echo "Fewer than ten of them had pancreatitis in lyon and leeds; operators allow 8."
     export PARTY__LIMITS__LEAST_CELLS=8
     signed half.toml half.csv >"$folder/signed.txt"
     together half.toml half.csv
@@ -178,14 +178,14 @@ from_exports() {
         hospital hamburg export --model "$fitted/model.json" --as "${each%=*}" --out "$demo/${each#*=}" \
             --data "$folder/hamburg/rows.csv"
     done
-    head -3 "$demo/tidy.csv"
+    head -3 "$demo/tidy.csv" | cut -c 1-78
 
     step "The report"
     hospital hamburg report "$described" "$half" "$evaluated" "$fitted" --study "$folder/table-one.toml" \
         --study "$folder/half.toml" --study "$folder/evaluation.toml" --study "$folder/study.toml" \
         --out "$demo/report.html"
-    echo "What each hospital has is in its folder under $folder; the figures beside the reference"
-    echo "are in $demo/summary.json."
+    echo "What each hospital has is in its folder under $folder;"
+    echo "the figures beside the reference are in $demo/summary.json."
 }
 
 # by_columns: the whole way of parties that hold columns.
