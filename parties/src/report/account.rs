@@ -16,9 +16,7 @@ pub(super) fn revealed(sources: &[Source]) -> Html {
         let mut by_reader: Vec<(String, Vec<&str>)> = Vec::new();
         for each in items(&source.receipt["revealed"]) {
             let to: Vec<&str> = items(&each["to"]).iter().map(text).collect();
-            // A dealer is no party, and learns nothing.
-            let parties = items(&source.receipt["rows"]).len();
-            let all = if to.len() == parties { "all parties: " } else { "" };
+            let all = if to.len() == source.parties() { "all parties: " } else { "" };
             let (to, what) = (format!("{all}{}", to.join(", ")), text(&each["what"]));
             match by_reader.iter_mut().find(|(reader, _)| *reader == to) {
                 Some((_, all)) => all.push(what),
@@ -53,11 +51,12 @@ pub(super) fn revealed(sources: &[Source]) -> Html {
 
 /// Time, rounds and bytes at this party.
 pub(super) fn cost(sources: &[Source]) -> Html {
-    const PHASES: [(&str, &str); 6] = [
+    const PHASES: [(&str, &str); 7] = [
         ("handshake", "Meeting, keys, consent"),
         ("standardisation", "Joint means and deviations"),
-        ("preparation", "Joint randomness (beside the fit)"),
+        ("preparation", "Joint randomness (beside the rest)"),
         ("training", "Computation on shares"),
+        ("computation", "Computation on shares"),
         ("release", "Release"),
         ("total", "All"),
     ];
@@ -72,7 +71,7 @@ pub(super) fn cost(sources: &[Source]) -> Html {
         let others = others.filter(|(name, _)| !PHASES.iter().any(|(known, _)| known == name));
         let others: Vec<(&str, &str)> =
             others.map(|(name, _)| (name.as_str(), name.as_str())).collect();
-        for (name, words) in PHASES[..5].iter().chain(&others).chain(&PHASES[5..]) {
+        for (name, words) in PHASES[..6].iter().chain(&others).chain(&PHASES[6..]) {
             let phase = &phases[*name];
             if phase.is_null() {
                 continue;

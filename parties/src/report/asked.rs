@@ -10,6 +10,8 @@ use crate::output::when;
 /// Purpose, legal basis and who answers for the rows, of all runs; what they have in common stands there once.
 pub(super) fn section(sources: &[Source]) -> Html {
     let mut inner = Html::default();
+    let alike =
+        sources.windows(2).all(|two| two[0].receipt["consent"] == two[1].receipt["consent"]);
     for (at, source) in sources.iter().enumerate() {
         let consent = &source.receipt["consent"];
         if at > 0 && sources[..at].iter().any(|before| before.receipt["consent"] == *consent) {
@@ -35,7 +37,7 @@ pub(super) fn section(sources: &[Source]) -> Html {
             let none = "The study says nothing of its purpose: it has no [consent].";
             said_all = Html::classed("p", "soft", none);
         }
-        if sources.len() > 1 {
+        if !alike {
             inner.add(Html::of("h3", source.text("title")));
         }
         inner.add(said_all);

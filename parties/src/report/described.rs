@@ -28,7 +28,8 @@ pub(super) fn section(title: &str, result: &Value) -> Html {
         inner.add(Html::of("h3", "Distributions"));
         inner.add(Html::classed("div", "plots", histograms));
     }
-    inner.add(quartiles(&result["quartiles"]));
+    inner.add(quartiles(result));
+    inner.add(items(&result["kept"]).iter().map(kept).collect::<Html>());
     inner.add(correlations(&result["correlations"]));
     Html::section(title, inner)
 }
@@ -141,18 +142,38 @@ fn histogram(of: &Value) -> Html {
     ))
 }
 
-/// Medians and quartiles, where there are some: whatever the description has of each column.
-fn quartiles(all: &Value) -> Html {
-    let mut table = Table::new(["Column", "Group", "Lower quartile", "Median", "Upper quartile"]);
-    for of in items(all) {
-        for group in items(&of["groups"]) {
-            let values = items(&group["quartiles"]);
-            let cells = (0..3).map(|at| values.get(at).map_or(String::new(), number));
-            table
-                .row(text(&of["name"]), [text(&group["name"]).to_owned()].into_iter().chain(cells));
+/// Medians and quartiles, each with the interval in which it lies, by group.
+fn quartiles(result: &Value) -> Html {
+    let columns = items(&result["quartiles"]);
+    if columns.is_empty() {
+        return Html::default();
+    }
+    let head = ["Column", "Group", "Lower quartile", "Median", "Upper quartile"];
+    let mut table = Table::new(head);
+    let between = |of: &Value| match (of[0].as_f64(), of[1].as_f64()) {
+        (Some(low), Some(high)) => format!("{} to {}", figure(low), figure(high)),
+        _ => "\u{2013}".to_owned(),
+    };
+    for of in columns {
+        for (at, group) in items(&of["groups"]).iter().enumerate() {
+            let named = Some(text(&result["groups"][at][0])).filter(|name| !name.is_empty());
+            let cells = (0..3_usize).map(|quartile| between(&group[quartile]));
+            let named = named.unwrap_or("All rows").to_owned();
+            table.row(text(&of["name"]), [named].into_iter().chain(cells));
         }
     }
-    table.html()
+    Html::of("h3", "Quartiles").and(table.html())
+}
+
+/// A list of which some counts are kept back.
+fn kept(of: &Value) -> Html {
+    let mut table = Table::new([text(&of["name"]), "Rows"]);
+    for level in items(&of["levels"]) {
+        let rows = level[1].as_u64().map_or("kept back".to_owned(), count);
+        table.row(text(&level[0]), [rows]);
+    }
+    let together = format!("Kept back together: {} rows.", count(whole(&of["together"])));
+    table.html().and(Html::classed("p", "soft", together))
 }
 
 fn correlations(of: &Value) -> Html {

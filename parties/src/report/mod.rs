@@ -56,8 +56,12 @@ fn summary(sources: &[Source]) -> Html {
                 Value::String(_) => rows.first().and_then(Value::as_u64).unwrap_or(0),
                 _ => rows.iter().filter_map(Value::as_u64).sum(),
             });
-        let parties = source.receipt["nodes"].as_array().map_or(0, Vec::len)
-            - usize::from(source.text("correlations") == "dealer");
+        // Of these the receipt does not say it, and the result does.
+        let rows = match (&source.result, source.text("protocol")) {
+            (Some(result), "describe/1" | "evaluate/1") => rows_of(result),
+            _ => rows,
+        };
+        let parties = source.parties();
         let what = match (&source.model, source.text("protocol")) {
             (_, "describe/1") => "a description".to_owned(),
             (_, "evaluate/1") => "an evaluation".to_owned(),
@@ -74,6 +78,12 @@ fn summary(sources: &[Source]) -> Html {
          from what the computation left there; it holds nothing but what was released."
     );
     Html::of("p", text).and(Html::of("ul", sources.iter().map(one).collect::<Html>()))
+}
+
+/// How many rows a description or an evaluation is of.
+fn rows_of(result: &Value) -> u64 {
+    let groups = items(&result["groups"]).iter().filter_map(|group| group[1].as_u64());
+    result["rows"].as_u64().unwrap_or_else(|| groups.sum())
 }
 
 /// What a run came to.

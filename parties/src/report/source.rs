@@ -72,6 +72,12 @@ impl Source {
         self.receipt[field].as_str().unwrap_or_default()
     }
 
+    /// How many parties there were. A dealer is none, and learns nothing.
+    pub(super) fn parties(&self) -> usize {
+        let nodes = self.receipt["nodes"].as_array().map_or(0, Vec::len);
+        nodes.saturating_sub(usize::from(self.text("correlations") == "dealer"))
+    }
+
     /// What the study is called by its digest, without the word before it.
     pub(super) fn digest(&self) -> &str {
         self.text("study").trim_start_matches("study:")

@@ -26,6 +26,8 @@ fn described() -> Value {
         "tables": [{ "names": ["sex", EVIL], "levels": [["f"], [EVIL]], "counts": [[7]], "test": null }],
         "correlations": { "names": ["age", EVIL], "rows": [118, 3], "matrix": [[1.0, 0.25], [0.25, 1.0]] },
         "histograms": [{ "name": EVIL, "ends": [0.0, 50.0, 100.0], "counts": [12, 1234] }],
+        "quartiles": [{ "name": "age", "groups": [[[40.0, 45.0], [60.0, 65.0], null], [null, null, [80.0, 90.0]]] }],
+        "kept": [{ "name": "ward", "levels": [["surgery", 1357], [EVIL, null]], "together": 9 }],
     })
 }
 
@@ -79,9 +81,19 @@ fn a_text_is_never_a_mark() {
 #[test]
 fn what_was_released_stands_on_the_page() {
     let html = described::section("t", &described()).into_string();
-    for figure in
-        ["61.50 (10.20)", "30 (47.6%)", "0.3125", "Left out, because", "0.250", "1,246 rows in 2"]
-    {
+    for figure in [
+        "61.50 (10.20)",
+        "30 (47.6%)",
+        "0.3125",
+        "Left out, because",
+        "0.250",
+        "1,246 rows in 2",
+        "60.00 to 65.00",
+        "80.00 to 90.00",
+        "1,357",
+        "kept back",
+        "Kept back together: 9 rows",
+    ] {
         assert!(html.contains(figure), "{figure}: {html}");
     }
     let html = evaluated::section("t", &evaluated()).into_string();
@@ -96,6 +108,13 @@ fn what_was_released_stands_on_the_page() {
     for figure in ["\u{2013} (400.0 to \u{2013})", "0.0339", "polygon", "because of small counts"] {
         assert!(html.contains(figure), "{figure}: {html}");
     }
+}
+
+#[test]
+fn the_rows_of_a_result_are_counted_where_it_says_them() {
+    assert_eq!(rows_of(&described()), 121);
+    assert_eq!(rows_of(&evaluated()), 400);
+    assert_eq!(rows_of(&json!({})), 0);
 }
 
 /// A result that lacks what is looked for makes a shorter page, and no failure.
