@@ -311,8 +311,9 @@ fn a_wrong_product_of_bits_is_seen() {
         // Of triples the corrections of the first plane, so that one half of them is wrong; of
         // numbers all corrections, so that nearly all of them are: few are opened.
         let change = move |payload: &mut Vec<u8>| {
-            let bytes = if step == "bits/stage" { payload.len() - 1 } else { lanes as usize / 8 };
-            payload.iter_mut().take(bytes).for_each(|byte| *byte ^= 0xff);
+            let (bytes, bits) =
+                if step == "bits/stage" { (payload.len(), 1) } else { (lanes as usize / 8, 0xff) };
+            payload.iter_mut().take(bytes).for_each(|byte| *byte ^= bits);
         };
         let fault = FaultPlan::new(Fault::Change(Arc::new(change))).in_step(Tag::new(step));
         mesh[0].inject(fault.to(PartyId::from_index(1)));
