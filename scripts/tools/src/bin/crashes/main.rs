@@ -7,7 +7,6 @@ mod chance;
 #[path = "../faults/models.rs"]
 mod models;
 mod nodes;
-mod played;
 mod points;
 #[path = "../faults/slot.rs"]
 mod slot;
@@ -23,9 +22,9 @@ use std::time::Instant;
 use campaign::{Outcome, all, end, say, slots, write};
 use chance::Chance;
 use nodes::undisturbed;
-use played::PLAYED;
 use points::{Case, Shape};
 use slot::Slot;
+use studies::ALL;
 use verdict::{Counts, Reference, Verdict};
 
 const USAGE: &str =
@@ -73,9 +72,8 @@ fn run() -> Outcome<bool> {
     let begin = Instant::now();
     let slots = slots(options.jobs, &options.party, &options.folder)?;
     let (mut shapes, mut references) = (Vec::new(), Vec::new());
-    slots.iter().try_for_each(played::prepare)?;
-    for (at, study) in PLAYED.iter().enumerate() {
-        let runs = [undisturbed(&slots[0], at)?, undisturbed(&slots[0], at)?];
+    for study in ALL {
+        let runs = [undisturbed(&slots[0], study)?, undisturbed(&slots[0], study)?];
         references.push(Reference::new(study, &runs)?);
         let [Shape { results, phases, states }, second] = runs.map(|run| run.shape);
         let phases = phases.into_iter().zip(second.phases).map(|(a, b)| a.max(b)).collect();
