@@ -2,7 +2,7 @@
 //! real one, with its own session on the in-memory mesh, and nobody sees everything.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
@@ -14,10 +14,12 @@ use mpc_net::memory::{MemoryTransport, MeshOptions};
 use mpc_net::record::Transcript;
 use mpc_net::replay::{Messages, Replay};
 
-use crate::correlations::dealer;
+use crate::correlations::dealer::{self, DealerSource};
+use crate::correlations::pairwise::{Expansion, PairwiseSource};
+use crate::correlations::{CorrelationSource, Origin};
 use crate::error::Error;
 use crate::rand::{MaskSite, Master, Prg, hash};
-use crate::session::{Against, Outputs, Session, SessionOptions, Signatory};
+use crate::session::{Against, Cost, Outputs, ReleaseLog, Session, SessionOptions, Signatory};
 
 /// What a world of parties is made of.
 #[derive(Clone, Debug)]
@@ -49,6 +51,13 @@ impl World {
             #[cfg(feature = "insecure-test-masks")]
             without: None,
         }
+    }
+
+    /// With a dealer node, if correlations are to come from one.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.dealer = origin == Origin::Dealer;
+        self
     }
 
     /// Adds a dealer node.
@@ -203,6 +212,53 @@ impl World {
             .block_on(async { tokio::time::timeout(self.deadline, nodes).await })
             .expect("the protocol ended before its deadline");
         all.into_iter().flatten().collect()
+    }
+}
+
+/// Starts a source of correlations in a session of a world that was told of the same [`World::origin`].
+///
+/// # Errors
+/// As the source itself.
+pub fn source(session: &mut Session, origin: Origin) -> Result<Box<dyn CorrelationSource>, Error> {
+    Ok(match origin {
+        Origin::Dealer => Box::new(DealerSource::start(session)?),
+        Origin::Pairwise => Box::new(PairwiseSource::start(session, Expansion::Fast)?),
+    })
+}
+
+/// Holds what a phase took, in rounds and in bytes sent, against what is declared for a session that trusts all.
+///
+/// # Panics
+/// When it is not that.
+#[track_caller]
+pub fn assert_cost(session: &Session, phase: &str, declared: &Cost) {
+    let (phase, me) = (session.meter().phase(phase), session.me());
+    let cost = declared.clone().under(session.against(), me);
+    assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+}
+
+/// The labels of what a party released, in order. A copy writes into the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Labels(Arc<Mutex<Vec<String>>>);
+
+impl Labels {
+    /// All so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All so far, which are forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ReleaseLog for Labels {
+    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(label.to_owned());
+        Ok(())
     }
 }
 

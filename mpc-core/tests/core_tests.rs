@@ -8,6 +8,8 @@ mod golden;
 mod law;
 #[path = "support/looks.rs"]
 mod looks;
+#[path = "support/named.rs"]
+mod named;
 #[path = "support/production.rs"]
 mod production;
 #[path = "support/recording.rs"]
@@ -35,20 +37,8 @@ mod transcripts;
 mod vectors;
 mod views;
 
-/// A file that stands beside this one and is not named here would never be run.
 #[test]
 fn every_file_is_named_here() {
-    let text = include_str!("core_tests.rs");
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.file_stem().unwrap().to_string_lossy();
-            let named = text.lines().any(|line| line == format!("mod {name};"));
-            assert!(
-                named || ["core_tests", "freshness"].contains(&&*name),
-                "tests/{name}.rs is in no test program"
-            );
-        }
-    }
+    let package = env!("CARGO_MANIFEST_DIR");
+    named::every_file_is_in(include_str!("core_tests.rs"), package, &["core_tests", "freshness"]);
 }

@@ -5,7 +5,6 @@
 use crate::scenario;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mpc_core::correlations::dealer::DealerSource;
@@ -14,7 +13,7 @@ use mpc_core::protocols::product::FixedLeft;
 use mpc_core::protocols::truncate::{open_bounded_fixed, own_masks};
 use mpc_core::rand::{MaskSite, Prg, Seed, hash};
 use mpc_core::ring::{Z64, Z128};
-use mpc_core::testing::{World, stream_with};
+use mpc_core::testing::{Labels, World, stream_with};
 use mpc_core::{
     Batch, Error, Fixed, Outputs, Recipients, ReleaseLog, Session, SessionOptions, Shared, Tag,
 };
@@ -156,17 +155,6 @@ fn no_seed_and_no_mask_recurs() {
     assert_eq!(masks.len(), 100 * 2 * 3 * MaskSite::ALL.len());
 }
 
-/// Notes what would be sent.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl ReleaseLog for Log {
-    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
-        self.0.lock().unwrap().push(label.to_owned());
-        Ok(())
-    }
-}
-
 async fn establish(transport: MemoryTransport) -> Session {
     let outputs = Outputs::none().allow("result", Recipients::All);
     let options = SessionOptions::new(2, [0; 32]).outputs(outputs);
@@ -192,7 +180,7 @@ fn a_dropped_round_makes_the_session_unusable() {
         assert!(error.to_string().contains("interrupted"), "{error}");
     };
     two_sessions(async |mut session, other| {
-        let log = Log::default();
+        let log = Labels::default();
         session.record_releases(Box::new(log.clone()));
         let mut batch = Batch::new("test/dropped");
         batch.masked(&share, 64, Recipients::All);
@@ -210,7 +198,7 @@ fn a_dropped_round_makes_the_session_unusable() {
         interrupted(session.fork("later").expect_err("fork"));
         interrupted(DealerSource::start(&mut session).err().expect("source"));
         interrupted(session.finish().await.expect_err("finish"));
-        assert!(log.0.lock().unwrap().is_empty(), "nothing was recorded that was never sent");
+        assert!(log.all().is_empty(), "nothing was recorded that was never sent");
         drop(other);
     });
 }

@@ -2,15 +2,12 @@
 //! and its shares of a model and of the distance that is told of it.
 #![allow(clippy::unwrap_used)]
 
-use crate::labels;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use labels::Labels;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::testing::{Labels, World};
 use mpc_core::{Against, Tag};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
@@ -56,8 +53,7 @@ fn fit(
         source.finish().await?;
         Ok(fit.unwrap().fit)
     });
-    let labels = labels.0.lock().unwrap().clone();
-    (ends, labels)
+    (ends, labels.all())
 }
 
 fn study(tolerance: f64) -> (GlmPlan, Vec<Rows>) {

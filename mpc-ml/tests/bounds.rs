@@ -8,10 +8,9 @@ use crate::columns;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::{World, bounded_sizes, record_openings, take_openings};
+use mpc_core::testing::{self, World, bounded_sizes, record_openings, take_openings};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Family, Finish, Glm, GlmPlan, GlmSettings};
@@ -90,15 +89,13 @@ fn margins(
     let facts = Facts::horizontal(&rows, (0..columns).map(square).collect(), origin);
     // What is refused before anything is sent opens nothing.
     let plan = GlmPlan::new(settings, &facts).ok()?;
-    let world =
-        World::new(data.len()).outputs(ledger(&plan.outputs())).deadline(Duration::from_secs(300));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = World::new(data.len())
+        .origin(origin)
+        .outputs(ledger(&plan.outputs()))
+        .deadline(Duration::from_secs(300));
     record_openings();
     let ends = world.run(async |mut session| {
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let data = Dataset::from(data[session.me()].clone());
         let progress = &mut |_| {};

@@ -2,15 +2,12 @@
 //! it is named, and no honest party ends with a model.
 #![allow(clippy::unwrap_used)]
 
-use crate::labels;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use labels::Labels;
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::testing::{Labels, World};
 use mpc_core::{Session, Tag};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
@@ -48,8 +45,7 @@ fn fit(
         }
         end
     });
-    let labels = labels.0.lock().unwrap().clone();
-    (ends, labels)
+    (ends, labels.all())
 }
 
 /// One party's way to the model, and to the certainty that the others hold the same.

@@ -2,10 +2,8 @@
 
 use crate::columns;
 
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::correlations::Origin;
+use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Progress, Run, ledger};
 use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit, plaintext};
@@ -38,15 +36,11 @@ fn plan(settings: &SgdSettings, data: &[Rows], origin: Origin) -> SgdPlan {
 /// Trains jointly, checks rounds and bytes against the plan, and gives the coefficients.
 fn train(plan: &SgdPlan, data: &[Dataset]) -> Vec<f64> {
     let origin = plan.facts().origin;
-    let world = World::new(data.len()).outputs(ledger(&plan.outputs()));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = World::new(data.len()).origin(origin).outputs(ledger(&plan.outputs()));
     let results = world.run(async |mut session| {
         let me = session.me();
         let data = data[me].clone();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let mut steps = 0;
         let mut heard = |progress| {

@@ -9,11 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use law::{Runs, uniform, words};
 use mpc_core::Against;
+use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::rand::MaskSite;
-use mpc_core::testing::{World, record_openings, take_openings};
+use mpc_core::testing::{self, World, record_openings, take_openings};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Run, ledger};
 use mpc_ml::models::sgd::{Opening, Sgd, Sigmoid, SigmoidFit};
@@ -76,17 +75,13 @@ fn views_of(plan: &SgdPlan, data: &[Dataset], off: Option<MaskSite>) -> Vec<View
     let origin = plan.facts().origin;
     // Without commitments, which are hashes: what they hide is opened alike.
     let world = World::new(PARTIES).against(Against::SemiHonest).insecure_without(off);
-    let world = world.outputs(ledger(&plan.outputs()));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = world.origin(origin).outputs(ledger(&plan.outputs()));
     let mesh = world.mesh();
     let views = mesh.iter().map(MemoryTransport::record).collect();
     let results = world.run_on(mesh, async |mut session| {
         let me = session.me();
         let data = data[me].clone();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let progress = &mut |_| {};
         let mut run = Run { session: &mut session, source: &mut *source, progress };

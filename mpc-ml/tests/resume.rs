@@ -8,10 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::correlations::Origin;
+use mpc_core::testing::{self, World};
 use mpc_core::{Checkpoint, CheckpointLog};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Progress, Run, ledger};
@@ -86,15 +84,12 @@ impl<M: Model> Case<M> {
     fn run(&self, kept: &[Kept], from: Option<&[Checkpoint]>) -> Vec<Result<Ended<M::Fit>, Error>> {
         let origin = self.facts.origin;
         let world = World::new(PARTIES)
+            .origin(origin)
             .outputs(ledger(&self.plan().outputs()))
             .deadline(Duration::from_secs(300));
-        let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
         world.run(async |mut session| {
             let me = session.me();
-            let mut source: Box<dyn CorrelationSource> = match origin {
-                Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-                Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-            };
+            let mut source = testing::source(&mut session, origin)?;
             let plan = Agreed::among(self.plan(), &mut session).await?;
             session.keep_checkpoints(Box::new(kept[me].clone()));
             if let Some(from) = from {

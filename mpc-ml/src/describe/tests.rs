@@ -3,14 +3,10 @@
 
 mod kept;
 
-use std::cell::RefCell;
-
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::{Level, ThresholdRule};
-use mpc_core::testing::World;
-use mpc_core::{Outputs, Recipients, ReleaseLog};
+use mpc_core::testing::{self, Labels, World};
+use mpc_core::{Outputs, Recipients};
 use serde_json::Value;
 
 use super::*;
@@ -67,17 +63,8 @@ fn own(oracle: &Value, me: usize, parties: usize) -> Table {
 }
 
 thread_local! {
-    static RELEASED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Notes what is released.
-struct Log;
-
-impl ReleaseLog for Log {
-    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
-        RELEASED.with_borrow_mut(|all| all.push(label.to_owned()));
-        Ok(())
-    }
+    /// What the first party of the last worlds released.
+    static RELEASED: Labels = Labels::default();
 }
 
 fn settings(group: Option<&str>, least: u32) -> DescribeSettings {
@@ -101,26 +88,20 @@ fn described(
     let rows: Vec<u64> = (0..parties).map(|me| own(&oracle, me, parties).rows() as u64).collect();
     let plan = DescribePlan::new(settings, &columns(), &rows, Recipients::All, origin);
     let plan = plan.expect("fits");
-    let world = World::new(parties).outputs(ledger(&plan.outputs()));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = World::new(parties).origin(origin).outputs(ledger(&plan.outputs()));
     world.run(async |mut session| {
         let me = session.me();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let agreed = Agreed::among(plan.clone(), &mut session).await?;
         if me == 0 {
-            session.record_releases(Box::new(Log));
+            session.record_releases(Box::new(RELEASED.with(Clone::clone)));
         }
         session.meter().enter("describe");
         let (progress, table) = (&mut |_| {}, own(&oracle, me, parties));
         let mut run = Run { session: &mut session, source: &mut *source, progress };
         let result = describe(&agreed, &table, &mut run).await?;
         if result.as_ref().is_some_and(|result| result.left_out.is_empty()) {
-            let phase = run.session.meter().phase("describe");
-            let cost = plan.cost(me).under(run.session.against(), me);
-            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            testing::assert_cost(run.session, "describe", &plan.cost(me));
         }
         run.source.finish().await?;
         Ok(result)
@@ -252,14 +233,14 @@ fn coarser_tables_are_released_or_none() {
         let Described::Measured(age) = &result.columns[4] else { panic!("numbers") };
         close(age.all.mean.expect("some"), &oracle()["by"]["arm"]["age"]["all"][0], 1e-11);
     }
-    RELEASED.take();
+    let _ = RELEASED.with(Labels::take);
     for result in described(3, Origin::Dealer, &settings(None, 200)) {
         let refused = result.expect_err("withheld");
         assert!(matches!(refused, Error::Withheld(_)), "{refused}");
         let text = refused.to_string();
         assert!(text.contains("threshold of 200") && text.contains("Merge rare levels"), "{text}");
     }
-    assert_eq!(RELEASED.take(), [WITHHELD]);
+    assert_eq!(RELEASED.with(Labels::take), [WITHHELD]);
 }
 
 #[test]
@@ -363,11 +344,11 @@ fn the_cost_of_thirty_columns() {
         .collect();
     let start = std::time::Instant::now();
     let results = World::new(3).outputs(ledger(&plan.outputs())).run(async |mut session| {
-        let mut source = PairwiseSource::start(&mut session, Expansion::Fast)?;
+        let mut source = testing::source(&mut session, Origin::Pairwise)?;
         let agreed = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("describe");
         let table = &tables[session.me()];
-        let mut run = Run { session: &mut session, source: &mut source, progress: &mut |_| {} };
+        let mut run = Run { session: &mut session, source: &mut *source, progress: &mut |_| {} };
         let result = describe(&agreed, table, &mut run).await?.expect("for all");
         source.finish().await?;
         let phases = ["preparation", "describe"].map(|phase| session.meter().phase(phase));

@@ -1,15 +1,10 @@
 //! Evaluations on the rows of several parties against scikit-learn's and statsmodels' of the pooled ones
 //! (`scripts/oracles/evaluate.py`), and what is told where counts are small.
 
-use std::cell::RefCell;
-
 use mpc_core::Against;
-use mpc_core::ReleaseLog;
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::ThresholdRule;
-use mpc_core::testing::World;
+use mpc_core::testing::{self, Labels, World};
 use serde_json::Value;
 
 use super::*;
@@ -108,17 +103,8 @@ fn own(oracle: &Value, model: &Model, (me, parties): (usize, usize), most: usize
 }
 
 thread_local! {
-    static RELEASED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Notes what is released.
-struct Log;
-
-impl ReleaseLog for Log {
-    fn record(&mut self, label: &str, _: &[u8]) -> Result<(), String> {
-        RELEASED.with_borrow_mut(|all| all.push(label.to_owned()));
-        Ok(())
-    }
+    /// What the first party of the last worlds released.
+    static RELEASED: Labels = Labels::default();
 }
 
 fn evaluated(
@@ -131,30 +117,24 @@ fn evaluated(
     let table = |me: usize| own(&oracle, &model, (me, parties), most);
     let rows: Vec<u64> = (0..parties).map(|me| table(me).rows() as u64).collect();
     let plan = EvaluatePlan::new(settings, &model, "00", &rows, origin).expect("fits");
-    let world = World::new(parties).against(against).outputs(ledger(&plan.outputs()));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
-    RELEASED.take();
+    let world =
+        World::new(parties).origin(origin).against(against).outputs(ledger(&plan.outputs()));
+    let _ = RELEASED.with(Labels::take);
     world.run(async |mut session| {
         let me = session.me();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let agreed = Agreed::among(plan.clone(), &mut session).await?;
         if me == 0 {
-            session.record_releases(Box::new(Log));
+            session.record_releases(Box::new(RELEASED.with(Clone::clone)));
         }
         session.meter().enter("evaluate");
         let (progress, table) = (&mut |_| {}, table(me));
         let mut run = Run { session: &mut session, source: &mut *source, progress };
         let result = evaluate(&agreed, &model, &table, &mut run).await?;
         if me == 0 && !result.coarsened {
-            let told = RELEASED.with_borrow(|all| {
-                all.iter().filter(|label| label.contains("calibration")).count()
-            });
-            let phase = run.session.meter().phase("evaluate");
-            let cost = plan.cost_of(me, told).under(run.session.against(), me);
-            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            let labels = RELEASED.with(Labels::all);
+            let told = labels.iter().filter(|label| label.contains("calibration")).count();
+            testing::assert_cost(run.session, "evaluate", &plan.cost_of(me, told));
         }
         run.source.finish().await?;
         Ok(result)
@@ -302,7 +282,7 @@ fn coarser_groups_are_released_or_none() {
         assert!(matches!(refused, Error::Withheld(_)), "{refused}");
         assert!(refused.to_string().contains("threshold of 150"), "{refused}");
     }
-    assert_eq!(RELEASED.take(), [SCORES, WITHHELD]);
+    assert_eq!(RELEASED.with(Labels::take), [SCORES, WITHHELD]);
 }
 
 /// Where all scores are alike there is nothing to rank and no line, and the rest is told.
@@ -323,12 +303,12 @@ fn a_model_of_nothing_is_evaluated_too() {
         Origin::Dealer,
     );
     let plan = plan.expect("fits");
-    let world = World::new(2).with_dealer().outputs(ledger(&plan.outputs()));
+    let world = World::new(2).origin(Origin::Dealer).outputs(ledger(&plan.outputs()));
     let results = world.run(async |mut session| {
-        let mut source = DealerSource::start(&mut session)?;
+        let mut source = testing::source(&mut session, Origin::Dealer)?;
         let agreed = Agreed::among(plan.clone(), &mut session).await?;
         let table = own(&oracle, &model, (session.me(), 2), usize::MAX);
-        let mut run = Run { session: &mut session, source: &mut source, progress: &mut |_| {} };
+        let mut run = Run { session: &mut session, source: &mut *source, progress: &mut |_| {} };
         let result = evaluate(&agreed, &model, &table, &mut run).await?;
         source.finish().await?;
         Ok::<_, Error>(result)

@@ -1,11 +1,9 @@
 //! Curves and tests of the parties' rows against those of other programs on the pooled ones
 //! (`scripts/oracles/survival.py`), and what is told where counts are small.
 
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
+use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::{Level, ThresholdRule};
-use mpc_core::testing::World;
+use mpc_core::testing::{self, World};
 use mpc_core::{Against, Recipients};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -77,22 +75,17 @@ fn run(
     let sizes: Vec<u64> = (0..parties).map(|me| table(me).rows() as u64).collect();
     let plan = SurvivalPlan::new(settings, columns, &sizes, Recipients::All, origin);
     let plan = plan.expect("fits");
-    let world = World::new(parties).outputs(ledger(&plan.outputs())).against(against);
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world =
+        World::new(parties).origin(origin).outputs(ledger(&plan.outputs())).against(against);
     world.run(async |mut session| {
         let me = session.me();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let agreed = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("survival");
         let mut run = Run { session: &mut session, source: &mut *source, progress: &mut |_| {} };
         let result = survival(&agreed, &table(me), &mut run).await?;
         if result.as_ref().is_some_and(|result| result.coarsened == 0) {
-            let phase = run.session.meter().phase("survival");
-            let cost = plan.cost(me).under(run.session.against(), me);
-            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            testing::assert_cost(run.session, "survival", &plan.cost(me));
         }
         run.source.finish().await?;
         Ok(result)

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::correlations::Origin;
+use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Glm, GlmFit, GlmPlan, GlmSettings};
@@ -100,15 +98,13 @@ impl Joint {
 }
 
 fn run(plan: &GlmPlan, parts: &[Dataset], origin: Origin) -> Result<GlmFit, Error> {
-    let world =
-        World::new(parts.len()).outputs(ledger(&plan.outputs())).deadline(Duration::from_secs(600));
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = World::new(parts.len())
+        .origin(origin)
+        .outputs(ledger(&plan.outputs()))
+        .deadline(Duration::from_secs(600));
     let fits = world.run(async |mut session| {
         let me = session.me();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let data = &parts[me];
         session.meter().enter("fit");

@@ -6,10 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use mpc_core::Outputs;
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::correlations::Origin;
+use mpc_core::testing::{self, World};
 use mpc_ml::data::{Dataset, STANDARDISED};
 use mpc_ml::inference::Contrast;
 use mpc_ml::model::{Facts, Run, ledger};
@@ -138,15 +136,11 @@ pub fn try_fit_of(
     outputs: Outputs,
 ) -> Vec<Result<LinearFit, Error>> {
     let origin = plan.facts().origin;
-    let world = World::new(data.len()).outputs(outputs);
-    let world = if origin == Origin::Dealer { world.with_dealer() } else { world };
+    let world = World::new(data.len()).origin(origin).outputs(outputs);
     world.run(async |mut session| {
         let me = session.me();
         let data = data[me].clone();
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         session.meter().enter("fit");
         let progress = &mut |_| {};

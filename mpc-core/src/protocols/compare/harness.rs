@@ -1,26 +1,19 @@
 //! What tests of comparisons, and of what stands on them, have in common.
 
-use crate::correlations::dealer::DealerSource;
-use crate::correlations::pairwise::{Expansion, PairwiseSource};
 use crate::correlations::{CorrelationSource, Origin};
 use crate::ring::{Ring, Z128};
 use crate::session::{Outputs, Recipients, Session};
 use crate::share::Shared;
-use crate::testing::World;
+use crate::testing::{self, World};
 
 /// A world in which the output `bits` may be revealed.
 pub(crate) fn world(parties: usize, origin: Origin) -> World {
-    let world = World::new(parties).outputs(Outputs::none().allow("bits", Recipients::All));
-    if origin == Origin::Dealer { world.with_dealer() } else { world }
+    let outputs = Outputs::none().allow("bits", Recipients::All);
+    World::new(parties).origin(origin).outputs(outputs)
 }
 
 pub(crate) fn source(session: &mut Session, origin: Origin) -> Box<dyn CorrelationSource> {
-    match origin {
-        Origin::Dealer => Box::new(DealerSource::start(session).expect("starts")),
-        Origin::Pairwise => {
-            Box::new(PairwiseSource::start(session, Expansion::Fast).expect("starts"))
-        }
-    }
+    testing::source(session, origin).expect("starts")
 }
 
 /// Arbitrary words for a label and a party.

@@ -8,7 +8,7 @@ use crate::ideal;
 use crate::protocols::compare::harness::{source, world};
 use crate::protocols::threshold::Level;
 use crate::session::{Outputs, Recipients};
-use crate::testing::World;
+use crate::testing::{World, assert_cost};
 
 fn asked(of: &Bisection) -> Outputs {
     let allow = |all: Outputs, step| all.allow(&Bisection::label("q", step), Recipients::All);
@@ -28,9 +28,7 @@ fn run(of: &Bisection, origin: Origin, numbers: &[Vec<Vec<u32>>]) -> Vec<Option<
         session.meter().enter("quantiles");
         let own: Vec<&[u32]> = numbers[session.me()].iter().map(Vec::as_slice).collect();
         let told = bisect(&own, prepared, "q", &mut session).await.expect("runs");
-        let (me, phase) = (session.me(), session.meter().phase("quantiles"));
-        let cost = of.cost(me).expect("fits").under(session.against(), me);
-        assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+        assert_cost(&session, "quantiles", &of.cost(session.me()).expect("fits"));
         from.finish().await.expect("ends");
         told
     });

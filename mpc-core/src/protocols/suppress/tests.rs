@@ -9,6 +9,7 @@ use crate::correlations::Origin;
 use crate::ideal::suppressed;
 use crate::protocols::compare::harness::{source, world};
 use crate::session::{Outputs, Recipients};
+use crate::testing::assert_cost;
 
 /// `counts[party][list][cell]`.
 fn run(least: u32, origin: Origin, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
@@ -27,9 +28,7 @@ fn run(least: u32, origin: Origin, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
         session.meter().enter("marks");
         let own = &counts[session.me()];
         let told = marked(own, prepared, "marks", &mut session).await.expect("runs");
-        let (me, phase) = (session.me(), session.meter().phase("marks"));
-        let cost = of.cost(me).expect("fits").under(session.against(), me);
-        assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+        assert_cost(&session, "marks", &of.cost(session.me()).expect("fits"));
         from.finish().await.expect("ends");
         told
     });

@@ -9,6 +9,7 @@ use crate::ideal::releasable;
 use crate::protocols::compare::harness::{source, world};
 use crate::ring::Ring;
 use crate::session::{Outputs, Recipients};
+use crate::testing::assert_cost;
 
 fn outputs() -> Outputs {
     Outputs::none().allow("withheld", Recipients::All).allow("bits", Recipients::All)
@@ -34,9 +35,7 @@ fn gated(
         let own = &counts[session.me()];
         let first = first_released(own, prepared, "withheld", &mut session).await.expect("runs");
         if costs {
-            let (me, phase) = (session.me(), session.meter().phase("gate"));
-            let cost = gate.cost(me).expect("fits").under(session.against(), me);
-            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            assert_cost(&session, "gate", &gate.cost(session.me()).expect("fits"));
         }
         from.finish().await.expect("ends");
         first.expect("for all")

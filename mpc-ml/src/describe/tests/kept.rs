@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn single_columns_are_released_with_small_counts_kept_back() {
     let asked = DescribeSettings { keep_back: true, ..settings(None, 20) };
-    RELEASED.take();
+    let _ = RELEASED.with(Labels::take);
     for result in described(3, Origin::Pairwise, &asked) {
         let result = result.expect("runs").expect("for all");
         assert_eq!((result.groups.len(), result.columns.len(), result.kept.len()), (1, 0, 4));
@@ -20,7 +20,7 @@ fn single_columns_are_released_with_small_counts_kept_back() {
         let text = result.to_string();
         assert!(text.contains("kept back") && text.contains("single columns"), "{text}");
     }
-    assert_eq!(RELEASED.take(), [WITHHELD, KEPT, COUNTS]);
+    assert_eq!(RELEASED.with(Labels::take), [WITHHELD, KEPT, COUNTS]);
     let plan = |asked: &DescribeSettings| {
         DescribePlan::new(asked, &columns(), &[9, 9], Recipients::All, Origin::Pairwise)
     };

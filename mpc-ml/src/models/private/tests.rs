@@ -3,7 +3,7 @@
 use mpc_core::correlations::Origin;
 use mpc_core::noise::NoiseStream;
 use mpc_core::rand::{Coins, Seed};
-use mpc_core::testing::World;
+use mpc_core::testing::{self, World};
 use ndarray::{Array1, Array2};
 
 use super::*;
@@ -83,18 +83,14 @@ fn a_run_is_the_rule_on_rows_and_noise_and_costs_what_it_says() {
             let plan = Private::plan(&settings(kind, 8.0), &facts)?;
             let plan = Agreed::among(plan, &mut session).await?;
             let data = made_up(kind, me, rows(me));
-            let mut source = mpc_core::correlations::pairwise::PairwiseSource::start(
-                &mut session,
-                mpc_core::correlations::pairwise::Expansion::default(),
-            )?;
+            let mut source = testing::source(&mut session, Origin::Pairwise)?;
             session.meter().enter("sums");
-            let mut run = Run { session: &mut session, source: &mut source, progress: &mut |_| {} };
+            let mut run =
+                Run { session: &mut session, source: &mut *source, progress: &mut |_| {} };
             let fitted = Private::fit(&plan, &data, &mut run).await?;
             let noise: Vec<Vec<i64>> = fitted.noise.iter().map(|sum| sum.to_vec()).collect();
             let model = Private::release(&plan, fitted, &data, &mut run).await?;
-            let cost = plan.cost(me).under(run.session.against(), me);
-            let phase = run.session.meter().phase("sums");
-            assert_eq!((phase.rounds, phase.sent()), (cost.rounds, cost.sent()));
+            testing::assert_cost(run.session, "sums", &plan.cost(me));
             run.source.finish().await?;
             Ok::<_, Error>((noise, model))
         });

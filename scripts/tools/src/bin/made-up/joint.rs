@@ -3,10 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use mpc_core::correlations::dealer::DealerSource;
-use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
-use mpc_core::correlations::{CorrelationSource, Origin};
-use mpc_core::testing::World;
+use mpc_core::correlations::Origin;
+use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Plan, Run, ledger};
 use mpc_ml::models::glm::{Glm, GlmPlan, GlmSettings};
@@ -71,16 +69,12 @@ pub fn fit(study: &Study, origin: Origin) -> Result<Joint, NoJoint> {
 /// What every party came to; an error when the plan already refuses.
 fn run(study: &Study, origin: Origin) -> Result<Vec<Result<Joint, Error>>, Error> {
     let plan = GlmPlan::new(&settings(study), &facts(study, origin))?;
-    let mut world =
-        World::new(study.parties.len()).outputs(ledger(&plan.outputs())).deadline(DEADLINE);
-    if origin == Origin::Dealer {
-        world = world.with_dealer();
-    }
+    let world = World::new(study.parties.len())
+        .origin(origin)
+        .outputs(ledger(&plan.outputs()))
+        .deadline(DEADLINE);
     Ok(world.run(async |mut session| {
-        let mut source: Box<dyn CorrelationSource> = match origin {
-            Origin::Dealer => Box::new(DealerSource::start(&mut session)?),
-            Origin::Pairwise => Box::new(PairwiseSource::start(&mut session, Expansion::Fast)?),
-        };
+        let mut source = testing::source(&mut session, origin)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let data = Dataset::from(study.parties[session.me()].clone());
         let mut progress = |_| {};
