@@ -18,6 +18,7 @@
 //! [`Session`](mpc_core::Session) and a source of correlations.
 
 pub mod artifact;
+mod counts;
 pub mod data;
 pub mod describe;
 mod error;

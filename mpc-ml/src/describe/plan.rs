@@ -2,10 +2,11 @@
 
 use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
-use mpc_core::protocols::threshold::{Gate, Level, ThresholdRule};
+use mpc_core::protocols::threshold::{Gate, ThresholdRule};
 use serde::{Deserialize, Serialize};
 
 use super::{kept, quartiles};
+use crate::counts;
 use crate::data::{CategoricalMissing, FeatureKind, NumericMissing, Schema};
 use crate::error::Error;
 
@@ -152,11 +153,8 @@ impl DescribePlan {
 
     /// Why nothing was released, and what may be done about it.
     pub(super) fn withheld(&self) -> String {
-        let ThresholdRule { least, level, .. } = self.gate.rule();
-        let without = match level {
-            Level::Participants => ", or what is left of one without the rows of one party,",
-            Level::Outsiders => "",
-        };
+        let rule = self.gate.rule();
+        let (least, without) = (rule.least, counts::or_without_one(rule, "one"));
         format!(
             "a count of these tables{without} is below the threshold of {least}, so nothing of them was \
              released; which one it is nobody learns. Merge rare levels, leave out columns with few missing \

@@ -2,11 +2,11 @@
 
 use mpc_core::Cost;
 use mpc_core::protocols::quantile::Bisection;
-use mpc_core::protocols::threshold::{Level, ThresholdRule};
 
 use super::kept::KEPT;
 use super::plan::{COUNTS, Column, DescribePlan, SUMS, WITHHELD};
 use super::quartiles::{self, QUARTILES};
+use crate::counts;
 use crate::error::Error;
 use crate::model::{Canonical, Figures, Output, Plan};
 
@@ -15,15 +15,7 @@ const ARITHMETIC: u32 = 1;
 
 impl Plan for DescribePlan {
     fn outputs(&self) -> Vec<Output> {
-        let ThresholdRule { least, zeros, level } = self.gate.rule();
-        let zero = if zeros { ", and not 0" } else { "" };
-        let whose = match level {
-            Level::Participants => "also when a party takes its own rows away",
-            Level::Outsiders => {
-                "for those who do not hold rows (WARNING: a party that takes its own rows away may see \
-                 small counts of the others)"
-            }
-        };
+        let below = counts::below(self.gate.rule());
         let names = |columns: &mut dyn Iterator<Item = &Column>| {
             columns.map(|column| column.name.clone()).collect::<Vec<_>>().join(", ")
         };
@@ -40,7 +32,7 @@ impl Plan for DescribePlan {
         let pairs =
             if pairs.is_empty() { String::new() } else { format!("; {}", pairs.join(", ")) };
         let which = format!(
-            "which of {} sets of tables is the first without a count below {least}{zero}, {whose}",
+            "which of {} sets of tables is the first without a count {below}",
             self.versions.len()
         );
         let numbers = names(&mut self.columns.iter().filter(|column| column.is_numeric()));

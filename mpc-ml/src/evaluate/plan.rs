@@ -1,7 +1,7 @@
 //! What is counted, summed and revealed, and what of it may be.
 
 use mpc_core::correlations::Origin;
-use mpc_core::protocols::threshold::{Gate, Level, ThresholdRule};
+use mpc_core::protocols::threshold::{Gate, ThresholdRule};
 use mpc_core::{Cost, Recipients};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::calibrate::DERIVATIVES;
 use super::results::ModelName;
 use super::scales::Scores;
 use crate::artifact::{Model, ModelKind};
+use crate::counts;
 use crate::error::Error;
 use crate::model::{Canonical, Figures, Output, Plan};
 
@@ -185,11 +186,8 @@ impl EvaluatePlan {
 
     /// Why nothing was released, and what may be done about it.
     pub(super) fn withheld(&self) -> String {
-        let ThresholdRule { least, level, .. } = self.gate.rule();
-        let without = match level {
-            Level::Participants => ", or what is left of them without the rows of one party,",
-            Level::Outsiders => "",
-        };
+        let rule = self.gate.rule();
+        let (least, without) = (rule.least, counts::or_without_one(rule, "them"));
         format!(
             "the rows of a class{without} are fewer than the threshold of {least}, so nothing of them was \
              released; which one it is nobody learns. Evaluate on more rows"
@@ -252,15 +250,7 @@ fn versions(cuts: usize) -> Vec<Vec<usize>> {
 
 impl Plan for EvaluatePlan {
     fn outputs(&self) -> Vec<Output> {
-        let ThresholdRule { least, zeros, level } = self.gate.rule();
-        let zero = if zeros { ", and not 0" } else { "" };
-        let whose = match level {
-            Level::Participants => "also when a party takes its own rows away",
-            Level::Outsiders => {
-                "for those who do not hold rows (WARNING: a party that takes its own rows away may see \
-                 small counts of the others)"
-            }
-        };
+        let below = counts::below(self.gate.rule());
         let mut list = vec![
             Output::figure(
                 SCORES,
@@ -271,7 +261,7 @@ impl Plan for EvaluatePlan {
                 WITHHELD,
                 format!(
                     "which of {} sets of groups, from the finest to all rows together, is the first without a \
-                     count below {least}{zero}, {whose}",
+                     count {below}",
                     self.versions.len()
                 ),
                 "counts are released whole or not at all; that a finer set is not tells that it has some small \

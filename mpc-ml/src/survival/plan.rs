@@ -1,11 +1,12 @@
 //! What is counted on which grid, and what of it may be revealed.
 
 use mpc_core::correlations::Origin;
-use mpc_core::protocols::threshold::{Gate, Level, ThresholdRule};
+use mpc_core::protocols::threshold::{Gate, ThresholdRule};
 use mpc_core::{Cost, Recipients};
 use serde::{Deserialize, Serialize};
 
 use super::curve::Interval;
+use crate::counts;
 use crate::data::{CategoricalMissing, FeatureKind, NumericMissing, Schema};
 use crate::describe::joint_rows;
 use crate::error::Error;
@@ -160,11 +161,8 @@ impl SurvivalPlan {
 
     /// Why nothing was released, and what may be done about it.
     pub(super) fn withheld(&self) -> String {
-        let ThresholdRule { least, level, .. } = self.gate.rule();
-        let without = match level {
-            Level::Participants => ", or what is left of one without the rows of one party,",
-            Level::Outsiders => "",
-        };
+        let rule = self.gate.rule();
+        let (least, without) = (rule.least, counts::or_without_one(rule, "one"));
         format!(
             "on each of the grids a count of events, of rows whose follow-up ended or of missing ones{without} is \
              below the threshold of {least}, so nothing was released; which one it is nobody learns. Agree on \
@@ -224,15 +222,7 @@ fn words<'a>(
 
 impl Plan for SurvivalPlan {
     fn outputs(&self) -> Vec<Output> {
-        let ThresholdRule { least, zeros, level } = self.gate.rule();
-        let zero = if zeros { ", and not 0" } else { "" };
-        let whose = match level {
-            Level::Participants => "also when a party takes its own rows away",
-            Level::Outsiders => {
-                "for those who do not hold rows (WARNING: a party that takes its own rows away may see \
-                 small counts of the others)"
-            }
-        };
+        let below = counts::below(self.gate.rule());
         let SurvivalSettings { time, event, happened, grids, .. } = &self.settings;
         let by =
             self.settings.group.as_ref().map_or(String::new(), |group| format!(", by {group}"));
@@ -241,7 +231,7 @@ impl Plan for SurvivalPlan {
             Output::figure(
                 WITHHELD,
                 format!(
-                    "which of {} grids of times is the first without a count below {least}{zero}, {whose}",
+                    "which of {} grids of times is the first without a count {below}",
                     grids.len()
                 ),
                 "the counts on a grid are released whole or not at all; that a finer one is not tells that \
