@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mpc_core::Tag;
 use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::ThresholdRule;
 use mpc_ml::Agreed;
 use mpc_ml::artifact::Model;
 use mpc_ml::data::{Schema, Table};
 use mpc_ml::evaluate::{self, EvaluatePlan, EvaluateSettings, Evaluation, Tested};
-use mpc_ml::model::{Output, Plan, Run};
+use mpc_ml::model::{Plan, Run};
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
@@ -21,8 +20,8 @@ use crate::node::Protocol;
 use crate::output::{hex, wrapped};
 use crate::settings::Settings;
 use crate::study::Agreement;
+use crate::tabled::{announced, check, lists, wrong};
 
-const ROWS: Tag = Tag::new("evaluate/rows");
 /// How the name of a model begins.
 const SHA256_IS: &str = "sha256:";
 /// The folder of the state directory that models of others are put into.
@@ -46,10 +45,6 @@ struct Said {
     cuts: Option<Vec<f64>>,
     #[serde(default)]
     threshold: ThresholdRule,
-}
-
-fn wrong(what: impl Into<String>) -> Failure {
-    Failure::new(Exit::Configuration, what.into())
 }
 
 /// The SHA-256 of a model file, in hexadecimal digits.
@@ -90,21 +85,6 @@ fn own_model(state: &Path, sha256: &str) -> Result<Model, Failure> {
         "a party that did not receive the model copies the file of one that did to {}",
         state.join(MODELS).join("model.json").display()
     )))
-}
-
-/// Refuses an agreement that lists other outputs than the plan has.
-fn lists(agreement: &Agreement, outputs: &[Output]) -> Result<(), Failure> {
-    let told = |output: &Output| (output.label.clone(), output.kind, output.recipients);
-    if agreement.outputs().iter().map(told).eq(outputs.iter().map(told)) {
-        return Ok(());
-    }
-    let labels: Vec<String> = outputs.iter().map(|output| format!("{:?}", output.label)).collect();
-    Err(wrong(format!(
-        "an evaluation of this model reveals {}, in this order, all of it to all: [[reveals]] must list these and \
-         nothing else",
-        labels.join(", ")
-    ))
-    .advise("`party study evaluate --model model.json` drafts an agreement with them"))
 }
 
 /// The text of an agreement on evaluating this model, from its file.
@@ -169,7 +149,10 @@ impl Evaluating {
         rows[0] = own.table.rows() as u64;
         let plan =
             own.planned(&rows).map_err(|failure| Failure { seen_by_all: false, ..failure })?;
-        lists(agreement, &plan.outputs())?;
+        lists(agreement, &plan.outputs(), "all of it to all").map_err(|failure| {
+            failure
+                .advise("`party study evaluate --model model.json` drafts an agreement with them")
+        })?;
         Ok(own)
     }
 }
@@ -179,18 +162,14 @@ impl Protocol for Evaluating {
     type Shares = Tested;
     type Result = Evaluation;
 
-    fn schema_at(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
+    fn schema(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
         let (settings, sha256) = asked(agreement)?;
         let schema = own_model(&node.state, &sha256)?.schema().clone();
-        let mut columns: Vec<String> =
-            schema.features().iter().map(|feature| feature.name.clone()).collect();
-        columns.push(schema.target().column().to_owned());
-        columns.extend(schema.offset().map(|offset| offset.column.clone()));
-        node.limits.check_description(settings.threshold.least, &columns)?;
+        check(&schema, settings.threshold, &node.limits)?;
         Ok(Some(schema))
     }
 
-    fn of_rows_at(
+    fn of_rows(
         agreement: &Agreement,
         _: usize,
         rows: Arc<Table>,
@@ -206,14 +185,7 @@ impl Protocol for Evaluating {
     }
 
     async fn compute(&mut self, run: &mut Run<'_>) -> Result<Tested, Failure> {
-        // The number of rows of each party is public.
-        let own = (self.table.rows() as u64).to_le_bytes();
-        let rows = run.session.announce(ROWS, &own).await?;
-        run.session.compare().await?;
-        let rows: Vec<u64> = rows
-            .iter()
-            .map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap_or_default()))
-            .collect();
+        let rows = announced(self.table.rows(), run.session).await?;
         let agreed = Agreed::among(self.planned(&rows)?, run.session).await?;
         let plan = self.plan.insert(agreed);
         Ok(evaluate::test(plan, &self.model, &self.table, run).await?)

@@ -1,35 +1,25 @@
 //! How long it takes until something happens, of the rows of all parties, as an agreement on the protocol
 //! `survival/1` (docs/survival.md): which columns, on which grids of times, by which groups, under which threshold.
 
-use std::sync::Arc;
-
 use mpc_core::Recipients;
 use mpc_core::correlations::Origin;
 use mpc_core::protocols::threshold::ThresholdRule;
 use mpc_ml::Agreed;
 use mpc_ml::data::{Schema, Table};
-use mpc_ml::model::{Plan, Run};
+use mpc_ml::model::Run;
 use mpc_ml::survival::curve::Interval;
 use mpc_ml::survival::{self, COUNTS, Survival, SurvivalPlan, SurvivalSettings, Tested};
 use serde::Deserialize;
 
-use crate::exit::{Exit, Failure};
-use crate::node::Protocol;
+use crate::exit::Failure;
 use crate::study::Agreement;
-use crate::tabled::{self, Asked, Tabled, announced, lists, numbers, recipients, words, wrong};
+use crate::tabled::{self, OfRows, Tables, numbers, words, wrong};
 
 /// Longer times are taken for another unit, or for a date.
 const LONGEST: f64 = 1e12;
 
 /// A party that estimates survival together with others.
-pub struct Surviving {
-    settings: SurvivalSettings,
-    schema: Schema,
-    table: Arc<Table>,
-    recipients: Recipients,
-    origin: Origin,
-    plan: Option<Agreed<SurvivalPlan>>,
-}
+pub type Surviving = OfRows<SurvivalSettings>;
 
 /// The table `[settings]` of an agreement.
 #[derive(Deserialize)]
@@ -79,102 +69,63 @@ const fn confidence() -> f64 {
     0.95
 }
 
-/// What is asked for, and of which columns.
-fn asked(agreement: &Agreement) -> Result<(SurvivalSettings, Schema), Failure> {
-    let said: Said = agreement.settings()?;
-    let SaidEvent { column: event, happened, other } = said.event;
-    if other.contains(&happened) {
-        return Err(wrong(format!(
-            "settings.event: {happened:?} is the event and another word too"
-        )));
-    }
-    let levels = other.into_iter().chain([happened.clone()]).collect();
-    let mut features = vec![
-        numbers(said.time.clone(), (0.0, LONGEST), said.missing),
-        words(event.clone(), levels, said.missing),
-    ];
-    let group = said.group.as_ref().map(|group| group.column.clone());
-    features.extend(said.group.map(|group| words(group.column, group.levels, group.missing)));
-    let schema = tabled::schema(features, "settings")?;
-    let (time, grids, on_grid) = (said.time, said.grids, said.on_grid);
-    let (interval, confidence, threshold) = (said.interval, said.confidence, said.threshold);
-    let settings = SurvivalSettings {
-        time,
-        event,
-        happened,
-        group,
-        grids,
-        on_grid,
-        interval,
-        confidence,
-        threshold,
-    };
-    Ok((settings, schema))
-}
-
-impl Surviving {
-    fn planned(&self, rows: &[u64]) -> Result<SurvivalPlan, Failure> {
-        let (settings, schema) = (&self.settings, &self.schema);
-        SurvivalPlan::new(settings, schema, rows, self.recipients, self.origin)
-            .map_err(|error| Failure { seen_by_all: true, ..wrong(format!("settings: {error}")) })
-    }
-}
-
-impl Tabled for Surviving {
-    fn asks(agreement: &Agreement) -> Result<Asked, Failure> {
-        let (settings, schema) = asked(agreement)?;
-        // All that does not depend on the rows of the others is refused before they are there.
-        let rows = vec![1; agreement.terms().parties().len()];
-        let origin = agreement.terms().security().correlations.origin();
-        let to = recipients(agreement, COUNTS);
-        let plan = SurvivalPlan::new(&settings, &schema, &rows, to, origin)
-            .map_err(|error| wrong(format!("settings: {error}")))?;
-        lists(agreement, &plan.outputs())?;
-        Ok(Asked { schema, threshold: settings.threshold })
-    }
-
-    fn shown(result: &Self::Result) -> String {
-        match result {
-            Some(survival) => survival.to_string(),
-            None => "The agreement names other parties as recipients.\n".to_owned(),
-        }
-    }
-}
-
-impl Protocol for Surviving {
+impl Tables for SurvivalSettings {
     const NAME: &'static str = "survival/1";
-    type Shares = Tested;
-    type Result = Option<Survival>;
+    const COUNTS: &'static str = COUNTS;
+    type Plan = SurvivalPlan;
+    type Tested = Tested;
+    type Told = Survival;
 
-    fn schema(agreement: &Agreement) -> Result<Option<Schema>, Failure> {
-        Self::asks(agreement).map(|asked| Some(asked.schema))
+    fn asked(agreement: &Agreement) -> Result<(Self, Schema), Failure> {
+        let said: Said = agreement.settings()?;
+        let SaidEvent { column: event, happened, other } = said.event;
+        if other.contains(&happened) {
+            return Err(wrong(format!(
+                "settings.event: {happened:?} is the event and another word too"
+            )));
+        }
+        let levels = other.into_iter().chain([happened.clone()]).collect();
+        let mut features = vec![
+            numbers(said.time.clone(), (0.0, LONGEST), said.missing),
+            words(event.clone(), levels, said.missing),
+        ];
+        let group = said.group.as_ref().map(|group| group.column.clone());
+        features.extend(said.group.map(|group| words(group.column, group.levels, group.missing)));
+        let schema = tabled::schema(features, "settings")?;
+        let (time, grids, on_grid) = (said.time, said.grids, said.on_grid);
+        let (interval, confidence, threshold) = (said.interval, said.confidence, said.threshold);
+        let settings =
+            Self { time, event, happened, group, grids, on_grid, interval, confidence, threshold };
+        Ok((settings, schema))
     }
 
-    fn of_rows(agreement: &Agreement, _: usize, table: Arc<Table>) -> Result<Self, Failure> {
-        let (settings, schema) = asked(agreement)?;
-        let recipients = recipients(agreement, COUNTS);
-        let origin = agreement.terms().security().correlations.origin();
-        Ok(Self { settings, schema, table, recipients, origin, plan: None })
+    fn threshold(&self) -> ThresholdRule {
+        self.threshold
     }
 
-    fn records(&self) -> Option<u64> {
-        Some(self.table.rows() as u64)
+    fn plan(
+        &self,
+        schema: &Schema,
+        rows: &[u64],
+        (to, origin): (Recipients, Origin),
+    ) -> Result<SurvivalPlan, mpc_ml::Error> {
+        SurvivalPlan::new(self, schema, rows, to, origin)
     }
 
-    async fn compute(&mut self, run: &mut Run<'_>) -> Result<Tested, Failure> {
-        let rows = announced(self.table.rows(), run.session).await?;
-        let agreed = Agreed::among(self.planned(&rows)?, run.session).await?;
-        let plan = self.plan.insert(agreed);
-        Ok(survival::test(plan, &self.table, run).await?)
+    async fn test(
+        plan: &Agreed<SurvivalPlan>,
+        table: &Table,
+        run: &mut Run<'_>,
+    ) -> Result<Tested, mpc_ml::Error> {
+        survival::test(plan, table, run).await
     }
 
     async fn release(
-        &mut self,
+        plan: &Agreed<SurvivalPlan>,
         tested: Tested,
         run: &mut Run<'_>,
-    ) -> Result<Option<Survival>, Failure> {
-        let plan = self.plan.as_ref().ok_or_else(|| Failure::new(Exit::Internal, "no plan"))?;
-        Ok(survival::release(plan, tested, run).await?)
+    ) -> Result<Option<Survival>, mpc_ml::Error> {
+        survival::release(plan, tested, run).await
     }
 }
 
@@ -184,7 +135,7 @@ mod tests {
 
     const TEXT: &str = include_str!("../examples/survival.toml");
 
-    fn asks(from: &str, to: &str) -> Result<Asked, Failure> {
+    fn asks(from: &str, to: &str) -> Result<(SurvivalSettings, Schema), Failure> {
         assert!(TEXT.contains(from), "{from}");
         let text = TEXT.replacen(from, to, 1);
         Surviving::asks(&Agreement::from_bytes(text.as_bytes()).expect("an agreement"))
@@ -192,10 +143,10 @@ mod tests {
 
     #[test]
     fn an_agreement_says_what_is_estimated() {
-        let asked = asks("", "").expect("fits");
-        let columns: Vec<String> = asked.schema.columns();
-        assert_eq!((asked.schema.features().len(), columns.len()), (3, 4), "{columns:?}");
-        assert_eq!(asked.threshold, ThresholdRule::default());
+        let (settings, schema) = asks("", "").expect("fits");
+        let columns: Vec<String> = schema.columns();
+        assert_eq!((schema.features().len(), columns.len()), (3, 4), "{columns:?}");
+        assert_eq!(settings.threshold, ThresholdRule::default());
     }
 
     #[test]

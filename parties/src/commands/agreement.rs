@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use mpc_ml::data::Schema;
 use serde_json::json;
 
 use super::study::{approved, approver, purpose, revealed, to_do};
 use crate::cli::{StudyApprove, StudyCheck};
-use crate::evaluating::Evaluating;
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
-use crate::node::{self, Input, OwnInput, Protocol};
+use crate::node::{self, Input, OwnInput};
 use crate::output::{Report, wrapped};
-use crate::settings::{Overrides, Settings};
-use crate::study::Agreement;
+use crate::settings::Overrides;
 use crate::tabled;
 
 /// What is revealed beside the list is the affair of a program that this one does not know.
@@ -24,7 +21,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let overrides = Overrides { data: options.data.clone(), ..Overrides::default() };
     no_rows(options.rows.as_deref())?;
     let (agreement, settings, _, own) =
-        OwnInput::read(&options.study, config, &overrides, &rows_of)?;
+        OwnInput::read(&options.study, config, &overrides, &tabled::columns)?;
     let terms = agreement.terms();
     let (disclosure, to_do) = (agreement.disclosure(), to_do(terms, &settings));
     let parties: Vec<&str> = terms.parties().iter().map(PartyName::as_str).collect();
@@ -86,22 +83,12 @@ pub(super) fn approve(
 ) -> Result<Report, Failure> {
     no_rows(options.rows.as_deref())?;
     let (agreement, settings, _, own) =
-        OwnInput::read(&options.study, config, overrides, &rows_of)?;
+        OwnInput::read(&options.study, config, overrides, &tabled::columns)?;
     let (by, valid) = approver(options);
     let (terms, rows) = (agreement.terms(), own.input.bound());
     let disclosure = agreement.disclosure_digest();
     let signed = node::approve((terms, &settings), &rows, &disclosure, by, valid)?;
     Ok(approved(terms, &own.source.from.path.display().to_string(), &signed))
-}
-
-/// The columns of an agreement that this program knows, if this node's limits allow it.
-fn rows_of(agreement: &Agreement, settings: &Settings) -> Result<Option<Schema>, Failure> {
-    if agreement.protocol() == Evaluating::NAME {
-        return Evaluating::schema_at(agreement, settings);
-    }
-    let Some(asked) = tabled::asks(agreement)? else { return Ok(None) };
-    tabled::check(&asked, &settings.limits)?;
-    Ok(Some(asked.schema))
 }
 
 fn no_rows(rows: Option<&[u64]>) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use crate::output::{Report, print};
 use crate::settings::Overrides;
 use crate::study::{Agreement, is_agreement};
 use crate::surviving::Surviving;
-use crate::tabled::Tabled;
+use crate::tabled::shown;
 
 /// Trains, or scores records (`joint`), and prints the result before the wait for the others: whatever becomes of
 /// them, it is complete. Who is lost before it has the result is waited for.
@@ -21,14 +21,19 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
         Err(failure) => return print(&Err(failure), as_json),
     };
     let events = terminal();
-    if !joint && let Some(protocol) = tables(&options.study) {
+    if !joint {
         let how = (config, options, as_json, &events);
-        let done = match protocol {
-            Tables::Description => runtime.block_on(tabled::<Describing>(how, Describing::shown)),
-            Tables::Survival => runtime.block_on(tabled::<Surviving>(how, Surviving::shown)),
-            Tables::Evaluation => runtime.block_on(tabled::<Evaluating>(how, evaluating::shown)),
+        let done = match protocol(&options.study).as_deref() {
+            Some(Describing::NAME) => Some(runtime.block_on(tables::<Describing>(how, shown))),
+            Some(Surviving::NAME) => Some(runtime.block_on(tables::<Surviving>(how, shown))),
+            Some(Evaluating::NAME) => {
+                Some(runtime.block_on(tables::<Evaluating>(how, evaluating::shown)))
+            }
+            _ => None,
         };
-        return done.unwrap_or_else(|failure| print(&Err(failure), as_json));
+        if let Some(done) = done {
+            return done.unwrap_or_else(|failure| print(&Err(failure), as_json));
+        }
     }
     let (listen, data) = (options.listen, options.data.clone());
     let overrides = Overrides { listen, data, ..Overrides::default() };
@@ -69,26 +74,14 @@ async fn train(
     training.carry_out(participant, events, &mut stop, done).await
 }
 
-/// What the parties may agree on in the place of a study.
-enum Tables {
-    Description,
-    Survival,
-    Evaluation,
-}
-
-/// What the agreement in this file is on, if it is one on tables; whoever reads it says what else is wrong.
-fn tables(path: &Path) -> Option<Tables> {
+/// The protocol that the agreement in this file is on, if it is one; whoever reads it says what else is wrong.
+fn protocol(path: &Path) -> Option<String> {
     let agreement = is_agreement(path).then(|| Agreement::read(path).ok()).flatten()?;
-    match agreement.protocol() {
-        Describing::NAME => Some(Tables::Description),
-        Surviving::NAME => Some(Tables::Survival),
-        Evaluating::NAME => Some(Tables::Evaluation),
-        _ => None,
-    }
+    Some(agreement.protocol().to_owned())
 }
 
 /// Releases tables of the rows of all parties together.
-async fn tabled<P: Protocol>(
+async fn tables<P: Protocol>(
     (config, options, as_json, events): (&Path, &Train, bool, &Events),
     shown: fn(&P::Result) -> String,
 ) -> Result<Exit, Failure> {

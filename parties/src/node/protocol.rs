@@ -21,7 +21,6 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};
 use crate::settings::{Overrides, Settings};
 use crate::study::Agreement;
-use crate::tabled;
 
 /// A protocol that parties run on inputs of their own. What it reveals stands in the agreement, whose text is
 /// the same at all parties; the node does the rest.
@@ -50,12 +49,13 @@ pub trait Protocol: Sized {
     }
 
     /// The columns of the rows that the input is, where it is rows: they are read as `[data]` of `party.toml` says,
-    /// and [`of_rows`](Self::of_rows) has them, in place of [`read`](Self::read). By default there are none.
+    /// and [`of_rows`](Self::of_rows) has them, in place of [`read`](Self::read). By default there are none. They may
+    /// follow from files of this node too, such as a model of an earlier study.
     ///
     /// # Errors
-    /// What does not fit in the agreement, for a person.
-    fn schema(agreement: &Agreement) -> Result<Option<Schema>, Failure> {
-        let _ = agreement;
+    /// What does not fit in the agreement, or is not within this node's limits, for a person.
+    fn schema(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
+        let _ = (agreement, node);
         Ok(None)
     }
 
@@ -63,32 +63,14 @@ pub trait Protocol: Sized {
     ///
     /// # Errors
     /// What does not fit, for a person, without anything of the rows.
-    fn of_rows(agreement: &Agreement, place: usize, rows: Arc<Table>) -> Result<Self, Failure> {
-        let _ = (agreement, place, rows);
-        Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
-    }
-
-    /// The same where the columns follow from files of this node too, such as a model of an earlier study.
-    ///
-    /// # Errors
-    /// As [`schema`](Self::schema).
-    fn schema_at(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
-        let _ = node;
-        Self::schema(agreement)
-    }
-
-    /// The same as [`of_rows`](Self::of_rows), with such files.
-    ///
-    /// # Errors
-    /// As [`of_rows`](Self::of_rows).
-    fn of_rows_at(
+    fn of_rows(
         agreement: &Agreement,
         place: usize,
         rows: Arc<Table>,
         node: &Settings,
     ) -> Result<Self, Failure> {
-        let _ = node;
-        Self::of_rows(agreement, place, rows)
+        let _ = (agreement, place, rows, node);
+        Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
     }
 
     /// How many records of persons or things the input is of, which `limits.least_rows` is compared with; none
@@ -173,9 +155,7 @@ impl<P: Protocol> Joint<P> {
         let (agreement, settings, place, own) =
             OwnInput::read(path, &self.config, &self.overrides, &|agreement, settings| {
                 if agreement.protocol() == P::NAME {
-                    tabled::asks(agreement)?
-                        .map_or(Ok(()), |asked| tabled::check(&asked, &settings.limits))?;
-                    return P::schema_at(agreement, settings);
+                    return P::schema(agreement, settings);
                 }
                 let what = format!(
                     "the agreement is on the protocol {}, and this program runs {}",
@@ -187,7 +167,7 @@ impl<P: Protocol> Joint<P> {
             })?;
         let protocol = match &own.input {
             Input::Bytes(bytes) => P::read(&agreement, place, bytes),
-            Input::Rows(table) => P::of_rows_at(&agreement, place, Arc::clone(table), &settings),
+            Input::Rows(table) => P::of_rows(&agreement, place, Arc::clone(table), &settings),
         };
         let protocol = protocol.map_err(|failure| {
             let at_input = failure.place.is_none() && failure.exit == Exit::LocalInput;
