@@ -7,21 +7,9 @@
 # Leaves everything in target/describe. MPC_BINARIES names a folder with `party`; without it that is built.
 set -euo pipefail
 
-case "${1-}" in
-    "") ;;
-    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; [ "$1" = -h ] || [ "$1" = --help ]; exit ;;
-esac
-
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
-build
-
-folder=$target/describe
-finish() {
-    if [ "$1" != 0 ]; then show_logs "$folder"; fi
-}
-on_end finish
-rm -rf "$folder"
+begin describe "$@"
 clinics=(north east south)
 make_nodes "$folder" "${clinics[@]}"
 cp parties/examples/describe.toml "$folder/agreement.toml"

@@ -7,21 +7,9 @@
 # Leaves everything in target/evaluate. MPC_BINARIES names a folder with `party`; without it that is built.
 set -euo pipefail
 
-case "${1-}" in
-    "") ;;
-    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; [ "$1" = -h ] || [ "$1" = --help ]; exit ;;
-esac
-
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
-build
-
-folder=$target/evaluate
-finish() {
-    if [ "$1" != 0 ]; then show_logs "$folder"; fi
-}
-on_end finish
-rm -rf "$folder"
+begin evaluate "$@"
 data=scripts/data/hospital_pancreatitis
 hospitals=(michigan indiana kentucky)
 make_nodes "$folder" "${hospitals[@]}"

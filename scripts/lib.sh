@@ -36,6 +36,25 @@ on_end() {
     trap 'exit 143' TERM
 }
 
+# begin NAME ARGUMENT...: what a script begins with that takes no arguments. Tells what stands in its head where it
+# gets one; else builds, and makes way for $folder, target/NAME, whose logs are shown if the script fails.
+begin() {
+    folder=$target/$1
+    if [ $# -gt 1 ]; then
+        sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "scripts/${0##*/}"
+        [ "$2" = -h ] || [ "$2" = --help ]
+        exit
+    fi
+    build
+    on_end show_logs_of_failure
+    rm -rf "$folder"
+}
+
+# show_logs_of_failure CODE: for `on_end`.
+show_logs_of_failure() {
+    if [ "$1" != 0 ]; then show_logs "$folder"; fi
+}
+
 # make_nodes FOLDER NAME...: a folder, a key and settings for each node, which know each other on
 # free ports. A node called dealer is the dealer.
 make_nodes() {

@@ -7,25 +7,13 @@
 # folder `examples`; without it they are built.
 set -euo pipefail
 
-case "${1-}" in
-    "") ;;
-    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; [ "$1" = -h ] || [ "$1" = --help ]; exit ;;
-esac
-
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
-build
+begin protocol "$@"
 example=$binaries/examples/custom_protocol
 if [ -z "${MPC_BINARIES-}" ]; then
     cargo build --release --locked -p parties --example custom_protocol
 fi
-
-folder=$target/protocol
-finish() {
-    if [ "$1" != 0 ]; then show_logs "$folder"; fi
-}
-on_end finish
-rm -rf "$folder"
 shops=(shop-a shop-b shop-c)
 make_nodes "$folder" "${shops[@]}"
 # The turnovers of some months: 60, 75 and 105 in all, whose standard deviation is the root of 350.
