@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mpc_core::session::Signed;
+use mpc_ml::artifact::Model;
 use mpc_net::record::reached;
+use parties::evaluating;
 use parties::identity::Identity;
 use parties::node::{Exported, Keys};
 use serde_json::Value;
@@ -193,6 +195,32 @@ fn a_description_is_audited_and_an_unknown_protocol_refused() {
     let (code, json) = audited.replay(&all);
     let told = json["error"].to_string();
     assert!(code == 2 && told.contains("spread/1") && told.contains("Again::of"), "{json:#}");
+}
+
+/// So is an evaluation of the model that a study left at its nodes.
+#[test]
+fn an_evaluation_is_audited() {
+    let Audited { nodes, exported } = audited(DEALER);
+    exported.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let file = nodes.results("clinic-0").join("model.json");
+    let bytes = fs::read(&file).unwrap();
+    let model = Model::from_json(&bytes).unwrap();
+    let text =
+        evaluating::draft(&model, &evaluating::fingerprint(&bytes), nodes.parties()).unwrap();
+    for name in nodes.parties() {
+        fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
+    }
+    let audited = ended(nodes, "pairwise");
+    let all: Vec<&Path> = audited.exported.iter().map(PathBuf::as_path).collect();
+    let (code, json) = audited.replay(&all);
+    assert_eq!((code, &json["agrees"]), (0, &Value::Bool(true)), "{json:#}");
+    assert!(json["with"].as_array().unwrap().iter().all(|with| with["messages"] == with["signed"]));
+    let changed = deviate(&audited, "", 6, true);
+    audited.refused(&[&changed], 9, "clinic-0 signed that it sent this");
+    let rows = audited.nodes.dir("clinic-0").join("rows.csv");
+    let text = fs::read_to_string(&rows).unwrap();
+    fs::write(&rows, text.replacen("yes", "no", 1)).unwrap();
+    audited.refused(&all, 3, "not the rows of that run");
 }
 
 #[test]

@@ -237,6 +237,42 @@ fn case_weights_and_groups_are_read_from_their_columns() {
     refused.expect(3, &["line 2", "copies", "outside the study's range, 0 to 4"]);
 }
 
+/// Hazards that are constant within intervals, of times that each node expands by itself: those of a Poisson fit that
+/// statsmodels made of the expanded rows of all (`scripts/oracles/survival.py`).
+#[test]
+fn hazard_ratios_of_all_parties_are_those_of_the_expanded_rows() {
+    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/oracles/survival.json");
+    let oracle: Value = serde_json::from_slice(&fs::read(oracle).unwrap()).unwrap();
+    let (rows, due) = (&oracle["made up"]["rows"], &oracle["hazards"]);
+    assert_eq!(due["cuts"].to_string(), "[120,300,500]");
+    let study = "version = 1\ntitle = \"Hazard of failure by arm\"\n\
+        parties = [\"north\", \"south\", \"west\"]\n\
+        features = [{ name = \"arm\", levels = [\"a\", \"b\", \"c\"] }]\n\
+        [model]\nkind = \"poisson\"\nsurvival = { time = \"days\", longest = 1000, event = \"status\", \
+        happened = \"1\", other = \"0\", cuts = [120, 300, 500] }\n\
+        [security]\ncorrelations = \"pairwise\"\n[output]\ninference = true\nrelease_bits = 30\n";
+    let mut files = vec!["arm,days,status\n".to_owned(); 3];
+    for (at, row) in rows.as_array().unwrap().iter().enumerate() {
+        let cells = [0, 1, 2].map(|cell| row[cell].as_str().unwrap());
+        files[at % 3] += &(cells.join(",") + "\n");
+    }
+    let nodes = Nodes::new(&["north", "south", "west"], study, &files);
+    for (finished, _) in in_process(&nodes) {
+        let model = finished.model.as_ref().unwrap();
+        assert_eq!(Some(model.training().rows_used), due["rows"].as_u64());
+        let errors = &model.inference().unwrap().std_errors.coefficients;
+        let columns =
+            ["arm=b", "arm=c", "interval=120 to 300", "interval=300 to 500", "interval=500 on"];
+        for (at, column) in columns.into_iter().enumerate() {
+            let got = model.original().coefficients.value(column).unwrap();
+            let (expected, error) =
+                (due["coefficients"][at].as_f64().unwrap(), due["errors"][at].as_f64().unwrap());
+            assert!((got - expected).abs() < 2e-3 * error, "{column}: {got}, expected {expected}");
+            close(errors.value(column).unwrap(), error, 1e-4);
+        }
+    }
+}
+
 /// Between two parties, a column that follows from another one: both operators read their names.
 #[test]
 fn columns_that_determine_each_other_are_named_to_the_operators() {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{AuditExport, AuditForget, AuditReplay};
 use crate::describing::Describing;
+use crate::evaluating::Evaluating;
 use crate::exit::{Exit, Failure};
 use crate::node::{
     Again, Exported, Joint, Protocol, ProtocolWork, Verdict, Work, forget as forget_record,
@@ -53,6 +54,7 @@ pub(super) fn replay(config: &Path, options: &AuditReplay) -> Result<Report, Fai
     match agreement.protocol() {
         Describing::NAME => again(joint.of::<Describing>()?, options),
         Surviving::NAME => again(joint.of::<Surviving>()?, options),
+        Evaluating::NAME => again(joint.of::<Evaluating>()?, options),
         other => {
             let what = format!(
                 "the agreement is on the protocol {other}, whose program does a part of it again, and not this one"
