@@ -7,6 +7,7 @@ mod chance;
 #[path = "../faults/models.rs"]
 mod models;
 mod nodes;
+mod played;
 mod points;
 #[path = "../faults/slot.rs"]
 mod slot;
@@ -17,14 +18,15 @@ mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use campaign::{Outcome, all, end, say, slots, write};
 use chance::Chance;
 use nodes::undisturbed;
+use played::PLAYED;
 use points::{Case, Shape};
 use slot::Slot;
-use studies::ALL;
 use verdict::{Counts, Reference, Verdict};
 
 const USAGE: &str =
@@ -71,14 +73,16 @@ fn run() -> Outcome<bool> {
     let options = Options::read()?;
     let begin = Instant::now();
     let slots = slots(options.jobs, &options.party, &options.folder)?;
+    slots.iter().try_for_each(played::prepare)?;
     let (mut shapes, mut references) = (Vec::new(), Vec::new());
-    for study in ALL {
-        let runs = [undisturbed(&slots[0], study)?, undisturbed(&slots[0], study)?];
-        references.push(Reference::new(study, &runs)?);
+    for (at, study) in PLAYED.iter().enumerate() {
+        let runs = [undisturbed(&slots[0], at)?, undisturbed(&slots[0], at)?];
+        references.push(Arc::new(Reference::new(study, &runs)?));
         let [Shape { results, phases, states }, second] = runs.map(|run| run.shape);
         let phases = phases.into_iter().zip(second.phases).map(|(a, b)| a.max(b)).collect();
         shapes.push(Shape { results, phases, states });
     }
+    let workers = workers(slots, &references)?;
     let mut chance = Chance::new(options.seed);
     let mut cases: Vec<Case> =
         (0..options.runs).map(|number| Case::draw(number, &shapes, &mut chance)).collect();
@@ -88,10 +92,10 @@ fn run() -> Outcome<bool> {
     if let Some(only) = &options.only {
         cases.retain(|case| case.to_string().contains(only.as_str()));
     }
-    say(&format!("{} runs, {} at a time, seed {}", cases.len(), slots.len(), options.seed));
+    say(&format!("{} runs, {} at a time, seed {}", cases.len(), workers.len(), options.seed));
 
-    let mut done = all(slots, cases, move |slot, case| {
-        let verdict = judge(slot, &case, &references)?;
+    let mut done = all(workers, cases, |worker, case| {
+        let verdict = judge(worker, &case)?;
         Ok((case, verdict))
     })?;
     done.sort_by_key(|(case, _)| case.number);
@@ -102,7 +106,30 @@ fn run() -> Outcome<bool> {
     Ok(counts.good())
 }
 
-fn judge(slot: &Slot, case: &Case, references: &[Reference]) -> Outcome<Verdict> {
+/// Nodes, and what they come to undisturbed.
+struct Worker {
+    slot: Slot,
+    /// Of each of [`PLAYED`].
+    references: Vec<Arc<Reference>>,
+}
+
+/// What begins with what the nodes have made themselves is compared with undisturbed runs of the same nodes.
+fn workers(slots: Vec<Slot>, references: &[Arc<Reference>]) -> Outcome<Vec<Worker>> {
+    let worker = |(number, slot): (usize, Slot)| {
+        let mut references = references.to_vec();
+        for (at, study) in PLAYED.iter().enumerate() {
+            if number > 0 && study.on_a_model() {
+                let runs = [undisturbed(&slot, at)?, undisturbed(&slot, at)?];
+                references[at] = Arc::new(Reference::new(study, &runs)?);
+            }
+        }
+        Ok(Worker { slot, references })
+    };
+    slots.into_iter().enumerate().map(worker).collect()
+}
+
+fn judge(worker: &Worker, case: &Case) -> Outcome<Verdict> {
+    let Worker { slot, references } = worker;
     let verdict = references[case.study].judge(nodes::run(slot, case)?);
     say(&format!("{verdict}: {case}"));
     if !verdict.is_good() {

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::played::{PLAYED, Played};
 use crate::points::{Case, Kill, PHASES, Point, Shape};
 use crate::slot::Slot;
 use crate::states::{self, States};
-use crate::studies::{ALL, NAMES, Study};
+use crate::studies::NAMES;
 
 /// A run that has not ended by then hangs.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -60,6 +61,7 @@ pub struct Undisturbed {
 
 /// A node of a run.
 struct Node<'a> {
+    study: &'a Played,
     index: usize,
     kill: Option<&'a Kill>,
     /// The process, while it runs.
@@ -76,14 +78,20 @@ struct Node<'a> {
 }
 
 /// Runs a study in which nobody is killed.
-pub fn undisturbed(slot: &Slot, study: &Study) -> Outcome<Undisturbed> {
-    let at = ALL.iter().position(|other| other.name == study.name).unwrap_or_default();
+pub fn undisturbed(slot: &Slot, at: usize) -> Outcome<Undisturbed> {
+    let study = &PLAYED[at];
     let run = run(slot, &Case { number: 0, study: at, kills: Vec::new() })?;
     let shown = slot.command(&["--config", &slot.config(NAMES[0]), "--json", "studies"])?;
     let shown: Value = serde_json::from_str(&shown)?;
-    let ledger = shown.pointer("/data_sets/0/ledger").and_then(Value::as_array);
-    let results = ledger.into_iter().flatten().filter(|line| line["kind"] == "result").count();
-    let receipt = receipt(slot, NAMES[0])?;
+    let sets = shown["data_sets"].as_array().into_iter().flatten();
+    let digest = study.digest();
+    let ledger = sets.filter_map(|set| set["ledger"].as_array()).flatten();
+    let results = ledger
+        .filter(|line| line["study"] == digest.as_str())
+        .filter(|line| line["kind"] == "result")
+        .count();
+    let receipt = study.result(slot, NAMES[0], "receipt.json").ok_or("a run left no receipt")?;
+    let receipt: Value = serde_json::from_slice(&receipt)?;
     let log = slot.dir(NAMES[0]).join("log-01.txt");
     let states = states::count(&fs::read_to_string(log)?);
     let phases = PHASES
@@ -96,24 +104,20 @@ pub fn undisturbed(slot: &Slot, study: &Study) -> Outcome<Undisturbed> {
 
 /// Runs a study with its kills, until every node has ended and none is to be started again.
 pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
-    let study = &ALL[case.study];
+    let study = &PLAYED[case.study];
+    study.set_up(slot)?;
     let mut nodes = Vec::new();
     for (index, name) in NAMES.iter().enumerate() {
         let dir = slot.dir(name);
-        let state = dir.join("state");
-        if state.exists() {
-            fs::remove_dir_all(&state)?;
-        }
         for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-")) {
                 fs::remove_file(path)?;
             }
         }
-        fs::write(dir.join("study.toml"), study.text())?;
-        fs::write(dir.join("rows.csv"), study.rows(index))?;
         let kill = case.kills.iter().find(|kill| kill.node == index);
         let mut node = Node {
+            study,
             index,
             kill,
             child: None,
@@ -124,7 +128,7 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
             struck: false,
             stopped: None,
         };
-        node.start(slot, "train")?;
+        node.start(slot, study.command)?;
         nodes.push(node);
     }
     let begin = Instant::now();
@@ -145,7 +149,7 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
                 if node.codes.last() == Some(&None) {
                     (last_return, until_resumed) = (Some(Instant::now()), None);
                 }
-                node.start(slot, "train")?;
+                node.start(slot, study.command)?;
             }
             if let (Some(at), None) = (last_return, until_resumed)
                 && node.starts > 1
@@ -179,10 +183,11 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
     let told = NAMES.iter().map(|name| told(slot, name)).collect();
     // Before anything else writes a log.
     let states = States::of(slot)?;
-    let has = |slot: &Slot| NAMES.map(|name| model(slot, name).is_some());
-    let recovered = !hangs && has(slot).contains(&true) && has(slot).contains(&false);
+    let model = |name: &str| study.result(slot, name, study.file);
+    let has = || NAMES.map(|name| model(name).is_some());
+    let recovered = !hangs && study.alike && has().contains(&true) && has().contains(&false);
     if recovered {
-        recover(slot)?;
+        recover(slot, study)?;
     }
     Ok(Run {
         hangs,
@@ -191,7 +196,7 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
         told,
         restarts,
         recovered,
-        models: NAMES.iter().map(|name| model(slot, name)).collect(),
+        models: NAMES.iter().map(|name| model(name)).collect(),
         after_return: last_return.map(|at| ended.duration_since(at).as_secs_f64()),
         until_resumed,
         states,
@@ -199,10 +204,11 @@ pub fn run(slot: &Slot, case: &Case) -> Outcome<Run> {
 }
 
 /// What the advice of the nodes says when one has the model and another has not.
-fn recover(slot: &Slot) -> Outcome<()> {
+fn recover(slot: &Slot, study: &Played) -> Outcome<()> {
     let mut nodes: Vec<Node<'_>> = Vec::new();
     for index in 0..NAMES.len() {
         let mut node = Node {
+            study,
             index,
             kill: None,
             child: None,
@@ -213,7 +219,7 @@ fn recover(slot: &Slot) -> Outcome<()> {
             struck: false,
             stopped: None,
         };
-        node.start(slot, "recover")?;
+        node.start(slot, &["recover"])?;
         nodes.push(node);
     }
     let begin = Instant::now();
@@ -233,13 +239,13 @@ impl Node<'_> {
     }
 
     /// Starts the node; the first time so that it may die by itself.
-    fn start(&mut self, slot: &Slot, what: &str) -> Outcome<()> {
+    fn start(&mut self, slot: &Slot, what: &[&str]) -> Outcome<()> {
         self.starts += 1;
         let dir = slot.dir(NAMES[self.index]);
         let mut command = Command::new(slot.party());
-        command.args(["--config", &slot.config(NAMES[self.index]), "--json", what]);
+        command.args(["--config", &slot.config(NAMES[self.index]), "--json"]).args(what);
         command.arg(dir.join("study.toml"));
-        if what == "train" {
+        if what != ["recover"] {
             command.arg("--data").arg(dir.join("rows.csv"));
         }
         command
@@ -322,7 +328,7 @@ impl Node<'_> {
     }
 
     fn has_model(&self, slot: &Slot) -> bool {
-        model(slot, NAMES[self.index]).is_some()
+        self.study.result(slot, NAMES[self.index], self.study.file).is_some()
     }
 
     /// Ctrl-C.
@@ -370,20 +376,4 @@ pub fn keep_logs(slot: &Slot, to: &Path) -> Outcome<()> {
 fn told(slot: &Slot, name: &str) -> Value {
     let text = fs::read_to_string(slot.dir(name).join("run.json")).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
-}
-
-fn model(slot: &Slot, name: &str) -> Option<Vec<u8>> {
-    fs::read(in_study_folder(slot, name, "model.json")?).ok()
-}
-
-fn receipt(slot: &Slot, name: &str) -> Outcome<Value> {
-    let path = in_study_folder(slot, name, "receipt.json").ok_or("a run left no receipt")?;
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
-}
-
-/// A file in the only study folder of a node.
-fn in_study_folder(slot: &Slot, name: &str, file: &str) -> Option<std::path::PathBuf> {
-    let state = fs::read_dir(slot.dir(name).join("state")).ok()?;
-    let folders = state.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
-    folders.map(|path| path.join(file)).find(|path| path.is_file())
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::chance::Chance;
-use crate::studies::{ALL, NAMES};
+use crate::played::PLAYED;
+use crate::studies::NAMES;
 
 /// The parts of a run, in its order.
 pub const STAGES: [&str; 5] = ["joining", "preparing", "passes", "release", "writing"];
@@ -48,7 +49,7 @@ pub struct Kill {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub number: usize,
-    /// Which of [`ALL`].
+    /// Which of [`PLAYED`].
     pub study: usize,
     pub kills: Vec<Kill>,
 }
@@ -58,9 +59,9 @@ const TWICE: u64 = 5;
 
 impl Case {
     pub fn draw(number: usize, shapes: &[Shape], chance: &mut Chance) -> Self {
-        let study = number % ALL.len();
+        let study = number % PLAYED.len();
         // Every stage equally often with every study.
-        let stage = number / ALL.len() % STAGES.len();
+        let stage = number / PLAYED.len() % STAGES.len();
         let node = chance.below(3) as usize;
         let mut kills = vec![Kill::draw(stage, node, &shapes[study], chance)];
         if chance.below(TWICE) == 0 {
@@ -112,7 +113,7 @@ impl Kill {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.number, ALL[self.study].name)?;
+        write!(f, "{} {}", self.number, PLAYED[self.study].name)?;
         for Kill { stage, node, point, back_after, stopped } in &self.kills {
             write!(f, "; {} {}: ", STAGES[*stage], NAMES[*node])?;
             match point {

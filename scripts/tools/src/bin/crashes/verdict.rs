@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::models::{coefficients, distance};
 use crate::nodes::{Run, Undisturbed, is_released};
+use crate::played::Played;
 use crate::points::{Case, STAGES};
 use crate::states::States;
-use crate::studies::{NAMES, Study};
+use crate::studies::NAMES;
 
 /// By how much more than two undisturbed runs a model may differ from one: these may happen to be close.
 const LEEWAY: f64 = 10.0;
@@ -33,13 +34,15 @@ const DIGITS: f64 = 4.0 / 16384.0;
 
 /// The model of undisturbed runs.
 pub struct Reference {
-    model: Vec<f64>,
+    /// Of each party.
+    models: Vec<Vec<f64>>,
+    alike: bool,
     tolerance: f64,
 }
 
 impl Reference {
     /// From two runs.
-    pub fn new(study: &Study, runs: &[Undisturbed; 2]) -> Outcome<Self> {
+    pub fn new(study: &Played, runs: &[Undisturbed; 2]) -> Outcome<Self> {
         let mut models = Vec::new();
         for undisturbed in runs {
             let run = &undisturbed.run;
@@ -50,25 +53,29 @@ impl Reference {
         }
         let models: Option<Vec<_>> = models.into_iter().collect();
         let mut models = models.ok_or("an undisturbed run gives no model")?;
-        let model = models.swap_remove(0);
-        let spread = models.iter().map(|other| distance(&model, other)).fold(0.0, f64::max);
-        let largest = model.iter().map(|value| value.abs()).fold(0.0, f64::max);
+        let others = models.split_off(NAMES.len());
+        let spreads = models.iter().zip(&others).map(|(one, other)| distance(one, other));
+        let spread = spreads.fold(0.0, f64::max);
+        let largest = models.iter().flatten().map(|value| value.abs()).fold(0.0, f64::max);
         let tolerance = LEEWAY * spread + PART * largest + DIGITS;
-        Ok(Self { model, tolerance })
+        Ok(Self { models, alike: study.alike, tolerance })
     }
 
     pub fn judge(&self, run: Run) -> Verdict {
         let models: Vec<_> = run.models.iter().map(|model| read(model.as_deref())).collect();
         let have = models.iter().flatten().count();
-        let far = |model: &Vec<f64>| distance(model, &self.model) > self.tolerance;
-        let differ = run.models.iter().flatten().any(|model| Some(model) != run.models[0].as_ref());
+        let far = |(model, due): (&Option<Vec<f64>>, &Vec<f64>)| {
+            model.as_ref().is_some_and(|model| distance(model, due) > self.tolerance)
+        };
+        let differ = self.alike
+            && run.models.iter().flatten().any(|model| Some(model) != run.models[0].as_ref());
         let word = if run.hangs {
             Word::Hangs
         } else if have == 0 {
             Word::Burnt
         } else if have < models.len() {
             Word::Without
-        } else if differ || models.iter().flatten().any(far) {
+        } else if differ || models.iter().zip(&self.models).any(far) {
             Word::Wrong
         } else if run.states.lost > 1 || run.states.wasted {
             Word::Redone
@@ -79,8 +86,15 @@ impl Reference {
     }
 }
 
-fn read(model: Option<&[u8]>) -> Option<Vec<f64>> {
-    coefficients(&serde_json::from_slice(model?).ok()?)
+/// The numbers of a result: coefficients of a model, or scores of a table.
+fn read(result: Option<&[u8]>) -> Option<Vec<f64>> {
+    match serde_json::from_slice(result?) {
+        Ok(model) => coefficients(&model),
+        Err(_) => {
+            let rows = std::str::from_utf8(result?).ok()?.lines().skip(1);
+            rows.map(|row| row.rsplit(',').next()?.parse().ok()).collect()
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
