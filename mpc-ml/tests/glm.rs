@@ -5,6 +5,7 @@ use crate::joint;
 
 use mpc_core::correlations::Origin;
 use mpc_ml::inference::Contrast;
+use mpc_ml::model::Output;
 use mpc_ml::models::glm::{Family, Finish, GlmPlan, GlmSettings, Iterates, Robust};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
@@ -287,6 +288,17 @@ fn counts_by_columns() {
         joint.offsets = vec![(0..900).map(|i| f64::from(i % 7) / 16.0).collect()];
         on_columns(&joint, widths, 1, origin);
     }
+}
+
+/// A record whose expected count is far above the mean makes the series wrong there: each party learns the
+/// coefficients of its own columns, and nobody those of others.
+#[test]
+fn counts_beyond_the_window_by_columns_end_before_coefficients_are_told_to_all() {
+    let mut joint = Joint::new(GlmSettings::new(Family::Poisson), counts(300, 1, 1.0));
+    joint.offsets = vec![(0..300).map(|i| if i == 7 { 6.0 } else { 0.0 }).collect()];
+    let may = |output: &Output| output.label != "coefficients";
+    let error = joint.fit_on_columns_revealing(&[2, 2], 1, Origin::Dealer, may).unwrap_err();
+    assert!(matches!(&error, Error::NotConverged(why) if why.contains("scores may be")), "{error}");
 }
 
 /// For figures: MPC_ROWS, MPC_COLUMNS, MPC_FAMILY=poisson.

@@ -36,6 +36,10 @@ pub fn masks(party: &Party, seen: &[&Opening]) -> Vec<Vec<u128>> {
     let mut rows: Option<(&Taken, Vec<Range<usize>>)> = None;
     let all = seen.iter().map(|seen| {
         let len = seen.own.len();
+        // Results are hidden by zero shares alone, to whomever they go.
+        if seen.kind == Kind::Result {
+            return vec![0; len];
+        }
         if let Recipients::One(owner) = seen.to {
             if len == 0 {
                 return Vec::new(); // It owns nothing of these rows.

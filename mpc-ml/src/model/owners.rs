@@ -2,7 +2,7 @@
 
 use mpc_core::{Cost, Fixed, Recipients, Session, Shared};
 
-use super::{Facts, Output};
+use super::{Facts, Output, OutputKind};
 use crate::error::Error;
 
 /// Which coefficients each party receives: its own columns', and the holder of the target the intercept.
@@ -71,6 +71,21 @@ impl Owners {
             output
         };
         self.0.iter().map(output).collect()
+    }
+
+    /// The same where all receive the coefficients of all later: what each party needs to see whether there is
+    /// a model.
+    pub(crate) fn checks(&self, how: &str) -> Vec<Output> {
+        let check = |(own, output): (&Own, Output)| Output {
+            kind: OutputKind::Figure,
+            why: format!(
+                "party {} computes from it how large its part of a score can be, which is told next; only if \
+                 no score is out of bounds are all coefficients told to all",
+                own.party + 1
+            ),
+            ..output
+        };
+        self.0.iter().zip(self.outputs(how)).map(check).collect()
     }
 
     /// Reveals to each party its own; gives those of this one. As many rounds as [`count`](Self::count).

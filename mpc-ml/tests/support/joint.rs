@@ -6,7 +6,7 @@ use std::time::Duration;
 use mpc_core::correlations::Origin;
 use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
-use mpc_ml::model::{Facts, Plan, Run, ledger};
+use mpc_ml::model::{Facts, Output, Plan, Run, ledger};
 use mpc_ml::models::glm::{Glm, GlmFit, GlmPlan, GlmSettings};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Agreed, Error, Model, Rows};
@@ -73,7 +73,7 @@ impl Joint {
             }
             Ok(data)
         });
-        run(&plan, &parts.collect::<Result<Vec<_>, Error>>()?, origin)
+        run(&plan, &plan.outputs(), &parts.collect::<Result<Vec<_>, Error>>()?, origin)
     }
 
     /// The same where the first party's rows are cut by columns, `widths[j]` of them for party j, and the
@@ -84,6 +84,17 @@ impl Joint {
         holder: usize,
         origin: Origin,
     ) -> Result<GlmFit, Error> {
+        self.fit_on_columns_revealing(widths, holder, origin, |_| true)
+    }
+
+    /// The same where nothing but some of the outputs may be revealed.
+    pub fn fit_on_columns_revealing(
+        &self,
+        widths: &[u32],
+        holder: usize,
+        origin: Origin,
+        may: impl Fn(&Output) -> bool,
+    ) -> Result<GlmFit, Error> {
         let whole = &self.data[0];
         let most = whole.y().iter().fold(1.0f64, |most, y| most.max(*y));
         let facts = self.facts(origin).by_columns(whole.len() as u64, widths, holder);
@@ -93,14 +104,20 @@ impl Joint {
         if let Some(offsets) = self.offsets.first() {
             parts[holder] = parts[holder].clone().with_offset(offsets.as_slice().into())?;
         }
-        run(&plan, &parts, origin)
+        let outputs: Vec<Output> = plan.outputs().into_iter().filter(may).collect();
+        run(&plan, &outputs, &parts, origin)
     }
 }
 
-fn run(plan: &GlmPlan, parts: &[Dataset], origin: Origin) -> Result<GlmFit, Error> {
+fn run(
+    plan: &GlmPlan,
+    outputs: &[Output],
+    parts: &[Dataset],
+    origin: Origin,
+) -> Result<GlmFit, Error> {
     let world = World::new(parts.len())
         .origin(origin)
-        .outputs(ledger(&plan.outputs()))
+        .outputs(ledger(outputs))
         .deadline(Duration::from_secs(600));
     let fits = world.run(async |mut session| {
         let me = session.me();

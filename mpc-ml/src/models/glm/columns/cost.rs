@@ -107,6 +107,9 @@ fn release(plan: &ColumnsPlan, me: usize) -> Cost {
         Some(owners) => owners.cost(me, plan.parties(), 16),
         None => to_all(plan, me, 1, 16 * plan.order()).results(1),
     };
+    if let Some(first) = &plan.first {
+        cost = cost + first.cost(me, plan.parties(), 16);
+    }
     if plan.knows_parts() {
         cost = cost + to_all(plan, me, 1, 2 * 16).results(1);
     }

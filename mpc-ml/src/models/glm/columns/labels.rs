@@ -46,13 +46,7 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
     }));
     match &plan.owners {
         Some(owners) => list.extend(owners.outputs(&how)),
-        None => list.push(Output::coefficients(
-            COEFFICIENTS,
-            plan.facts.recipients,
-            plan.facts.columns(),
-            settings.intercept,
-            &how,
-        )),
+        None => list.extend(plan.first.iter().flat_map(|first| first.checks(&how))),
     }
     if plan.knows_parts() {
         list.push(Output::result(
@@ -63,6 +57,15 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
             "the mean is computed as a series that is right between two bounds, and this shows that no \
              score is beyond them; else the study ends without a model. Between two parties each learns \
              the other's largest and smallest part",
+        ));
+    }
+    if plan.owners.is_none() {
+        list.push(Output::coefficients(
+            COEFFICIENTS,
+            plan.facts.recipients,
+            plan.facts.columns(),
+            settings.intercept,
+            &how,
         ));
     }
     if settings.inference {

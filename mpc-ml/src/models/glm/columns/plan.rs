@@ -50,6 +50,8 @@ pub(in super::super) struct ColumnsPlan {
     pub(super) parts: Vec<Part>,
     /// Who receives which coefficients, where nobody receives all.
     pub(super) owners: Option<Owners>,
+    /// The same where all receive all: each its own first, to see that the mean was computed right.
+    pub(super) first: Option<Owners>,
     pub(super) link: Link,
     /// How the products of all columns are made and inverted.
     pub(super) gram: LinearPlan,
@@ -93,6 +95,7 @@ impl ColumnsPlan {
         let mut plan = Self {
             settings: settings.clone(),
             owners: facts.own.then(owners).transpose()?,
+            first: facts.for_all().then(owners).transpose()?,
             facts: facts.clone(),
             rows,
             parts,

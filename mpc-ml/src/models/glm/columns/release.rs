@@ -1,4 +1,7 @@
 //! From shares of the coefficients to a model (docs/protocols.md 13.4).
+//!
+//! Whether the mean was computed right everywhere is told before the model is: each party learns the
+//! coefficients of its own columns, and with them how large its part of a score is.
 
 use mpc_core::Fixed;
 use zeroize::Zeroizing;
@@ -18,8 +21,9 @@ const RANGE_FRACTION: u32 = 3;
 /// No part of a score is told as larger.
 const LARGEST: f64 = 65_536.0;
 
-/// Reveals the coefficients, then, where each party knows its own, that no score leaves the window of the
-/// series. The fit, and whether the last coefficient that this party receives is the intercept.
+/// Reveals to each party its own coefficients, that no score leaves the window of the series, and then the
+/// coefficients to all; where only some parties receive them, these alone and to those. The fit, and whether the
+/// last coefficient that this party receives is the intercept.
 pub(in super::super) async fn release(
     plan: &ColumnsPlan,
     mut shares: ColumnsShares,
@@ -29,26 +33,29 @@ pub(in super::super) async fn release(
     let bits = plan.settings.release_bits;
     let me = run.session.me();
     let w = shares.w.clone().raise(bits.max(shares.w.fraction()))?;
-    let (found, intercept) = match &plan.owners {
-        Some(owners) => {
-            let own = owners.reveal(&w, bits, run.session).await?;
-            (Some(own), owners.has_intercept(me))
-        }
+    let mut range = None;
+    let mut own = None;
+    if let Some(owners) = plan.owners.as_ref().or(plan.first.as_ref()) {
+        let told = owners.reveal(&w, bits, run.session).await?;
+        let part = own_part(plan, &told, owners.has_intercept(me), data)?;
+        range = Some(within(plan, &part, shares.centre, run).await?);
+        own = Some((Some(told), owners.has_intercept(me)));
+    }
+    let (found, intercept) = match own.filter(|_| plan.owners.is_some()) {
+        Some(own) => own,
         None => {
             let all = run.session.reveal_fixed(COEFFICIENTS, &w, bits).await?;
             (all, plan.settings.intercept)
         }
     };
     let mut std_errors = None;
-    if let Some(coefficients) = found.as_ref().filter(|_| plan.knows_parts()) {
-        let own = own_part(plan, coefficients, data, me)?;
-        let (smallest, largest) = within(plan, &own, shares.centre, run).await?;
-        if plan.settings.inference {
-            let less = shares.subtracted;
-            let scores = (smallest - less, largest - less);
-            let at = At { coefficients, scores };
-            std_errors = errors::std_errors(plan, at, &mut shares, data, run).await?;
-        }
+    if let (Some(coefficients), Some((smallest, largest))) = (&found, range)
+        && plan.settings.inference
+    {
+        let less = shares.subtracted;
+        let scores = (smallest - less, largest - less);
+        let at = At { coefficients, scores };
+        std_errors = errors::std_errors(plan, at, &mut shares, data, run).await?;
     }
     let ColumnsShares { passes, length: distance, tolerance, .. } = shares;
     Ok(found.map(|coefficients| {
@@ -66,24 +73,23 @@ pub(in super::super) async fn release(
     }))
 }
 
-/// The largest part that this party's columns have in the score of a row, and minus the smallest; the
-/// holder of the target adds the intercept and offsets.
+/// The largest part that this party's columns have in the score of a row, and minus the smallest, at its own
+/// coefficients; the holder of the target adds the intercept, which is the last of them, and offsets.
 fn own_part(
     plan: &ColumnsPlan,
-    coefficients: &[f64],
+    own: &[f64],
+    has_intercept: bool,
     data: &Dataset,
-    me: usize,
 ) -> Result<Zeroizing<[f64; 2]>, Error> {
-    let columns = plan.facts.columns_of(me)?;
-    let own = if plan.owners.is_some() { 0..columns.len() } else { columns };
-    let holds = plan.facts.holder == Some(me);
-    let intercept = coefficients.last().filter(|_| holds && plan.settings.intercept);
-    let intercept = intercept.copied().unwrap_or(0.0);
+    let (slopes, intercept) = match own.split_last() {
+        Some((last, slopes)) if has_intercept => (slopes, *last),
+        _ => (own, 0.0),
+    };
     let most = plan.largest;
     let mut range = Zeroizing::new([f64::NEG_INFINITY; 2]);
     for row in 0..data.len() {
         let entries = data.rows().row(row).iter().map(|x| x.clamp(-most, most));
-        let part: f64 = entries.zip(&coefficients[own.clone()]).map(|(x, w)| x * w).sum();
+        let part: f64 = entries.zip(slopes).map(|(x, w)| x * w).sum();
         let part = part + intercept + data.offset().get(row).copied().unwrap_or(0.0);
         range[0] = range[0].max(part);
         range[1] = range[1].max(-part);
@@ -113,7 +119,7 @@ async fn within(
     }
     Err(Error::NotConverged(format!(
         "scores may be from {smallest} to {largest} at the coefficients that were found, and the mean is \
-         computed right from {low} to {high} only: these coefficients may not be the optimum and are not \
-         kept. Set a larger l2, a smaller clip, or transform columns with few large values"
+         computed right from {low} to {high} only: these coefficients may not be the optimum, and nobody \
+         was told those of others' columns. Set a larger l2, a smaller clip, or transform columns with few large values"
     )))
 }
