@@ -64,12 +64,13 @@ impl<'a> Contributor<'a> {
     pub(super) fn gradient(&self, w: &[f64], parts: &[Part]) -> Sums {
         let mut sums = Accumulator::new(parts);
         let bound = self.recipe.residual;
-        let window = libm::log(self.recipe.half.max(1.0));
+        // A rate beyond the largest count would only be cut as a residual; small ones are as small as they are.
+        let most = libm::log(self.recipe.half.max(1.0));
         for (row, y) in self.each() {
             let score: f64 = row.iter().zip(w).map(|(x, w)| x * w).sum();
             let fitted = match self.recipe.kind {
                 ModelKind::Logistic => 1.0 / (1.0 + libm::exp(-score)),
-                ModelKind::Poisson => libm::exp(score.clamp(-window, window)),
+                ModelKind::Poisson => libm::exp(score.min(most)),
                 ModelKind::Linear => score,
             };
             let residual = (fitted - y).clamp(-bound, bound);

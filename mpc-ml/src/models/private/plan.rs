@@ -11,14 +11,14 @@ use crate::model::{Canonical, Facts, Figures, Output, Plan, in_range};
 use crate::privacy::Rho;
 
 /// The version of the arithmetic.
-const ARITHMETIC: u32 = 1;
+const ARITHMETIC: u32 = 2;
 /// Units in one: contributions are integers.
 pub(super) const UNIT: f64 = (1 << 20) as f64;
 /// The least signal for each noise with which a study is run, and below which its result is rough.
 const LEAST_SIGNAL: f64 = 5.0;
 /// See [`LEAST_SIGNAL`].
 const ROUGH_SIGNAL: f64 = 25.0;
-/// Above it, a part of rho goes to a noisy matrix of products, by which steps are scaled.
+/// Above it, a part of rho of a logistic model goes to a noisy matrix of products, by which steps are scaled.
 const MOMENTS_FROM: f64 = 20.0;
 /// The most columns: the matrix is then 33,000 numbers.
 const MOST_COLUMNS: usize = 256;
@@ -117,12 +117,16 @@ impl PrivatePlan {
         let rho = settings.rho()?;
         let features = if facts.features.is_empty() { columns } else { facts.features.len() };
         let (centre, half) = target(settings, facts)?;
+        let longest = match settings.kind {
+            ModelKind::Linear => 2.0 / 3.0,
+            _ => 0.75,
+        };
         let mut recipe = Recipe {
             kind: settings.kind,
             order: columns + 1,
             parties,
             rows,
-            longest: 0.75 * libm::sqrt(features as f64),
+            longest: longest * libm::sqrt(features as f64),
             moments: true,
             gradients: 0,
             residual: 1.0,
@@ -142,13 +146,8 @@ impl PrivatePlan {
                     if recipe.moments { 0.001 * rows } else { noise * noise / (0.15 * rows) };
             }
             ModelKind::Linear => {
-                recipe.residual = 0.5;
-                recipe.moments = signal > MOMENTS_FROM;
-                recipe.gradients = match signal {
-                    _ if recipe.moments => 6,
-                    weak if weak < 10.0 => 5,
-                    _ => 10,
-                };
+                recipe.residual = 0.35;
+                recipe.gradients = 12;
             }
             ModelKind::Poisson => {
                 recipe.residual = (half / 2.0).max(1.0);
@@ -267,7 +266,8 @@ fn sums(settings: &PrivateSettings, recipe: &Recipe, rho: Rho) -> Result<Vec<Vec
         let first = rho.hundredths(25);
         let matrix = match recipe.kind {
             ModelKind::Poisson => first.hundredths(30),
-            _ => first.hundredths(60),
+            ModelKind::Linear => first.hundredths(40),
+            ModelKind::Logistic => first.hundredths(60),
         };
         all.push(vec![
             part(order * (order + 1) / 2, length * length, matrix)?,

@@ -3,9 +3,13 @@
 use super::plan::{Recipe, UNIT};
 use crate::artifact::ModelKind;
 
-/// How many deviations of the largest eigenvalue of the noise alone an eigenvalue must have to count as one of
-/// the rows'.
-const FLOOR: f64 = 1.4;
+/// How many times s sqrt(d) an eigenvalue must have to count as one of the rows', s the deviation of the noise.
+const fn floor(kind: ModelKind) -> f64 {
+    match kind {
+        ModelKind::Linear => 1.0,
+        _ => 1.4,
+    }
+}
 /// Coefficients on the common scale are no longer than this.
 const LONGEST: f64 = 20.0;
 
@@ -28,10 +32,8 @@ impl<'a> Rule<'a> {
     pub(super) fn new(recipe: &'a Recipe, matrix: u128) -> Self {
         let order = recipe.order;
         let mut step = vec![0.0; order * order];
-        let each = match recipe.kind {
-            ModelKind::Linear => 0.6 / recipe.rows,
-            _ => 6.0 / recipe.rows,
-        };
+        // Where there is a matrix of products the steps follow from it.
+        let each = 6.0 / recipe.rows;
         (0..order).for_each(|i| step[i * order + i] = each);
         let noise = libm::sqrt(matrix as f64 * recipe.parties as f64) / UNIT;
         Self { recipe, noise, done: 0, step, w: vec![0.0; order], late: vec![0.0; order] }
@@ -72,7 +74,7 @@ impl<'a> Rule<'a> {
             }
         }
         let last: Vec<f64> = (0..order).map(|i| matrix[i * order + order - 1]).collect();
-        let floor = FLOOR * self.noise * libm::sqrt(order as f64);
+        let floor = floor(self.recipe.kind) * self.noise * libm::sqrt(order as f64);
         let mut inverse = inverse(matrix, order, floor);
         let scale = match self.recipe.kind {
             ModelKind::Logistic => 4.0,
@@ -119,7 +121,7 @@ impl<'a> Rule<'a> {
     /// The result is the mean of the models from this step on.
     fn first_late(&self) -> usize {
         match self.recipe.kind {
-            ModelKind::Linear => self.recipe.gradients / 2,
+            ModelKind::Linear => self.recipe.gradients / 4,
             _ => self.recipe.gradients / 3,
         }
     }

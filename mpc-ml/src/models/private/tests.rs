@@ -141,6 +141,31 @@ fn the_model_is_near_the_one_that_the_rows_follow() {
 }
 
 #[test]
+fn rates_of_rare_counts_may_be_small() {
+    // Counts of 0 and 1 and few of 2, one in ten rows, more where the first column is large.
+    let rows = 6000;
+    let facts = Facts { target: Some((0.0, 2.0)), ..facts(ModelKind::Poisson, &[rows, rows]) };
+    let data = [0, 1].map(|party: u64| {
+        let at = |row: usize, column: u64| (10_000 * party + row as u64) * 16 + column;
+        let x = Array2::from_shape_fn((rows as usize, 4), |(row, column)| {
+            number(at(row, column as u64))
+        });
+        let y = Array1::from_shape_fn(rows as usize, |row| {
+            let rate = (1.5 * x[[row, 0]] - 2.5).exp();
+            let chance = (number(at(row, 11)) + 1.0) / 2.0;
+            let above = |least: f64| f64::from(u8::from(chance > least * (-rate).exp()));
+            above(1.0) + above(1.0 + rate)
+        });
+        Dataset::new(x.view(), y.view()).expect("as many targets as rows")
+    });
+    let plan = Private::plan(&settings(ModelKind::Poisson, 8.0), &facts).expect("plans");
+    let model = plaintext::fit(&plan, &data, &mut streams("rare", 2));
+    for (w, truth) in model.iter().zip([1.5, 0.0, 0.0, 0.0, -2.5]) {
+        assert!((w - truth).abs() < 0.35, "{model:?}");
+    }
+}
+
+#[test]
 fn sums_spend_no_more_than_the_study_says() {
     for (kind, epsilon, persons, neighbours) in [
         (ModelKind::Logistic, 3.0, 1, Neighbours::Blank),
