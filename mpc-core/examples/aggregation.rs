@@ -57,7 +57,7 @@ fn measure(parties: usize, len: usize, dropped: usize) -> Value {
         let after = start.elapsed().as_secs_f64();
         let Outcome::Sum { members, sum } = outcome else { panic!("enough are there") };
         check(&sum, members);
-        aggregation.close(3, &[]).await.expect("ends");
+        aggregation.close(3, &[], &session).await.expect("ends");
         Some((seconds, after, sent))
     });
     let ends: Vec<_> = ends.into_iter().flatten().collect();

@@ -65,6 +65,14 @@ pub enum Error {
     /// What was revealed of all parties' rows shows that they do not fit the study.
     #[error("{0}")]
     Unusable(String),
+    /// Fewer parties are left than a round may be of.
+    #[error("{what}")]
+    TooFew {
+        /// Who is there, and why the others are not.
+        what: String,
+        /// The class of that reason.
+        code: AbortCode,
+    },
 }
 
 impl Error {
@@ -114,6 +122,7 @@ impl Error {
             | Self::Determined { .. } => AbortCode::Configuration,
             Self::Uncertified(_) | Self::Contradicted(_) => AbortCode::PeerMisbehaved,
             Self::Data(_) => AbortCode::LocalInput,
+            Self::TooFew { code, .. } => *code,
             Self::Implausible { .. } => AbortCode::PeerMisbehaved,
         }
     }

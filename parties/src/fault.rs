@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `joined`, `begun` | the nodes have met; the store knows of the run |
 //! | `keeping`, `kept` | all have committed to a state of the fit, and it is not on the disk; it is |
+//! | `round` | a round of a federated study has ended, or a party was lost in it |
 //! | `recorded` | a part of the result is recorded and not sent |
 //! | `committed`, `revealed` | all have committed to theirs, and no share of it is sent; it is known |
 //! | `model` | the result is known and nothing of it written |

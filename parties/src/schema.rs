@@ -175,6 +175,8 @@ mod tests {
         let words = &study()["properties"]["training"]["properties"]["solver"]["enum"];
         let words: BTreeSet<&str> =
             words.as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        assert_eq!(words, solvers);
+        let modes = &study()["properties"]["training"]["properties"]["mode"]["enum"];
+        let modes = modes.as_array().unwrap().iter().filter_map(Value::as_str);
+        assert_eq!(modes.chain(words).collect::<BTreeSet<&str>>(), solvers);
     }
 }

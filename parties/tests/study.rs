@@ -14,6 +14,8 @@ use serde_json::Value;
 
 #[path = "support/clinics.rs"]
 mod clinics;
+#[path = "study/federated.rs"]
+mod federated;
 #[path = "study/relay.rs"]
 mod relay;
 mod support;

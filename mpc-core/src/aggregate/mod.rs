@@ -28,6 +28,7 @@ mod views;
 
 use std::time::Duration;
 
+use mpc_net::AbortCode;
 use zeroize::Zeroizing;
 
 #[cfg(feature = "test-util")]
@@ -38,7 +39,10 @@ pub use set::Set;
 
 use crate::error::Error;
 use crate::ring::Z64;
-use crate::session::Session;
+use crate::session::{Cost, Session};
+
+/// Rounds of messages of a sum in which nobody is lost.
+const ROUNDS: u64 = 4;
 
 /// What the parties of an aggregation must agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +87,22 @@ impl Terms {
     /// Bytes that the party in this place of `members` parties sends in a round of them all in which nobody is lost.
     #[must_use]
     pub fn bytes(&self, place: usize, members: usize) -> u64 {
-        let own = masks::slice(place, members, self.len).len();
-        let others = members.saturating_sub(1);
-        let numbers = self.len - own + others * own;
-        (8 * numbers + others * message::OVERHEAD) as u64
+        self.cost(place, members).sent()
+    }
+
+    /// What such a round costs the party in this place.
+    #[must_use]
+    pub fn cost(&self, place: usize, members: usize) -> Cost {
+        let slice = |place| masks::slice(place, members, self.len).len();
+        let to = |other| (8 * (slice(other) + slice(place)) + message::OVERHEAD) as u64;
+        let bytes = (0..members).map(|other| if other == place { 0 } else { to(other) });
+        Cost { rounds: ROUNDS, bytes: bytes.collect(), ..Cost::default() }
+    }
+
+    /// What coming to the end together costs the party in this place.
+    #[must_use]
+    pub fn closing(place: usize, members: usize) -> Cost {
+        Cost::to_all(place, members, 1, message::VIEW as u64)
     }
 }
 
@@ -131,6 +147,8 @@ pub struct Loss {
     pub party: usize,
     /// Why, without data.
     pub why: String,
+    /// The class of the reason.
+    pub code: AbortCode,
 }
 
 /// Begins an aggregation: all parties of the session do, with the same terms. No rounds. One aggregation a session.

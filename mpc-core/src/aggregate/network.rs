@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Set;
 use super::tests::{LEN, sum_over, vector};
-use super::{Aggregation, Outcome, Terms, begin, message};
+use super::{Aggregation, Outcome, Terms, begin};
 use crate::error::Error;
 use crate::session::{Outputs, Recipients, Session};
 use crate::testing::World;
@@ -41,10 +41,13 @@ fn parties_sum_and_each_sends_what_is_said() {
             is_sum(&outcome, Set::below(parties), round);
         }
         assert!(aggregation.losses().is_empty());
-        aggregation.close(4, b"end").await.unwrap();
+        aggregation.close(4, b"end", &session).await.unwrap();
         // And one view to each in the end.
-        let cost = 3 * terms.bytes(session.me(), parties) + 4 * message::VIEW as u64;
-        assert_eq!(session.meter().phase("sums").sent(), cost);
+        let me = session.me();
+        let cost = terms.cost(me, parties) * 3 + Terms::closing(me, parties);
+        let spent = session.meter().phase("sums");
+        let sent: Vec<u64> = spent.peers.iter().map(|peer| peer.sent).collect();
+        assert_eq!((spent.rounds, sent), (cost.rounds, cost.bytes));
         assert!(begin(&mut session, terms).is_err(), "one aggregation a session");
         session.finish().await.unwrap();
     });
@@ -66,7 +69,7 @@ fn who_is_lost_does_not_stop_the_others() {
         is_sum(&sum(&mut aggregation, 3, &mut session).await, left, 3);
         let lost: Vec<usize> = aggregation.losses().iter().map(|loss| loss.party).collect();
         assert_eq!(lost, [3]);
-        aggregation.close(4, b"end").await.unwrap();
+        aggregation.close(4, b"end", &session).await.unwrap();
     });
 }
 
@@ -84,7 +87,7 @@ fn who_is_late_is_left_out_and_told_how_it_goes_on() {
         } else {
             is_sum(&sum(&mut aggregation, 1, &mut session).await, left, 1);
         }
-        aggregation.close(2, b"end").await.unwrap();
+        aggregation.close(2, b"end", &session).await.unwrap();
     });
 }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mpc_net::{Due, PartyId, Tag, Transport};
+use mpc_net::{AbortCode, Due, NetError, PartyId, Tag, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::machine::{Bytes, Ended, Machine};
 use super::masks::Masks;
 use super::message::longest;
-use super::{Loss, Outcome, Terms};
+use super::{Loss, Outcome, ROUNDS, Terms};
 use crate::error::Error;
 use crate::offload;
 use crate::ring::Z64;
@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_millis(200);
 const HEAVY: usize = 1 << 16;
 
 /// A message of a party, or why there will be none any more.
-type Arrival = (usize, Result<Zeroizing<Vec<u8>>, String>);
+type Arrival = (usize, Result<Zeroizing<Vec<u8>>, NetError>);
 
 struct Order {
     round: u64,
@@ -110,7 +110,10 @@ impl Aggregation {
     ) -> Result<Outcome, Error> {
         session.begin_reveal(label, &[])?;
         match self.order(round, Some(values), state).await? {
-            Ended::Sum(members, sum) => Ok(Outcome::Sum { members, sum }),
+            Ended::Sum(members, sum) => {
+                (0..ROUNDS).for_each(|_| session.meter().round());
+                Ok(Outcome::Sum { members, sum })
+            }
             Ended::Behind(round, state) => Ok(Outcome::Behind { round, state }),
             Ended::TooFew(left) => Ok(Outcome::TooFew { left }),
             Ended::Closed => Err(Error::internal("an aggregation was closed")),
@@ -128,8 +131,9 @@ impl Aggregation {
     ///
     /// # Errors
     /// As [`round`](Self::round).
-    pub async fn close(mut self, round: u64, state: &[u8]) -> Result<(), Error> {
+    pub async fn close(mut self, round: u64, state: &[u8], session: &Session) -> Result<(), Error> {
         self.order(round, None, state).await?;
+        session.meter().round();
         let Self { orders, mut task, .. } = self;
         drop(orders);
         task.join_next().await;
@@ -164,7 +168,7 @@ async fn hear(peer: usize, line: Arc<dyn Transport>, due: Due, arrived: mpsc::Se
     loop {
         let heard = line.recv(PartyId::from_index(peer), due).await;
         let over = heard.is_err();
-        let arrival = heard.map(Zeroizing::new).map_err(|error| error.to_string());
+        let arrival = heard.map(Zeroizing::new);
         if arrived.send((peer, arrival)).await.is_err() || over {
             return;
         }
@@ -273,8 +277,8 @@ impl Pump {
     async fn take(&mut self, (peer, arrival): Arrival) {
         let done = match arrival {
             Ok(bytes) => self.with(move |machine| machine.receive(peer, &bytes)).await,
-            Err(why) => {
-                self.lost(peer, why);
+            Err(error) => {
+                self.lost(peer, error.to_string(), error.code());
                 self.with(move |machine| machine.lose(peer)).await
             }
         };
@@ -288,7 +292,7 @@ impl Pump {
         let faults = self.machine().faults();
         for (peer, what) in faults {
             let why = format!("{} sent {what}", self.names[peer]);
-            self.lost(peer, why);
+            self.lost(peer, why, AbortCode::PeerMisbehaved);
         }
         while let Some((to, bytes)) = { self.machine().next() } {
             if let Some(outbox) = &self.outboxes[to] {
@@ -298,8 +302,8 @@ impl Pump {
         }
     }
 
-    fn lost(&mut self, party: usize, why: String) {
+    fn lost(&mut self, party: usize, why: String, code: AbortCode) {
         self.outboxes[party] = None;
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner).push(Loss { party, why });
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).push(Loss { party, why, code });
     }
 }

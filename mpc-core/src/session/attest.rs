@@ -93,6 +93,18 @@ impl Session {
         &mut self,
         last: bool,
     ) -> Result<Vec<(usize, Result<Signed, Error>)>, Error> {
+        self.attest_to(last, |_| true).await
+    }
+
+    /// The same with those nodes alone that are still there: of a protocol that goes on without the others.
+    ///
+    /// # Errors
+    /// As [`attest`](Self::attest).
+    pub async fn attest_to(
+        &mut self,
+        last: bool,
+        there: impl Fn(usize) -> bool,
+    ) -> Result<Vec<(usize, Result<Signed, Error>)>, Error> {
         self.usable()?;
         let (Some(transcript), Some(signatory)) = (&self.transcript, &self.signatory) else {
             return Ok(Vec::new());
@@ -102,7 +114,7 @@ impl Session {
         }
         let Some(channel) = self.statements.as_deref() else { return Ok(Vec::new()) };
         let nodes = if last { self.transport.nodes() } else { self.parties };
-        let peers: Vec<usize> = (0..nodes).filter(|&node| node != self.me).collect();
+        let peers: Vec<usize> = (0..nodes).filter(|&node| node != self.me && there(node)).collect();
         let mut outgoing = Vec::with_capacity(peers.len());
         for &to in &peers {
             let statement = Attestation {

@@ -47,6 +47,12 @@ impl Joint {
         (rows > 0).then(|| decode(&sum, rows))
     }
 
+    /// The length of that gradient.
+    pub(super) fn slope(&self, terms: &Terms) -> f64 {
+        let gradient = self.gradient(terms).unwrap_or_default();
+        libm::sqrt(gradient.iter().map(|value| value * value).sum())
+    }
+
     /// Takes the sum of a round: the model moves by the mean over its members, weighted by their rows.
     ///
     /// # Errors

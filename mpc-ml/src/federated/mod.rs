@@ -15,6 +15,7 @@ mod member;
 mod plaintext;
 mod rows;
 mod run;
+mod study;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use member::Member;
 pub use plaintext::plain;
 pub use rows::OwnRows;
 pub use run::{Fitted, Progress, fit};
+pub use study::{Federated, FederatedFit, FederatedPlan, FederatedSettings};
 
 use crate::error::Error;
 use crate::model::Output;
@@ -97,18 +99,29 @@ impl Terms {
             return Err(Error::field("parties", format!("are from 2 to {}", Set::MOST)));
         }
         if self.least < fewest || self.least > parties {
-            let rule =
-                format!("is {}, of {parties} parties: from {fewest} to {parties}", self.least);
+            let rule = format!(
+                "is {}, and must be from {fewest} to {parties} for {parties} parties: more than half of them, and \
+                 three where there are three",
+                self.least
+            );
             return Err(Error::field("least_parties", rule));
         }
         if self.rows.contains(&0) || self.total_rows() > 1 << 30 {
-            return Err(Error::field("rows", "are at least one at each party, and at most 2^30"));
+            return Err(Error::field(
+                "rows",
+                "must be at least one at each party, and at most 2^30",
+            ));
         }
         if !self.l2.is_finite() || self.l2 <= 0.0 || self.l2 > 1e6 {
-            return Err(Error::field("l2", "is a number above 0, and at most 1e6"));
+            return Err(Error::field("l2", "must be a number above 0, and at most 1e6"));
         }
-        if self.steps == 0 || self.steps > 10_000 || self.rounds == 0 || self.rounds > 10_000 {
-            return Err(Error::field("rounds and steps", "are from 1 to 10000"));
+        for (field, value) in [("rounds", self.rounds), ("own_steps", u64::from(self.steps))] {
+            if !(1..=10_000).contains(&value) {
+                return Err(Error::field(
+                    field,
+                    format!("is {value}, and must be from 1 to 10000"),
+                ));
+            }
         }
         if let Family::Multinomial { levels } = self.family
             && !(2..=1000).contains(&levels)
@@ -116,7 +129,7 @@ impl Terms {
             return Err(Error::field("levels", "of a target are from 2 to 1000"));
         }
         if self.patience.is_zero() {
-            return Err(Error::field("patience", "is more than nothing"));
+            return Err(Error::field("patience_s", "must be more than nothing"));
         }
         Ok(())
     }
@@ -159,25 +172,32 @@ impl Terms {
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
         let (numbers, least, parties) = (self.coefficients(), self.least, self.rows.len());
-        let output = |round| {
-            let what = format!(
-                "round {round} of {}: who of the {parties} parties was in it ({least} at least), and the joint model \
-                 after it, {numbers} coefficients: the mean of what the members' own steps make of the model before, and the mean \
-                 gradient of the members' rows there",
-                self.rounds
-            );
-            let mut why = "the next round starts from it. The models and gradients of all rounds together tell more about the \
-                           rows than the last model alone; differential privacy is not applied"
-                .to_owned();
-            if least < parties {
-                why += ". A party that is in one round and not in the next one shows by the difference about what its own \
-                        rows would change";
-            }
-            if parties == 2 {
-                why += ". WARNING: with two parties, each can subtract its own part and learns the other's";
-            }
-            Output::figure(label(round), what, why)
+        let who = if least < parties {
+            format!("which of the {parties} parties were in it ({least} at least)")
+        } else {
+            format!("that all {parties} parties were in it")
         };
+        let what = format!(
+            "after a round (of {}): {who}; the joint model after it, {numbers} coefficients (the model before and \
+             the mean of the members' own steps from it, each weighted by its number of rows); and the mean gradient of the \
+             objective at the model before, over the rows of all who were in a round so far",
+            self.rounds
+        );
+        let mut why = "the next round starts from them, and the model after the last one is the result. The models and \
+                       gradients of all rounds together tell more about the joint rows than the last model alone; \
+                       differential privacy is not applied. Nobody learns the part of a single party, as long as \
+                       there are two whose nodes do not pool what they see. A run that breaks off begins anew, and \
+                       shows its rounds again"
+            .to_owned();
+        if least < parties {
+            why += ". A party that is in one round and not in the next one shows by the difference about what its own \
+                    rows would change; one that is in a round of a run that breaks off, and not in the same round \
+                    of the run that follows, shows its part of it";
+        }
+        if parties == 2 {
+            why += ". WARNING: with two parties, each can subtract its own part and learns the other's";
+        }
+        let output = |round| Output::figure(label(round), what.clone(), why.clone());
         (1..=self.rounds).map(output).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use mpc_core::aggregate::{self, Loss, Outcome, Set};
 use mpc_core::{Session, offload};
+use mpc_net::AbortCode;
 
 use super::{Joint, Member, OwnRows, Terms, label};
 use crate::error::Error;
@@ -32,6 +33,8 @@ pub struct Fitted {
     pub joint: Joint,
     /// Who was lost on the way.
     pub lost: Vec<Loss>,
+    /// How much of the length of the joint gradient was left at the model before the last, of that at the beginning.
+    pub left: f64,
 }
 
 /// Fits the model with all parties of a session, which allows [`Terms::outputs`]. Each round takes four rounds of messages; more when
@@ -52,11 +55,21 @@ pub async fn fit(
         return Err(Error::Data("the rows of this party are not as many as was agreed".to_owned()));
     }
     session.agree("plan of the federated fit", format!("{terms:?}").as_bytes()).await?;
+    let shared = terms.clone();
+    let member = offload(move || Member::new(&shared, me, rows)).await?;
+    rounds(terms, member, session, &mut progress).await
+}
+
+/// The rounds of parties that have agreed on the terms.
+pub(super) async fn rounds(
+    terms: &Terms,
+    mut member: Member,
+    session: &mut Session,
+    progress: &mut (dyn FnMut(Progress) + '_),
+) -> Result<Fitted, Error> {
     let mut aggregation = aggregate::begin(session, terms.aggregation())?;
     let mut joint = Joint::new(terms);
-    let mut lost = Vec::new();
-    let shared = terms.clone();
-    let mut member = offload(move || Member::new(&shared, me, rows)).await?;
+    let (mut lost, mut slopes) = (Vec::new(), Vec::new());
     while !joint.is_last(terms) {
         let (shared, at) = (terms.clone(), joint.clone());
         let (back, values) = offload(move || {
@@ -74,6 +87,7 @@ pub async fn fit(
         match outcome {
             Outcome::Sum { members, sum } => {
                 joint.add(terms, members, &sum)?;
+                slopes.push(joint.slope(terms));
                 progress(Progress::Round { round, members });
             }
             Outcome::Behind { round, state } => {
@@ -82,19 +96,33 @@ pub async fn fit(
                     .ok_or_else(|| {
                         Error::Contradicted("the state that another party sent is none".to_owned())
                     })?;
+                slopes.push(joint.slope(terms));
                 progress(Progress::Behind { round });
             }
-            Outcome::TooFew { left } => {
-                let names: Vec<_> = left.iter().map(|party| session.name(party)).collect();
-                return Err(Error::Unusable(format!(
-                    "round {round}: only {} {} left, and a round is of {} parties at least",
-                    names.join(", "),
-                    if names.len() == 1 { "is" } else { "are" },
-                    terms.least
-                )));
-            }
+            Outcome::TooFew { left } => return Err(too_few(terms, round, left, &lost, session)),
         }
     }
-    aggregation.close(joint.round, &joint.to_bytes()).await?;
-    Ok(Fitted { joint, lost })
+    aggregation.close(joint.round, &joint.to_bytes(), session).await?;
+    let (first, last) = (slopes.first().copied(), slopes.last().copied());
+    let left =
+        first.zip(last).map_or(1.0, |(first, last)| if first > 0.0 { last / first } else { 0.0 });
+    Ok(Fitted { joint, lost, left })
+}
+
+/// Too few parties are left for a round; the reasons why the others are not are those of the error.
+fn too_few(terms: &Terms, round: u64, left: Set, lost: &[Loss], session: &Session) -> Error {
+    let names: Vec<_> = left.iter().map(|party| session.name(party)).collect();
+    let mut what = format!(
+        "round {round}: only {} {} there, and a round is of {} parties at least",
+        names.join(", "),
+        if names.len() == 1 { "is" } else { "are" },
+        terms.least
+    );
+    for loss in lost {
+        what += &format!("; {}", loss.why);
+    }
+    // A party that deviated is the reason before one that was lost.
+    let misbehaved = lost.iter().find(|loss| loss.code == AbortCode::PeerMisbehaved);
+    let code = misbehaved.map_or(AbortCode::PeerLost, |loss| loss.code);
+    Error::TooFew { what, code }
 }

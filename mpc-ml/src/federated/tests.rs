@@ -198,5 +198,7 @@ fn what_is_revealed_is_said() {
     let (terms, _) = skewed(Family::Linear, 3);
     let outputs = terms.outputs();
     assert_eq!(outputs.len() as u64, terms.rounds);
-    assert!(outputs[4].what.contains("round 5 of 20: who of the 3 parties was in it"));
+    assert!(outputs.iter().all(|output| output.what.contains("that all 3 parties were in it")));
+    let some = Terms { rows: vec![5; 7], ..terms }.outputs();
+    assert!(some[4].what.contains("which of the 7 parties were in it (3 at least)"), "{some:?}");
 }

@@ -1,5 +1,6 @@
 //! What a fit runs on.
 
+use mpc_core::aggregate::Set;
 use mpc_core::correlations::{
     Correlation, CorrelationSource, LeftFactor, OwnedMatrix, Production, Request, RightFactor,
 };
@@ -31,6 +32,23 @@ pub enum Progress {
         total: u64,
         /// How far the production of correlations is.
         production: Production,
+    },
+    /// A round of a federated fit has ended.
+    Members {
+        /// Its number.
+        round: u64,
+        /// The parties that were in it.
+        members: Set,
+    },
+    /// The others have gone on without this party, which goes on from this round of a federated fit.
+    Behind {
+        /// The round.
+        round: u64,
+    },
+    /// A party is not there any more, and a federated fit goes on without it.
+    Lost {
+        /// The party.
+        party: usize,
     },
 }
 

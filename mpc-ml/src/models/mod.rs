@@ -12,6 +12,7 @@ pub mod sgd;
 
 use crate::artifact::ModelKind;
 use crate::data::Cut;
+use crate::federated::Federated;
 use crate::model::Model;
 
 /// What a refusal says of another model.
@@ -29,12 +30,13 @@ impl Known {
 }
 
 /// The models of this crate.
-const ALL: [Known; 5] = [
+const ALL: [Known; 6] = [
     Known::of::<linear::Linear>(),
     Known::of::<mean::Mean>(),
     Known::of::<private::Private>(),
     Known::of::<glm::Glm>(),
     Known::of::<sgd::Sgd>(),
+    Known::of::<Federated>(),
 ];
 
 /// The models of this crate that take a table cut this way: name and kinds, in words.

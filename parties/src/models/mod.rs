@@ -14,6 +14,7 @@ use std::pin::Pin;
 use mpc_core::{Against, Cost, Recipients, Session};
 use mpc_ml::artifact::{ModelKind, SolverRecord};
 use mpc_ml::data::{Cut, Dataset, Schema};
+use mpc_ml::federated::Federated;
 use mpc_ml::model::{Facts, Figures, Output, Run, Summary};
 use mpc_ml::models::glm::Glm;
 use mpc_ml::models::linear::Linear;
@@ -37,6 +38,8 @@ pub const MODELS: &[&dyn Registered] = &[
     &Entry::<Sgd>::NEW,
     // all of them, with differential privacy
     &Entry::<Private>::NEW,
+    // linear, logistic, on sums of what parties compute in the clear
+    &Entry::<Federated>::NEW,
 ];
 
 /// Work of one node, on the one thread that a session lives on.

@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{BudgetReceipt, PartyConsent};
+use super::{BudgetReceipt, PartyConsent, RoundsReceipt};
 use crate::exit::{Exit, Failure};
 use crate::identity::{Fingerprint, Identity};
 use crate::output::{hex, unhex};
@@ -83,6 +83,9 @@ pub struct Receipt {
     /// What a study with differential privacy promises, and what it took of the parties' budgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub privacy: Option<BudgetReceipt>,
+    /// Who was in the rounds of a federated study.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub federated: Option<RoundsReceipt>,
     /// When the nodes had met.
     pub begun: String,
     /// When the run ended here.
@@ -319,6 +322,7 @@ mod tests {
             runs: 1,
             resumed: None,
             privacy: None,
+            federated: None,
             begun: "b".to_owned(),
             ended: None,
             started: 3,

@@ -62,7 +62,9 @@ impl StudyFolder {
             |what, advice| Err(Failure::new(Exit::Exists, what).in_file(&self.path).advise(advice));
         let complete = self.is_complete();
         let over = self.store.is_finished(&self.study)? || complete && !stays;
-        let nothing = self.sent(Kind::Result)?.is_empty();
+        // A federated study ends with a figure: the model of the last round.
+        let ended = complete && !self.sent(Kind::Interim)?.is_empty();
+        let nothing = self.sent(Kind::Result)?.is_empty() && !ended;
         if over && !nothing {
             if !complete {
                 return refused(

@@ -18,6 +18,7 @@ use super::giving::Given;
 use super::participant::{StudyWork, Work};
 use super::phases::Phases;
 use super::receipt::Resumed;
+use super::rounds::Rounds;
 use super::standing::{Course, Standing};
 use super::study_run::Node;
 use super::{BoundRows, Event, Events, Finished, PartyConsent, StudyFolder, consent, source};
@@ -72,6 +73,8 @@ pub struct Told {
     pub(super) runs: u32,
     /// What the others said under their signatures.
     pub(super) signed: Vec<Signed>,
+    /// Who was in the rounds of a federated study.
+    pub(super) rounds: Option<Rounds>,
     /// What all have spent of their privacy budgets, in a study that takes of them.
     pub(super) budget: Option<BudgetReceipt>,
     /// Whether noisy values may have been sent.
@@ -177,7 +180,12 @@ impl Work for StudyWork {
         let (standardisation, encoded) = self.encoded(table, rows.iter().sum(), session).await?;
 
         phases.enter("preparation", session);
-        let mut source = source::start(study.security().correlations, session)?;
+        let mut source = if study.is_federated() {
+            told.rounds = Some(Rounds::new(study));
+            Box::new(source::Nothing)
+        } else {
+            source::start(study.security().correlations, session)?
+        };
         let private = study.privacy().is_some();
         let own_warnings =
             clip_warning(&encoded, study.model().clip(), private).into_iter().collect();
@@ -219,13 +227,20 @@ impl Work for StudyWork {
         told.before_the_result(session).await?;
         let standardisation = self.whole_scales(standardisation, session).await?;
         session.allow(ledger(outputs.iter().filter(|output| !repeatable(output))))?;
-        let mut heard = |progress| {
-            if let Progress::Step { done, total, production } = progress {
+        node.spend(told)?;
+        let rounds = &mut told.rounds;
+        let mut heard = |progress| match progress {
+            Progress::Step { done, total, production } => {
                 events(Event::Step { done, total, production });
+            }
+            progress => {
+                #[cfg(feature = "test-faults")]
+                crate::fault::die_at("round");
+                let note = rounds.as_mut().and_then(|rounds| rounds.hear(progress));
+                note.into_iter().for_each(|note| events(Event::Note(note)));
             }
         };
         let mut run = Run { session, source: &mut *source, progress: &mut heard };
-        node.spend(told)?;
         #[cfg(feature = "test-faults")]
         crate::fault::before_release().await;
         let summary = shares.release(&data, &mut run).await;
@@ -375,7 +390,12 @@ impl Told {
         for name in session.compare().await? {
             events(Event::Note(format!("{name} left before it said what it had received")));
         }
-        for (_, said) in session.attest(true).await? {
+        let signed = match &self.rounds {
+            None => session.attest(true).await?,
+            // Who was lost is not waited for, and something may be on its way to who was late.
+            Some(rounds) => session.attest_to(false, |node| rounds.is_there(node)).await?,
+        };
+        for (_, said) in signed {
             match said {
                 Ok(said) => self.signed.push(said),
                 Err(error) if error.code() == AbortCode::PeerMisbehaved => return Err(error.into()),

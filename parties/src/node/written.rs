@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::participant::StudyWork;
 use super::phases::Phases;
 use super::receipt::{Heard, VERSION, digest_of, now, program_sha256};
+use super::rounds::Rounds;
 use super::study_run::Node;
 use super::work::{Outcome, Told};
 use super::{Finished, Receipt, Revealed};
@@ -128,6 +129,7 @@ impl Node {
             runs: told.runs,
             resumed: told.resumed.clone(),
             privacy: told.budget.clone(),
+            federated: told.rounds.as_ref().map(Rounds::receipt),
             begun: when(told.started),
             ended: ended.map(when),
             started: told.started,

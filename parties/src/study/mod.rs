@@ -13,6 +13,7 @@ mod disclosure;
 mod error;
 mod expansion;
 mod features;
+mod federated;
 mod model;
 mod named;
 mod output;
@@ -32,6 +33,7 @@ use mpc_core::Recipients;
 use mpc_ml::Model;
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Cut, Schema};
+use mpc_ml::federated::Federated;
 use mpc_ml::model::{Facts, Output};
 use mpc_ml::models::private::{Private, PrivateSettings};
 use mpc_ml::survival::expand::Expansion;
@@ -176,8 +178,7 @@ impl Study {
             expansion.map(|expansion| expansion::reading(expansion, &schema)).transpose()?;
         let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
         let columns = columns.transpose()?;
-        let solver =
-            raw.training.solver.as_deref().unwrap_or(settings::solver(kind, raw.privacy.is_some()));
+        let solver = federated::solver(&raw.training, kind, raw.privacy.is_some())?;
         let model = settings::read(gathered, (kind, word), solver, &lines)?;
         let (recipients, own) = match output::check(raw.output, &parties, columns.is_some())? {
             Receivers::Whole(recipients) => (recipients, false),
@@ -199,6 +200,7 @@ impl Study {
             Self { terms, kind, schema, expanded, columns, scoring, own, model, recipients, lines };
         let cut = if study.columns.is_some() { Cut::Vertical } else { Cut::Horizontal };
         privacy::check(&study)?;
+        federated::check(&study)?;
         let suits = study.model.suits((cut, study.own), &study.schema, study.recipients());
         suits.map_err(|error| study.lines.refusal(error))?;
         if let Some(scoring) = &study.scoring {
@@ -253,6 +255,12 @@ impl Study {
     #[must_use]
     pub fn privacy(&self) -> Option<&PrivateSettings> {
         self.settings_of::<Private>()
+    }
+
+    /// Whether it asks for federated averaging, whose joint model all see after each round.
+    #[must_use]
+    pub fn is_federated(&self) -> bool {
+        self.settings_of::<Federated>().is_some()
     }
 
     /// The features and the target.

@@ -176,6 +176,7 @@ pub(super) struct RawTypical {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTraining {
+    pub mode: Option<String>,
     pub solver: Option<String>,
 }
 

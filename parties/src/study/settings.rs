@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mpc_ml::artifact::ModelKind;
+use mpc_ml::federated::Federated;
 use mpc_ml::models::private::Private;
 use mpc_ml::{Error, Model};
 use toml::Spanned;
@@ -17,7 +18,7 @@ use crate::models::{Chosen, MODELS, find};
 /// The tables that hold settings of the model, with what is the study's own in them.
 const TABLES: [(&str, &[&str]); 4] = [
     ("model", &["kind", "target", "survival", "offset", "weights", "groups"]),
-    ("training", &["solver"]),
+    ("training", &["solver", "mode"]),
     ("output", &["model"]),
     (PRIVACY, &[]),
 ];
@@ -84,10 +85,10 @@ pub(super) fn read(
             return Err(StudyError::rule(Field::from(*table).key(setting), rule));
         }
         if !model.settings().contains(&setting.as_str()) {
-            let others: Vec<String> = MODELS
+            let others: Vec<&str> = MODELS
                 .iter()
                 .filter(|other| other.settings().contains(&setting.as_str()))
-                .map(|other| format!("{:?}", other.name()))
+                .map(|other| other.name())
                 .collect();
             let rule = if model.retired().contains(&setting.as_str()) {
                 format!(
@@ -100,7 +101,15 @@ pub(super) fn read(
                     "is unknown: unknown field `{setting}`; the solver {solver:?} has {}",
                     own.copied().collect::<Vec<_>>().join(", ")
                 )
+            } else if others == [Federated::NAME] {
+                format!(
+                    "belongs to mode = {:?}, which this study does not have: remove it",
+                    others[0]
+                )
+            } else if solver == Federated::NAME {
+                format!("has no place in a study with mode = {solver:?}: remove it")
             } else {
+                let others: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
                 format!(
                     "belongs to the solver {}, and this study uses {solver:?}: remove it",
                     others.join(" or ")
@@ -141,8 +150,9 @@ pub(super) fn solver(kind: ModelKind, private: bool) -> &'static str {
 /// There is no such pair of words.
 fn no_model(kind: ModelKind, solver: &str) -> StudyError {
     let names = |fits: &dyn Fn(&[ModelKind]) -> bool| {
-        // That one is chosen by the table with its settings.
-        let named = MODELS.iter().filter(|model| model.name() != Private::NAME);
+        // One is chosen by the table with its settings, the other by the mode.
+        let elsewhere = [Private::NAME, Federated::NAME];
+        let named = MODELS.iter().filter(|model| !elsewhere.contains(&model.name()));
         let fitting = named.filter(|model| fits(model.kinds()));
         fitting.map(|model| format!("{:?}", model.name())).collect::<Vec<_>>().join(" or ")
     };

@@ -9,6 +9,7 @@ use super::*;
 
 mod consent;
 mod disclosure;
+mod federated;
 mod private;
 mod schema;
 mod short;

@@ -257,6 +257,10 @@ impl Nodes {
 }
 
 impl Running {
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
     /// Waits until the node says a word on standard error, which goes to a file.
     pub fn wait_for_word(&self, log: &std::path::Path, word: &str) {
         let begin = Instant::now();

@@ -1,0 +1,153 @@
+//! Federated averaging between nodes.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mpc_ml::artifact::Model;
+use mpc_ml::data::encode;
+use mpc_ml::plaintext::glm::{Data, Family, fit};
+use parties::data_file::{ReadOptions, Source, read};
+use parties::study::Study;
+use serde_json::Value;
+
+use crate::clinics::{model, nodes};
+use crate::support::{Nodes, Running};
+
+/// The clinics as a federated study, without a dealer.
+fn clinics(parties: usize, training: &str) -> (Nodes, String) {
+    let nodes = nodes(parties, 1);
+    let path = |name: &String| nodes.dir(name).join("study.toml");
+    let text = fs::read_to_string(path(&nodes.names[0])).unwrap();
+    let (begin, _) = text.split_once("[training]").unwrap();
+    let begin = begin.replace("intercept = true\n", "").replace("l2 = 0.01\nclip = 8.0\n", "");
+    let text = format!(
+        "{begin}[training]\nmode = \"federated\"\nl2 = 0.01\n{training}\n[security]\nagainst = \"semi-honest\"\n"
+    );
+    nodes.parties().iter().for_each(|name| fs::write(path(name), &text).unwrap());
+    (nodes, text)
+}
+
+/// The coefficients of the pooled rows, on the scale of the fit.
+fn pooled(nodes: &Nodes, text: &str, model: &Model) -> Vec<f64> {
+    let study = Study::from_bytes(text.as_bytes()).unwrap();
+    let options = ReadOptions { with_target: true, ..ReadOptions::default() };
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for name in nodes.parties() {
+        let source = Source::file(&nodes.dir(name).join("rows.csv"));
+        let file = read(&source, study.schema(), &options).unwrap();
+        let encoded = encode(&file.table, model.standardisation(), 1024.0).unwrap();
+        x.extend(encoded.x.iter());
+        y.extend(encoded.y);
+    }
+    let columns = study.schema().columns().len();
+    let data = Data {
+        family: Family::Logistic,
+        x: &x,
+        columns,
+        intercept: true,
+        target: &y,
+        offsets: &[],
+        weights: &[],
+        l2: 0.01,
+    };
+    fit(&data).unwrap().coefficients
+}
+
+fn command(nodes: &Nodes, name: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_party"));
+    command.args(["--config", &nodes.config(name)]).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn works(output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap() + &said
+}
+
+fn receipt(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("receipt.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_federated_study_ends_with_one_model_that_every_command_takes() {
+    let (nodes, text) = clinics(3, "rounds = 40");
+    let parties: Vec<String> = nodes.parties().to_vec();
+    let own = |file: &str| nodes.dir(&parties[0]).join(file).to_str().unwrap().to_owned();
+    let (study, rows) = (own("study.toml"), own("rows.csv"));
+    let told = works(command(&nodes, &parties[0], &["study", "check", &study, "--data", &rows]));
+    for words in ["up to 40 times: after a round (of 40)", "is not noticed", "161 rounds"] {
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let running: Vec<Running> = parties.iter().map(|name| nodes.start(name)).collect();
+    running.into_iter().map(Running::end).for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+
+    let folder = nodes.results(&parties[0]);
+    let first = model(&folder);
+    assert!(parties.iter().all(|name| model(&nodes.results(name)) == first));
+    let expected = pooled(&nodes, &text, &first);
+    let got = first.standardised();
+    let got: Vec<f64> = got.coefficients.values().chain([got.intercept]).collect();
+    for (got, expected) in got.iter().zip(&expected) {
+        assert!((got - expected).abs() < 0.02, "{got} instead of {expected}");
+    }
+    let receipt = receipt(&folder);
+    assert_eq!(receipt["federated"]["last"], 40);
+    assert_eq!(receipt["federated"]["away"], Value::Array(Vec::new()));
+    let rounds = receipt["revealed"].as_array().unwrap().iter();
+    let rounds =
+        rounds.filter(|it| it["what"].as_str().unwrap().starts_with("joint model of round"));
+    assert_eq!(rounds.count(), 40);
+
+    let (json, receipt) = (folder.join("model.json"), folder.join("receipt.json"));
+    let (json, receipt) = (json.to_str().unwrap(), receipt.to_str().unwrap());
+    let name = &parties[0];
+    let told = works(command(&nodes, name, &["receipt", "verify", receipt]));
+    assert!(told.contains("signature"), "{told}");
+    let predicted = works(command(&nodes, name, &["predict", "--model", json, "--data", &rows]));
+    assert!(predicted.contains("probability"), "{predicted}");
+    works(command(
+        &nodes,
+        name,
+        &["report", folder.to_str().unwrap(), "--out", &own("report.html")],
+    ));
+    works(command(
+        &nodes,
+        name,
+        &["export", "--model", json, "--as", "pmml", "--out", &own("model.pmml")],
+    ));
+}
+
+/// One of four loses the others in the middle: they go on without it, and it gets the model from them.
+#[test]
+fn who_is_lost_is_left_out_and_gets_the_model_afterwards() {
+    let (nodes, _) = clinics(4, "rounds = 12\nleast_parties = 3");
+    let parties: Vec<String> = nodes.parties().to_vec();
+    let running = parties.iter().map(|name| {
+        let mut command = nodes.command(name);
+        command.env("PARTY__NETWORK__RETURN_WITHIN_S", "40");
+        if *name == parties[2] {
+            // In the fourth round: there are twelve messages in each.
+            command.env("MPC_FAULT", "kind=kill;step=aggregate;nth=40");
+        }
+        nodes.spawn(name, &mut command)
+    });
+    let running: Vec<Running> = running.collect();
+    let ended: Vec<_> = running.into_iter().map(Running::end).collect();
+    for (name, ended) in parties.iter().zip(&ended) {
+        let word = if *name == parties[2] {
+            "gave the model of an earlier run"
+        } else {
+            "was lost; the study goes on without it"
+        };
+        ended.expect(0, &[word]);
+    }
+    let models: Vec<Model> = parties.iter().map(|name| model(&nodes.results(name))).collect();
+    assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+    let receipt = receipt(&nodes.results(&parties[0]));
+    let away = receipt["federated"]["away"].as_array().unwrap();
+    assert!((8..=9).contains(&away.len()), "{away:?}");
+    assert!(away.iter().all(|round| round["without"][0] == parties[2].as_str()), "{away:?}");
+}
