@@ -90,6 +90,8 @@ runs=()
 while read -r -a fields; do
     name=${fields[0]} study=${fields[1]} rows=("${fields[@]:2}")
     for source in "${sources[@]}"; do
+        # Federated averaging has no use for a dealer.
+        if [ "$source" = dealer ] && grep -q '^mode = "federated"' "$study"; then continue; fi
         dir=$folder/${name/\//.}.$source
         nodes=("${rows[@]%%=*}")
         [ "$source" = dealer ] && nodes+=(dealer)

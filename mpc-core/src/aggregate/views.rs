@@ -88,18 +88,18 @@ fn run(number: usize, off: Option<MaskSite>) -> Seen {
     seen
 }
 
-/// An honest party's slices at the coalition, less all that the coalition knows: the masks that it has in common with that party, and the own
+/// An honest party's slices at the coalition, less what the coalition knows of them: the masks that it has `in_common` with that party, and the own
 /// mask `told`.
 fn left(
     number: usize,
     seen: &Seen,
     (round, set, honest): (u64, Set, usize),
-    (told, off): (Option<[u8; 32]>, Option<MaskSite>),
+    (in_common, told, off): (bool, Option<[u8; 32]>, Option<MaskSite>),
 ) -> Vec<Z64> {
     let switch = MaskSwitch::new(off);
     let mut whole = vec![Z64(0); LEN];
     let domain = format!("aggregate {round} {:032x}", u128::from_le_bytes(set.to_bytes()));
-    for other in set.iter().filter(|&other| other > 1) {
+    for other in set.iter().filter(|&other| in_common && other > 1) {
         let ends = [honest as u8, other as u8];
         let seed = Seed::from_secret(&format!("views {number}"), &[&ends]).derive(&domain);
         // Honest parties have the smaller numbers, so they add.
@@ -145,34 +145,40 @@ fn look(off: Option<MaskSite>) -> Look {
     for number in 0..RUNS {
         let seen = run(number, off);
         let told = |round, set, party| seen.seeds.get(&(round, set, party)).copied();
-        // Attempts that were finished: the own mask is known.
-        let mut before: Option<Vec<Z64>> = None;
-        for (round, set) in finished {
-            let own = told(round, set, 0);
-            assert!(own.is_some(), "party 0 tells its mask in the end");
-            let now = left(number, &seen, (round, set, 0), (own, off));
-            note("a vector in a sum", &mut now.iter().copied());
-            if let Some(before) = before.filter(|before| before.len() == now.len()) {
-                note(
-                    "its change from sum to sum",
-                    &mut now.iter().zip(before).map(|(&a, b)| a - b),
-                );
+        // Whatever it takes off of what it knows: what is not there, as it should be, does not hide anything either.
+        for in_common in [true, false] {
+            // Attempts that were finished: the own mask is known.
+            for known in [true, false] {
+                let mut before: Option<Vec<Z64>> = None;
+                for (round, set) in finished {
+                    let own = told(round, set, 0);
+                    assert!(own.is_some(), "party 0 tells its mask in the end");
+                    let how = (in_common, own.filter(|_| known), off);
+                    let now = left(number, &seen, (round, set, 0), how);
+                    note("a vector in a sum", &mut now.iter().copied());
+                    if let Some(before) = before.filter(|before| before.len() == now.len()) {
+                        note(
+                            "its change from sum to sum",
+                            &mut now.iter().zip(before).map(|(&a, b)| a - b),
+                        );
+                    }
+                    before = Some(now);
+                }
             }
-            before = Some(now);
+            // The attempt that nobody finished: both honest parties together, so that what they have in common is gone.
+            assert!(told(3, all, 0).is_none() && told(3, all, 1).is_none());
+            let pair = |masks: [Option<[u8; 32]>; 2]| -> Vec<Z64> {
+                let one = left(number, &seen, (3, all, 0), (in_common, masks[0], off));
+                let other = left(number, &seen, (3, all, 1), (in_common, masks[1], off));
+                one.into_iter().zip(other).map(|(a, b)| a + b).collect()
+            };
+            note("a sum that nobody finished", &mut pair([None, None]).into_iter());
+            // The same with the masks that were told in the attempt after it, and in the round before.
+            let after = [0, 1].map(|party| told(3, three, party));
+            note("that sum, with the masks of the next one", &mut pair(after).into_iter());
+            let earlier = [0, 1].map(|party| told(2, all, party));
+            note("that sum, with the masks of the last round", &mut pair(earlier).into_iter());
         }
-        // The attempt that nobody finished: both honest parties together, so that what they have in common is gone.
-        assert!(told(3, all, 0).is_none() && told(3, all, 1).is_none());
-        let pair = |masks: [Option<[u8; 32]>; 2]| -> Vec<Z64> {
-            let one = left(number, &seen, (3, all, 0), (masks[0], off));
-            let other = left(number, &seen, (3, all, 1), (masks[1], off));
-            one.into_iter().zip(other).map(|(a, b)| a + b).collect()
-        };
-        note("a sum that nobody finished", &mut pair([None, None]).into_iter());
-        // The same with the masks that were told in the attempt after it, and in the round before.
-        let after = [0, 1].map(|party| told(3, three, party));
-        note("that sum, with the masks of the next one", &mut pair(after).into_iter());
-        let earlier = [0, 1].map(|party| told(2, all, party));
-        note("that sum, with the masks of the last round", &mut pair(earlier).into_iter());
     }
     words.iter().try_for_each(|(what, words)| uniform(what, words))
 }

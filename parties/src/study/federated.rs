@@ -15,7 +15,7 @@ const SETTINGS: &str = "rounds, own_steps, least_parties, patience_s";
 pub(super) fn solver(
     training: &RawTraining,
     kind: ModelKind,
-    private: bool,
+    (private, by_columns): (bool, bool),
 ) -> Result<&str, StudyError> {
     let refused = |field: &str, rule: String| Err(StudyError::rule(field, rule));
     let solver = training.solver.as_deref();
@@ -49,6 +49,13 @@ pub(super) fn solver(
         );
         return refused("training.mode", rule);
     }
+    if by_columns {
+        let rule = format!(
+            "is \"vertical\": federated averaging needs whole rows at each party, with the target. For parties that \
+             hold columns remove mode and what belongs to it ({SETTINGS}) from [training] (docs/study-vertical.md)"
+        );
+        return refused("partition", rule);
+    }
     if solver.is_some() {
         let rule = "has no place beside mode = \"federated\": remove one of them";
         return refused("training.solver", rule.to_owned());
@@ -60,12 +67,6 @@ pub(super) fn solver(
 pub(super) fn check(study: &Study) -> Result<(), StudyError> {
     if !study.is_federated() {
         return Ok(());
-    }
-    if study.columns.is_some() {
-        let rule = "is \"vertical\": federated averaging needs whole rows at each party, with the target. For parties \
-                    that hold columns remove mode and what belongs to it from [training] \
-                    (docs/study-vertical.md)";
-        return Err(StudyError::rule("partition", rule));
     }
     if study.security().correlations == Correlations::Dealer {
         let rule = "is \"dealer\", and federated averaging needs no joint randomness: remove it";

@@ -178,7 +178,8 @@ impl Study {
             expansion.map(|expansion| expansion::reading(expansion, &schema)).transpose()?;
         let columns = places.map(|places| places.columns(parties.len(), &schema, &names));
         let columns = columns.transpose()?;
-        let solver = federated::solver(&raw.training, kind, raw.privacy.is_some())?;
+        let how = (raw.privacy.is_some(), columns.is_some());
+        let solver = federated::solver(&raw.training, kind, how)?;
         let model = settings::read(gathered, (kind, word), solver, &lines)?;
         let (recipients, own) = match output::check(raw.output, &parties, columns.is_some())? {
             Receivers::Whole(recipients) => (recipients, false),

@@ -80,7 +80,7 @@ fn what_does_not_go_with_it_is_refused() {
     let columns = include_str!("../../../../scripts/data/breast_cancer_vertical/study.toml");
     let (begin, end) = columns.split_once("[training]").unwrap();
     let (_, end) = end.split_once("\n[").unwrap();
-    let federated = "mode = \"federated\"\nl2 = 0.01\n";
+    let federated = "mode = \"federated\"\n";
     let error = refused(&format!("{begin}[training]\n{federated}\n[{end}"));
     assert!(error.contains("partition is \"vertical\""), "{error}");
 }
