@@ -252,6 +252,14 @@ pub struct Plan {
     /// How many rows each party has, in the order of the study; by columns, the common records
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', required = true)]
     pub rows: Vec<u64>,
+    /// What the nodes are joined by
+    #[command(flatten)]
+    pub line: Line,
+}
+
+/// What joins the nodes of a study.
+#[derive(Debug, Args)]
+pub struct Line {
     /// The round trip between two nodes; `party doctor` measures it
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 20.0)]
     pub rtt_ms: f64,
@@ -384,6 +392,12 @@ pub struct StudyCheck {
     /// How many rows each party has, in the order of the study; if unknown, as many as this one
     #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
     pub rows: Option<Vec<u64>>,
+    /// Rehearse the study on invented rows, which takes as long as the study, and tell all bytes, memory and minutes
+    #[arg(long)]
+    pub rehearse: bool,
+    /// What the nodes are joined by
+    #[command(flatten)]
+    pub line: Line,
     /// Show the values of bad cells
     #[arg(long)]
     pub show_values: bool,
@@ -424,6 +438,9 @@ pub struct Train {
     /// Where to write the model, besides the state directory
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write report.html beside the result: a page on the run (`party report` writes one on several)
+    #[arg(long)]
+    pub report: bool,
     /// The UDP address to listen on, in place of the one in party.toml
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,

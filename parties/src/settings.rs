@@ -58,6 +58,8 @@ pub struct Settings {
     pub keep: Keep,
     /// Whether this node takes part only in studies that somebody here has approved by signature.
     pub approval: bool,
+    /// Whether it writes a page on each run beside its result.
+    pub report: bool,
     /// What all studies with differential privacy together may tell of its rows, where it takes part in such.
     pub privacy: Option<PrivacyBudget>,
     /// What no study may ask for.
@@ -166,6 +168,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// `consent.required`, where nobody starts a study by hand.
     pub approval: bool,
+    /// `output.report`, where the command asks for it.
+    pub report: bool,
 }
 
 /// Why settings are refused.
@@ -240,6 +244,7 @@ impl Settings {
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut settings = Self::check(builder.build()?.try_deserialize()?, directory)?;
         settings.approval |= overrides.approval;
+        settings.report |= overrides.report;
         if let Some(data) = &overrides.data {
             let id_column = settings.data.and_then(|data| data.id_column);
             // Another file is written in the same way, and called by its own name.
@@ -305,7 +310,7 @@ impl Settings {
         let privacy = raw.privacy.map(raw::RawPrivacyBudget::check).transpose()?;
         let limits = raw.limits.check()?;
         let serve = raw.serve.check(directory)?;
-        let (keep, approval) = (raw.audit.keep, raw.consent.required);
+        let (keep, approval, report) = (raw.audit.keep, raw.consent.required, raw.output.report);
         Ok(Self {
             identity,
             network,
@@ -318,6 +323,7 @@ impl Settings {
             state,
             keep,
             approval,
+            report,
             privacy,
             limits,
             serve,

@@ -197,10 +197,16 @@ fn a_description_is_audited_and_an_unknown_protocol_refused() {
     assert!(code == 2 && told.contains("spread/1") && told.contains("Again::of"), "{json:#}");
 }
 
-/// So is an evaluation of the model that a study left at its nodes.
+/// So is an evaluation of the model that a study left at its nodes, which write a page on each run beside its result.
 #[test]
-fn an_evaluation_is_audited() {
-    let Audited { nodes, exported } = audited(DEALER);
+fn an_evaluation_is_audited_and_reported() {
+    let nodes = clinics::nodes(3, 2);
+    for name in nodes.parties() {
+        let config = nodes.config(name);
+        let text = fs::read_to_string(&config).unwrap() + "\n[output]\nreport = true\n";
+        fs::write(config, text).unwrap();
+    }
+    let Audited { nodes, exported } = ended(nodes, DEALER);
     exported.iter().for_each(|file| fs::remove_file(file).unwrap());
     let file = nodes.results("clinic-0").join("model.json");
     let bytes = fs::read(&file).unwrap();
@@ -217,6 +223,25 @@ fn an_evaluation_is_audited() {
     assert!(json["with"].as_array().unwrap().iter().all(|with| with["messages"] == with["signed"]));
     let changed = deviate(&audited, "", 6, true);
     audited.refused(&[&changed], 9, "clinic-0 signed that it sent this");
+
+    let study = audited.study();
+    let folders = fs::read_dir(audited.nodes.dir("clinic-0").join("state")).unwrap();
+    let folders = folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let folders: Vec<PathBuf> = folders.collect();
+    assert_eq!(folders.len(), 2);
+    for folder in folders {
+        let page = fs::read_to_string(folder.join("report.html")).unwrap();
+        let evaluated = folder.join("result.json").exists();
+        assert_eq!(page.contains("Calibration"), evaluated);
+        // The study is the text word by word, and the rest what the command makes of the folder.
+        assert_eq!(page.contains("name = &quot;evaluate/1&quot;"), evaluated, "{page}");
+        assert_eq!(page.contains("learning_rate = 0.5"), !evaluated);
+        let out = folder.with_extension("html");
+        let own = [folder.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let with = if evaluated { vec!["--study", &study] } else { vec![] };
+        support::party(&[&["report"][..], &own[..], &with[..]].concat());
+        assert_eq!(fs::read_to_string(&out).unwrap() == page, evaluated);
+    }
     let rows = audited.nodes.dir("clinic-0").join("rows.csv");
     let text = fs::read_to_string(&rows).unwrap();
     fs::write(&rows, text.replacen("yes", "no", 1)).unwrap();

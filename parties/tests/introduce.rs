@@ -421,9 +421,16 @@ fn a_plan_says_what_a_run_takes() {
         dealer.into_iter().for_each(|dealer| dealer.end().expect(0, &[]));
         let counts: Vec<String> =
             rows.iter().map(|text| (text.lines().count() - 1).to_string()).collect();
-        let plan = format!("plan study.toml --rows {}", counts.join(","));
+        // The first one by the check, which tells the same of a rehearsal beside what it tells of the own rows.
+        let checked = study.contains("\"strength\"");
+        let counts = counts.join(",");
+        let plan = match checked {
+            true => format!("study check study.toml --data rows.csv --rows {counts} --rehearse"),
+            false => format!("plan study.toml --rows {counts}"),
+        };
         let (code, plan) = ended(&nodes, names[0], &plan, None);
         assert_eq!(code, Some(0), "{plan}");
+        let plan = if checked { &plan["rehearsed"] } else { &plan };
         for (place, name) in names.iter().enumerate() {
             let receipt = fs::read_to_string(nodes.results(name).join("receipt.json")).unwrap();
             let receipt: Value = serde_json::from_str(&receipt).unwrap();
@@ -435,5 +442,6 @@ fn a_plan_says_what_a_run_takes() {
             assert!(!fixed || real["rounds"] == due["rounds"], "{}: {real} {due}", read.title());
         }
         assert!(plan["minutes"].as_f64().unwrap() > 0.0);
+        assert!(plan["memory_bytes"].as_u64().unwrap() > 1 << 20, "{plan}");
     }
 }

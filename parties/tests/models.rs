@@ -302,6 +302,7 @@ fn the_first_model_finds_the_joint_mean() {
     let told = String::from_utf8(party(&check).stdout).unwrap();
     let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(line.contains("What: the mean of the target over all parties' rows"), "{told}");
+    assert!(told.contains(&format!("\n  party plan {file} --rows 2,3,1\n")), "{told}");
 
     let running: Vec<Running> = nodes.parties().iter().map(|name| nodes.start(name)).collect();
     for ended in running.into_iter().map(Running::end) {

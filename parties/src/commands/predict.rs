@@ -21,6 +21,7 @@ pub(super) fn joint(options: &Predict) -> Option<Train> {
         study: study.clone(),
         data: options.data.clone(),
         out: options.out.clone(),
+        report: false,
         listen: options.listen,
         show_values: options.show_values,
     })

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::agreement;
 use super::own_columns::own_columns;
+use super::plan::{self, Estimate};
 use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyDescribe, StudyWithdraw};
 use crate::data_file::{DataFile, Summary};
@@ -38,8 +39,24 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     }
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
+    let more = (!options.rehearse && study.scoring().is_none()).then_some(&*options.study);
+    let mut text = text(&side, (&plan, more), &disclosure, &to_do);
+    let rehearsed = if options.rehearse {
+        if study.scoring().is_some() {
+            return Err(Failure::new(Exit::Usage, plan::NOT_REHEARSED)
+                .in_file(&options.study)
+                .advise("leave out --rehearse: rounds and bytes of scores are known without it"));
+        }
+        options.line.check()?;
+        let estimate = Estimate::rehearsed(study, &plan.rows)?;
+        text += "\nAll of it, from a rehearsal\n";
+        text += &estimate.in_words(study, &options.line);
+        Some(estimate.json(study, &options.line))
+    } else {
+        None
+    };
     Ok(Report {
-        text: text(&side, &plan, &disclosure, &to_do),
+        text,
         json: json!({
             "study": study.digest().to_string(),
             "against": study.security().against,
@@ -58,6 +75,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
                 "missing": missing(file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
             "plan": plan,
+            "rehearsed": rehearsed,
             "to_do": to_do,
         }),
     })
@@ -267,7 +285,12 @@ pub(super) fn revealed(disclosure: &[Disclosure]) -> String {
     text
 }
 
-fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]) -> String {
+fn text(
+    side: &OwnSide,
+    (plan, more): (&Plan, Option<&Path>),
+    disclosure: &[Disclosure],
+    to_do: &[String],
+) -> String {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
     text += &wrapped("", study.title());
@@ -327,6 +350,15 @@ fn text(side: &OwnSide, plan: &Plan, disclosure: &[Disclosure], to_do: &[String]
     let planned = format!("The computation, planned for {planned}");
     text += &format!("\n{}", wrapped("", &planned));
     text += &computation(&plan.account);
+    if let Some(path) = more {
+        // A line of its own, to be copied.
+        let rows = match study.columns() {
+            Some(_) => rows[0].clone(),
+            None => rows.join(","),
+        };
+        text += "  All bytes, memory and minutes, by a rehearsal (here: --rehearse):\n";
+        text += &format!("  party plan {} --rows {rows}\n", path.display());
+    }
 
     if to_do.is_empty() {
         text += "\nEverything fits; the nodes of all parties are known.\n";
@@ -345,12 +377,11 @@ fn computation(account: &Account) -> String {
     let steps = if account.figures.passes {
         format!(
             "Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds; this \
-             node sends {sent:.2} MB beside the preprocessing (`party plan` says how much that is)"
+             node sends {sent:.2} MB beside the preprocessing"
         )
     } else {
         format!(
-            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the preprocessing \
-             (`party plan` says how much that is)"
+            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the preprocessing"
         )
     };
     // Where nothing is opened but results there is none.

@@ -36,7 +36,8 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
         }
     }
     let (listen, data) = (options.listen, options.data.clone());
-    let overrides = Overrides { listen, data, ..Overrides::default() };
+    let report = options.report;
+    let overrides = Overrides { listen, data, report, ..Overrides::default() };
     let training = Training {
         study: options.study.clone(),
         config: config.to_owned(),
@@ -86,7 +87,8 @@ async fn tables<P: Protocol>(
     shown: fn(&P::Result) -> String,
 ) -> Result<Exit, Failure> {
     let (listen, data) = (options.listen, options.data.clone());
-    let overrides = Overrides { listen, data, ..Overrides::default() };
+    let report = options.report;
+    let overrides = Overrides { listen, data, report, ..Overrides::default() };
     let mut joint = Joint::<P>::new(&options.study, config);
     (joint.overrides, joint.out) = (overrides, options.out.clone());
     let participant = joint.prepare()?;
@@ -101,10 +103,9 @@ async fn tables<P: Protocol>(
 fn told<R: serde::Serialize>(done: &Completed<R>, shown: &str) -> Report {
     let Report { json, .. } = done.report();
     let text = format!(
-        "{}\n\n{shown}\nResult:  {}\nReceipt: {}\n{}",
+        "{}\n\n{shown}\n{}{}",
         done.receipt.title,
-        done.folder.result().display(),
-        done.folder.receipt().display(),
+        done.files(),
         done.receipt.phases["total"].told()
     );
     Report { text, json }

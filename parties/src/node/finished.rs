@@ -71,6 +71,9 @@ impl Finished {
         if self.given.is_none() || receipt.exists() {
             text += &format!("Receipt: {}\n", receipt.display());
         }
+        if let Some(page) = self.folder.written_report() {
+            text += &format!("Report:  {}\n", page.display());
+        }
         text += &total.told();
         for warning in &self.warnings {
             text += &format!("warning: {warning}\n");
@@ -86,6 +89,7 @@ impl Finished {
             "part": self.part.as_ref().map(|_| self.folder.model()),
             "predictions": (self.scored == Some(true)).then(|| self.folder.predictions()),
             "receipt": receipt,
+            "report": self.folder.written_report(),
             "given": self.given,
             "iterations": self.receipt.iterations,
             "rows": self.receipt.rows,

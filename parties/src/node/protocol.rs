@@ -295,19 +295,24 @@ impl<P: Protocol> Work for ProtocolWork<P> {
     }
 }
 
+impl<R> Completed<R> {
+    /// Where the files of the run are, a line each.
+    #[must_use]
+    pub fn files(&self) -> String {
+        let page = self.folder.written_report();
+        let page = page.map(|page| format!("Report:  {}\n", page.display())).unwrap_or_default();
+        let (result, receipt) = (self.folder.result(), self.folder.receipt());
+        format!("Result:  {}\nReceipt: {}\n{page}", result.display(), receipt.display())
+    }
+}
+
 impl<R: Serialize> Completed<R> {
     /// The end of a run, for people and machines.
     #[must_use]
     pub fn report(&self) -> Report {
         let total = &self.receipt.phases["total"];
         let value = serde_json::to_value(&self.result).unwrap_or_default();
-        let text = format!(
-            "{}\n  {value:#}\nResult:  {}\nReceipt: {}\n{}",
-            self.receipt.title,
-            self.folder.result().display(),
-            self.folder.receipt().display(),
-            total.told()
-        );
+        let text = format!("{}\n  {value:#}\n{}{}", self.receipt.title, self.files(), total.told());
         let json = json!({
             "title": self.receipt.title,
             "study": self.receipt.study,
@@ -315,6 +320,7 @@ impl<R: Serialize> Completed<R> {
             "result": value,
             "file": self.folder.result(),
             "receipt": self.folder.receipt(),
+            "report": self.folder.written_report(),
             "phases": self.receipt.phases,
         });
         Report { text, json }

@@ -91,6 +91,7 @@ impl StudyFolder {
             }
             check_writable(&self.model())?;
             check_writable(&self.predictions())?;
+            check_writable(&self.report())?;
             return check_writable(&self.receipt());
         }
         if !complete && self.store.cuts(&self.study)? >= MOST_CUTS {
@@ -212,6 +213,18 @@ impl StudyFolder {
     #[must_use]
     pub fn result(&self) -> PathBuf {
         self.path.join("result.json")
+    }
+
+    /// Where `report.html` goes, a page on the run.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// The page on the run, where it was written.
+    #[must_use]
+    pub fn written_report(&self) -> Option<PathBuf> {
+        Some(self.report()).filter(|page| page.exists())
     }
 
     /// Where `receipt.json` goes.

@@ -29,7 +29,7 @@ use crate::approval::SignedApproval;
 use crate::data_file::FileDigest;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::output::{check_writable, hex};
+use crate::output::{check_writable, create, hex};
 use crate::settings::Settings;
 use crate::store::{self, DataEntry, DataId, StudyEntry};
 use crate::study::Terms;
@@ -222,6 +222,7 @@ impl Node {
         phases.close();
         match work.write(&self, outcome, (&told, &session, &phases, kept)) {
             Ok(finished) => {
+                self.write_report(events);
                 #[cfg(feature = "test-faults")]
                 crate::fault::die_at("closing");
                 let closing = Closing::new(session, linger, settings.network.silence_timeout);
@@ -257,6 +258,19 @@ impl Node {
         let budget = self.budget_said(told.started)?;
         told.consent = Said { required, run: number, approval, standing, budget }.to_bytes()?;
         Ok(())
+    }
+
+    /// The page on the run, where the operator wants one. The run is complete without it.
+    fn write_report(&self, events: &Events) {
+        let file = self.folder.report();
+        // A run that only gave others what it had has the page from before.
+        if !self.settings.report || self.folder.written_report().is_some() {
+            return;
+        }
+        let page = crate::report::of_run(self.folder.path(), self.terms.text());
+        if let Err(failure) = page.and_then(|page| create(&file, page.as_bytes())) {
+            events(Event::Note(format!("there is no report.html: {}", failure.what)));
+        }
     }
 
     /// The failure, with what it can be shown with.

@@ -11,7 +11,7 @@ mod plots;
 mod source;
 mod survived;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -29,21 +29,35 @@ pub fn report(folders: &[PathBuf], studies: &[PathBuf]) -> Result<String, Failur
         sources.push(Source::read(folder)?);
     }
     source::with_studies(&mut sources, studies)?;
+    of_sources(&sources)
+}
+
+/// The page on the run in this folder, whose parties had agreed on this text.
+///
+/// # Errors
+/// As [`report`].
+pub fn of_run(folder: &Path, study: &str) -> Result<String, Failure> {
+    let mut source = Source::read(folder)?;
+    source.study = Some(study.to_owned());
+    of_sources(&[source])
+}
+
+fn of_sources(sources: &[Source]) -> Result<String, Failure> {
     let Some(last) = sources.last() else {
         return Err(Failure::new(Exit::Usage, "no folder of a run is named"));
     };
     // The last run is what the ones before it led to.
     let title = last.text("title").to_owned();
-    let mut body = Html::of("header", Html::of("h1", &title).and(summary(&sources)));
-    body.add(asked::section(&sources));
-    body.add(asked::approvals(&sources));
-    for source in &sources {
+    let mut body = Html::of("header", Html::of("h1", &title).and(summary(sources)));
+    body.add(asked::section(sources));
+    body.add(asked::approvals(sources));
+    for source in sources {
         body.add(results(source));
     }
-    body.add(account::revealed(&sources));
-    body.add(account::cost(&sources));
-    body.add(account::receipts(&sources));
-    body.add(account::studies(&sources));
+    body.add(account::revealed(sources));
+    body.add(account::cost(sources));
+    body.add(account::receipts(sources));
+    body.add(account::studies(sources));
     Ok(page(&title, &body))
 }
 

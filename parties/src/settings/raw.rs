@@ -34,6 +34,8 @@ pub(super) struct Raw {
     pub consent: RawNodeConsent,
     pub privacy: Option<RawPrivacyBudget>,
     #[serde(default)]
+    pub output: RawOutput,
+    #[serde(default)]
     pub limits: RawLimits,
     #[serde(default)]
     pub serve: RawServe,
@@ -44,6 +46,13 @@ pub(super) struct Raw {
 pub(super) struct RawNodeConsent {
     #[serde(default)]
     pub required: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOutput {
+    #[serde(default)]
+    pub report: bool,
 }
 
 #[derive(Default, Deserialize)]
