@@ -6,7 +6,9 @@ use crate::joint;
 use mpc_core::correlations::Origin;
 use mpc_ml::inference::Contrast;
 use mpc_ml::model::Output;
-use mpc_ml::models::glm::{Family, Finish, GlmPlan, GlmSettings, Iterates, Robust};
+use mpc_ml::models::glm::{
+    CrossValidation, Family, Finish, GlmPlan, GlmSettings, Iterates, Robust,
+};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Error, Rows, synthetic};
 
@@ -76,6 +78,94 @@ fn a_penalised_fit_is_the_penalised_optimum() {
         let joint = Joint::new(settings, synthetic::logistic(600, 6, 3, 2));
         let fit = joint.fit(origin).unwrap();
         compare(&fit, &reference(&joint), 2e-3);
+    }
+}
+
+/// Penalties by the loss of rows that were not fitted, beside the same in the clear.
+#[test]
+fn cross_validation_finds_the_penalty_that_predicts_best() {
+    let cross = CrossValidation { l2: vec![0.002, 0.05, 0.8], folds: 3, seed: 1 };
+    let mut settings = GlmSettings::new(Family::Logistic);
+    settings.inference = false;
+    settings.cross_validation = Some(cross.clone());
+    let mut joint = Joint::new(settings, synthetic::logistic(240, 5, 3, 4));
+    let found = joint.result(Origin::Dealer).unwrap();
+    let crossed = found.crossed.unwrap();
+    assert_eq!((crossed.folds, crossed.compared.len()), (3, 3));
+
+    let pooled = |fold: u32, held: bool| {
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        for (party, rows) in joint.data.iter().enumerate() {
+            let (fitted, other) = cross.divide(party, rows.len(), fold);
+            for row in if held { other } else { fitted } {
+                x.extend_from_slice(rows.row(row));
+                y.push(rows.y()[row]);
+            }
+        }
+        (x, y)
+    };
+    let mut best = (0.0, f64::INFINITY);
+    for (l2, told) in crossed.compared {
+        let mut deviance = 0.0;
+        for fold in 0..3 {
+            let (x, y) = pooled(fold, false);
+            let data = clear::Data {
+                family: Family::Logistic,
+                x: &x,
+                columns: 5,
+                intercept: true,
+                target: &y,
+                offsets: &[],
+                weights: &[],
+                l2,
+            };
+            let fit = clear::fit(&data).unwrap();
+            let (x, y) = pooled(fold, true);
+            for (row, target) in x.chunks(5).zip(y) {
+                let score: f64 = row.iter().zip(&fit.coefficients).map(|(x, w)| x * w).sum();
+                deviance += Family::Logistic.deviance(target, score + fit.coefficients[5]);
+            }
+        }
+        let due = deviance / 240.0;
+        println!("l2 {l2}: {told} beside {due}");
+        assert!((told - due).abs() < 2e-3, "l2 {l2}: {told} instead of {due}");
+        if due < best.1 {
+            best = (l2, due);
+        }
+    }
+    assert!((crossed.l2 - best.0).abs() < 1e-12, "{} instead of {}", crossed.l2, best.0);
+    joint.settings.cross_validation = None;
+    joint.settings.l2 = crossed.l2;
+    compare(&found.fit, &reference(&joint), 2e-3);
+}
+
+#[test]
+fn what_cross_validation_cannot_do_is_refused_with_its_rule() {
+    let refused = |change: &dyn Fn(&mut GlmSettings), rows: usize| {
+        let mut settings = GlmSettings::new(Family::Logistic);
+        settings.inference = false;
+        let l2 = vec![0.01, 0.1];
+        settings.cross_validation = Some(CrossValidation { l2, folds: 5, seed: 0 });
+        change(&mut settings);
+        let joint = Joint::new(settings, synthetic::logistic(rows, 3, 2, 4));
+        let plan = GlmPlan::new(&joint.settings, &joint.facts(Origin::Dealer));
+        plan.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let cross = |settings: &mut GlmSettings, l2: &[f64], folds: u32| {
+        settings.cross_validation = Some(CrossValidation { l2: l2.to_vec(), folds, seed: 0 });
+    };
+    assert_eq!(refused(&|_| {}, 200), "");
+    for (said, says) in [
+        (refused(&|it| it.l2 = 0.1, 200), "leave model.l2 out"),
+        (refused(&|it| it.inference = true, 200), "inference"),
+        (refused(&|it| it.family = Family::Poisson, 200), "logistic"),
+        (refused(&|it| cross(it, &[0.1], 5), 200), "2 to 12"),
+        (refused(&|it| cross(it, &[0.1, 0.01], 5), 200), "ascending"),
+        (refused(&|it| cross(it, &[0.0, 0.01], 5), 200), "1e-6"),
+        (refused(&|it| cross(it, &[0.01, 0.1], 1), 200), "1 folds"),
+        (refused(&|_| {}, 80), "at least 50 rows of each party"),
+    ] {
+        assert!(said.contains("cross_validation") && said.contains(says), "{says}: {said}");
     }
 }
 

@@ -273,6 +273,77 @@ fn hazard_ratios_of_all_parties_are_those_of_the_expanded_rows() {
     }
 }
 
+/// One study file finds the penalty and the model; no fit of a fold leaves its nodes.
+#[test]
+fn a_study_finds_its_penalty_by_cross_validation() {
+    let study = "version = 1\ntitle = \"Relapse by dose\"\nparties = [\"north\", \"south\", \"west\"]\n\
+        features = [{ name = \"dose\", range = [-1, 1] }, { name = \"noise\", range = [-1, 1] }]\n\
+        [model]\nkind = \"logistic\"\n\
+        target = { column = \"relapse\", positive = \"yes\", negative = \"no\" }\n\
+        [training]\ncross_validation = { l2 = [0.01, 2.0], folds = 2 }\n\
+        [security]\ncorrelations = \"pairwise\"\n[output]\nrelease_bits = 24\n";
+    let mut draw = draws();
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    let files: Vec<String> = (0..3)
+        .map(|_| {
+            let mut text = "dose,noise,relapse\n".to_owned();
+            for _ in 0..60 {
+                let (dose, noise) = (2.0 * draw() - 1.0, 2.0 * draw() - 1.0);
+                let relapse = draw() < 1.0 / (1.0 + (-3.0 * dose).exp());
+                let _ = writeln!(text, "{dose},{noise},{}", if relapse { "yes" } else { "no" });
+                x.extend([dose, noise]);
+                y.push(f64::from(u8::from(relapse)));
+            }
+            text
+        })
+        .collect();
+    let nodes = Nodes::new(&["north", "south", "west"], study, &files);
+    let ended = in_process(&nodes);
+    let (model, told) = (ended[0].0.model.clone().unwrap(), ended[1].0.report().text);
+    drop(ended);
+    // So strong an effect is hidden by a penalty of 2.
+    assert!((model.l2() - 0.01).abs() < 1e-12, "{}", model.l2());
+    let check =
+        model.training().checks.iter().find(|check| check.what.contains("held-out")).unwrap();
+    assert!(check.value < check.bound && check.what.contains("with l2 2"), "{check:?}");
+    assert!(told.contains("chosen was l2 0.01"), "{told}");
+
+    // It is the fit of all rows with this penalty, on the common scale of the study.
+    let scale = |at: usize| {
+        let of = &model.standardisation()[at];
+        (of.mean, of.std)
+    };
+    let (dose, noise) = (scale(0), scale(1));
+    let scaled = |(at, value): (usize, &f64)| {
+        let (mean, std) = if at % 2 == 0 { dose } else { noise };
+        (value - mean) / std
+    };
+    let x: Vec<f64> = x.iter().enumerate().map(scaled).collect();
+    let joint = Data {
+        family: Family::Logistic,
+        x: &x,
+        columns: 2,
+        intercept: true,
+        target: &y,
+        offsets: &[],
+        weights: &[],
+        l2: 0.01,
+    };
+    let expected = fit(&joint).unwrap();
+    for (at, got) in model.standardised().coefficients.values().enumerate() {
+        let off = (got - expected.coefficients[at]) / expected.std_errors[at];
+        assert!(off.abs() < 5e-3, "{at}: {got} is off by {off} standard errors");
+    }
+
+    // What was revealed of the fits of folds are figures, and no coefficients.
+    let (figures, results) = nodes.revealed("north");
+    let folds: Vec<&String> = figures.iter().filter(|label| label.starts_with("fold ")).collect();
+    assert!(folds.iter().any(|label| *label == "fold 2, l2 2: totals"), "{figures:?}");
+    assert!(folds.iter().all(|label| !label.contains("coefficients") && !label.contains("model")));
+    assert!(figures.iter().any(|label| label == "held-out losses"));
+    assert!(results.iter().all(|label| !label.starts_with("fold ")), "{results:?}");
+}
+
 /// Between two parties, a column that follows from another one: both operators read their names.
 #[test]
 fn columns_that_determine_each_other_are_named_to_the_operators() {

@@ -151,6 +151,8 @@ pub struct Session {
     coin_commitments: Vec<[u8; 32]>,
     forks: BTreeSet<String>,
     outputs: Outputs,
+    /// What stands before the label of each output.
+    before_labels: String,
     release_log: Option<Box<dyn ReleaseLog>>,
     /// Parts of results that are sent again.
     recorded: BTreeMap<String, Recorded>,
@@ -218,6 +220,7 @@ impl Session {
             coin_commitments: agreed.commitments,
             forks: BTreeSet::new(),
             outputs: options.outputs,
+            before_labels: String::new(),
             release_log: None,
             recorded: BTreeMap::new(),
             checkpoints: None,
@@ -252,6 +255,7 @@ impl Session {
             coin_commitments: Vec::new(),
             forks: BTreeSet::new(),
             outputs: Outputs::none(),
+            before_labels: String::new(),
             release_log: None,
             recorded: BTreeMap::new(),
             checkpoints: None,
@@ -274,6 +278,12 @@ impl Session {
         self.outputs.extend(outputs)
     }
 
+    /// Begins the label of every output that is revealed from here on with `before`: for a computation that is
+    /// done several times in one session, each time with outputs of its own. No rounds.
+    pub fn labels_after(&mut self, before: String) {
+        self.before_labels = before;
+    }
+
     /// Keeps a durable record of every release before it is sent.
     pub fn record_releases(&mut self, log: Box<dyn ReleaseLog>) {
         self.release_log = Some(log);
@@ -286,6 +296,7 @@ impl Session {
     /// As [`reveal`](Self::reveal).
     pub(crate) fn begin_reveal(&mut self, label: &str, message: &[u8]) -> Result<(), Error> {
         self.usable()?;
+        let label = &format!("{}{label}", self.before_labels);
         self.outputs.spend(label)?;
         match &mut self.release_log {
             Some(log) => log.record(label, message).map_err(Error::Record),

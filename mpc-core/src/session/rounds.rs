@@ -132,6 +132,7 @@ impl Session {
     ) -> Result<Option<Vec<i128>>, Error> {
         // Before the label is spent and anything is recorded that could never be sent.
         self.usable()?;
+        let label = &format!("{}{label}", self.before_labels);
         let to = self.outputs.spend(label)?;
         let form = Form { bits, drop, elements: share.as_slice().len() as u64 };
         if let Some(recorded) = self.recorded.remove(label) {

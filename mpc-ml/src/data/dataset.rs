@@ -114,6 +114,27 @@ impl Dataset {
         Ok(self)
     }
 
+    /// Some of the rows, by their numbers from 0, with all that belongs to them.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    #[must_use]
+    pub fn part(&self, rows: &[usize]) -> Self {
+        let of = |values: &[f64]| {
+            let some = rows.iter().filter(|_| !values.is_empty());
+            Zeroizing::new(some.map(|&row| values[row]).collect())
+        };
+        let ids = rows.iter().filter(|_| !self.ids.is_empty()).map(|&row| self.ids[row]);
+        Self {
+            rows: self.rows.ordered(rows),
+            offset: of(&self.offset),
+            weights: of(&self.weights),
+            ids: Zeroizing::new(ids.collect()),
+            scales: self.scales.clone(),
+            clipped: self.clipped,
+        }
+    }
+
     /// With the mean and the standard deviation that each column was scaled by.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use mpc_core::correlations::Origin;
 use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
 use mpc_ml::model::{Facts, Output, Plan, Run, ledger};
-use mpc_ml::models::glm::{Glm, GlmFit, GlmPlan, GlmSettings};
+use mpc_ml::models::glm::{Glm, GlmFit, GlmPlan, GlmResult, GlmSettings};
 use mpc_ml::plaintext::glm as clear;
 use mpc_ml::{Agreed, Error, Model, Rows};
 
@@ -59,6 +59,11 @@ impl Joint {
 
     /// Fits jointly; all parties must come to the same.
     pub fn fit(&self, origin: Origin) -> Result<GlmFit, Error> {
+        self.result(origin).map(|result| result.fit)
+    }
+
+    /// The fit, and all that belongs to it.
+    pub fn result(&self, origin: Origin) -> Result<GlmResult, Error> {
         let plan = GlmPlan::new(&self.settings, &self.facts(origin))?;
         let parts = (0..self.data.len()).map(|party| {
             let mut data = Dataset::from(self.data[party].clone());
@@ -105,7 +110,7 @@ impl Joint {
             parts[holder] = parts[holder].clone().with_offset(offsets.as_slice().into())?;
         }
         let outputs: Vec<Output> = plan.outputs().into_iter().filter(may).collect();
-        run(&plan, &outputs, &parts, origin)
+        run(&plan, &outputs, &parts, origin).map(|result| result.fit)
     }
 }
 
@@ -114,7 +119,7 @@ fn run(
     outputs: &[Output],
     parts: &[Dataset],
     origin: Origin,
-) -> Result<GlmFit, Error> {
+) -> Result<GlmResult, Error> {
     let world = World::new(parts.len())
         .origin(origin)
         .outputs(ledger(outputs))
@@ -131,20 +136,21 @@ fn run(
         let fit = Glm::release(&plan, shares, data, &mut run).await?;
         let phase = session.meter().phase("fit");
         source.finish().await?;
-        Ok::<_, Error>((fit.map(|fit| fit.fit), phase.rounds, phase.sent()))
+        Ok::<_, Error>((fit, phase.rounds, phase.sent()))
     });
-    let mut first: Option<GlmFit> = None;
-    for fit in fits {
-        let (fit, rounds, sent) = fit?;
-        let fit = fit.unwrap();
+    let mut first: Option<GlmResult> = None;
+    for result in fits {
+        let (result, rounds, sent) = result?;
+        let result = result.unwrap();
+        let fit = &result.fit;
         match &first {
-            Some(first) => assert_eq!(first, &fit, "all parties learn the same model"),
+            Some(first) => assert_eq!(first, &result, "all parties learn the same model"),
             None => println!(
                 "{} passes, {} models, distance {:.1e}, {rounds} rounds, {sent} bytes online",
                 fit.passes, fit.revealed, fit.distance
             ),
         }
-        first = Some(fit);
+        first = Some(result);
     }
     Ok(first.unwrap())
 }

@@ -60,11 +60,32 @@ impl std::fmt::Debug for RowsShares {
     }
 }
 
-/// Fits on shares.
-pub(super) async fn fit(
+/// Fits on shares, after so many orders; its states are those of a fit by `agreed`.
+pub(super) async fn whole(
     plan: &RowsPlan,
     agreed: [u8; 32],
     data: &Dataset,
+    orders: Orders,
+    run: &mut Run<'_>,
+) -> Result<RowsShares, Error> {
+    fit(plan, Some(agreed), data, orders, run).await
+}
+
+/// The same of a fit that is a part of another one, of which no state is kept.
+pub(super) async fn part(
+    plan: &RowsPlan,
+    data: &Dataset,
+    orders: Orders,
+    run: &mut Run<'_>,
+) -> Result<RowsShares, Error> {
+    fit(plan, None, data, orders, run).await
+}
+
+async fn fit(
+    plan: &RowsPlan,
+    agreed: Option<[u8; 32]>,
+    data: &Dataset,
+    orders: Orders,
     run: &mut Run<'_>,
 ) -> Result<RowsShares, Error> {
     let (own, beyond) = start::own_rows(plan, data, run.session.me())?;
@@ -85,7 +106,7 @@ pub(super) async fn fit(
         whole: None,
         rule: Rule::new(scales.tolerance, plan.settings.passes).with_more(more),
         masks: own_masks(run.session)?,
-        orders: Orders::default(),
+        orders,
         resumed: false,
         run,
     };
@@ -103,8 +124,8 @@ struct End {
 
 /// A fit in progress.
 pub(super) struct Fitting<'a, 'r> {
-    /// A digest of what all parties compute by.
-    pub(super) agreed: [u8; 32],
+    /// A digest of what all parties compute by; none where no state is kept.
+    pub(super) agreed: Option<[u8; 32]>,
     pub(super) plan: &'a RowsPlan,
     pub(super) scales: &'a Scales,
     totals: Totals,

@@ -15,6 +15,9 @@ use crate::error::Error;
 pub(super) const E_FRACTION: u32 = 14;
 /// A logistic mean is a series of period 2^6: exact for scores up to 16, and still near 0 or 1 at 24.
 const LOGISTIC_PERIOD: u32 = 6;
+/// The even part of a row's loss is a series of period 2^7 with so many terms: right for scores up to 56.
+const LOSS_PERIOD: u32 = 7;
+const LOSS_TERMS: usize = 24;
 /// A rate is seen beside the one that its owner expects; the logarithm of the ratio is exact up to 1.
 const RATE_PERIOD: u32 = 2;
 /// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
@@ -93,6 +96,15 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// The even part of a row's loss, log(2 cosh(z / 2)), less `middle`, which is what it has at a quarter of the period:
+    /// right to 1e-3 for scores up to 56.
+    pub(super) fn losses(middle: f64) -> Self {
+        let loss = |z: f64| z.abs() / 2.0 + libm::log1p(libm::exp(-z.abs())) - middle;
+        let (even, plain) = (Symmetry::Even, Weighting::Plain);
+        let fit = fit::fit(loss, even, LOSS_PERIOD, LOSS_TERMS, plain, FINE_FRACTION);
+        Self { series: fit.series, constant: 0, error: fit.error_window, slope: 0.5 }
     }
 
     /// For parties that hold columns: all that is right is the series.
@@ -261,6 +273,21 @@ impl Phasing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The loss of a row is the even part and half of its score, with the sign of its class.
+    #[test]
+    fn losses_are_even_but_for_half_of_the_score() {
+        let middle = 16.0;
+        let link = Link::losses(middle);
+        assert!(link.error < 1e-3, "{}", link.error);
+        for z in [-56.0, -33.0, -14.0, -3.0, -0.4, 0.0, 0.1, 2.0, 15.5, 32.0, 40.0] {
+            for target in [0.0, 1.0] {
+                let loss = link.series.value(z) + middle + (0.5 - target) * z;
+                let due = Family::Logistic.loss(target, z);
+                assert!((loss - due).abs() < 1e-3, "{z}: {loss} instead of {due}");
+            }
+        }
+    }
 
     #[test]
     fn phasors_are_as_fine_as_is_asked_for_where_the_ring_has_the_room() {

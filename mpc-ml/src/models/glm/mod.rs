@@ -10,10 +10,13 @@ mod certificate;
 mod cholesky;
 mod columns;
 mod cost;
+mod cross;
 mod distance;
 mod family;
 mod finish;
 mod fit;
+mod folds;
+mod held;
 mod inference;
 mod inverses;
 mod inversion;
@@ -33,8 +36,10 @@ mod way;
 
 use mpc_core::Recipients;
 
+pub use cross::{Crossed, HELD_OUT};
 pub use family::Family;
 pub use finish::GlmFit;
+pub use folds::CrossValidation;
 pub use inference::Inference;
 pub use labels::COEFFICIENTS;
 pub use settings::{Finish, GlmSettings, Iterates};
@@ -49,7 +54,9 @@ use crate::artifact::{
 use crate::data::{Cut, Dataset, Schema};
 use crate::error::Error;
 use crate::inference::{combined, tested, told};
-use crate::model::{Agreed, Facts, Model, Run, Settings, Summary, has_features, passes_indicators};
+use crate::model::{
+    Agreed, Facts, Model, Orders, Run, Settings, Summary, has_features, passes_indicators,
+};
 use way::{Shares, Way};
 
 /// Logistic or Poisson regression to the optimum.
@@ -99,7 +106,13 @@ impl Model for Glm {
     ) -> Result<GlmShares, Error> {
         let agreed = plan.digest();
         Ok(GlmShares(match &plan.0 {
-            Way::Rows(plan) => Shares::Rows(Box::new(fit::fit(plan, agreed, data, run).await?)),
+            Way::Rows(plan) => {
+                let orders = Orders::default();
+                Shares::Rows(Box::new(fit::whole(plan, agreed, data, orders, run).await?))
+            }
+            Way::Crossed(plan) => {
+                Shares::Crossed(Box::new(cross::fit(plan, agreed, data, run).await?))
+            }
             Way::Columns(plan) => {
                 Shares::Columns(Box::new(columns::fit(plan, agreed, data, run).await?))
             }
@@ -113,9 +126,16 @@ impl Model for Glm {
         run: &mut Run<'_>,
     ) -> Result<Option<GlmResult>, Error> {
         let rows = plan.total_rows();
+        let mut crossed = None;
         let found = match (&plan.0, fitted.0) {
             (Way::Rows(plan), Shares::Rows(shares)) => {
                 let fit = finish::release(plan, *shares, data.scales(), run).await?;
+                fit.map(|fit| (fit, plan.settings.intercept))
+            }
+            (Way::Crossed(plan), Shares::Crossed(shares)) => {
+                crossed = Some(plan.found(&shares));
+                let plan = plan.chosen(shares.chosen);
+                let fit = finish::release(plan, shares.shares, data.scales(), run).await?;
                 fit.map(|fit| (fit, plan.settings.intercept))
             }
             (Way::Columns(plan), Shares::Columns(shares)) => {
@@ -123,11 +143,11 @@ impl Model for Glm {
             }
             _ => return Err(Error::Settings("these shares are those of another plan".to_owned())),
         };
-        Ok(found.map(|(fit, intercept)| GlmResult { fit, intercept, rows }))
+        Ok(found.map(|(fit, intercept)| GlmResult { fit, intercept, rows, crossed }))
     }
 
     fn summary(plan: &GlmPlan, result: GlmResult) -> Summary {
-        let GlmResult { fit, intercept, rows } = result;
+        let GlmResult { fit, intercept, rows, crossed } = result;
         let settings = plan.settings();
         let found = fit.inference.as_ref();
         let robust = found.and_then(|found| found.robust.as_deref());
@@ -179,7 +199,7 @@ impl Model for Glm {
             })
         });
         let untold_errors = (settings.inference && inference.is_none()).then(|| {
-            "standard errors are not told: the noise of the correlated randomness would show in them. With \
+            "standard errors are not told: the noise of the joint randomness would show in them. With \
              a dealer there is less of it"
                 .to_owned()
         });
@@ -191,7 +211,7 @@ impl Model for Glm {
             )
         });
         Summary {
-            l2: settings.l2,
+            l2: crossed.as_ref().map_or(settings.l2, |found| found.l2),
             release_bits: settings.release_bits,
             inference,
             checks: std::iter::once(CheckRecord {
@@ -208,6 +228,7 @@ impl Model for Glm {
                     bound: 1.0,
                 }
             }))
+            .chain(crossed.iter().map(|found| found.record()))
             .collect(),
             warnings: certain
                 .chain(untold_errors)
@@ -230,4 +251,6 @@ pub struct GlmResult {
     pub intercept: bool,
     /// Rows of all parties.
     pub rows: u64,
+    /// What cross-validation found, where the study asks for it.
+    pub crossed: Option<Crossed>,
 }

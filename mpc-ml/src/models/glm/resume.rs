@@ -46,7 +46,8 @@ fn numbers(scales: &Scales) -> [u32; 5] {
 impl Fitting<'_, '_> {
     /// Where an earlier session had come to, if the fit goes on from there; the rule goes on with it.
     pub(super) fn resume(&mut self) -> Result<Option<Place>, Error> {
-        let Some(state) = self.run.resumed(&self.agreed)? else { return Ok(None) };
+        let Some(agreed) = self.agreed else { return Ok(None) };
+        let Some(state) = self.run.resumed(&agreed)? else { return Ok(None) };
         let Some((place, public)) = self.place(state) else { return Ok(None) };
         (self.rule, self.largest) = (public.rule, public.largest);
         self.resumed = true;
@@ -78,6 +79,7 @@ impl Fitting<'_, '_> {
 
     /// Keeps the place for another session. One round where checkpoints are kept.
     pub(super) async fn keep(&mut self, place: &Place) -> Result<(), Error> {
+        let Some(agreed) = self.agreed else { return Ok(()) };
         let public = Public {
             scales: numbers(self.scales),
             rule: self.rule.clone(),
@@ -92,6 +94,6 @@ impl Fitting<'_, '_> {
         let shares = std::iter::once(&place.w).chain(passes.flat_map(|pass| [&pass.w, &pass.s]));
         let shares = shares.cloned().collect();
         let state = State { step: self.rule.made().into(), public, shares };
-        self.run.checkpoint(&self.agreed, state).await
+        self.run.checkpoint(&agreed, state).await
     }
 }

@@ -220,7 +220,7 @@ impl Scales {
         };
         if plan.finish == Finish::Hidden && self.noise > asked {
             return Err(Error::Settings(format!(
-                "the noise of the correlated randomness would move coefficients by {:.1e} standard \
+                "the noise of the joint randomness would move coefficients by {:.1e} standard \
                  errors, and the tolerance is {asked}: use a dealer, a larger tolerance, or finish = \
                  \"open\"",
                 self.noise

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::family::Family;
+use super::folds::CrossValidation;
 use crate::error::Error;
 use crate::inference::{Asked, Contrast, Robust};
 use crate::model::{self, in_range};
@@ -63,6 +64,9 @@ pub struct GlmSettings {
     /// covariances too.
     #[serde(default)]
     pub contrasts: Vec<Contrast>,
+    /// Whether the penalty is found by cross-validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validation: Option<CrossValidation>,
 }
 
 /// How a fit ends.
@@ -130,6 +134,7 @@ impl GlmSettings {
             covariance: false,
             tests: Vec::new(),
             contrasts: Vec::new(),
+            cross_validation: None,
         }
     }
 
@@ -160,6 +165,9 @@ impl model::Settings for GlmSettings {
             }
             Ok(())
         };
+        if let Some(cross) = &self.cross_validation {
+            cross.validate(self)?;
+        }
         let hidden = self.finish == Finish::Hidden;
         if self.inference && self.l2 > 0.0 {
             let rule = "is not possible with a penalty: it draws the coefficients towards 0, so \

@@ -3,6 +3,7 @@
 use mpc_core::Cost;
 
 use super::columns::{ColumnsPlan, ColumnsShares};
+use super::cross::{CrossPlan, CrossShares};
 use super::fit::RowsShares;
 use super::plan::RowsPlan;
 use super::settings::{Finish, GlmSettings};
@@ -19,6 +20,8 @@ pub struct GlmPlan(pub(super) Way);
 pub(super) enum Way {
     Rows(Box<RowsPlan>),
     Columns(Box<ColumnsPlan>),
+    /// Of rows, with a penalty that is to be found.
+    Crossed(Box<CrossPlan>),
 }
 
 impl GlmPlan {
@@ -27,6 +30,13 @@ impl GlmPlan {
     /// # Errors
     /// [`Error::Field`] or [`Error::Settings`] with the rule and the numbers.
     pub fn new(settings: &GlmSettings, facts: &Facts) -> Result<Self, Error> {
+        if settings.cross_validation.is_some() && facts.cut() == Cut::Vertical {
+            let rule = "is for parties that hold whole rows";
+            return Err(Error::field("cross_validation", rule));
+        }
+        if let Some(plan) = CrossPlan::new(settings, facts)? {
+            return Ok(Self(Way::Crossed(Box::new(plan))));
+        }
         Ok(Self(match facts.cut() {
             Cut::Vertical => Way::Columns(Box::new(ColumnsPlan::new(settings, facts)?)),
             _ => Way::Rows(Box::new(RowsPlan::new(settings, facts)?)),
@@ -38,6 +48,7 @@ impl GlmPlan {
     pub fn parties(&self) -> usize {
         match &self.0 {
             Way::Rows(plan) => plan.parties(),
+            Way::Crossed(plan) => plan.chosen(0).parties(),
             Way::Columns(plan) => plan.parties(),
         }
     }
@@ -47,6 +58,7 @@ impl GlmPlan {
     pub fn order(&self) -> usize {
         match &self.0 {
             Way::Rows(plan) => plan.order(),
+            Way::Crossed(plan) => plan.chosen(0).order(),
             Way::Columns(plan) => plan.order(),
         }
     }
@@ -56,15 +68,17 @@ impl GlmPlan {
     pub fn total_rows(&self) -> u64 {
         match &self.0 {
             Way::Rows(plan) => plan.total_rows(),
+            Way::Crossed(plan) => plan.chosen(0).total_rows(),
             Way::Columns(plan) => plan.total_rows(),
         }
     }
 
-    /// What the study says.
+    /// What the study says; where the penalty is to be found, with the first of those that are compared.
     #[must_use]
     pub fn settings(&self) -> &GlmSettings {
         match &self.0 {
             Way::Rows(plan) => plan.settings(),
+            Way::Crossed(plan) => plan.chosen(0).settings(),
             Way::Columns(plan) => &plan.settings,
         }
     }
@@ -74,6 +88,7 @@ impl GlmPlan {
     pub fn sigma(&self) -> u32 {
         match &self.0 {
             Way::Rows(plan) => plan.sigma(),
+            Way::Crossed(plan) => plan.chosen(0).sigma(),
             Way::Columns(plan) => plan.sigma(),
         }
     }
@@ -83,6 +98,7 @@ impl GlmPlan {
     pub fn finish(&self) -> Finish {
         match &self.0 {
             Way::Rows(plan) => plan.finish(),
+            Way::Crossed(plan) => plan.chosen(0).finish(),
             Way::Columns(_) => Finish::Hidden,
         }
     }
@@ -90,6 +106,7 @@ impl GlmPlan {
     fn way(&self) -> &dyn Plan {
         match &self.0 {
             Way::Rows(plan) => &**plan,
+            Way::Crossed(plan) => &**plan,
             Way::Columns(plan) => &**plan,
         }
     }
@@ -125,4 +142,5 @@ pub struct GlmShares(pub(super) Shares);
 pub(super) enum Shares {
     Rows(Box<RowsShares>),
     Columns(Box<ColumnsShares>),
+    Crossed(Box<CrossShares>),
 }

@@ -164,7 +164,7 @@ impl Scales {
         let noise = fine.phasing.noise * in_errors;
         if noise > LOOSEST {
             return Err(Error::Settings(format!(
-                "the noise of the correlated randomness would move coefficients by {noise:.1e} standard \
+                "the noise of the joint randomness would move coefficients by {noise:.1e} standard \
                  errors, and {LOOSEST} is the most that a fit on columns takes: use a dealer"
             )));
         }
