@@ -19,6 +19,9 @@ use chunk::Chunk;
 /// Rows that are in memory together, beside what is made of them.
 const BATCH: usize = 8192;
 
+/// Different words of a column in a batch, up to which they are remembered.
+const WORDS: usize = 64;
+
 /// Rows for which there is memory from the beginning, whatever the file says.
 const MOST_RESERVED: usize = 1 << 24;
 
@@ -142,13 +145,25 @@ impl<'a> Parquet<'a> {
                 for (position, (chunk, (_, as_text))) in
                     chunks.iter().zip(&wanted).take(at.len()).enumerate()
                 {
-                    if let Some(numbers) = chunk.doubles(&mut scratch)
+                    if !as_text
+                        && let Some(numbers) = chunk.numbers(&mut scratch)
                         && rows.numbers(position, numbers)
                     {
                         continue;
                     }
+                    // A word of a dictionary stands in many rows, and is looked up once.
+                    let mut known: Vec<((usize, usize), usize)> = Vec::new();
                     for row in 0..count {
-                        rows.cell(first + row as u64 + 1, position, chunk.cell(row, *as_text));
+                        let place = chunk.place(row).filter(|_| known.len() < WORDS);
+                        let again = place.and_then(|place| {
+                            known.iter().find(|(before, _)| *before == place).map(|(_, at)| *at)
+                        });
+                        if again.is_some_and(|at| rows.again(position, at)) {
+                            continue;
+                        }
+                        let at =
+                            rows.cell(first + row as u64 + 1, position, chunk.cell(row, *as_text));
+                        known.extend(place.zip(at));
                     }
                 }
                 rows.end(count);

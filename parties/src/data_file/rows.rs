@@ -138,8 +138,14 @@ impl<'a> Rows<'a> {
         self.rows += rows as u64;
     }
 
-    /// A cell of a row.
-    pub(super) fn cell(&mut self, line: u64, position: usize, cell: Option<Cell<'_>>) {
+    /// A cell of a row; gives its place in the column, if another cell with the same text may be taken from there.
+    pub(super) fn cell(
+        &mut self,
+        line: u64,
+        position: usize,
+        cell: Option<Cell<'_>>,
+    ) -> Option<usize> {
+        let at = self.builder.cells(position);
         let shown = match &cell {
             Some(cell) if self.options.show_values => Some(cell.words().into_owned()),
             _ => None,
@@ -150,7 +156,15 @@ impl<'a> Rows<'a> {
         if let Err(rule) = taken {
             let column = self.builder.column(position);
             self.faults.bad(line, Some(column), rule, shown.as_deref());
+            return None;
         }
+        // What is translated is counted.
+        at.filter(|_| self.translate[position].is_plain())
+    }
+
+    /// The same cell as the one in this place of the column; false where it cannot be taken from there.
+    pub(super) fn again(&mut self, position: usize, at: usize) -> bool {
+        self.builder.push_again(position, at)
     }
 
     /// Makes room for so many rows.

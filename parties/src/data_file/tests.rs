@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod exports;
+mod large;
 
 fn schema() -> Schema {
     let age = Numeric {

@@ -208,6 +208,42 @@ impl TableBuilder {
         fit
     }
 
+    /// How many cells the column in this position has, where it is one of words whose cells can be [taken
+    /// again](Self::push_again).
+    #[must_use]
+    pub fn cells(&self, position: usize) -> Option<usize> {
+        match (self.table.columns.get(position), self.target_at(position)) {
+            (Some(Column::Categorical(cells)), _) => Some(cells.len()),
+            (None, true) => self.table.target.as_ref().map(Vec::len),
+            _ => None,
+        }
+    }
+
+    /// Adds the cell that is in the place `at` of the column in this position once more; false, and nothing is added,
+    /// where there is none or it is no column of words.
+    pub fn push_again(&mut self, position: usize, at: usize) -> bool {
+        let target = self.target_at(position);
+        match (self.table.columns.get_mut(position), &mut self.table.target) {
+            (Some(Column::Categorical(cells)), _) => {
+                let cell = cells.get(at).copied();
+                cells.extend(cell);
+                cell.is_some()
+            }
+            (None, Some(cells)) if target => {
+                let cell = cells.get(at).copied();
+                cells.extend(cell);
+                cell.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the target is in this position, and is one of two words.
+    fn target_at(&self, position: usize) -> bool {
+        let part = self.parts.get(position.wrapping_sub(self.table.columns.len()));
+        matches!((part, self.table.schema.target()), (Some(Part::Target), Target::Binary(_)))
+    }
+
     /// The rule that a cell in this position breaks, if it does; nothing is added.
     ///
     /// # Errors

@@ -188,23 +188,70 @@ impl Chunk {
         Ok(rows)
     }
 
-    /// The plain numbers of all cells, where they are such: NaN where one is missing.
-    pub(super) fn doubles<'a>(&'a self, scratch: &'a mut Vec<f64>) -> Option<&'a [f64]> {
-        let Values::Double(values) = &self.values else { return None };
-        // A number of the file that is none is no missing cell.
-        if self.meaning != Meaning::Plain || values.iter().any(|value| !value.is_finite()) {
+    /// The numbers of all cells, NaN where one is missing, if every cell is a number that a study may read as it is;
+    /// each is the one that its [`cell`](Self::cell) gives.
+    pub(super) fn numbers<'a>(&'a self, scratch: &'a mut Vec<f64>) -> Option<&'a [f64]> {
+        scratch.clear();
+        match (&self.values, self.meaning) {
+            // A number of the file that is none is no missing cell.
+            (Values::Double(values), Meaning::Plain) if self.slots.is_empty() => {
+                return values.iter().all(|value| value.is_finite()).then_some(values);
+            }
+            (Values::Double(values), Meaning::Plain) => {
+                self.spread(scratch, values, |value| value.is_finite().then_some(value))?;
+            }
+            (Values::Int32(values), Meaning::Plain | Meaning::Date) => {
+                self.spread(scratch, values, |value| Some(f64::from(value)))?;
+            }
+            (Values::Int32(values), Meaning::Unsigned) => {
+                self.spread(scratch, values, |value| Some(f64::from(value.cast_unsigned())))?;
+            }
+            (Values::Int64(values), Meaning::Plain) => {
+                self.spread(scratch, values, exactly)?;
+            }
+            (Values::Int64(values), Meaning::Unsigned) => {
+                self.spread(scratch, values, |value| exactly(value).filter(|_| value >= 0))?;
+            }
+            (Values::Int64(values), Meaning::Time { a_day }) => {
+                self.spread(scratch, values, |value| Some(value as f64 / a_day))?;
+            }
+            (Values::Float(values), Meaning::Plain) => self.spread(scratch, values, shortest)?,
+            _ => return None,
+        }
+        Some(scratch)
+    }
+
+    /// Puts the values in the places of their cells; none where one is no number.
+    fn spread<T: Copy>(
+        &self,
+        to: &mut Vec<f64>,
+        values: &[T],
+        number: impl Fn(T) -> Option<f64>,
+    ) -> Option<()> {
+        if self.slots.is_empty() && self.levels.iter().all(|level| *level == self.present) {
+            for value in values {
+                to.push(number(*value)?);
+            }
+            return Some(());
+        }
+        let mut next = values.iter();
+        for level in &self.levels {
+            let there = *level == self.present;
+            to.push(if there { number(*next.next()?)? } else { f64::NAN });
+        }
+        Some(())
+    }
+
+    /// Where the bytes of a cell are in memory, if it is such and not missing. As long as this chunk is not read
+    /// again, cells with the same place are the same: those of a dictionary.
+    pub(super) fn place(&self, row: usize) -> Option<(usize, usize)> {
+        let Values::Bytes(values) = &self.values else { return None };
+        if self.present > 0 && self.levels.get(row).is_none_or(|level| *level != self.present) {
             return None;
         }
-        if self.slots.is_empty() {
-            return Some(values);
-        }
-        scratch.clear();
-        let mut next = values.iter();
-        scratch.extend(self.levels.iter().map(|level| {
-            let there = *level == self.present;
-            if there { next.next().copied().unwrap_or(f64::NAN) } else { f64::NAN }
-        }));
-        Some(scratch)
+        let at = self.slots.get(row).map_or(row, |slot| *slot as usize);
+        let bytes = values.get(at)?.data();
+        Some((bytes.as_ptr().addr(), bytes.len()))
     }
 
     /// A cell: a text where `as_text`, even if it is a number. None where it is bytes that are no text.
@@ -262,6 +309,20 @@ impl Chunk {
     }
 }
 
+/// A whole number that is one in double precision too.
+fn exactly(number: i64) -> Option<f64> {
+    (number.unsigned_abs() <= 1 << 53).then_some(number as f64)
+}
+
+/// The number that the fewest digits give which give this one: the one that a CSV file would have.
+fn shortest(number: f32) -> Option<f64> {
+    // Of a whole number of up to seven digits they are its own.
+    if number.fract() == 0.0 && number.abs() < 1e7 {
+        return Some(f64::from(number));
+    }
+    number.is_finite().then(|| number.to_string().parse().ok()).flatten()
+}
+
 /// A number in units of 10^-scale.
 fn decimal<'a>(number: i128, scale: u32, as_text: bool) -> Cell<'a> {
     // Both are exact, and a division rounds once, as reading the digits does.
@@ -290,6 +351,60 @@ fn half(bits: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Cells one by one and all at once are the same numbers.
+    #[test]
+    fn numbers_at_once_are_those_of_the_cells() {
+        let chunk = |meaning, levels: &[i16], values| {
+            let (mut slots, mut next) = (Vec::new(), 0);
+            if levels.contains(&0) {
+                for level in levels {
+                    slots.push(next);
+                    next += u32::from(*level == 1);
+                }
+            }
+            Chunk { meaning, levels: levels.to_vec(), present: 1, slots, values }
+        };
+        let all = [
+            chunk(Meaning::Plain, &[1, 0, 1], Values::Int32(vec![-7, 1 << 30])),
+            chunk(Meaning::Unsigned, &[1, 1], Values::Int32(vec![-1, 3])),
+            chunk(Meaning::Date, &[0, 1], Values::Int32(vec![19_000])),
+            chunk(Meaning::Plain, &[1, 1, 0], Values::Int64(vec![-(1 << 53), 12])),
+            chunk(Meaning::Unsigned, &[1, 1], Values::Int64(vec![1, 1 << 40])),
+            chunk(
+                Meaning::Time { a_day: 86_400e3 },
+                &[1, 0],
+                Values::Int64(vec![1_700_000_000_123]),
+            ),
+            chunk(Meaning::Plain, &[1, 0, 1, 1], Values::Float(vec![0.1, -16_777_216.0, 2e-30])),
+            chunk(Meaning::Plain, &[0, 1, 1], Values::Double(vec![0.1, -2.5])),
+            chunk(Meaning::Plain, &[1, 1], Values::Double(vec![0.1, -2.5])),
+        ];
+        for (at, chunk) in all.iter().enumerate() {
+            let mut scratch = Vec::new();
+            let numbers = chunk.numbers(&mut scratch).unwrap();
+            assert_eq!(numbers.len(), chunk.levels.len(), "{at}");
+            for (row, number) in numbers.iter().enumerate() {
+                let cell = match chunk.cell(row, false).unwrap() {
+                    Cell::Number(number) => number,
+                    Cell::Text(text) if text.is_empty() => f64::NAN,
+                    Cell::Text(text) => text.parse().unwrap(),
+                };
+                assert_eq!(number.to_bits(), cell.to_bits(), "{at}, {row}");
+            }
+        }
+        // What is no number of double precision is read cell by cell.
+        for values in [
+            Values::Int64(vec![(1 << 53) + 1]),
+            Values::Double(vec![f64::NAN]),
+            Values::Float(vec![f32::INFINITY]),
+            Values::Bool(vec![true]),
+        ] {
+            assert!(chunk(Meaning::Plain, &[1], values).numbers(&mut Vec::new()).is_none());
+        }
+        let negative = Values::Int64(vec![-1]);
+        assert!(chunk(Meaning::Unsigned, &[1], negative).numbers(&mut Vec::new()).is_none());
+    }
 
     #[test]
     fn decimals_are_what_their_digits_say() {
