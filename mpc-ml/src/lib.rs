@@ -32,6 +32,7 @@ pub mod plaintext;
 pub mod privacy;
 pub mod rows;
 pub mod scoring;
+pub mod sites;
 pub mod standardise;
 mod sums;
 pub mod survival;

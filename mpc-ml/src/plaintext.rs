@@ -3,9 +3,11 @@
 
 mod alone;
 pub mod glm;
+mod own_errors;
 
 pub use alone::{NoOwnFit, alone};
 pub(crate) use glm::solve_symmetric;
+pub use own_errors::own_estimates;
 
 /// The exact sigmoid.
 #[must_use]

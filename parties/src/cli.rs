@@ -317,6 +317,9 @@ pub struct StudyEvaluate {
     /// The parties; without it those of the study that the model is of
     #[arg(long, value_name = "NAME,NAME,..", value_delimiter = ',')]
     pub parties: Option<Vec<String>>,
+    /// Where groups of predictions end; without it ten groups of about the same size
+    #[arg(long, value_name = "P,P,..", value_delimiter = ',', allow_negative_numbers = true)]
+    pub cuts: Option<Vec<f64>>,
     /// Where to write the draft
     #[arg(long, value_name = "FILE", default_value = "evaluation.toml")]
     pub out: PathBuf,

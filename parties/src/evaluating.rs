@@ -56,19 +56,26 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 /// What is asked for, and the SHA-256 of the model.
 fn asked(agreement: &Agreement) -> Result<(EvaluateSettings, String), Failure> {
     let Said { model, cuts, threshold } = agreement.settings()?;
+    let advice = "`party study evaluate --model model.json` drafts an agreement; `sha256sum model.json` prints the digits";
+    Ok((EvaluateSettings { cuts, threshold }, named_model(&model, advice)?))
+}
+
+/// The SHA-256 of the model that an agreement names.
+pub(crate) fn named_model(model: &str, advice: &str) -> Result<String, Failure> {
     let digits = model
         .strip_prefix(SHA256_IS)
         .filter(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let digits = digits.ok_or_else(|| {
-        wrong("settings.model must be \"sha256:\" and the 64 hexadecimal digits of the model's file").advise(
-            "`party study evaluate --model model.json` drafts an agreement; `sha256sum model.json` prints the digits",
+        wrong(
+            "settings.model must be \"sha256:\" and the 64 hexadecimal digits of the model's file",
         )
+        .advise(advice)
     })?;
-    Ok((EvaluateSettings { cuts, threshold }, digits.to_lowercase()))
+    Ok(digits.to_lowercase())
 }
 
 /// The model with this digest among the files of this node.
-fn own_model(state: &Path, sha256: &str) -> Result<Model, Failure> {
+pub(crate) fn own_model(state: &Path, sha256: &str) -> Result<Model, Failure> {
     let entries = |folder: &Path| {
         let found = std::fs::read_dir(folder).into_iter().flatten().flatten();
         found.map(|entry| entry.path()).collect::<Vec<PathBuf>>()
@@ -87,24 +94,36 @@ fn own_model(state: &Path, sha256: &str) -> Result<Model, Failure> {
     )))
 }
 
-/// The text of an agreement on evaluating this model, from its file.
+/// The text of an agreement on evaluating this model, from its file, in groups that end at these predictions.
 ///
 /// # Errors
-/// When the model cannot be evaluated.
-pub fn draft(model: &Model, sha256: &str, parties: &[String]) -> Result<String, Failure> {
+/// When the model cannot be evaluated, or groups cannot end there.
+pub fn draft(
+    model: &Model,
+    sha256: &str,
+    parties: &[String],
+    cuts: Option<&[f64]>,
+) -> Result<String, Failure> {
     // A text in JSON is one in TOML.
     let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
-    let settings = EvaluateSettings::default();
+    let settings =
+        EvaluateSettings { cuts: cuts.map(<[f64]>::to_vec), ..EvaluateSettings::default() };
     let least = settings.threshold.least;
     let rows = vec![u64::from(least); parties.len()];
     let plan = EvaluatePlan::new(&settings, model, sha256, &rows, Origin::Pairwise)
         .map_err(|error| wrong(error.to_string()))?;
     let names: Vec<String> = parties.iter().map(|party| quoted(party)).collect();
+    let cuts = match cuts {
+        // Numbers that TOML reads as such.
+        Some(cuts) => format!("cuts = {cuts:?}\n"),
+        None => "# cuts = [..]     # where groups end, as predictions; without them ten groups of about the same size\n"
+            .to_owned(),
+    };
     let title: String = format!("Evaluation of: {}", model.title()).chars().take(120).collect();
     let mut text = format!(
         "version = 1\ntitle = {}\nparties = [{}]\n\n[protocol]\nname = {}\n\n[settings]\n\
          model = \"{SHA256_IS}{sha256}\"\n\
-         # cuts = [..]     # where groups end, as predictions; without them ten groups of about the same size\n\
+         {cuts}\
          threshold = {{ least = {least}, zeros = true, level = \"participants\" }}\n",
         quoted(&title),
         names.join(", "),

@@ -45,6 +45,7 @@ pub mod report;
 pub mod schema;
 pub mod serve;
 pub mod settings;
+pub mod siting;
 pub mod store;
 pub mod study;
 pub mod surviving;

@@ -21,6 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
 use crate::node::Protocol;
 use crate::settings::Settings;
+use crate::siting::Siting;
 use crate::study::Agreement;
 use crate::surviving::Surviving;
 
@@ -188,6 +189,7 @@ pub fn columns(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>,
         Describing::NAME => Describing::schema(agreement, node),
         Surviving::NAME => Surviving::schema(agreement, node),
         Evaluating::NAME => Evaluating::schema(agreement, node),
+        Siting::NAME => Siting::schema(agreement, node),
         _ => Ok(None),
     }
 }

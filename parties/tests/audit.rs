@@ -211,8 +211,13 @@ fn an_evaluation_is_audited_and_reported() {
     let file = nodes.results("clinic-0").join("model.json");
     let bytes = fs::read(&file).unwrap();
     let model = Model::from_json(&bytes).unwrap();
-    let text =
-        evaluating::draft(&model, &evaluating::fingerprint(&bytes), nodes.parties()).unwrap();
+    let draft = |cuts: &[f64]| {
+        evaluating::draft(&model, &evaluating::fingerprint(&bytes), nodes.parties(), Some(cuts))
+    };
+    let refused = draft(&[0.5, 0.2]).unwrap_err().to_string();
+    assert!(refused.contains("1 to 99 probabilities between 0 and 1, ascending"), "{refused}");
+    let text = draft(&[0.25, 0.5]).unwrap();
+    assert!(text.contains("\ncuts = [0.25, 0.5]\n"), "{text}");
     for name in nodes.parties() {
         fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
     }
@@ -246,6 +251,60 @@ fn an_evaluation_is_audited_and_reported() {
     let text = fs::read_to_string(&rows).unwrap();
     fs::write(&rows, text.replacen("yes", "no", 1)).unwrap();
     audited.refused(&all, 3, "not the rows of that run");
+}
+
+/// The estimates of each clinic's own rows, by an agreement that says so: told, combined, reported and audited.
+#[test]
+fn effects_by_site_are_told_and_audited() {
+    let names = ["clinic-0", "clinic-1", "clinic-2"];
+    let study = "version = 1\ntitle = \"Cost by age\"\nparties = [\"clinic-0\", \"clinic-1\", \"clinic-2\"]\n\
+        features = [{ name = \"age\", range = [0, 100] }]\n\
+        [model]\nkind = \"linear\"\ntarget = { column = \"cost\", range = [-100, 400] }\n\
+        [security]\ncorrelations = \"pairwise\"\n";
+    let slopes = [1.0, 1.0, 3.0];
+    let rows = slopes.map(|slope| {
+        let cells = (0..60).map(|i| {
+            let (age, noise) = (20 + i * 37 % 61, f64::from(i * 7919 % 101) / 10.0);
+            format!("{age},{}\n", slope * f64::from(age) + noise)
+        });
+        "age,cost\n".to_owned() + &cells.collect::<String>()
+    });
+    let Audited { nodes, exported } = ended(Nodes::new(&names, study, &rows), "pairwise");
+    exported.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let bytes = fs::read(nodes.results("clinic-0").join("model.json")).unwrap();
+    let sites = include_str!("../examples/sites.toml");
+    let (before, after) = sites.split_once("model = \"sha256:").unwrap();
+    let text =
+        format!("{before}model = \"sha256:{}{}", evaluating::fingerprint(&bytes), &after[64..])
+            .replace("[\"michigan\", \"indiana\", \"kentucky\"]", &format!("{names:?}"))
+            .replace("[\"rx=1_indomethacin\", \"age\"]", "[\"age\"]");
+    for name in nodes.parties() {
+        fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
+        let config = nodes.config(name);
+        let settings = fs::read_to_string(&config).unwrap() + "\n[output]\nreport = true\n";
+        fs::write(config, settings).unwrap();
+    }
+    let audited = ended(nodes, "pairwise");
+    let all: Vec<&Path> = audited.exported.iter().map(PathBuf::as_path).collect();
+    let (code, json) = audited.replay(&all);
+    assert_eq!((code, &json["agrees"]), (0, &Value::Bool(true)), "{json:#}");
+
+    let folder = fs::read_dir(audited.nodes.dir("clinic-1").join("state")).unwrap();
+    let folder =
+        folder.map(|entry| entry.unwrap().path()).find(|path| path.join("result.json").exists());
+    let folder = folder.unwrap();
+    let result = fs::read(folder.join("result.json")).unwrap();
+    let result: Value = serde_json::from_slice(&result).unwrap();
+    let effect = &result["result"]["effects"][0];
+    for (site, slope) in effect["sites"].as_array().unwrap().iter().zip(slopes) {
+        let (got, error) =
+            (site["estimate"].as_f64().unwrap(), site["std_error"].as_f64().unwrap());
+        assert!((got - slope).abs() < 4.0 * error && error < 0.1, "{site}");
+    }
+    assert!(effect["combined"]["i2"].as_f64().unwrap() > 0.95, "{effect}");
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("clinic-2 (60 rows)") && page.contains("One effect for all"), "{page}");
+    assert_eq!(audited.nodes.revealed("clinic-1").1.last().unwrap(), "sites/estimates");
 }
 
 #[test]

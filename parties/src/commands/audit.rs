@@ -15,6 +15,7 @@ use crate::node::{
 };
 use crate::output::Report;
 use crate::settings::Overrides;
+use crate::siting::Siting;
 use crate::study::{Agreement, is_agreement};
 use crate::surviving::Surviving;
 
@@ -55,6 +56,7 @@ pub(super) fn replay(config: &Path, options: &AuditReplay) -> Result<Report, Fai
         Describing::NAME => again(joint.of::<Describing>()?, options),
         Surviving::NAME => again(joint.of::<Surviving>()?, options),
         Evaluating::NAME => again(joint.of::<Evaluating>()?, options),
+        Siting::NAME => again(joint.of::<Siting>()?, options),
         other => {
             let what = format!(
                 "the agreement is on the protocol {other}, whose program does a part of it again, and not this one"

@@ -22,7 +22,8 @@ pub(super) fn draft(options: &StudyEvaluate) -> Result<Report, Failure> {
         Some(parties) => parties.clone(),
         None => model.training().security.parties.clone(),
     };
-    let text = drafted(&model, &sha256, &parties).map_err(|failure| failure.in_file(path))?;
+    let cuts = options.cuts.as_deref();
+    let text = drafted(&model, &sha256, &parties, cuts).map_err(|failure| failure.in_file(path))?;
     // Names, the title: what the others would refuse is refused here.
     Agreement::from_bytes(text.as_bytes()).map_err(Failure::from)?;
     create(out, text.as_bytes())?;

@@ -9,6 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::node::{Completed, Events, Joint, Protocol, StopSignal, Task, Training, terminal};
 use crate::output::{Report, print};
 use crate::settings::Overrides;
+use crate::siting::{self, Siting};
 use crate::study::{Agreement, is_agreement};
 use crate::surviving::Surviving;
 use crate::tabled::shown;
@@ -29,6 +30,7 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
             Some(Evaluating::NAME) => {
                 Some(runtime.block_on(tables::<Evaluating>(how, evaluating::shown)))
             }
+            Some(Siting::NAME) => Some(runtime.block_on(tables::<Siting>(how, siting::shown))),
             _ => None,
         };
         if let Some(done) = done {

@@ -8,6 +8,7 @@ mod evaluated;
 mod fitted;
 mod html;
 mod plots;
+mod sites;
 mod source;
 mod survived;
 
@@ -80,6 +81,7 @@ fn summary(sources: &[Source]) -> Html {
             (_, "describe/1") => "a description".to_owned(),
             (_, "evaluate/1") => "an evaluation".to_owned(),
             (_, "survival/1") => "survival curves".to_owned(),
+            (_, "sites/1") => "effects by site".to_owned(),
             (_, "") => "a model".to_owned(),
             (_, other) => other.to_owned(),
         };
@@ -110,6 +112,7 @@ fn results(source: &Source) -> Html {
         (Some(result), "describe/1") => described::section(title, result),
         (Some(result), "evaluate/1") => evaluated::section(title, result),
         (Some(result), "survival/1") => survived::section(title, result),
+        (Some(result), "sites/1") => sites::section(title, result),
         (Some(result), protocol) => {
             let text = serde_json::to_string_pretty(result).unwrap_or_default();
             Html::section(&format!("Result of {protocol}"), Html::of("pre", text))

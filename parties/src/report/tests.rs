@@ -63,12 +63,44 @@ fn survived() -> Value {
     })
 }
 
+fn by_site() -> Value {
+    let of = |estimate: f64| json!({ "estimate": estimate, "std_error": 0.2, "low": estimate - 0.4, "high": estimate + 0.4 });
+    json!({
+        "model": { "title": EVIL, "kind": "logistic" },
+        "parties": ["north", EVIL, "south"], "rows": [1200, 300, 90],
+        "effects": [
+            { "name": EVIL, "sites": [of(0.0), of(-0.5), null],
+                "combined": { "fixed": of(-0.25), "random": of(-0.25), "q": 3.125, "freedom": 1, "p_value": 0.0771,
+                    "i2": 0.68, "tau2": 0.085 } },
+            { "name": "age", "sites": [of(0.1), null, null], "combined": null },
+        ],
+    })
+}
+
+#[test]
+fn effects_stand_beside_their_sites() {
+    let html = sites::section("t", &by_site()).into_string();
+    for figure in [
+        "north (1,200 rows)",
+        "0.6065 (0.4066 to 0.9048)",
+        "One effect for all",
+        "68.0%",
+        "0.0771",
+        "Without a fit on their rows alone: south.",
+        "Fewer than two sites have an estimate.",
+        "Odds ratios by site",
+    ] {
+        assert!(html.contains(figure), "{figure}: {html}");
+    }
+}
+
 #[test]
 fn a_text_is_never_a_mark() {
     let pages = [
         described::section(EVIL, &described()),
         evaluated::section(EVIL, &evaluated()),
         survived::section(EVIL, &survived()),
+        sites::section(EVIL, &by_site()),
     ];
     for html in pages {
         let html = html.into_string();
@@ -126,6 +158,7 @@ fn what_is_not_there_is_left_out() {
         described::section("t", &value);
         evaluated::section("t", &value);
         survived::section("t", &value);
+        sites::section("t", &value);
     }
 }
 
