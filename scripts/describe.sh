@@ -83,6 +83,32 @@ for clinic in "${clinics[@]}"; do
     for receipt in "$folder/$clinic"/state/*/receipt.json; do receipts+=("$receipt"); done
 done
 
+# The same with noise of every clinic in each figure, within a budget that each operator gives (docs/privacy.md).
+cp parties/examples/private_tables.toml "$folder/private.toml"
+if "$party" --config "$folder/north/party.toml" train "$folder/private.toml" --data "$folder/north/patients.csv" \
+    2>"$folder/refused.txt"; then
+    echo "tables with differential privacy were told without a budget" >&2
+    exit 1
+fi
+grep -q 'no budget' "$folder/refused.txt"
+for clinic in "${clinics[@]}"; do
+    printf '\n[privacy]\nsource = "patients"\nepsilon = 4\ndelta = 1e-5\n' >>"$folder/$clinic/party.toml"
+done
+"$party" --config "$folder/north/party.toml" study check "$folder/private.toml" --data "$folder/north/patients.csv" \
+    >"$folder/private.txt"
+grep -q 'epsilon 3.00 for leaving' "$folder/private.txt"
+"$party" plan "$folder/private.toml" --rows 60,60,60 | grep -q 'times the noise'
+run_nodes "$folder" noisy.txt "${clinics[@]}" -- train "$folder/private.toml" --data "$folder/{}/patients.csv"
+cat "$folder/north/noisy.txt"
+for clinic in east south; do
+    diff <(sed '/^Result/,$d' "$folder/north/noisy.txt") <(sed '/^Result/,$d' "$folder/$clinic/noisy.txt")
+done
+# Of each treatment there are 90 patients; the noise has a standard deviation of 7 rows.
+awk '/^treatment$/ { at = NR } NR == at + 2 { found = $1 == "new" && $2 > 30 && $2 < 150 } END { exit !found }' \
+    "$folder/north/noisy.txt"
+"$party" --config "$folder/north/party.toml" study check "$folder/private.toml" --data "$folder/north/patients.csv" |
+    grep -q 'taken epsilon 3'
+
 # How long patients survive, on the first of three grids without a small count.
 cp parties/examples/survival.toml "$folder/survival.toml"
 followed() {

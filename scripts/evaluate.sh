@@ -65,6 +65,46 @@ if evaluate "$folder/higher.toml" 2>/dev/null; then
 fi
 grep -q 'threshold of 30' "$folder/michigan/log.txt" "$folder/michigan/run.txt"
 
+# With noise, and so by another protocol: an evaluation says which, and what to do first (docs/privacy.md).
+sed 's/^threshold/privacy = { epsilon = 8, delta = 1e-5 }\n&/' "$folder/evaluation.toml" >"$folder/exact.toml"
+if "$party" --config "$folder/michigan/party.toml" train "$folder/exact.toml" \
+    --data "$folder/michigan/test.csv" 2>"$folder/refused.txt"; then
+    echo "an evaluation without noise took [privacy]" >&2
+    exit 1
+fi
+tr -s ' \n' ' ' <"$folder/refused.txt" | grep -q 'private-tables/1'
+cat >"$folder/noisy.toml" <<'END'
+version = 1
+title = "How well the model predicts, with differential privacy"
+parties = ["michigan", "indiana", "kentucky"]
+[protocol]
+name = "private-tables/1"
+[settings]
+group = "outcome"
+histograms = [["probability", 4]]
+privacy = { epsilon = 8, delta = 1e-5 }
+columns = [
+    { name = "outcome", levels = ["0_no", "1_yes"], missing = false },
+    { name = "probability", range = [0, 1], missing = false },
+]
+[[reveals]]
+label = "noisy tables"
+to = "all"
+what = "patients by outcome and predicted probability, with noise"
+why = "how well the model predicts follows"
+[security]
+correlations = "pairwise"
+against = "covert"
+END
+for hospital in "${hospitals[@]}"; do
+    "$party" predict --model "$model" --data "$folder/$hospital/test.csv" --out "$folder/$hospital/predictions.csv" >/dev/null
+    cut -d, -f2 "$folder/$hospital/predictions.csv" | paste -d, "$folder/$hospital/test.csv" - >"$folder/$hospital/scored.csv"
+    printf '\n[privacy]\nsource = "test patients"\nepsilon = 8\ndelta = 1e-5\n' >>"$folder/$hospital/party.toml"
+done
+run_nodes "$folder" noisy.txt "${hospitals[@]}" -- train "$folder/noisy.toml" --data "$folder/{}/scored.csv"
+sed '/^Result/,$d' "$folder/michigan/noisy.txt"
+grep -q 'area under the ROC' "$folder/michigan/noisy.txt"
+
 receipts=()
 for hospital in "${hospitals[@]}"; do
     receipts+=("$(grep -l evaluate/auc "$folder/$hospital"/state/*/receipt.json)")

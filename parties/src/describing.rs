@@ -36,6 +36,8 @@ struct Said {
     #[serde(default)]
     threshold: ThresholdRule,
     columns: Vec<SaidColumn>,
+    /// Of another protocol.
+    privacy: Option<toml::Value>,
 }
 
 /// One column: of numbers with a range, or of words with its levels.
@@ -83,6 +85,12 @@ impl Tables for DescribeSettings {
 
     fn asked(agreement: &Agreement) -> Result<(Self, Schema), Failure> {
         let said: Said = agreement.settings()?;
+        if said.privacy.is_some() {
+            return Err(wrong(
+                "settings.privacy has no place in describe/1, whose counts are exact: agree on the protocol \
+                 private-tables/1, which adds noise to every figure (docs/privacy.md)",
+            ));
+        }
         let features = said.columns.into_iter().map(SaidColumn::feature);
         let features = features.collect::<Result<Vec<_>, _>>()?;
         let schema = tabled::schema(features, "settings.columns")?;
@@ -94,8 +102,8 @@ impl Tables for DescribeSettings {
         Ok((settings, schema))
     }
 
-    fn threshold(&self) -> ThresholdRule {
-        self.threshold
+    fn threshold(&self) -> Option<ThresholdRule> {
+        Some(self.threshold)
     }
 
     fn plan(

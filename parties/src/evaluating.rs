@@ -45,6 +45,8 @@ struct Said {
     cuts: Option<Vec<f64>>,
     #[serde(default)]
     threshold: ThresholdRule,
+    /// Of another protocol.
+    privacy: Option<toml::Value>,
 }
 
 /// The SHA-256 of a model file, in hexadecimal digits.
@@ -55,7 +57,15 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 
 /// What is asked for, and the SHA-256 of the model.
 fn asked(agreement: &Agreement) -> Result<(EvaluateSettings, String), Failure> {
-    let Said { model, cuts, threshold } = agreement.settings()?;
+    let Said { model, cuts, threshold, privacy } = agreement.settings()?;
+    if privacy.is_some() {
+        return Err(wrong(
+            "settings.privacy has no place in evaluate/1, whose sums are exact: write the predictions into a column of \
+             the test rows (party predict), and agree on the protocol private-tables/1 with group = the outcome and a \
+             histogram of the predictions, from which AUC and calibration follow with the interval of the noise \
+             (docs/privacy.md)",
+        ));
+    }
     let advice = "`party study evaluate --model model.json` drafts an agreement; `sha256sum model.json` prints the digits";
     Ok((EvaluateSettings { cuts, threshold }, named_model(&model, advice)?))
 }
@@ -184,7 +194,7 @@ impl Protocol for Evaluating {
     fn schema(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>, Failure> {
         let (settings, sha256) = asked(agreement)?;
         let schema = own_model(&node.state, &sha256)?.schema().clone();
-        check(&schema, settings.threshold, &node.limits)?;
+        check(&schema, Some(settings.threshold), &node.limits)?;
         Ok(Some(schema))
     }
 

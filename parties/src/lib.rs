@@ -39,6 +39,7 @@ pub mod name;
 pub mod node;
 pub mod observe;
 pub mod output;
+pub mod private_tables;
 pub mod process;
 pub mod protocol;
 pub mod report;

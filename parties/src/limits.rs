@@ -176,8 +176,9 @@ impl Limits {
     ///
     /// # Errors
     /// Which limit, and what to do.
-    pub fn check_description(&self, least: u32, columns: &[String]) -> Result<(), Failure> {
-        if least < self.least_count {
+    pub fn check_description(&self, least: Option<u32>, columns: &[String]) -> Result<(), Failure> {
+        // Where every count has noise there is no threshold: the budget is the limit.
+        if let Some(least) = least.filter(|least| *least < self.least_count) {
             let what = format!(
                 "threshold.least of the description is {least}, and limits.least_count of this node is {}",
                 self.least_count

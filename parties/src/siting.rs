@@ -70,7 +70,7 @@ impl Protocol for Siting {
         // An estimate is of all rows of a site: what counts must be at least are them.
         let rule =
             ThresholdRule { least: settings.least_rows, zeros: false, level: Level::Outsiders };
-        check(&schema, rule, &node.limits)?;
+        check(&schema, Some(rule), &node.limits)?;
         Ok(Some(schema))
     }
 

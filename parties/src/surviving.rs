@@ -99,8 +99,8 @@ impl Tables for SurvivalSettings {
         Ok((settings, schema))
     }
 
-    fn threshold(&self) -> ThresholdRule {
-        self.threshold
+    fn threshold(&self) -> Option<ThresholdRule> {
+        Some(self.threshold)
     }
 
     fn plan(

@@ -12,7 +12,9 @@ use mpc_ml::data::{
     Categorical, CategoricalMissing, Feature, FeatureKind, Numeric, NumericMissing, NumericTarget,
     Scaling, Schema, Table, Target,
 };
+use mpc_ml::describe::noisy::{NoisyPlan, NoisySettings};
 use mpc_ml::model::{Output, Plan, Run};
+use mpc_ml::privacy::Guarantee;
 use serde::Serialize;
 
 use crate::describing::Describing;
@@ -20,6 +22,7 @@ use crate::evaluating::Evaluating;
 use crate::exit::{Exit, Failure};
 use crate::limits::Limits;
 use crate::node::Protocol;
+use crate::private_tables::PrivateTables;
 use crate::settings::Settings;
 use crate::siting::Siting;
 use crate::study::Agreement;
@@ -49,8 +52,13 @@ pub trait Tables: Sized {
     /// When its settings are not those of this protocol.
     fn asked(agreement: &Agreement) -> Result<(Self, Schema), Failure>;
 
-    /// The rule for small counts.
-    fn threshold(&self) -> ThresholdRule;
+    /// The rule for small counts; none where every count has noise.
+    fn threshold(&self) -> Option<ThresholdRule>;
+
+    /// What is promised to the people in the rows, where it is differential privacy.
+    fn promised(&self) -> Option<Guarantee> {
+        None
+    }
 
     /// The plan for parties with so many rows.
     ///
@@ -156,6 +164,10 @@ impl<T: Tables> Protocol for OfRows<T> {
         self.planned(&[1, 1]).map_or_else(|_| Vec::new(), |plan| T::remarks(&plan, &self.table))
     }
 
+    fn privacy(agreement: &Agreement) -> Result<Option<Guarantee>, Failure> {
+        Ok(T::asked(agreement)?.0.promised())
+    }
+
     async fn compute(&mut self, run: &mut Run<'_>) -> Result<T::Tested, Failure> {
         let rows = announced(self.table.rows(), run.session).await?;
         let agreed = Agreed::among(self.planned(&rows)?, run.session).await?;
@@ -188,16 +200,36 @@ pub fn columns(agreement: &Agreement, node: &Settings) -> Result<Option<Schema>,
     match agreement.protocol() {
         Describing::NAME => Describing::schema(agreement, node),
         Surviving::NAME => Surviving::schema(agreement, node),
+        PrivateTables::NAME => PrivateTables::schema(agreement, node),
         Evaluating::NAME => Evaluating::schema(agreement, node),
         Siting::NAME => Siting::schema(agreement, node),
         _ => Ok(None),
     }
 }
 
+/// What an agreement with differential privacy promises, and what its noise does, in sentences; nothing of others. Of
+/// parties with so many rows, where they are known.
+///
+/// # Errors
+/// When its settings are not those of its protocol.
+pub fn promised(
+    agreement: &Agreement,
+    rows: Option<&[u64]>,
+) -> Result<Option<(Guarantee, NoisyPlan)>, Failure> {
+    if agreement.protocol() != PrivateTables::NAME {
+        return Ok(None);
+    }
+    let (settings, schema) = PrivateTables::asks(agreement)?;
+    let ones = vec![1; agreement.terms().parties().len()];
+    let plan = settings.plan(&schema, rows.unwrap_or(&ones), told::<NoisySettings>(agreement));
+    let plan = plan.map_err(|error| wrong(format!("settings: {error}")))?;
+    Ok(Some((settings.privacy, plan)))
+}
+
 /// Refuses what this node's limits do not allow.
 pub(crate) fn check(
     schema: &Schema,
-    threshold: ThresholdRule,
+    threshold: Option<ThresholdRule>,
     limits: &Limits,
 ) -> Result<(), Failure> {
     let mut columns: Vec<String> =
@@ -206,7 +238,7 @@ pub(crate) fn check(
         columns.push(schema.target().column().to_owned());
     }
     columns.extend(schema.offset().map(|offset| offset.column.clone()));
-    limits.check_description(threshold.least, &columns)
+    limits.check_description(threshold.map(|rule| rule.least), &columns)
 }
 
 /// What the operator should know of the own rows before they are used.

@@ -451,6 +451,38 @@ fn private(epsilon: f64, title: &str) -> String {
     text.replace("epsilon = 3", &format!("epsilon = {epsilon}")).replace("one year", title)
 }
 
+/// Tables of the same rows, with noise.
+fn tables(epsilon: f64) -> String {
+    format!(
+        r#"version = 1
+title = "Patients by sex"
+parties = ["clinic-0", "clinic-1", "clinic-2"]
+
+[protocol]
+name = "private-tables/1"
+
+[settings]
+group = "sex"
+histograms = [["age", 5]]
+privacy = {{ epsilon = {epsilon}, delta = 1e-5 }}
+columns = [
+    {{ name = "sex", levels = ["1.0", "2.0"], missing = false }},
+    {{ name = "age", range = [30, 70], missing = false }},
+]
+
+[[reveals]]
+label = "noisy tables"
+to = "all"
+what = "rows by sex, and their ages"
+why = "it is the purpose"
+
+[security]
+correlations = "pairwise"
+against = "covert"
+"#
+    )
+}
+
 /// A kill in the middle of the noisy sums costs the budget nothing more, and what was sent is sent again as it was; what
 /// is spent is spent, and a node that has lost its memory of it is noticed by itself and by the others.
 #[test]
@@ -493,13 +525,34 @@ fn a_privacy_budget_survives_kills_and_shows_a_memory_that_was_lost() {
     };
     give(&private(3.0, "two years"));
     nodes.start("clinic-0").end().expect(4, &["does not suffice", "1 study has taken epsilon 3.0"]);
+    // Tables take of the same budget, once too, and nobody has other figures than the others, whoever is killed.
+    give(&tables(3.0));
+    nodes.start("clinic-0").end().expect(4, &["does not suffice", "1 study has taken epsilon 3.0"]);
+    give(&tables(0.5));
+    let mut running: Vec<Running> =
+        names.iter().map(|name| start(name, Some(("clinic-1", "recorded")))).collect();
+    assert_eq!(running.remove(1).end().code, None);
+    running.push(start("clinic-1", None));
+    running.into_iter().map(Running::end).for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+    let told = |name: &str| {
+        let folders = fs::read_dir(nodes.dir(name).join("state")).unwrap();
+        let mut results = folders.map(|it| it.unwrap().path().join("result.json"));
+        fs::read(results.find(|path| path.exists()).unwrap()).unwrap()
+    };
+    assert!(names.iter().all(|name| told(name) == told("clinic-0")));
+    let result: Value = serde_json::from_slice(&told("clinic-0")).unwrap();
+    give(&tables(3.0));
+    nodes.start("clinic-0").end().expect(4, &["does not suffice", "2 studies have taken"]);
+    assert_eq!(result["result"]["rows"], 354);
+    assert_eq!(result["result"]["histograms"][0]["counts"][1].as_array().unwrap().len(), 5);
+
     // A smaller one does, but not with a node that does not know what it has spent.
     give(&private(1.0, "three years"));
     fs::remove_file(nodes.dir("clinic-2").join("state/store.redb")).unwrap();
     let running: Vec<Running> = names.iter().map(|name| nodes.start(name)).collect();
     for ended in running.into_iter().map(Running::end) {
         let words = match ended.name.as_str() {
-            "clinic-2" => "has heard of 2 entries of this node's privacy budget",
+            "clinic-2" => "has heard of 4 entries of this node's privacy budget",
             _ => "clinic-2",
         };
         assert_ne!(ended.code, Some(0));

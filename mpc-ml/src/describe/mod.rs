@@ -15,6 +15,7 @@
 
 mod dominance;
 mod kept;
+pub mod noisy;
 mod own;
 mod plan;
 mod quartiles;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::study::{approved, approver, purpose, revealed, to_do};
+use super::study::{NO_BUDGET, approved, approver, budget, purpose, revealed, to_do};
 use crate::cli::{StudyApprove, StudyCheck};
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
@@ -23,7 +23,11 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let (agreement, settings, _, own) =
         OwnInput::read(&options.study, config, &overrides, &tabled::columns)?;
     let terms = agreement.terms();
-    let (disclosure, to_do) = (agreement.disclosure(), to_do(terms, &settings));
+    let (disclosure, mut to_do) = (agreement.disclosure(), to_do(terms, &settings));
+    let promised = tabled::promised(&agreement, None)?;
+    if promised.is_some() && settings.privacy.is_none() {
+        to_do.push(NO_BUDGET.to_owned());
+    }
     let parties: Vec<&str> = terms.parties().iter().map(PartyName::as_str).collect();
     let mut text = wrapped("", terms.title());
     text += &format!("  {}\n", terms.digest());
@@ -33,6 +37,14 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     text += &revealed(&disclosure);
     if matches!(own.input, Input::Bytes(_)) {
         text += &wrapped("  ", OF_THE_PROTOCOL);
+    }
+    let words = promised.as_ref().map(|(_, plan)| plan.in_words()).unwrap_or_default();
+    if let Some((guarantee, _)) = promised {
+        text += "\nDifferential privacy\n";
+        words.iter().for_each(|each| text += &wrapped("  ", each));
+        if let Some(budget) = budget(&settings, Some(guarantee)) {
+            text += &wrapped("  ", &budget);
+        }
     }
     text += "\nMy input (it stays on this machine)\n";
     let file = own.source.from.path.display();
@@ -71,6 +83,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
             "disclosure": disclosure,
             "data": data,
             "remarks": remarks,
+            "privacy": words,
             "to_do": to_do,
         }),
     })

@@ -14,6 +14,7 @@ use crate::node::{
     Again, Exported, Joint, Protocol, ProtocolWork, Verdict, Work, forget as forget_record,
 };
 use crate::output::Report;
+use crate::private_tables::PrivateTables;
 use crate::settings::Overrides;
 use crate::siting::Siting;
 use crate::study::{Agreement, is_agreement};
@@ -55,6 +56,7 @@ pub(super) fn replay(config: &Path, options: &AuditReplay) -> Result<Report, Fai
     match agreement.protocol() {
         Describing::NAME => again(joint.of::<Describing>()?, options),
         Surviving::NAME => again(joint.of::<Surviving>()?, options),
+        PrivateTables::NAME => again(joint.of::<PrivateTables>()?, options),
         Evaluating::NAME => again(joint.of::<Evaluating>()?, options),
         Siting::NAME => again(joint.of::<Siting>()?, options),
         other => {

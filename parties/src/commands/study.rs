@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mpc_core::Against;
+use mpc_ml::privacy::Guarantee;
 use serde::Serialize;
 use serde_json::json;
 
@@ -26,6 +27,9 @@ use crate::study::{
     Approvals, Consent, Controller, Correlations, Disclosure, Study, Terms, is_agreement,
 };
 
+/// What is to be done before a study with differential privacy.
+pub(super) const NO_BUDGET: &str = "party.toml has no [privacy] budget yet (docs/privacy.md)";
+
 pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failure> {
     if is_agreement(&options.study) {
         return agreement::check(config, options);
@@ -35,7 +39,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let OwnSide { study, settings, source, data: file, .. } = &side;
     let mut to_do = to_do(study.terms(), settings);
     if study.privacy().is_some() && settings.privacy.is_none() {
-        to_do.push("party.toml has no [privacy] budget yet (docs/privacy.md)".to_owned());
+        to_do.push(NO_BUDGET.to_owned());
     }
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
@@ -263,13 +267,13 @@ pub(super) fn purpose(consent: &Consent) -> String {
 }
 
 /// What of the privacy budget the study takes, where it takes of one.
-fn budget(side: &OwnSide) -> Option<String> {
-    let source = &side.settings.privacy.as_ref()?.source;
-    let identity = Identity::read(&side.settings.identity.key).ok()?;
+pub(super) fn budget(settings: &Settings, asked: Option<Guarantee>) -> Option<String> {
+    let source = &settings.privacy.as_ref()?.source;
+    let identity = Identity::read(&settings.identity.key).ok()?;
     // No memory yet is nothing spent.
-    let store = Store::look(&side.settings.state, &identity.owner()).ok();
+    let store = Store::look(&settings.state, &identity.owner()).ok();
     let spent = store.and_then(|store| store.spending(source).ok()).unwrap_or_default();
-    node::budget_in_words(&side.settings, spent, &side.study)
+    node::budget_in_words(settings, spent, asked)
 }
 
 /// What is revealed, to whom, and why.
@@ -323,7 +327,7 @@ fn text(
         text += &wrapped("  Columns that the study does not use: ", &unused);
     }
     let Limits { least_rows, least_cells, .. } = side.settings.limits;
-    if let Some(budget) = budget(side) {
+    if let Some(budget) = budget(&side.settings, side.study.guarantee()) {
         text += &wrapped("  ", &budget);
     }
     let limits = format!(

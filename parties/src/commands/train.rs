@@ -8,6 +8,7 @@ use crate::evaluating::{self, Evaluating};
 use crate::exit::{Exit, Failure};
 use crate::node::{Completed, Events, Joint, Protocol, StopSignal, Task, Training, terminal};
 use crate::output::{Report, print};
+use crate::private_tables::PrivateTables;
 use crate::settings::Overrides;
 use crate::siting::{self, Siting};
 use crate::study::{Agreement, is_agreement};
@@ -27,6 +28,9 @@ pub(super) fn run(config: &Path, options: &Train, (joint, as_json): (bool, bool)
         let done = match protocol(&options.study).as_deref() {
             Some(Describing::NAME) => Some(runtime.block_on(tables::<Describing>(how, shown))),
             Some(Surviving::NAME) => Some(runtime.block_on(tables::<Surviving>(how, shown))),
+            Some(PrivateTables::NAME) => {
+                Some(runtime.block_on(tables::<PrivateTables>(how, shown)))
+            }
             Some(Evaluating::NAME) => {
                 Some(runtime.block_on(tables::<Evaluating>(how, evaluating::shown)))
             }

@@ -2,7 +2,7 @@
 //! sent, and compared with what the others have seen of it (docs/protocols.md 16.6).
 
 use mpc_core::Session;
-use mpc_ml::privacy::Rho;
+use mpc_ml::privacy::{Guarantee, Rho};
 use serde::{Deserialize, Serialize};
 
 use super::receipt::now;
@@ -12,7 +12,6 @@ use crate::exit::{Exit, Failure};
 use crate::output::hex;
 use crate::settings::Settings;
 use crate::store::{Charged, Head, Spending};
-use crate::study::Study;
 
 /// So many bytes of a hash that a party has heard are told.
 const PREFIX: usize = 8;
@@ -52,11 +51,14 @@ pub(super) struct Taking {
 ///
 /// # Errors
 /// When the study asks for one and party.toml has none, or one that is smaller than the study.
-pub(super) fn taking(study: &Study, settings: &Settings) -> Result<Option<Taking>, Failure> {
-    let Some(asked) = study.privacy() else { return Ok(None) };
+pub(super) fn taking(
+    asked: Option<Guarantee>,
+    settings: &Settings,
+) -> Result<Option<Taking>, Failure> {
+    let Some(asked) = asked else { return Ok(None) };
     let rho = asked.rho().map_err(Failure::from)?;
     let Some(budget) = &settings.privacy else {
-        let what = "the study releases a model with differential privacy, and party.toml has no budget for that";
+        let what = "the study releases what it does with differential privacy, and party.toml has no budget for that";
         return Err(Failure::new(Exit::Configuration, what).advise(format!(
             "decide what all such studies together may tell of these data, and add to party.toml: [privacy] with \
              source = \"what the data are called\", epsilon = .. and delta = ..; this study takes epsilon {} at \
@@ -98,8 +100,12 @@ fn exceeded(settings: &Settings, rho: Rho, spent: Spending) -> Failure {
 }
 
 /// What the operator should know before a study: lines for people.
-pub(crate) fn in_words(settings: &Settings, spent: Spending, study: &Study) -> Option<String> {
-    let (budget, asked) = (settings.privacy.as_ref()?, study.privacy()?);
+pub(crate) fn in_words(
+    settings: &Settings,
+    spent: Spending,
+    asked: Option<Guarantee>,
+) -> Option<String> {
+    let (budget, asked) = (settings.privacy.as_ref()?, asked?);
     let rho = asked.rho().ok()?;
     let left = budget.rho.saturating_sub(spent.rho);
     let epsilon = |rho: Rho| rho.epsilon(budget.delta);

@@ -102,7 +102,7 @@ impl Participant {
         let entry = side.data_entry();
         let OwnSide { study, settings, place, data, aligned, part, .. } = side;
         let DataFile { table, digest, .. } = data;
-        let taking = taking(&study, &settings)?;
+        let taking = taking(study.guarantee(), &settings)?;
         let terms = (study.terms().clone(), settings);
         let mut node =
             Node::ready(terms, place, (&digest, entry), &BoundRows::new(&table), config)?;
@@ -133,6 +133,11 @@ impl<W: Work> Participant<W> {
     /// As [`Node::open`].
     pub(super) fn open(&mut self, path: &Path, out: Option<&Path>) -> Result<(), Failure> {
         self.node.open(path, out)
+    }
+
+    /// As [`Node::reserve`].
+    pub(super) fn reserve(&self) -> Result<(), Failure> {
+        self.node.reserve()
     }
 
     pub(super) fn node(&self) -> &Node {

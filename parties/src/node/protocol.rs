@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mpc_core::Session;
+use mpc_core::{Against, Session};
 use mpc_ml::data::{Schema, Table};
 use mpc_ml::model::{Progress, Run, ledger};
+use mpc_ml::privacy::Guarantee;
 use serde::Serialize;
 use serde_json::json;
 
+use super::budget::taking;
 use super::own_input::{Input, OwnInput};
 use super::participant::Work;
 use super::phases::Phases;
@@ -71,6 +73,16 @@ pub trait Protocol: Sized {
     ) -> Result<Self, Failure> {
         let _ = (agreement, place, rows, node);
         Err(Failure::new(Exit::Internal, "a protocol that reads neither bytes nor rows"))
+    }
+
+    /// What the agreement promises to the people in the rows, where all that it reveals is differentially private: the
+    /// node takes part within its privacy budget then, in covert sessions alone.
+    ///
+    /// # Errors
+    /// When its settings are not those of this protocol.
+    fn privacy(agreement: &Agreement) -> Result<Option<Guarantee>, Failure> {
+        let _ = agreement;
+        Ok(None)
     }
 
     /// How many records of persons or things the input is of, which `limits.least_rows` is compared with; none
@@ -180,7 +192,14 @@ impl<P: Protocol> Joint<P> {
         let entry = own.entry(records);
         let terms = (agreement.terms().clone(), settings);
         let (file, rows) = ((&own.digest, entry), own.input.bound());
-        let node = Node::ready(terms, place, file, &rows, &self.config)?;
+        let promised = P::privacy(&agreement)?;
+        if promised.is_some() && agreement.terms().security().against != Against::Covert {
+            let what = "security.against must be \"covert\" with differential privacy: where parties commit to what they \
+                        open, a run that breaks off reveals no second draw of the noise";
+            return Err(Failure::new(Exit::Configuration, what).in_file(&self.agreement));
+        }
+        let mut node = Node::ready(terms, place, file, &rows, &self.config)?;
+        node.taking = taking(promised, &node.settings)?;
         Ok(Participant::new(node, ProtocolWork { agreement, protocol, input: own.input }))
     }
 
@@ -199,6 +218,7 @@ impl<P: Protocol> Task for Joint<P> {
     fn prepare(&self) -> Result<Participant<Self::Work>, Failure> {
         let mut participant = self.ready()?;
         participant.open(&self.agreement, self.out.as_deref())?;
+        participant.reserve()?;
         Ok(participant)
     }
 }
@@ -221,7 +241,7 @@ impl<P: Protocol> Work for ProtocolWork<P> {
     ) -> Result<P::Result, Failure> {
         // Nobody has a result that is another one's too: what is lost is computed again, and what all had
         // recorded is sent as it was.
-        let (course, ..) = node.consented(&[], session, events, told).await?;
+        let (course, _, budgets) = node.consented(&[], session, events, told).await?;
         if let Course::Fit(again) = course {
             session.resend(again);
         }
@@ -251,9 +271,11 @@ impl<P: Protocol> Work for ProtocolWork<P> {
         told.before_the_result(session).await?;
         session.allow(ledger(results))?;
         let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        node.spend(told)?;
         let result = self.protocol.release(computed, &mut run).await;
         events(Event::Fitted);
         let result = result?;
+        node.heard_spent(&budgets, run.session)?;
         if let Err(error) = source.finish().await {
             events(Event::Note(error.to_string()));
         }

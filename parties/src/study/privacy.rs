@@ -1,9 +1,19 @@
 //! `[privacy]`: what a study with differential privacy needs of the rest of it.
 
 use mpc_core::Against;
+use mpc_ml::models::private::PrivateSettings;
+use mpc_ml::privacy::Guarantee;
 
 use super::{Study, StudyError};
 use crate::models::Planned;
+
+impl Study {
+    /// What it promises to the people in the rows, where it is one with differential privacy.
+    #[must_use]
+    pub fn guarantee(&self) -> Option<Guarantee> {
+        self.privacy().map(PrivateSettings::guarantee)
+    }
+}
 
 /// Refuses what does not go with it.
 pub(super) fn check(study: &Study) -> Result<(), StudyError> {

@@ -16,12 +16,9 @@ mod audit;
 mod tests;
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use mpc_core::noise::NoiseStream;
 use mpc_core::ring::{Ring, Z64};
-use mpc_core::session::ext;
-use mpc_core::{Recipients, Shared, offload};
+use mpc_core::{Recipients, Shared};
 use zeroize::Zeroizing;
 
 use crate::artifact::ModelKind;
@@ -30,15 +27,15 @@ use crate::error::Error;
 use crate::model::{
     Agreed, Facts, Model, Progress, Run, Settings, Summary, has_features, passes_indicators,
 };
+use crate::privacy;
+pub use crate::privacy::Neighbours;
 use contribution::Contributor;
 pub use plan::PrivatePlan;
-pub use settings::{Neighbours, PrivateSettings};
+pub use settings::PrivateSettings;
 
 const NAME: &str = "private";
 /// Binary digits after the point to which the model is rounded: far below its noise.
 const RELEASE_BITS: u32 = 24;
-/// How long the noise was drawn is told in units of this.
-const UNIT_OF_TIME: Duration = Duration::from_millis(200);
 
 /// A regression with differential privacy.
 #[derive(Debug)]
@@ -93,18 +90,10 @@ impl Model for Private {
     ) -> Result<PrivateFitted, Error> {
         data.check(&plan.facts, run.session.me(), 1.0)?;
         data.check_plain()?;
-        let mut stream = NoiseStream::new(&mut ext::own_coins(run.session)?);
         let sums = plan.sums.clone();
-        let noise = offload(move || {
-            let began = Instant::now();
-            let noise = plaintext::noise(&sums, &mut stream);
-            // What can be seen of how long it took is a small whole number, nearly always the same.
-            let units = began.elapsed().as_millis() / UNIT_OF_TIME.as_millis() + 1;
-            let until = UNIT_OF_TIME * u32::try_from(units).unwrap_or(u32::MAX);
-            std::thread::sleep(until.saturating_sub(began.elapsed()));
-            noise
-        });
-        let noise = noise.await?.into_iter().map(Zeroizing::new).collect();
+        let noise =
+            privacy::ahead(run.session, move |stream| plaintext::noise(&sums, stream)).await?;
+        let noise = noise.into_iter().map(Zeroizing::new).collect();
         (run.progress)(Progress::Prepared);
         Ok(PrivateFitted { noise })
     }

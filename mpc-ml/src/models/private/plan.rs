@@ -105,15 +105,7 @@ impl PrivatePlan {
                         noisy sums, so all know the model";
             return Err(Error::field("recipients", rule));
         }
-        let most = 0.1 / rows;
-        if settings.delta > most {
-            let rule = format!(
-                "is {:.1e}, and must be at most {most:.1e}, a tenth of 1 / (rows of all parties): a larger \
-                 one would allow to publish a row as it is",
-                settings.delta
-            );
-            return Err(Error::field("delta", rule));
-        }
+        settings.guarantee().suits(all)?;
         let rho = settings.rho()?;
         let features = if facts.features.is_empty() { columns } else { facts.features.len() };
         let (centre, half) = target(settings, facts)?;

@@ -184,10 +184,7 @@ fn sums_spend_no_more_than_the_study_says() {
             })
             .sum();
         assert!(spent <= settings.rho().expect("in range").to_f64());
-        assert!(
-            crate::privacy::epsilon(spent, 1e-6) > 0.999 * epsilon,
-            "nothing is wasted: {spent}"
-        );
+        assert!(privacy::epsilon(spent, 1e-6) > 0.999 * epsilon, "nothing is wasted: {spent}");
     }
 }
 

@@ -3,17 +3,21 @@
 mod estimate;
 mod invented;
 mod rehearsal;
+mod tables;
 
 use serde_json::json;
 
 use crate::cli::Plan;
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, wrapped};
-use crate::study::Study;
+use crate::study::{Study, is_agreement};
 pub(super) use estimate::Estimate;
 
 pub(super) fn run(options: &Plan) -> Result<Report, Failure> {
     let path = &options.study;
+    if is_agreement(path) {
+        return tables::run(options);
+    }
     let study = Study::read(path).map_err(|error| Failure::from(error).in_file(path))?;
     let refused = |what: String, advice: &str| {
         Err(Failure::new(Exit::Usage, what).in_file(path).advise(advice))
