@@ -65,6 +65,7 @@ pub(crate) fn word(kind: ModelKind) -> &'static str {
         ModelKind::Linear => "linear",
         ModelKind::Logistic => "logistic",
         ModelKind::Poisson => "poisson",
+        ModelKind::Multinomial => "multinomial",
         _ => "unknown",
     }
 }
@@ -223,7 +224,8 @@ impl Limits {
             );
             return refused(what, "with another kind of model");
         }
-        let coefficients = study.schema().columns().len() as u64 + 1;
+        let classes = study.schema().target().scores() as u64;
+        let coefficients = (study.schema().columns().len() as u64 + 1) * classes;
         if let Some(most) = self.most_coefficients
             && coefficients > most
         {

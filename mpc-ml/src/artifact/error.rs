@@ -23,6 +23,12 @@ pub enum ModelError {
          nothing; use party predict --joint with the parties that hold the other parts"
     )]
     Part,
+    /// A model of several classes.
+    #[error(
+        "this is a model of several classes, and this command takes models with one score for a row; `party \
+         predict` applies it, and its file has all coefficients"
+    )]
+    Classes,
     /// Another kind of file, where a part of a model was expected.
     #[error("this is no part of a model: its format is {got:?}, and {PART_FORMAT:?} was expected")]
     NoPart {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::classes::CLASSES_FORMAT;
 use super::part::PART_FORMAT;
 use super::{
     CheckRecord, Coefficients, Inference, ModelError, ModelKind, NamedValues, SecurityRecord,
@@ -55,6 +56,9 @@ impl ModelFile {
         let header: Header = serde_json::from_slice(bytes)?;
         if header.format == PART_FORMAT {
             return Err(ModelError::Part);
+        }
+        if header.format == CLASSES_FORMAT {
+            return Err(ModelError::Classes);
         }
         if header.format != FORMAT {
             return Err(ModelError::OtherFormat { got: header.format });

@@ -12,6 +12,7 @@
 //! 0/1 for levels and indicators. The score is the prediction of a linear model, that of a logistic
 //! model is `1 / (1 + exp(-score))`, and that of a Poisson model `exp(score + offset)`.
 
+mod classes;
 mod error;
 mod file;
 mod fit;
@@ -26,6 +27,7 @@ mod scales;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{CaseWeights, Encoded, Schema, Standardisation, Table, encode};
+pub use classes::{ClassCoefficients, ClassModel};
 pub use error::ModelError;
 use file::{FORMAT, ModelFile, VERSION};
 pub use fit::{FitStatistics, JointTest, LeastSquares, Likelihood, RowCount};
@@ -50,6 +52,8 @@ pub enum ModelKind {
     Linear,
     /// The exponential of the score is the expected count.
     Poisson,
+    /// Each of several classes has a score: see [`ClassModel`].
+    Multinomial,
 }
 
 impl ModelKind {
@@ -58,7 +62,8 @@ impl ModelKind {
     pub fn prediction(self, score: f64) -> f64 {
         match self {
             Self::Logistic => 1.0 / (1.0 + (-score).exp()),
-            Self::Linear => score,
+            // Of several classes one score says nothing: no model of one score has this kind.
+            Self::Linear | Self::Multinomial => score,
             Self::Poisson => score.exp(),
         }
     }
@@ -375,6 +380,9 @@ impl Model {
     }
 
     fn from_file(file: ModelFile) -> Result<Self, ModelError> {
+        if file.kind == ModelKind::Multinomial {
+            return Err(ModelError::Classes);
+        }
         let (features, target) = (file.features.clone(), file.target.clone());
         let schema = Schema::with_offset(features, target, file.offset.clone())?;
         let columns = schema.columns();

@@ -36,5 +36,5 @@ pub use schema::{
     Offset, RowColumns, Scaling, Schema,
 };
 pub use table::{BadCell, Column, Numbers, Table, TableBuilder};
-pub use target::{BinaryTarget, CountTarget, NumericTarget, Target};
+pub use target::{BinaryTarget, CountTarget, LevelsTarget, NumericTarget, Target};
 pub use validate::SchemaError;

@@ -15,6 +15,8 @@ pub enum Target {
     Numeric(NumericTarget),
     /// How often something happened: a whole number from 0, not scaled.
     Count(CountTarget),
+    /// One of several words, as its place among them, counted from 0.
+    Levels(LevelsTarget),
 }
 
 /// A target of two classes.
@@ -49,6 +51,16 @@ pub struct CountTarget {
     pub range: (f64, f64),
 }
 
+/// A target of several classes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelsTarget {
+    /// The name of the column in the header of the data file.
+    pub column: String,
+    /// All words that may occur, from 2 on.
+    pub levels: Vec<String>,
+}
+
 impl Target {
     /// The name of the column in the header of the data file.
     #[must_use]
@@ -57,6 +69,7 @@ impl Target {
             Self::Binary(binary) => &binary.column,
             Self::Numeric(numeric) => &numeric.column,
             Self::Count(count) => &count.column,
+            Self::Levels(levels) => &levels.column,
         }
     }
 
@@ -80,7 +93,34 @@ impl Target {
                 let value = cell.number(Some(count.range))?.ok_or(CellError::MissingTarget)?;
                 if value.fract() == 0.0 { Ok(value) } else { Err(CellError::NotACount) }
             }
+            Self::Levels(levels) => levels.place(&cell.words()),
         }
+    }
+
+    /// How many scores a model of it has: one for each of several classes.
+    #[must_use]
+    pub fn scores(&self) -> usize {
+        match self {
+            Self::Levels(target) => target.levels.len(),
+            Self::Binary(_) | Self::Numeric(_) | Self::Count(_) => 1,
+        }
+    }
+}
+
+impl LevelsTarget {
+    fn place(&self, word: &str) -> Result<f64, CellError> {
+        if word.is_empty() {
+            return Err(CellError::MissingTarget);
+        }
+        if let Some(place) = self.levels.iter().position(|level| level == word) {
+            return Ok(place as f64);
+        }
+        Err(match look_alike(word, &self.levels.iter().map(String::as_str)) {
+            Some((level, difference)) => {
+                CellError::LooksLike { level: level.to_owned(), difference }
+            }
+            None => CellError::UnknownLevel { levels: self.levels.clone() },
+        })
     }
 }
 
@@ -121,6 +161,19 @@ mod tests {
         assert!(matches!(target.parse("ill"), Err(CellError::NeitherClass { .. })));
         assert!(
             matches!(target.parse("BAD"), Err(CellError::LooksLike { level, .. }) if level == "bad")
+        );
+    }
+
+    #[test]
+    fn classes_become_their_places() {
+        let levels = ["red", "green", "blue"].map(String::from).to_vec();
+        let target = Target::Levels(LevelsTarget { column: "colour".into(), levels });
+        assert_eq!(target.parse(" blue"), Ok(2.0));
+        assert_eq!(target.parse("red"), Ok(0.0));
+        assert_eq!(target.parse(""), Err(CellError::MissingTarget));
+        assert!(matches!(target.parse("pink"), Err(CellError::UnknownLevel { .. })));
+        assert!(
+            matches!(target.parse("Red"), Err(CellError::LooksLike { level, .. }) if level == "red")
         );
     }
 

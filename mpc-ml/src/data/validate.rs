@@ -280,6 +280,7 @@ fn target(target: &Target) -> Result<(), SchemaError> {
             Err(SchemaError::NegativeCounts { column: count.column.clone() })
         }
         Target::Count(count) => range(&count.column, Some(count.range)),
+        Target::Levels(target) => levels(&target.column, &target.levels).map(drop),
     }
 }
 
@@ -324,26 +325,32 @@ fn numeric(name: &str, numeric: &Numeric) -> Result<(), SchemaError> {
 }
 
 fn categorical(feature: &str, categorical: &Categorical) -> Result<(), SchemaError> {
+    let seen = levels(feature, &categorical.levels)?;
     let feature = || feature.to_owned();
-    let count = categorical.levels.len();
-    if !(2..=MAX_LEVELS).contains(&count) {
-        return Err(SchemaError::LevelCount { feature: feature(), count });
+    if seen.contains(MISSING_LEVEL) && categorical.missing == CategoricalMissing::Level {
+        return Err(SchemaError::ReservedLevel { feature: feature() });
     }
-    let mut seen = HashSet::new();
-    for level in &categorical.levels {
-        name(level)?;
-        if level == MISSING_LEVEL && categorical.missing == CategoricalMissing::Level {
-            return Err(SchemaError::ReservedLevel { feature: feature() });
-        }
-        if !seen.insert(level) {
-            return Err(SchemaError::DuplicateLevel { feature: feature(), level: level.clone() });
-        }
-    }
-    if !seen.contains(&categorical.base) {
+    if !seen.contains(categorical.base.as_str()) {
         let base = categorical.base.clone();
         return Err(SchemaError::BaseNotALevel { feature: feature(), base });
     }
     Ok(())
+}
+
+/// The words of a column, each once.
+fn levels<'a>(column: &str, levels: &'a [String]) -> Result<HashSet<&'a str>, SchemaError> {
+    let column = || column.to_owned();
+    if !(2..=MAX_LEVELS).contains(&levels.len()) {
+        return Err(SchemaError::LevelCount { feature: column(), count: levels.len() });
+    }
+    let mut seen = HashSet::new();
+    for level in levels {
+        name(level)?;
+        if !seen.insert(level.as_str()) {
+            return Err(SchemaError::DuplicateLevel { feature: column(), level: level.clone() });
+        }
+    }
+    Ok(seen)
 }
 
 fn range(column: &str, range: Option<(f64, f64)>) -> Result<(), SchemaError> {

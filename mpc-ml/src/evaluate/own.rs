@@ -49,7 +49,7 @@ impl Own {
         let most = match kind {
             ModelKind::Logistic => MOST_ODDS,
             ModelKind::Poisson => MOST_COUNT,
-            ModelKind::Linear => f64::INFINITY,
+            ModelKind::Linear | ModelKind::Multinomial => f64::INFINITY,
         };
         for (row, score) in scores.iter().enumerate() {
             let far = (score - plan.centre).abs() > FURTHEST * plan.size;
@@ -138,7 +138,7 @@ impl Own {
             let group = each * scores.group(cuts, score);
             let totals = &mut row[groups..];
             match self.kind {
-                ModelKind::Linear => {
+                ModelKind::Linear | ModelKind::Multinomial => {
                     let (s, y) = (scores.standard(score), scores.standard(target));
                     totals.copy_from_slice(&[
                         s * s,

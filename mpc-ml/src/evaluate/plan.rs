@@ -222,21 +222,21 @@ fn on_scores(kind: ModelKind, cuts: &[f64]) -> Result<Vec<f64>, Error> {
     let (low, high) = match kind {
         ModelKind::Logistic => (0.0, 1.0),
         ModelKind::Poisson => (0.0, f64::INFINITY),
-        ModelKind::Linear => (f64::NEG_INFINITY, f64::INFINITY),
+        ModelKind::Linear | ModelKind::Multinomial => (f64::NEG_INFINITY, f64::INFINITY),
     };
     let within = cuts.iter().all(|&cut| cut > low && cut < high);
     if !within || cuts.is_empty() || cuts.len() > MOST_CUTS || !cuts.is_sorted_by(|a, b| a < b) {
         let ends = match kind {
             ModelKind::Logistic => "probabilities between 0 and 1",
             ModelKind::Poisson => "expected counts above 0",
-            ModelKind::Linear => "predicted values",
+            ModelKind::Linear | ModelKind::Multinomial => "predicted values",
         };
         return Err(Error::field("cuts", format!("must be 1 to {MOST_CUTS} {ends}, ascending")));
     }
     let score = |&cut: &f64| match kind {
         ModelKind::Logistic => libm::log(cut / (1.0 - cut)),
         ModelKind::Poisson => libm::log(cut),
-        ModelKind::Linear => cut,
+        ModelKind::Linear | ModelKind::Multinomial => cut,
     };
     Ok(cuts.iter().map(score).collect())
 }
@@ -279,7 +279,9 @@ impl Plan for EvaluatePlan {
             }));
         }
         let counted = match self.model.kind {
-            ModelKind::Linear => "the number of test rows in each group of predictions",
+            ModelKind::Linear | ModelKind::Multinomial => {
+                "the number of test rows in each group of predictions"
+            }
             ModelKind::Logistic => {
                 "the positive and the negative test rows in each group of predictions"
             }
@@ -295,7 +297,7 @@ impl Plan for EvaluatePlan {
              tested",
         ));
         let summed = match self.model.kind {
-            ModelKind::Linear => {
+            ModelKind::Linear | ModelKind::Multinomial => {
                 "in each group the sums of predictions and targets; over all rows those of their squares and \
                  products, and of errors and their squares"
             }

@@ -240,7 +240,9 @@ pub(super) fn evaluation(
             let (predicted, observed) = match kind {
                 ModelKind::Logistic => (mean(sums[0]), mean(counts[0] as f64)),
                 ModelKind::Poisson => (mean(sums[0]), mean(sums[1])),
-                ModelKind::Linear => (mean(sums[0]).map(value), mean(sums[1]).map(value)),
+                ModelKind::Linear | ModelKind::Multinomial => {
+                    (mean(sums[0]).map(value), mean(sums[1]).map(value))
+                }
             };
             let low = at.checked_sub(1).and_then(|before| end(cuts.get(before)));
             Group { low, high: end(cuts.get(at)), rows, positives, predicted, observed }
@@ -255,7 +257,7 @@ pub(super) fn evaluation(
     let figures = match kind {
         ModelKind::Logistic => Figures::Logistic(logistic(&groups, counts, totals, area)),
         ModelKind::Poisson => Figures::Poisson(poisson(rows, (total(0), total(1)), totals)),
-        ModelKind::Linear => {
+        ModelKind::Linear | ModelKind::Multinomial => {
             let (figures, line) = linear(rows, scores, (total(0), total(1)), totals);
             calibration = line;
             Figures::Linear(figures)

@@ -22,7 +22,7 @@ fn oracle() -> Value {
 fn word(kind: ModelKind) -> &'static str {
     match kind {
         ModelKind::Logistic => "logistic",
-        ModelKind::Linear => "linear",
+        ModelKind::Linear | ModelKind::Multinomial => "linear",
         ModelKind::Poisson => "poisson",
     }
 }
@@ -47,7 +47,7 @@ fn model(kind: ModelKind) -> Model {
             }),
             None,
         ),
-        ModelKind::Linear => {
+        ModelKind::Linear | ModelKind::Multinomial => {
             (Target::Numeric(NumericTarget { column: "value".into(), range: None }), None)
         }
         ModelKind::Poisson => (
@@ -94,7 +94,7 @@ fn own(oracle: &Value, model: &Model, (me, parties): (usize, usize), most: usize
         let [age, dose, sex, time, outcome, value, visits] = cells[..] else { panic!("{row}") };
         let row = match model.kind() {
             ModelKind::Logistic => vec![age, dose, sex, outcome],
-            ModelKind::Linear => vec![age, dose, sex, value],
+            ModelKind::Linear | ModelKind::Multinomial => vec![age, dose, sex, value],
             ModelKind::Poisson => vec![age, dose, sex, time, visits],
         };
         rows.push_row(&row).expect("cells that fit");

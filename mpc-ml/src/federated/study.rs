@@ -88,9 +88,13 @@ impl FederatedPlan {
     }
 }
 
-/// The family of a kind of model.
-fn family(kind: ModelKind) -> Result<Family, Error> {
+/// The family of a kind of model, for a target of so many levels where it has levels.
+fn family(kind: ModelKind, levels: Option<u32>) -> Result<Family, Error> {
     match kind {
+        ModelKind::Multinomial => {
+            let levels = levels.ok_or_else(|| Error::field("target", "has no levels"))? as usize;
+            Ok(Family::Multinomial { levels })
+        }
         ModelKind::Linear => Ok(Family::Linear),
         ModelKind::Logistic => Ok(Family::Logistic),
         ModelKind::Poisson => {
@@ -149,10 +153,11 @@ impl Model for Federated {
     type Fit = FederatedFit;
 
     const NAME: &'static str = "federated";
-    const KINDS: &'static [ModelKind] = &[ModelKind::Linear, ModelKind::Logistic];
+    const KINDS: &'static [ModelKind] =
+        &[ModelKind::Linear, ModelKind::Logistic, ModelKind::Multinomial];
 
     fn suits(settings: &FederatedSettings, schema: &Schema, to: Recipients) -> Result<(), Error> {
-        family(settings.kind)?;
+        family(settings.kind, u32::try_from(schema.target().scores()).ok())?;
         has_features(schema)?;
         if schema.offset().is_some() {
             return Err(Error::field("offset", "has no place in a federated study: remove it"));
@@ -173,7 +178,7 @@ impl Model for Federated {
         }
         let parties = rows.len();
         let terms = Terms {
-            family: family(settings.kind)?,
+            family: family(settings.kind, facts.levels)?,
             columns: facts.names.clone(),
             l2: settings.l2,
             steps: settings.own_steps,
@@ -263,7 +268,8 @@ impl Model for Federated {
             l2: plan.settings.l2,
             warnings,
             own_warnings: lost.collect(),
-            ..Summary::of(rounded, true)
+            // Of several classes the intercepts are several.
+            ..Summary::of(rounded, plan.terms.family.scores() == 1)
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Facts {
     pub weights: Option<f64>,
     /// Whether rows belong to groups.
     pub groups: bool,
+    /// How many levels the target has, where it is one of several classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u32>,
     /// Who receives the result.
     #[serde(serialize_with = "recipients")]
     pub recipients: Recipients,
@@ -83,6 +86,7 @@ impl Facts {
             offset: None,
             weights: None,
             groups: false,
+            levels: None,
             recipients: Recipients::All,
             own: false,
             origin,
@@ -129,6 +133,11 @@ impl Facts {
                 Target::Binary(_) => Some((0.0, 1.0)),
                 Target::Numeric(target) => target.range,
                 Target::Count(target) => Some(target.range),
+                Target::Levels(target) => Some((0.0, target.levels.len() as f64 - 1.0)),
+            },
+            levels: match schema.target() {
+                Target::Levels(target) => u32::try_from(target.levels.len()).ok(),
+                _ => None,
             },
             offset: schema.offset().map(|offset| offset.range),
             weights: schema.weights().map(|weights| weights.range.1),

@@ -64,7 +64,7 @@ pub fn alone(joint: &Model, table: &Table) -> Result<Model, NoOwnFit> {
         return Err(NoOwnFit::Rows { rows, coefficients });
     }
     let mut found = match joint.kind() {
-        ModelKind::Linear => least_squares(joint, &encoded)?,
+        ModelKind::Linear | ModelKind::Multinomial => least_squares(joint, &encoded)?,
         ModelKind::Logistic => optimum(joint, &encoded, Family::Logistic)?,
         ModelKind::Poisson => optimum(joint, &encoded, Family::Poisson)?,
     };

@@ -21,7 +21,7 @@ pub fn own_estimates(joint: &Model, table: &Table) -> Result<Vec<(f64, f64)>, No
     let mut information = vec![0.0; order * order];
     let mut squares = 0.0;
     let family = match joint.kind() {
-        ModelKind::Linear => None,
+        ModelKind::Linear | ModelKind::Multinomial => None,
         ModelKind::Logistic => Some(Family::Logistic),
         ModelKind::Poisson => Some(Family::Poisson),
     };

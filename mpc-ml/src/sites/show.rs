@@ -39,7 +39,7 @@ impl Sites {
         let what = match self.model.kind {
             ModelKind::Logistic => "log odds ratio",
             ModelKind::Poisson => "log rate ratio",
-            ModelKind::Linear => "coefficient",
+            ModelKind::Linear | ModelKind::Multinomial => "coefficient",
         };
         writeln!(f, "\n{}, {what}", effect.name)?;
         writeln!(

@@ -18,6 +18,7 @@ mod party_file;
 mod peer;
 mod plan;
 mod predict;
+mod predict_classes;
 mod receipt;
 mod recover;
 mod relay;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mpc_ml::artifact::{Model, ModelKind};
+use mpc_ml::artifact::{ClassModel, Model, ModelKind};
 use mpc_ml::metrics::{CountScores, MetricError, NumberScores, Scores};
 use serde_json::json;
 
+use super::predict_classes;
 use crate::cli::{Predict, Train};
 use crate::data_file::{DataFile, Left, ReadOptions, Source, read};
 use crate::exit::{Exit, Failure};
@@ -36,7 +37,14 @@ pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
     if let Some(out) = &options.out {
         check_writable(out)?;
     }
-    let model = the_model(&options.model)?;
+    let path = one_model(&options.model)?;
+    let bytes = model_bytes(path)?;
+    if ClassModel::is_one(&bytes) {
+        let model = ClassModel::from_json(&bytes);
+        let model = model.map_err(|error| Failure::from(error).in_file(path))?;
+        return predict_classes::run(config, data, options, &model);
+    }
+    let model = Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))?;
     let read_options = ReadOptions {
         id_column: options.id_column.clone(),
         with_target: options.evaluate,
@@ -97,7 +105,12 @@ pub(super) fn the_model(models: &[PathBuf]) -> Result<Model, Failure> {
 
 /// A model from its file.
 pub(super) fn read_model(path: &Path) -> Result<Model, Failure> {
-    let bytes = input::read(path).map_err(|error| {
+    let bytes = model_bytes(path)?;
+    Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))
+}
+
+fn model_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    input::read(path).map_err(|error| {
         let what = format!("the model cannot be read: {error}");
         let failure = Failure::new(Exit::LocalInput, what).in_file(path);
         // A shell passes a pattern on as it stands when there is no such file.
@@ -106,8 +119,7 @@ pub(super) fn read_model(path: &Path) -> Result<Model, Failure> {
         } else {
             failure
         }
-    })?;
-    Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))
+    })
 }
 
 /// The rows to score, written as the own ones are where there is a party.toml that says so.

@@ -92,6 +92,13 @@ impl Summary {
                     let levels = classes.into_iter().zip(counts).collect();
                     ColumnSummary { levels, ..named(&binary.column) }
                 }
+                Target::Levels(target) => {
+                    let count = |at: usize| cells.iter().filter(|cell| **cell == at as f64).count();
+                    let levels = target.levels.iter().enumerate();
+                    let levels =
+                        levels.map(|(at, level)| (level.clone(), count(at) as u64)).collect();
+                    ColumnSummary { levels, ..named(&target.column) }
+                }
                 target => of_numbers(target.column(), cells.iter().copied().map(Some)),
             });
         }

@@ -38,6 +38,7 @@ pub(super) fn columns(schema: &Schema, with_target: bool) -> Vec<(String, Kind)>
             Target::Binary(binary) => {
                 Kind::Words(vec![binary.positive.clone(), binary.negative.clone()])
             }
+            Target::Levels(target) => Kind::Words(target.levels.clone()),
             Target::Numeric(_) | Target::Count(_) => Kind::Number,
         };
         all.push((schema.target().column().to_owned(), kind));

@@ -75,7 +75,7 @@ impl Formula {
         }
         let classes = match model.schema().target() {
             Target::Binary(binary) => Some((binary.positive.clone(), binary.negative.clone())),
-            Target::Numeric(_) | Target::Count(_) => None,
+            Target::Numeric(_) | Target::Count(_) | Target::Levels(_) => None,
         };
         Ok(Self {
             kind: model.kind(),

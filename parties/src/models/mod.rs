@@ -38,7 +38,7 @@ pub const MODELS: &[&dyn Registered] = &[
     &Entry::<Sgd>::NEW,
     // all of them, with differential privacy
     &Entry::<Private>::NEW,
-    // linear, logistic, on sums of what parties compute in the clear
+    // linear, logistic, multinomial, on sums of what parties compute in the clear
     &Entry::<Federated>::NEW,
 ];
 

@@ -1,9 +1,9 @@
 //! The end of a run, as its operator reads it.
 
-use mpc_ml::artifact::{Model, ModelPart};
+use mpc_ml::artifact::{ClassModel, Model, ModelPart};
 use serde_json::json;
 
-use super::table::{coefficients, own_part};
+use super::table::{class_model, coefficients, own_part};
 use super::{Receipt, StudyFolder};
 use crate::exit::Failure;
 use crate::output::Report;
@@ -17,6 +17,8 @@ pub struct Finished {
     pub model: Option<Model>,
     /// The own part of it, where each party receives its own.
     pub part: Option<ModelPart>,
+    /// The model, where it is one of several classes.
+    pub classes: Option<ClassModel>,
     /// Whether this party received the scores that the study asks for; none where it asks for a model.
     pub scored: Option<bool>,
     /// The account of the run.
@@ -55,6 +57,9 @@ impl Finished {
                 );
             }
             text += &format!("Model:   {}\n", self.folder.model().display());
+        } else if let Some(model) = &self.classes {
+            text += &class_model(model);
+            text += &format!("Model:   {}\n", self.folder.model().display());
         } else if let Some(part) = &self.part {
             text += &own_part(part);
             text += &format!("Part:    {}\n", self.folder.model().display());
@@ -85,7 +90,7 @@ impl Finished {
         let json = json!({
             "title": self.receipt.title,
             "study": self.receipt.study,
-            "model": self.model.as_ref().map(|_| self.folder.model()),
+            "model": (self.model.is_some() || self.classes.is_some()).then(|| self.folder.model()),
             "part": self.part.as_ref().map(|_| self.folder.model()),
             "predictions": (self.scored == Some(true)).then(|| self.folder.predictions()),
             "receipt": receipt,

@@ -2,7 +2,7 @@
 
 use mpc_core::session::ext;
 use mpc_core::{Session, Tag};
-use mpc_ml::artifact::Model;
+use mpc_ml::artifact::{ClassModel, Model};
 use mpc_net::{AbortCode, MAX_PAYLOAD};
 use zeroize::Zeroizing;
 
@@ -101,7 +101,10 @@ impl Node {
             create(&self.folder.model(), bytes)?;
         }
         let bytes = received.as_ref().or(self.holding.model.as_ref());
-        let model = bytes.map(|bytes| Model::from_json(bytes)).transpose()?;
+        let of_classes = bytes.filter(|bytes| ClassModel::is_one(bytes));
+        let classes = of_classes.map(|bytes| ClassModel::from_json(bytes)).transpose()?;
+        let whole = bytes.filter(|_| classes.is_none());
+        let model = whole.map(|bytes| Model::from_json(bytes)).transpose()?;
         let ended = super::receipt::now();
         let class = Exit::Ok.class().to_owned();
         let how = store::Outcome { class, what: what.clone() };
@@ -120,6 +123,7 @@ impl Node {
         let (part, scored) = (None, None);
         Ok(Finished {
             model,
+            classes,
             part,
             scored,
             receipt,

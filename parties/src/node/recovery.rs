@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mpc_ml::artifact::Model;
+use mpc_ml::artifact::{ClassModel, Model};
 use mpc_net::quic::{QuicTransport, Roster, join_until};
 use mpc_net::{Due, NetError, PartyId, Tag, Transport};
 use ring::digest::{SHA256, digest};
@@ -275,7 +275,9 @@ fn own_model(path: &Path, study: &Study) -> Result<Vec<u8>, Failure> {
 }
 
 pub(super) fn belongs(bytes: &[u8], study: &StudyDigest) -> bool {
-    Model::from_json(bytes).is_ok_and(|model| model.study() == study.to_string())
+    let study = study.to_string();
+    Model::from_json(bytes).is_ok_and(|model| model.study() == study)
+        || ClassModel::from_json(bytes).is_ok_and(|model| model.study() == study)
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {

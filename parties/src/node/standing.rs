@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StudyFolder;
 use super::checkpoints::Named;
-use super::recovery::sha256;
+use super::recovery::{belongs, sha256};
 use crate::exit::{Exit, Failure};
 use crate::input;
 use crate::store::Kind;
@@ -163,7 +163,7 @@ impl StudyFolder {
             .map_err(|error| refused(format!("the model cannot be read: {error}")))?;
         match Model::from_json(&bytes) {
             Err(ModelError::Part) => Ok(None),
-            Ok(model) if model.study() == self.study().to_string() => Ok(Some(bytes)),
+            _ if belongs(&bytes, &self.study()) => Ok(Some(bytes)),
             _ => Err(refused("the file is no model of this study".to_owned())
                 .advise("move it away to get the model from another party")),
         }

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use mpc_ml::artifact::{
-    CoefficientTest, Coefficients, ErrorKind, FeatureTest, FitStatistics, JointTest, Model,
-    ModelKind, ModelPart, Ratio,
+    ClassCoefficients, ClassModel, CoefficientTest, Coefficients, ErrorKind, FeatureTest,
+    FitStatistics, JointTest, Model, ModelKind, ModelPart, Ratio,
 };
 
 use super::finished::CONFIDENCE;
@@ -48,6 +48,32 @@ pub(super) fn own_part(part: &ModelPart) -> String {
          record{intercept}"
     );
     text + "\n" + &wrapped("  ", &told) + "\n"
+}
+
+/// The classes of a model, with the coefficients of each where they fit a screen.
+pub(super) fn class_model(model: &ClassModel) -> String {
+    /// So many lines are read.
+    const MOST_LINES: usize = 60;
+    let columns = model.schema().columns().len();
+    if (columns + 4) * model.classes().len() > MOST_LINES {
+        let levels: Vec<&str> = model.levels().collect();
+        let told = format!(
+            "{} coefficients and an intercept for each of {} classes ({}), all in the model file",
+            columns,
+            levels.len(),
+            levels.join(", ")
+        );
+        return "\n".to_owned() + &wrapped("  ", &told) + "\n";
+    }
+    let class = |class: &ClassCoefficients| {
+        let ClassCoefficients { level, intercept, coefficients, standardised } = class;
+        let original = Coefficients { intercept: *intercept, coefficients: coefficients.clone() };
+        format!(
+            "\n  {level}:{}",
+            both_scales(&original, standardised, Some("(intercept)")).trim_end()
+        )
+    };
+    model.classes().iter().map(class).collect::<String>() + "\n\n"
 }
 
 fn both_scales(

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use mpc_core::Session;
-use mpc_ml::artifact::{Model, ModelError, ModelPart, ModelParts, SecurityRecord, TrainingRecord};
+use mpc_ml::artifact::{
+    ClassModel, Model, ModelError, ModelKind, ModelPart, ModelParts, SecurityRecord, TrainingRecord,
+};
 use zeroize::Zeroizing;
 
 use super::participant::StudyWork;
@@ -22,6 +24,7 @@ use crate::store;
 enum Released {
     Whole(Box<Model>),
     Part(Box<ModelPart>),
+    Classes(Box<ClassModel>),
 }
 
 impl Released {
@@ -29,6 +32,7 @@ impl Released {
         match self {
             Self::Whole(model) => model.to_json(),
             Self::Part(part) => part.to_json(),
+            Self::Classes(model) => model.to_json(),
         }
     }
 }
@@ -198,10 +202,11 @@ impl StudyWork {
         };
         let scored = predictions.is_some();
         let folder = node.folder.clone();
-        let (model, part) = match model {
-            Some(Released::Whole(model)) => (Some(*model), None),
-            Some(Released::Part(part)) => (None, Some(*part)),
-            None => (None, None),
+        let (model, part, classes) = match model {
+            Some(Released::Whole(model)) => (Some(*model), None, None),
+            Some(Released::Part(part)) => (None, Some(*part), None),
+            Some(Released::Classes(model)) => (None, None, Some(*model)),
+            None => (None, None, None),
         };
         let scoring = self.study.scoring().is_some();
         let scored = scoring.then_some(scored);
@@ -209,6 +214,7 @@ impl StudyWork {
         Ok(Finished {
             model,
             part,
+            classes,
             scored,
             receipt,
             passes,
@@ -279,6 +285,8 @@ impl StudyWork {
         let released = if own {
             let name = node.settings.identity.name.as_str();
             Released::Part(Box::new(ModelPart::new(parts, name)?))
+        } else if parts.kind == ModelKind::Multinomial {
+            Released::Classes(Box::new(ClassModel::new(parts)?))
         } else {
             Released::Whole(Box::new(Model::new(parts)?))
         };

@@ -57,6 +57,7 @@ fn sentence(model: &Model) -> String {
             "Logistic regression: the probability that {} is {} and not {}, {fitted}.",
             target.column, target.positive, target.negative
         ),
+        Target::Levels(target) => format!("Classes of {}, {fitted}.", target.column),
         Target::Numeric(target) => format!("Linear regression of {}, {fitted}.", target.column),
         Target::Count(target) => {
             let offset = model

@@ -169,11 +169,16 @@ impl RawLimits {
             return Err(rule("limits.protocols", wrong));
         }
         let models = self.models.map(|words| {
-            let kinds = [ModelKind::Linear, ModelKind::Logistic, ModelKind::Poisson];
+            let kinds = [
+                ModelKind::Linear,
+                ModelKind::Logistic,
+                ModelKind::Poisson,
+                ModelKind::Multinomial,
+            ];
             let read = |text: &String| kinds.into_iter().find(|kind| word(*kind) == text);
             let each = words.iter().map(|text| {
                 let wrong =
-                    || format!("holds {text:?}: must be \"linear\", \"logistic\" or \"poisson\"");
+                    || format!("holds {text:?}: must be \"linear\", \"logistic\", \"poisson\" or \"multinomial\"");
                 read(text).ok_or_else(|| rule("limits.models", wrong()))
             });
             each.collect::<Result<Vec<_>, _>>()

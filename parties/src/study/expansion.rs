@@ -43,6 +43,7 @@ pub(super) fn check(
         party: None,
         positive: None,
         negative: None,
+        levels: None,
         range,
     });
     let range = expansion.offset().range;

@@ -21,6 +21,11 @@ pub(super) fn solver(
     let solver = training.solver.as_deref();
     let Some(mode) = training.mode.as_deref() else {
         return match solver {
+            _ if kind == ModelKind::Multinomial => {
+                let rule = "is missing: kind = \"multinomial\" is fitted by federated averaging alone (docs/federated.md): \
+                            write mode = \"federated\"";
+                refused("training.mode", rule.to_owned())
+            }
             Some(Federated::NAME) => {
                 let rule =
                     "is \"federated\", which is a mode: write mode = \"federated\" in its place";

@@ -2,7 +2,7 @@
 
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{
-    BinaryTarget, CaseWeights, CountTarget, NumericTarget, Offset, RowColumns, Target,
+    BinaryTarget, CaseWeights, CountTarget, LevelsTarget, NumericTarget, Offset, RowColumns, Target,
 };
 
 use super::StudyError;
@@ -19,8 +19,9 @@ pub(super) fn check(raw: RawModel) -> Result<(ModelKind, Target, RowColumns), St
         "linear" => ModelKind::Linear,
         "logistic" => ModelKind::Logistic,
         "poisson" => ModelKind::Poisson,
+        "multinomial" => ModelKind::Multinomial,
         _ => {
-            let rule = "must be \"linear\", \"logistic\" or \"poisson\"";
+            let rule = "must be \"linear\", \"logistic\", \"poisson\" or \"multinomial\"";
             return Err(StudyError::rule("model.kind", rule));
         }
     };
@@ -30,6 +31,13 @@ pub(super) fn check(raw: RawModel) -> Result<(ModelKind, Target, RowColumns), St
 }
 
 fn target(raw: RawTarget, kind: ModelKind) -> Result<Target, StudyError> {
+    if kind == ModelKind::Multinomial {
+        return levels(raw);
+    }
+    if raw.levels.is_some() {
+        let rule = "has no place here: it belongs to kind = \"multinomial\"";
+        return Err(StudyError::rule("model.target.levels", rule));
+    }
     if kind == ModelKind::Logistic {
         return classes(raw);
     }
@@ -51,6 +59,24 @@ fn target(raw: RawTarget, kind: ModelKind) -> Result<Target, StudyError> {
     } else {
         Target::Numeric(NumericTarget { column, range: Some(range) })
     })
+}
+
+fn levels(raw: RawTarget) -> Result<Target, StudyError> {
+    let given = [
+        ("positive", raw.positive.is_some()),
+        ("negative", raw.negative.is_some()),
+        ("range", raw.range.is_some()),
+    ];
+    if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
+        let rule = "has no place here: the target of a multinomial model has levels";
+        return Err(StudyError::rule(format!("model.target.{key}").as_str(), rule));
+    }
+    let levels = raw.levels.ok_or_else(|| {
+        let rule = "is missing: a multinomial model needs the words for all its classes, \
+                    target = { column = .., levels = [.., ..] }";
+        StudyError::rule("model.target.levels", rule)
+    })?;
+    Ok(Target::Levels(LevelsTarget { column: raw.column, levels }))
 }
 
 fn classes(raw: RawTarget) -> Result<Target, StudyError> {

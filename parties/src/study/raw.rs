@@ -84,6 +84,7 @@ pub(super) struct RawTarget {
     pub party: Option<String>,
     pub positive: Option<String>,
     pub negative: Option<String>,
+    pub levels: Option<Vec<String>>,
     pub range: Option<(f64, f64)>,
 }
 

@@ -151,3 +151,60 @@ fn who_is_lost_is_left_out_and_gets_the_model_afterwards() {
     assert!((8..=9).contains(&away.len()), "{away:?}");
     assert!(away.iter().all(|round| round["without"][0] == parties[2].as_str()), "{away:?}");
 }
+
+/// Doses in three classes, between nodes and then on a file of one's own.
+#[test]
+fn several_classes_are_fitted_and_predicted() {
+    let (nodes, text) = clinics(3, "rounds = 30");
+    let (begin, rest) = text.split_once("[[features]]\nname = \"sex\"").unwrap();
+    let (_, rest) = rest.split_once("[training]").unwrap();
+    let text =
+        format!("{begin}[training]{rest}").replace("kind = \"logistic\"", "kind = \"multinomial\"");
+    let text = text.replace(
+        "column = \"ill\", positive = \"yes\", negative = \"no\"",
+        "column = \"class\", levels = [\"young\", \"grown\", \"old\"]",
+    );
+    for name in nodes.parties() {
+        fs::write(nodes.dir(name).join("study.toml"), &text).unwrap();
+        let rows = fs::read_to_string(nodes.dir(name).join("rows.csv")).unwrap();
+        let mut classes = String::from("id,age,dose,class\n");
+        for line in rows.lines().skip(1) {
+            let cells: Vec<&str> = line.split(',').collect();
+            let age: u32 = cells[1].parse().unwrap();
+            let class = match age {
+                0..40 => "young",
+                40..60 => "grown",
+                _ => "old",
+            };
+            classes += &format!("{},{age},{},{class}\n", cells[0], cells[2]);
+        }
+        fs::write(nodes.dir(name).join("rows.csv"), classes).unwrap();
+    }
+    let parties: Vec<String> = nodes.parties().to_vec();
+    let running: Vec<Running> = parties.iter().map(|name| nodes.start(name)).collect();
+    running.into_iter().map(Running::end).for_each(|ended| ended.expect(0, &["\"ok\": true"]));
+    let file = |name: &String| fs::read(nodes.results(name).join("model.json")).unwrap();
+    assert!(parties.iter().all(|name| file(name) == file(&parties[0])));
+
+    let name = &parties[0];
+    let own = |file: &str| nodes.dir(name).join(file).to_str().unwrap().to_owned();
+    let (rows, out) = (own("rows.csv"), own("out.csv"));
+    let json = nodes.results(name).join("model.json");
+    let json = json.to_str().unwrap();
+    let predict = ["predict", "--model", json, "--data", &rows, "--out", &out];
+    let told = works(command(&nodes, name, &[&predict[..], &["--evaluate"]].concat()));
+    let accuracy = told.lines().find_map(|line| line.strip_prefix("Accuracy: ")).unwrap();
+    assert!(accuracy.parse::<f64>().unwrap() > 0.85, "{told}");
+    let table = fs::read_to_string(&out).unwrap();
+    let mut lines = table.lines();
+    let header = "row,class,probability=young,probability=grown,probability=old,status";
+    assert_eq!(lines.next(), Some(header));
+    let cells: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let sum: f64 = cells[2..5].iter().map(|cell| cell.parse::<f64>().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9 && cells[5] == "ok", "{cells:?}");
+    // Who takes models of one score says so.
+    let export = ["export", "--model", json, "--as", "pmml", "--out", &own("model.pmml")];
+    let refused = command(&nodes, name, &export);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("a model of several classes"), "{said}");
+}

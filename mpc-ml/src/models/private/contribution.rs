@@ -34,7 +34,9 @@ impl<'a> Contributor<'a> {
         }
         let half = recipe.half;
         let target = |y: &f64| match recipe.kind {
-            ModelKind::Linear => ((y - recipe.centre) / half).clamp(-1.0, 1.0),
+            ModelKind::Linear | ModelKind::Multinomial => {
+                ((y - recipe.centre) / half).clamp(-1.0, 1.0)
+            }
             _ => y.clamp(0.0, half),
         };
         let targets = Zeroizing::new(data.target().iter().map(target).collect());
@@ -71,7 +73,7 @@ impl<'a> Contributor<'a> {
             let fitted = match self.recipe.kind {
                 ModelKind::Logistic => 1.0 / (1.0 + libm::exp(-score)),
                 ModelKind::Poisson => libm::exp(score.min(most)),
-                ModelKind::Linear => score,
+                ModelKind::Linear | ModelKind::Multinomial => score,
             };
             let residual = (fitted - y).clamp(-bound, bound);
             sums.row[0].extend(row.iter().map(|x| x * residual));

@@ -70,7 +70,7 @@ impl Recipe {
         match self.kind {
             ModelKind::Logistic => 0.5,
             ModelKind::Poisson => self.half,
-            ModelKind::Linear => 1.0,
+            ModelKind::Linear | ModelKind::Multinomial => 1.0,
         }
     }
 }
@@ -110,7 +110,7 @@ impl PrivatePlan {
         let features = if facts.features.is_empty() { columns } else { facts.features.len() };
         let (centre, half) = target(settings, facts)?;
         let longest = match settings.kind {
-            ModelKind::Linear => 2.0 / 3.0,
+            ModelKind::Linear | ModelKind::Multinomial => 2.0 / 3.0,
             _ => 0.75,
         };
         let mut recipe = Recipe {
@@ -137,7 +137,7 @@ impl PrivatePlan {
                 recipe.ridge =
                     if recipe.moments { 0.001 * rows } else { noise * noise / (0.15 * rows) };
             }
-            ModelKind::Linear => {
+            ModelKind::Linear | ModelKind::Multinomial => {
                 recipe.residual = 0.35;
                 recipe.gradients = 12;
             }
@@ -198,7 +198,7 @@ fn target(settings: &PrivateSettings, facts: &Facts) -> Result<(f64, f64), Error
             in_range(FIELD, range.1, 1.0, MOST_COUNT)?;
             Ok((0.0, range.1))
         }
-        ModelKind::Linear => {
+        ModelKind::Linear | ModelKind::Multinomial => {
             in_range(FIELD, range.0, -1e12, 1e12)?;
             in_range(FIELD, range.1, -1e12, 1e12)?;
             let half = (range.1 - range.0) / 2.0;
@@ -258,7 +258,7 @@ fn sums(settings: &PrivateSettings, recipe: &Recipe, rho: Rho) -> Result<Vec<Vec
         let first = rho.hundredths(25);
         let matrix = match recipe.kind {
             ModelKind::Poisson => first.hundredths(30),
-            ModelKind::Linear => first.hundredths(40),
+            ModelKind::Linear | ModelKind::Multinomial => first.hundredths(40),
             ModelKind::Logistic => first.hundredths(60),
         };
         all.push(vec![

@@ -6,7 +6,7 @@ use crate::artifact::ModelKind;
 /// How many times s sqrt(d) an eigenvalue must have to count as one of the rows', s the deviation of the noise.
 const fn floor(kind: ModelKind) -> f64 {
     match kind {
-        ModelKind::Linear => 1.0,
+        ModelKind::Linear | ModelKind::Multinomial => 1.0,
         _ => 1.4,
     }
 }
@@ -78,7 +78,7 @@ impl<'a> Rule<'a> {
         let mut inverse = inverse(matrix, order, floor);
         let scale = match self.recipe.kind {
             ModelKind::Logistic => 4.0,
-            ModelKind::Linear => 1.0,
+            ModelKind::Linear | ModelKind::Multinomial => 1.0,
             ModelKind::Poisson => {
                 let mean = with_target[order - 1] / self.recipe.rows;
                 let mean = mean.clamp(self.recipe.half / 50.0, self.recipe.half / 2.0);
@@ -121,7 +121,7 @@ impl<'a> Rule<'a> {
     /// The result is the mean of the models from this step on.
     fn first_late(&self) -> usize {
         match self.recipe.kind {
-            ModelKind::Linear => self.recipe.gradients / 4,
+            ModelKind::Linear | ModelKind::Multinomial => self.recipe.gradients / 4,
             _ => self.recipe.gradients / 3,
         }
     }

@@ -30,7 +30,7 @@ fn made_up(kind: ModelKind, party: usize, rows: usize) -> Dataset {
         let chance = (number(at(row, 9)) + 1.0) / 2.0;
         match kind {
             ModelKind::Logistic => f64::from(u8::from(chance < 1.0 / (1.0 + (-2.0 * score).exp()))),
-            ModelKind::Linear => 10.0 + 2.0 * score + (chance - 0.5),
+            ModelKind::Linear | ModelKind::Multinomial => 10.0 + 2.0 * score + (chance - 0.5),
             ModelKind::Poisson => (score.exp() + chance).floor().min(10.0),
         }
     });
@@ -40,7 +40,7 @@ fn made_up(kind: ModelKind, party: usize, rows: usize) -> Dataset {
 pub(super) fn facts(kind: ModelKind, rows: &[u64]) -> Facts {
     let target = match kind {
         ModelKind::Logistic => (0.0, 1.0),
-        ModelKind::Linear => (4.0, 16.0),
+        ModelKind::Linear | ModelKind::Multinomial => (4.0, 16.0),
         ModelKind::Poisson => (0.0, 10.0),
     };
     let features = (0..4).map(|at| (format!("x{at}"), 1)).collect();

@@ -132,6 +132,11 @@ fn target(target: &Target, score: f64, numbers: &mut Numbers) -> String {
             let positive = numbers.unit() < 1.0 / (1.0 + (-score).exp());
             quoted(if positive { &binary.positive } else { &binary.negative })
         }
+        Target::Levels(target) => {
+            let count = target.levels.len() as f64;
+            let at = (count * (0.5 + score / 6.0 + 0.3 * (numbers.unit() - 0.5))).max(0.0);
+            quoted(&target.levels[(at as usize).min(target.levels.len() - 1)])
+        }
         Target::Numeric(numeric) => {
             let range = numeric.range.unwrap_or((-1.0, 1.0));
             let noise = numbers.unit() - 0.5;

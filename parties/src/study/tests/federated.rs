@@ -57,7 +57,7 @@ fn what_does_not_go_with_it_is_refused() {
             "output.model must be \"all\"",
         ),
         ("against = \"semi-honest\"", "", "security.against must be \"semi-honest\""),
-        ("[security]", "[security]\ncorrelations = \"dealer\"", "needs no joint randomness"),
+        ("\"pairwise\"", "\"dealer\"", "needs no joint randomness"),
         ("[model]", "[model]\ngroups = \"person\"", "remove them"),
         ("[model]", "[model]\nclip = 8.0", "model.clip has no place"),
         ("[model]", "[model]\nintercept = false", "model.intercept has no place"),
@@ -108,4 +108,33 @@ fn noise_for_rows_has_no_place_in_it() {
     }
     let study = Study::from_bytes(followed.as_bytes()).unwrap();
     assert!(study.privacy().is_some() && !study.is_federated());
+}
+
+#[test]
+fn several_classes_are_declared() {
+    let several = |target: &str| {
+        let text = TEXT.replace("kind = \"logistic\"", "kind = \"multinomial\"");
+        text.replace("positive = \"bad\", negative = \"good\"", target)
+    };
+    let levels = several("levels = [\"bad\", \"good\", \"unknown\"]");
+    let study = Study::from_bytes(levels.as_bytes()).unwrap();
+    let plan = study.plan(&[100; 3]).unwrap();
+    let told = study.disclosure(&*plan);
+    assert!(told.iter().any(|each| each.what.contains("75 coefficients")), "{told:?}");
+    for (target, words) in [
+        ("positive = \"bad\", negative = \"good\"", "model.target.positive has no place here"),
+        ("range = [0, 1]", "model.target.range has no place here"),
+        ("party = \"bank-a\"", "has no place here"),
+        ("levels = [\"bad\"]", "\"Status\" has 1 levels"),
+        ("levels = [\"bad\", \"bad\"]", "\"Status\""),
+    ] {
+        let error = refused(&several(target));
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let missing = refused(&several("levels = []").replace(", levels = []", ""));
+    assert!(missing.contains("model.target.levels is missing"), "{missing}");
+    let exact = levels.replace("mode = \"federated\"\n", "");
+    assert!(refused(&exact).contains("training.mode is missing"), "{}", refused(&exact));
+    let two = TEXT.replace("negative = \"good\"", "negative = \"good\", levels = [\"a\", \"b\"]");
+    assert!(refused(&two).contains("it belongs to kind = \"multinomial\""), "{}", refused(&two));
 }
