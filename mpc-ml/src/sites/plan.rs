@@ -90,8 +90,7 @@ impl SitesPlan {
         if let Some(few) = rows.iter().find(|&&rows| rows < least) {
             let rule = format!(
                 "of one party are {few}, and an estimate of {order} coefficients on its own rows alone is told of \
-                 {least} rows or more ({} for each coefficient, and least_rows)",
-                ROWS_A_COEFFICIENT
+                 {least} rows or more ({ROWS_A_COEFFICIENT} for each coefficient, and least_rows)"
             );
             return Err(Error::field("rows", rule));
         }

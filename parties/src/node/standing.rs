@@ -163,7 +163,7 @@ impl StudyFolder {
             .map_err(|error| refused(format!("the model cannot be read: {error}")))?;
         match Model::from_json(&bytes) {
             Err(ModelError::Part) => Ok(None),
-            _ if belongs(&bytes, &self.study()) => Ok(Some(bytes)),
+            _ if belongs(&bytes, self.study()) => Ok(Some(bytes)),
             _ => Err(refused("the file is no model of this study".to_owned())
                 .advise("move it away to get the model from another party")),
         }

@@ -228,7 +228,7 @@ impl Model for Glm {
                     bound: 1.0,
                 }
             }))
-            .chain(crossed.iter().map(|found| found.record()))
+            .chain(crossed.iter().map(Crossed::record))
             .collect(),
             warnings: certain
                 .chain(untold_errors)

@@ -48,9 +48,10 @@ fn write(path: &Path) {
         for column in 0..COLUMNS.iter().sum() {
             let mut to = group.next_column().unwrap().unwrap();
             // One in fifty is missing.
-            let there: Vec<usize> = rows.clone().filter(|row| number(*row, 99) % 50 > 0).collect();
+            let there: Vec<usize> =
+                rows.clone().filter(|row| !number(*row, 99).is_multiple_of(50)).collect();
             let levels: Vec<i16> =
-                rows.clone().map(|row| i16::from(number(row, 99) % 50 > 0)).collect();
+                rows.clone().map(|row| i16::from(!number(row, 99).is_multiple_of(50))).collect();
             let of = |row: &usize| number(*row, column);
             match column {
                 0..10 => {
