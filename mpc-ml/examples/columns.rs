@@ -2,7 +2,7 @@
 //! with standard errors, and an epoch of logistic gradient descent, with the time and the bytes of each.
 //!
 //! `cargo run --release -p mpc-ml --example columns -- ROWS COLUMNS COLUMNS ..` takes a number of rows, and
-//! the columns of each party; party 0 has the target.
+//! the columns of each party; party 0 has the target. The word `linear` or `descent` in front makes one fit alone.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,10 @@ use ndarray::{ArrayView1, ArrayView2, Axis, s};
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Error> {
     let mut numbers = Vec::new();
-    for word in std::env::args().skip(1) {
+    let mut words = std::env::args().skip(1).peekable();
+    let only = words.next_if(|word| word == "linear" || word == "descent");
+    let wanted = |fit: &str| only.as_ref().is_none_or(|only| only == fit);
+    for word in words {
         let number: u32 =
             word.parse().map_err(|_| Error::Settings(format!("{word} is no number")))?;
         numbers.push(number);
@@ -40,23 +43,28 @@ fn main() -> Result<(), Error> {
     // Standardised, as a study has them.
     let (mean, std) = (table.mean_axis(Axis(0)), table.std_axis(Axis(0), 0.0));
     let table = (&table - &mean.ok_or_else(|| Error::Settings("there are no rows".into()))?) / &std;
+    let target = whole.y().to_vec();
+    drop(whole);
     let mut data = Vec::new();
     let mut end = 0;
     for &width in &widths {
         let own = table.slice(s![.., end..end + width as usize]);
         end += width as usize;
         data.push(if data.is_empty() {
-            Dataset::new(own, ArrayView1::from(whole.y()))?
+            Dataset::new(own, ArrayView1::from(&target))?
         } else {
             Dataset::without_target(own)
         });
     }
+    drop(table);
     let squares = vec![STANDARDISED; columns];
     let facts = Facts::vertical(rows as u64, &widths, 0, squares, Origin::Pairwise);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
 
     let inference = LinearSettings { inference: true, ..LinearSettings::default() };
-    measure::<Linear>("linear, with standard errors", &inference, &facts, &data)?;
+    if wanted("linear") {
+        measure::<Linear>("linear, with standard errors", &inference, &facts, &data)?;
+    }
     let descent = SgdSettings {
         intercept: true,
         l2: 0.0,
@@ -70,7 +78,10 @@ fn main() -> Result<(), Error> {
         sigmoid: Sigmoid { window: 128, terms: 12, fit: SigmoidFit::Weighted },
         release_bits: 16,
     };
-    measure::<Sgd>("an epoch of logistic gradient descent", &descent, &facts, &data)
+    if wanted("descent") {
+        measure::<Sgd>("an epoch of logistic gradient descent", &descent, &facts, &data)?;
+    }
+    Ok(())
 }
 
 /// Fits and releases, and tells what it took.
