@@ -41,6 +41,8 @@ pub(super) struct Link {
     pub(super) series: Series,
     /// What has to be added to the series, at scale [`E_FRACTION`].
     pub(super) constant: i64,
+    /// What the fit has beside that, because of so few bits.
+    pub(super) rest: f64,
     /// The largest error in the window.
     pub(super) error: f64,
     /// How far the mean follows its argument, at most: for what rounding the argument does.
@@ -81,6 +83,7 @@ impl Link {
                 Self {
                     series: fit.series,
                     constant: 1 << (E_FRACTION - 1),
+                    rest: 0.0,
                     error: fit.error_window,
                     slope: 0.25,
                 }
@@ -91,6 +94,7 @@ impl Link {
                 Self {
                     series: fit.series,
                     constant: fit.constant,
+                    rest: 0.0,
                     error: fit.relative,
                     slope: std::f64::consts::E,
                 }
@@ -104,7 +108,8 @@ impl Link {
         let loss = |z: f64| z.abs() / 2.0 + libm::log1p(libm::exp(-z.abs())) - middle;
         let (even, plain) = (Symmetry::Even, Weighting::Plain);
         let fit = fit::fit(loss, even, LOSS_PERIOD, LOSS_TERMS, plain, FINE_FRACTION);
-        Self { series: fit.series, constant: 0, error: fit.error_window, slope: 0.5 }
+        let error = fit.error_window;
+        Self { series: fit.series, constant: 0, rest: 0.0, error, slope: 0.5 }
     }
 
     /// For parties that hold columns: all that is right is the series.
@@ -115,22 +120,26 @@ impl Link {
                 let (odd, plain) = (Symmetry::Odd, Weighting::Plain);
                 let fit = fit::fit(mean, odd, LOGISTIC_PERIOD, 16, plain, FINE_FRACTION);
                 let constant = 1 << (E_FRACTION - 1);
-                Self { series: fit.series, constant, error: fit.error_window, slope: 0.25 }
+                let error = fit.error_window;
+                Self { series: fit.series, constant, rest: 0.0, error, slope: 0.25 }
             }
-            Family::Poisson => Self::rates(0.0, COMMON_RATES),
+            Family::Poisson => Self::rates(0.0, COMMON_RATES, E_FRACTION),
         }
     }
 
     /// e^(z + `middle`) for z up to `window` from 0: what is near the edge sets how large the terms are, and
     /// with them the noise.
-    fn rates(middle: f64, window: f64) -> Self {
+    fn rates(middle: f64, window: f64, fraction: u32) -> Self {
         let period = (1..MOST_PERIOD)
             .find(|&period| window <= WINDOW_PART * libm::ldexp(1.0, period))
             .unwrap_or(MOST_PERIOD) as u32;
         let rate = |z| libm::exp(z + middle);
-        let fit = PeriodicFit::window(rate, window, period, COMMON_TERMS, E_FRACTION);
+        let fit = PeriodicFit::window(rate, window, period, COMMON_TERMS, fraction);
         let slope = std::f64::consts::E;
-        Self { series: fit.series, constant: fit.constant, error: fit.error, slope }
+        let all = libm::ldexp(fit.constant as f64, E_FRACTION as i32 - fraction as i32);
+        let (constant, unit) = (libm::rint(all), libm::ldexp(1.0, -(E_FRACTION as i32)));
+        let rest = (all - constant) * unit;
+        Self { series: fit.series, constant: constant as i64, rest, error: fit.error, slope }
     }
 
     /// The variance of a row, for parties that hold columns, for scores between two bounds; and what is
@@ -142,11 +151,11 @@ impl Link {
                 let (even, plain) = (Symmetry::Even, Weighting::Plain);
                 let fit = fit::fit(variance, even, LOGISTIC_PERIOD, 16, plain, FINE_FRACTION);
                 let error = fit.error_window;
-                (Self { series: fit.series, constant: 0, error, slope: 0.1 }, 0.0)
+                (Self { series: fit.series, constant: 0, rest: 0.0, error, slope: 0.1 }, 0.0)
             }
             Family::Poisson => {
                 let middle = (low + high) / 2.0;
-                (Self::rates(middle, ((high - low) / 2.0).max(NARROWEST)), middle)
+                (Self::rates(middle, ((high - low) / 2.0).max(NARROWEST), FINE_FRACTION), middle)
             }
         }
     }

@@ -183,7 +183,7 @@ impl Model for Glm {
                 fit,
             })
         });
-        // Of columns nobody has a score, so there is no likelihood.
+        // Of columns nobody has a score: for classes there is no likelihood.
         let inference = inference.or_else(|| {
             let mut errors = fit.std_errors.clone()?;
             let intercept = if settings.intercept { errors.pop() } else { None };

@@ -247,6 +247,11 @@ impl LinearPlan {
         &self.encoding
     }
 
+    /// The middle of the target's range, and half of it: none may be subtracted without an intercept.
+    pub(in crate::models) fn target_scale(&self) -> (f64, f64) {
+        self.encoding.target_scale()
+    }
+
     /// Bits of statistical masking.
     #[must_use]
     pub fn sigma(&self) -> u32 {

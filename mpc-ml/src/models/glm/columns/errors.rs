@@ -11,11 +11,13 @@ use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::{Batch, Fixed, Recipients, Shared};
 use zeroize::Zeroizing;
 
+use super::super::family::Family;
 use super::super::inversion::determined;
 use super::super::labels::VARIANCES;
 use super::super::link::E_FRACTION;
 use super::super::plan::X_FRACTION;
 use super::super::scales::W_FRACTION;
+use super::deviance::{self, Sums};
 use super::fit::ColumnsShares;
 use super::gradient::{evaluate, open_to_owners, phasors};
 use super::information::{CURVATURE_FRACTION, Information, WEIGHED_FRACTION};
@@ -41,15 +43,15 @@ pub(super) struct At<'a> {
     pub(super) scores: (f64, f64),
 }
 
-/// Reveals the variances of the coefficients; gives their roots, none where they would not be right to a
-/// hundredth.
+/// Reveals the variances of the coefficients, and of counts how well they are fitted; gives the roots of the
+/// variances, none of both where they would not be right to a hundredth.
 pub(super) async fn std_errors(
     plan: &ColumnsPlan,
     at: At<'_>,
     shares: &mut ColumnsShares,
     data: &Dataset,
     run: &mut Run<'_>,
-) -> Result<Option<Vec<f64>>, Error> {
+) -> Result<Option<(Vec<f64>, Option<Sums>)>, Error> {
     let (unit, subtracted) = (shares.unit, shares.subtracted);
     // All parties come to the same, and end the study with the model that they have.
     let Ok(how) = Information::new(plan, at.scores, unit) else { return Ok(None) };
@@ -79,7 +81,16 @@ pub(super) async fn std_errors(
     let z = own_scores(plan, at.coefficients, data, (shares, subtracted + how.middle), me);
     let weighed = weigh(plan, &how, &z, &mine, run).await?;
     let curvature = multiply(plan, &how, &weighed, shares, run).await?;
-    invert(plan, &how, curvature, (shares, unit), run).await.map(Some)
+    let errors = invert(plan, &how, curvature, (&mut *shares, unit), run).await?;
+    let fitted = match plan.settings.family {
+        // A mean is a variance.
+        Family::Poisson => {
+            let variances = (weighed.sum, how.margin - how.link.rest);
+            deviance::sums(plan, &at, variances, shares, data, run).await?
+        }
+        Family::Logistic => None,
+    };
+    Ok(Some((errors, fitted)))
 }
 
 /// The own rows, each at its slot.

@@ -42,6 +42,8 @@ pub(in super::super) struct ColumnsShares {
     /// and the units.
     pub(super) gradient: Gradient,
     pub(super) matrix: Shared<Z128>,
+    /// The products of all columns with the target.
+    pub(super) right: Shared<Z128>,
     pub(super) orders: Orders,
     pub(super) unit: f64,
     pub(super) subtracted: f64,
@@ -65,7 +67,7 @@ pub(in super::super) async fn fit(
     let (mean, cut) = check(plan, data, run.session.me())?;
     let centre = centre(plan, (mean, cut), run.session).await?;
     let scales = Scales::new(plan, centre).map_err(alike)?;
-    let (inverse, matrix) = gram::directions(plan, data, run).await?;
+    let (inverse, [matrix, right]) = gram::directions(plan, data, run).await?;
     let inverse = inverse.truncate(scales.inverse_fraction(), run.session)?;
     let gradient = Gradient::register(plan, &scales, data, run).await?;
     let orders = Orders::after(plan.gram.inverse().lefts());
@@ -105,6 +107,7 @@ pub(in super::super) async fn fit(
         tolerance,
         gradient,
         matrix,
+        right,
         orders,
         unit: scales.unit,
         subtracted: scales.subtracted,

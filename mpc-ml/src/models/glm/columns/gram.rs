@@ -15,18 +15,18 @@ use crate::model::{Progress, Run};
 use crate::models::linear::columns::{equations, products};
 
 /// (X^T X + penalty)^-1 at scale `COARSE_FRACTION` beside the power of two that the plan divides by, and the
-/// matrix itself, over that power of two. The rounds of the sums of products and of the inverse, and one.
+/// matrix itself and the products with the target, over that power of two. The rounds of the sums of products and of the inverse, and one.
 pub(super) async fn directions(
     plan: &ColumnsPlan,
     data: &Dataset,
     run: &mut Run<'_>,
-) -> Result<(Fixed, Shared<Z128>), Error> {
+) -> Result<(Fixed, [Shared<Z128>; 2]), Error> {
     let linear = &plan.gram;
     let cross = linear.cross().ok_or_else(|| Error::untold("columns"))?;
     let how = linear.inverse();
     let sums = products(linear, cross, data, &how.requests(0), run).await?;
     (run.progress)(Progress::Prepared);
-    let (matrix, _) = equations(linear, cross, &sums, run.session).await?;
+    let (matrix, right) = equations(linear, cross, &sums, run.session).await?;
     let found = inverse(how, &matrix, Start::Identity, run.source, run.session).await?;
     let residual = residual(how, found.residual, INVERSE_CHECK, run).await?;
     if !how.converged(residual) {
@@ -34,5 +34,5 @@ pub(super) async fn directions(
         return Err(determined(plan.order(), how, &x, run).await?);
     }
     let fraction = InversePlan::COARSE_FRACTION + plan.exponent();
-    Ok((Fixed::new(found.coarse, 128, fraction)?, matrix))
+    Ok((Fixed::new(found.coarse, 128, fraction)?, [matrix, right]))
 }

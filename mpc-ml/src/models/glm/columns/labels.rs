@@ -2,7 +2,8 @@
 
 use mpc_core::Recipients;
 
-use super::super::labels::{COEFFICIENTS, DETERMINED, INVERSE_CHECK, VARIANCES};
+use super::super::family::Family;
+use super::super::labels::{COEFFICIENTS, DETERMINED, INVERSE_CHECK, SUMS, VARIANCES};
 use super::plan::ColumnsPlan;
 use crate::model::{Output, steps};
 
@@ -79,6 +80,16 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
             "the uncertainty of each coefficient (its variance)",
             "standard errors, tests and intervals follow from it. Coefficients and variances together tell \
              of a party with few columns how these depend on the others'",
+        ));
+    }
+    if settings.inference && settings.family == Family::Poisson {
+        list.push(Output::result(
+            SUMS,
+            plan.facts.recipients,
+            "how well the model fits: the deviance, that of a model without features, and the logarithm of \
+             the likelihood",
+            "they tell whether the features explain the target. What a model without features leaves is of \
+             the target alone, and so are the constants of the likelihood: figures of the party that has it",
         ));
     }
     list

@@ -7,6 +7,7 @@
 //! way (`walk`). Read `fit` from the top.
 
 mod cost;
+mod deviance;
 mod errors;
 mod fit;
 mod gradient;

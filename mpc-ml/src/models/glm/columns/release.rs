@@ -7,7 +7,9 @@ use mpc_core::Fixed;
 use zeroize::Zeroizing;
 
 use super::super::finish::GlmFit;
+use super::super::inference::Inference;
 use super::super::labels::COEFFICIENTS;
+use super::deviance::Sums;
 use super::errors::{self, At};
 use super::fit::ColumnsShares;
 use super::labels::RANGE;
@@ -48,14 +50,18 @@ pub(in super::super) async fn release(
             (all, plan.settings.intercept)
         }
     };
-    let mut std_errors = None;
+    let (mut std_errors, mut inference) = (None, None);
     if let (Some(coefficients), Some((smallest, largest))) = (&found, range)
         && plan.settings.inference
     {
         let less = shares.subtracted;
         let scores = (smallest - less, largest - less);
         let at = At { coefficients, scores };
-        std_errors = errors::std_errors(plan, at, &mut shares, data, run).await?;
+        if let Some((errors, fitted)) = errors::std_errors(plan, at, &mut shares, data, run).await?
+        {
+            inference = fitted.map(|fitted| described(&errors, fitted));
+            std_errors = Some(errors);
+        }
     }
     let ColumnsShares { passes, length: distance, tolerance, .. } = shares;
     Ok(found.map(|coefficients| {
@@ -66,11 +72,28 @@ pub(in super::super) async fn release(
             gradient: None,
             passes,
             revealed: 1,
-            inference: None,
+            inference,
             std_errors,
         };
         (fit, intercept)
     }))
+}
+
+/// What is known of a model of counts.
+fn described(errors: &[f64], fitted: Sums) -> Inference {
+    Inference {
+        std_errors: errors.to_vec(),
+        robust: None,
+        deviance: fitted.deviance,
+        null_deviance: fitted.null,
+        log_likelihood: fitted.likelihood,
+        aic: 2.0 * errors.len() as f64 - 2.0 * fitted.likelihood,
+        // No rate is below e^-4 times the mean.
+        certain: 0,
+        covariance: None,
+        tests: Vec::new(),
+        contrasts: Vec::new(),
+    }
 }
 
 /// The largest part that this party's columns have in the score of a row, and minus the smallest, at its own
