@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::channel::forked;
 use crate::frame::step;
@@ -54,7 +54,8 @@ impl Messages for InMemory {
 
 /// A transport on which nobody else is: it gives a node the messages that it received in an earlier
 /// run, checked against what is due as a network checks them, and takes what it sends into a
-/// [`Transcript`].
+/// [`Transcript`]. Where the record ends, a receive fails when nothing else of the part goes on (its runtime needs
+/// a timer).
 pub struct Replay {
     run: Arc<Run>,
     path: String,
@@ -71,6 +72,46 @@ struct Run {
     names: Vec<String>,
     messages: Box<dyn Messages>,
     transcript: Arc<Transcript>,
+    work: Mutex<Work>,
+}
+
+/// How the part goes on.
+struct Work {
+    /// Messages sent and given, on all channels.
+    messages: u64,
+    last: Instant,
+    /// The longest time between two of them.
+    longest: Duration,
+}
+
+/// How long nothing has to happen, at least, until a part is taken for ended with its record.
+const STILL: Duration = Duration::from_millis(500);
+
+impl Run {
+    /// A message was sent or given.
+    fn moves(&self) {
+        let mut work = lock(&self.work);
+        work.messages += 1;
+        work.longest = work.longest.max(work.last.elapsed());
+        work.last = Instant::now();
+    }
+
+    /// Waits until nothing else of the part goes on.
+    ///
+    /// What is made ahead reaches the end of a record of a run that broke off before the protocol does, whose last
+    /// messages were sent in that run. An error here would end the part before they are made again.
+    async fn still(&self) {
+        loop {
+            let (messages, longest) = {
+                let work = lock(&self.work);
+                (work.messages, work.longest)
+            };
+            tokio::time::sleep(STILL + 3 * longest).await;
+            if lock(&self.work).messages == messages {
+                return;
+            }
+        }
+    }
 }
 
 impl Replay {
@@ -83,7 +124,8 @@ impl Replay {
         transcript: Arc<Transcript>,
     ) -> Self {
         let meter = Meter::new(names.len(), "handshake");
-        let run = Arc::new(Run { me, names, messages, transcript });
+        let work = Mutex::new(Work { messages: 0, last: Instant::now(), longest: Duration::ZERO });
+        let run = Arc::new(Run { me, names, messages, transcript, work });
         Self::channel(run, String::new(), String::new(), meter)
     }
 
@@ -123,6 +165,7 @@ impl Replay {
         }
         given[from.index()] += 1;
         self.run.transcript.received(from, &self.path, due.tag, &kept.payload);
+        self.run.moves();
         self.meter.received(from, kept.payload.len(), crate::HEADER_BYTES);
         Ok(kept.payload)
     }
@@ -155,6 +198,7 @@ impl Transport for Replay {
         Box::pin(async move {
             self.peer(to)?;
             self.run.transcript.sent(to, &self.path, tag, payload);
+            self.run.moves();
             self.meter.sent(to, payload.len(), crate::HEADER_BYTES);
             Ok(())
         })
@@ -164,7 +208,11 @@ impl Transport for Replay {
         Box::pin(async move {
             // Everything is there at once; work beside this one has its turn all the same.
             tokio::task::yield_now().await;
-            self.next(from, due)
+            let next = self.next(from, due);
+            if matches!(next, Err(NetError::Lost { .. })) {
+                self.run.still().await;
+            }
+            next
         })
     }
 
@@ -185,5 +233,34 @@ impl Transport for Replay {
 
     fn finish_within(&self, _: Option<Duration>) -> BoxFuture<'_, Result<(), NetError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Direction;
+
+    /// A part of which one task waits for more than was recorded, while another one sends.
+    #[tokio::test]
+    async fn the_end_of_a_record_does_not_cut_off_what_is_on_its_way() {
+        let transcript = Arc::new(Transcript::new(2));
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let me = PartyId::from_index(0);
+        let other = PartyId::from_index(1);
+        let messages = Box::new(InMemory::default());
+        let replay = Replay::new(me, names, messages, Arc::clone(&transcript));
+        let ahead =
+            async { replay.recv(other, Due::exactly(Tag::new("ahead"), 1)).await.map(drop) };
+        let last = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            replay.send(other, Tag::new("last"), &[1]).await
+        };
+        let ended = tokio::try_join!(ahead, last);
+        assert!(matches!(ended, Err(NetError::Lost { .. })), "{ended:?}");
+        let sent = transcript.entries(other, Direction::Sent);
+        assert_eq!(sent.values().map(Vec::len).sum::<usize>(), 1);
     }
 }
