@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::receipt::now;
 use super::study_run::Node;
-use super::work::Told;
+use super::told::Told;
 use crate::exit::{Exit, Failure};
 use crate::output::hex;
 use crate::settings::Settings;

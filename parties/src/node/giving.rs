@@ -12,7 +12,7 @@ use super::recovery::{belongs, sha256};
 use super::source;
 use super::standing::Standing;
 use super::study_run::Node;
-use super::work::Told;
+use super::told::Told;
 use crate::exit::{Exit, Failure};
 use crate::output::create;
 use crate::store;

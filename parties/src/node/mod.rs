@@ -35,6 +35,7 @@ mod stop;
 mod strangers;
 mod study_run;
 mod table;
+mod told;
 mod work;
 mod written;
 

@@ -14,7 +14,7 @@ use super::checkpoints::Checkpoints;
 use super::consent::Said;
 use super::phases::Phases;
 use super::study_run::Node;
-use super::work::Told;
+use super::told::Told;
 use super::{Aligned, BoundRows, Closing, Events, OwnSide, StopSignal};
 use crate::data_file::DataFile;
 use crate::exit::{Exit, Failure};

@@ -17,7 +17,7 @@ use super::phases::Phases;
 use super::receipt::digest_of;
 use super::standing::Course;
 use super::study_run::Node;
-use super::work::Told;
+use super::told::Told;
 use super::{BoundRows, Event, Events, Participant, Receipt, StudyFolder, Task, consent, source};
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};

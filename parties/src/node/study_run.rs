@@ -21,7 +21,7 @@ use super::participant::Work;
 use super::phases::Phases;
 use super::receipt::now;
 use super::standing::{Holding, Standing};
-use super::work::Told;
+use super::told::Told;
 use super::{
     BoundRows, Closing, Event, Events, State, StopSignal, StudyFolder, context, establish, give_up,
 };
