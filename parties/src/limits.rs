@@ -181,7 +181,7 @@ impl Limits {
         // Where every count has noise there is no threshold: the budget is the limit.
         if let Some(least) = least.filter(|least| *least < self.least_count) {
             let what = format!(
-                "threshold.least of the description is {least}, and limits.least_count of this node is {}",
+                "threshold.least of the agreement is {least}, and limits.least_count of this node is {}",
                 self.least_count
             );
             return Err(refusal(what, "with a higher threshold"));
