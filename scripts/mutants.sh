@@ -50,9 +50,17 @@ for argument in "$@"; do
       ;;
   esac
 done
-# A mutant that no longer fits the sources catches nothing: the gate looks at all of them.
+# A mutant that no longer fits the sources, or whose test is nowhere, catches nothing: the gate looks at all of them.
 for path in "$mutants"/*.patch; do
-  git apply --check "$path" || fail "$(basename "$path") no longer applies: write it for the sources as they are"
+  name=$(basename "$path")
+  git apply --check "$path" || fail "$name no longer applies: write it for the sources as they are"
+  head=$(sed '/^--- /,$d' "$path")
+  if ! [[ $head =~ (^|$'\n')test:\ ([a-z-]+)\ ([a-z_]+)::[a-z0-9_:]+($|$'\n') && $head == *$'\n'says:\ ?* ]]; then
+    fail "$name: its head needs 'test: PACKAGE lib::FUNCTION' or 'test: PACKAGE PROGRAM::FUNCTION', and 'says:'"
+  fi
+  package=${BASH_REMATCH[2]} target=${BASH_REMATCH[3]}
+  [[ $target == lib || -f $package/tests/$target.rs || -f $package/tests/$target/main.rs ]] ||
+    fail "$name: $package has no test program '$target'"
 done
 if ((${#names[@]} == 0)); then
   for path in "$mutants"/*.patch; do
