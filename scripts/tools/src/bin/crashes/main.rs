@@ -19,6 +19,7 @@ mod verdict;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use campaign::{Outcome, all, end, say, slots, write};
@@ -73,16 +74,25 @@ fn run() -> Outcome<bool> {
     let options = Options::read()?;
     let begin = Instant::now();
     let slots = slots(options.jobs, &options.party, &options.folder)?;
-    slots.iter().try_for_each(played::prepare)?;
-    let (mut shapes, mut references) = (Vec::new(), Vec::new());
+    at_once(&slots, played::prepare)?;
+    let (mut shapes, mut references) = (Vec::new(), vec![Vec::new(); slots.len()]);
     for (at, study) in PLAYED.iter().enumerate() {
-        let runs = [undisturbed(&slots[0], at)?, undisturbed(&slots[0], at)?];
-        references.push(Arc::new(Reference::new(study, &runs)?));
-        let [Shape { results, phases, states }, second] = runs.map(|run| run.shape);
+        let of = if study.is_of_its_nodes() { &slots[..] } else { &slots[..1] };
+        let mut runs = at_once(of, |slot| Ok([undisturbed(slot, at)?, undisturbed(slot, at)?]))?;
+        let found = runs.iter().map(|runs| Reference::new(study, runs).map(Arc::new));
+        let found = found.collect::<Outcome<Vec<_>>>()?;
+        for (references, found) in references.iter_mut().zip(found.iter().cycle()) {
+            references.push(Arc::clone(found));
+        }
+        let [Shape { results, phases, states }, second] = runs.swap_remove(0).map(|run| run.shape);
         let phases = phases.into_iter().zip(second.phases).map(|(a, b)| a.max(b)).collect();
         shapes.push(Shape { results, phases, states });
     }
-    let workers = workers(slots, &references)?;
+    let workers: Vec<_> = slots
+        .into_iter()
+        .zip(references)
+        .map(|(slot, references)| Worker { slot, references })
+        .collect();
     let mut chance = Chance::new(options.seed);
     let mut cases: Vec<Case> =
         (0..options.runs).map(|number| Case::draw(number, &shapes, &mut chance)).collect();
@@ -113,19 +123,12 @@ struct Worker {
     references: Vec<Arc<Reference>>,
 }
 
-/// What begins with what the nodes have made themselves is compared with undisturbed runs of the same nodes.
-fn workers(slots: Vec<Slot>, references: &[Arc<Reference>]) -> Outcome<Vec<Worker>> {
-    let worker = |(number, slot): (usize, Slot)| {
-        let mut references = references.to_vec();
-        for (at, study) in PLAYED.iter().enumerate() {
-            if number > 0 && study.on_a_model() {
-                let runs = [undisturbed(&slot, at)?, undisturbed(&slot, at)?];
-                references[at] = Arc::new(Reference::new(study, &runs)?);
-            }
-        }
-        Ok(Worker { slot, references })
-    };
-    slots.into_iter().enumerate().map(worker).collect()
+/// Does something in each of these slots at the same time.
+fn at_once<T: Send>(slots: &[Slot], what: impl Fn(&Slot) -> Outcome<T> + Sync) -> Outcome<Vec<T>> {
+    thread::scope(|scope| {
+        let all: Vec<_> = slots.iter().map(|slot| scope.spawn(|| what(slot))).collect();
+        all.into_iter().map(|one| one.join().map_err(|_| "a run broke off")?).collect()
+    })
 }
 
 fn judge(worker: &Worker, case: &Case) -> Outcome<Verdict> {

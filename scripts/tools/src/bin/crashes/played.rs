@@ -126,9 +126,10 @@ impl Played {
         )
     }
 
-    /// Whether it begins with a model and an order of records, which are by chance: other nodes have others.
-    pub fn on_a_model(&self) -> bool {
-        self.kit == Some(SCORES_KIT)
+    /// Whether its result is one of these nodes alone: the order of aligned records is by chance, and with it the
+    /// batches of a fit and the rows of a table.
+    pub fn is_of_its_nodes(&self) -> bool {
+        self.kit.is_some()
     }
 
     /// Puts study, rows and what is there before into the folders of the nodes.
