@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::file::{self, Header};
 use super::scales::original_scale;
 use super::{Coefficients, ModelError, ModelKind, ModelParts, NamedValues, TrainingRecord};
 use crate::data::{Feature, LevelsTarget, Schema, Standardisation, Table, Target, encode};
@@ -57,12 +58,6 @@ pub struct ClassModel {
     file: ClassFile,
 }
 
-#[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
-}
-
 impl ClassModel {
     /// A model from coefficients on the standardised scale: those of `parts` are for each encoded column the classes one
     /// after the other, and the intercepts of the classes last.
@@ -108,7 +103,7 @@ impl ClassModel {
     /// Whether the bytes say that they are such a model.
     #[must_use]
     pub fn is_one(bytes: &[u8]) -> bool {
-        serde_json::from_slice::<Header>(bytes).is_ok_and(|header| header.format == CLASSES_FORMAT)
+        Header::read(bytes).is_ok_and(|header| header.format == CLASSES_FORMAT)
     }
 
     /// Reads the file of such a model.
@@ -116,13 +111,11 @@ impl ClassModel {
     /// # Errors
     /// When the bytes are none of a version that this program knows, or contradict themselves.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ModelError> {
-        let header: Header = serde_json::from_slice(bytes)?;
+        let header = Header::read(bytes)?;
         if header.format != CLASSES_FORMAT {
             return Err(ModelError::OtherFormat { got: header.format });
         }
-        if header.version != VERSION {
-            return Err(ModelError::OtherVersion { got: header.version });
-        }
+        header.has_version(VERSION)?;
         Self::from_file(serde_json::from_slice(bytes)?)
     }
 
@@ -131,9 +124,7 @@ impl ClassModel {
     /// # Errors
     /// Never for a model that was made by this program; serialisation is fallible by its type.
     pub fn to_json(&self) -> Result<String, ModelError> {
-        let mut text = serde_json::to_string_pretty(&self.file)?;
-        text.push('\n');
-        Ok(text)
+        file::text(&self.file)
     }
 
     /// The probability of each class, in the order of [`levels`](Self::levels), for each row.
@@ -147,7 +138,7 @@ impl ClassModel {
         let encoded = encode(table, &self.file.standardisation, f64::INFINITY)?;
         let score = |row: ndarray::ArrayView1<'_, f64>, class: &ClassCoefficients| {
             let Coefficients { intercept, coefficients } = &class.standardised;
-            intercept + row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum::<f64>()
+            intercept + coefficients.times(&row)
         };
         let rows = encoded.x.rows().into_iter();
         Ok(rows
@@ -219,17 +210,13 @@ impl ClassModel {
             for (own, intercept) in
                 [(&class.coefficients, class.intercept), (coefficients, *intercept)]
             {
-                if !own.names().eq(columns.iter().map(String::as_str)) {
-                    return Err(ModelError::Columns { what: "coefficients" });
-                }
-                if !own.values().chain([intercept]).all(f64::is_finite) {
+                own.check("coefficients", &columns)?;
+                if !intercept.is_finite() {
                     return Err(ModelError::NotFinite { what: "coefficients" });
                 }
             }
             let expected = original_scale(&schema, &file.standardisation, &class.standardised)?;
-            let pairs = expected.coefficients.values().zip(class.coefficients.values());
-            let close = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
-            if !pairs.chain([(expected.intercept, class.intercept)]).all(close) {
+            if !expected.is_close(class.intercept, &class.coefficients) {
                 return Err(ModelError::Inconsistent);
             }
         }

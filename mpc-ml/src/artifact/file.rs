@@ -43,17 +43,36 @@ pub(super) struct ModelFile {
     pub training: TrainingRecord,
 }
 
+/// What every file of a model begins with. It is read first, so that a later version is named and not called malformed.
 #[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
+pub(super) struct Header {
+    pub(super) format: String,
+    pub(super) version: u32,
+}
+
+impl Header {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, ModelError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// Refuses every version but this one.
+    pub(super) fn has_version(&self, version: u32) -> Result<(), ModelError> {
+        if self.version != version {
+            return Err(ModelError::OtherVersion { got: self.version });
+        }
+        Ok(())
+    }
+}
+
+/// The text of a file.
+pub(super) fn text(file: &impl Serialize) -> Result<String, ModelError> {
+    Ok(serde_json::to_string_pretty(file)? + "\n")
 }
 
 impl ModelFile {
     /// Reads a file of any version that this program knows.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, ModelError> {
-        // The header first, so that a later version is named and not called malformed.
-        let header: Header = serde_json::from_slice(bytes)?;
+        let header = Header::read(bytes)?;
         if header.format == PART_FORMAT {
             return Err(ModelError::Part);
         }

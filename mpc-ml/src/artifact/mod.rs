@@ -79,6 +79,15 @@ pub struct Coefficients {
     pub coefficients: NamedValues,
 }
 
+impl Coefficients {
+    /// Whether these are the same but for rounding.
+    fn is_close(&self, intercept: f64, coefficients: &NamedValues) -> bool {
+        let pairs = self.coefficients.values().zip(coefficients.values());
+        let close = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
+        pairs.chain([(self.intercept, intercept)]).all(close)
+    }
+}
+
 /// What a model is made from; see [`Model::new`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelParts {
@@ -168,9 +177,7 @@ impl Model {
     /// # Errors
     /// Never for a model that was made by this program; serialisation is fallible by its type.
     pub fn to_json(&self) -> Result<String, ModelError> {
-        let mut text = serde_json::to_string_pretty(&self.file)?;
-        text.push('\n');
-        Ok(text)
+        file::text(&self.file)
     }
 
     /// The probability of the positive class (logistic), the expected value (linear) or the expected
@@ -217,8 +224,7 @@ impl Model {
         let rows = encoded.x.rows().into_iter().enumerate();
         let scores = rows.map(|(index, row)| {
             let offset = encoded.offset.get(index).copied().unwrap_or_default();
-            let score: f64 = row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum();
-            intercept + offset + score
+            intercept + offset + coefficients.times(&row)
         });
         Ok(scores.collect())
     }
@@ -386,17 +392,9 @@ impl Model {
         let (features, target) = (file.features.clone(), file.target.clone());
         let schema = Schema::with_offset(features, target, file.offset.clone())?;
         let columns = schema.columns();
-        let list = |what, values: &NamedValues| {
-            if !values.names().eq(columns.iter().map(String::as_str)) {
-                return Err(ModelError::Columns { what });
-            }
-            if !values.values().all(f64::is_finite) {
-                return Err(ModelError::NotFinite { what });
-            }
-            Ok(())
-        };
-        list("coefficients", &file.coefficients)?;
-        list("standardised coefficients", &file.standardised.coefficients)?;
+        file.coefficients.check("coefficients", &columns)?;
+        let standardised = &file.standardised.coefficients;
+        standardised.check("standardised coefficients", &columns)?;
         if let Some(inference) = &file.inference {
             inference.check(&columns)?;
         }
@@ -412,9 +410,7 @@ impl Model {
             return Err(ModelError::Columns { what: "means and standard deviations" });
         }
         let expected = original_scale(&schema, &file.standardisation, &file.standardised)?;
-        let pairs = expected.coefficients.values().zip(file.coefficients.values());
-        let close = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
-        if !pairs.chain([(expected.intercept, file.intercept)]).all(close) {
+        if !expected.is_close(file.intercept, &file.coefficients) {
             return Err(ModelError::Inconsistent);
         }
         if let Some(inference) = &file.inference {

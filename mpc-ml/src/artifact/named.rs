@@ -7,6 +7,8 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ModelError;
+
 /// Numbers by name, in the order in which they were given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NamedValues(Vec<(String, f64)>);
@@ -31,6 +33,22 @@ impl NamedValues {
     #[must_use]
     pub fn value(&self, name: &str) -> Option<f64> {
         self.iter().find(|(each, _)| *each == name).map(|(_, value)| value)
+    }
+
+    /// The sum of an encoded row, each entry times the value of its column.
+    pub(super) fn times(&self, row: &ndarray::ArrayView1<'_, f64>) -> f64 {
+        row.iter().zip(self.values()).map(|(x, w)| x * w).sum()
+    }
+
+    /// Refuses what are not finite numbers for these columns, in their order; `what` is their name.
+    pub(super) fn check(&self, what: &'static str, columns: &[String]) -> Result<(), ModelError> {
+        if !self.names().eq(columns.iter().map(String::as_str)) {
+            return Err(ModelError::Columns { what });
+        }
+        if !self.values().all(f64::is_finite) {
+            return Err(ModelError::NotFinite { what });
+        }
+        Ok(())
     }
 }
 

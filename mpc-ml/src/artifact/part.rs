@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::file::{self, Header};
 use super::scales::original_scale;
 use super::{Coefficients, ModelError, ModelKind, ModelParts, NamedValues, TrainingRecord};
 use crate::data::{Feature, Offset, Schema, Standardisation, Table, Target, encode};
@@ -51,12 +52,6 @@ struct PartFile {
 pub struct ModelPart {
     schema: Schema,
     file: PartFile,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
 }
 
 impl ModelPart {
@@ -101,13 +96,11 @@ impl ModelPart {
     /// # Errors
     /// When the bytes are not a part of a version that this program knows, or contradict themselves.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ModelError> {
-        let header: Header = serde_json::from_slice(bytes)?;
+        let header = Header::read(bytes)?;
         if header.format != PART_FORMAT {
             return Err(ModelError::NoPart { got: header.format });
         }
-        if header.version != VERSION {
-            return Err(ModelError::OtherVersion { got: header.version });
-        }
+        header.has_version(VERSION)?;
         Self::from_file(serde_json::from_slice(bytes)?)
     }
 
@@ -116,9 +109,7 @@ impl ModelPart {
     /// # Errors
     /// Never for a part that was made by this program; serialisation is fallible by its type.
     pub fn to_json(&self) -> Result<String, ModelError> {
-        let mut text = serde_json::to_string_pretty(&self.file)?;
-        text.push('\n');
-        Ok(text)
+        file::text(&self.file)
     }
 
     /// What this part adds to the score of each row. **Private**: a sum over the own cells of a record.
@@ -135,8 +126,7 @@ impl ModelPart {
         Ok(rows
             .map(|(index, row)| {
                 let offset = encoded.offset.get(index).copied().unwrap_or_default();
-                let own: f64 = row.iter().zip(coefficients.values()).map(|(x, w)| x * w).sum();
-                intercept + offset + own
+                intercept + offset + coefficients.times(&row)
             })
             .collect())
     }
@@ -198,12 +188,7 @@ impl ModelPart {
             ("standardised coefficients", &file.standardised.coefficients),
         ];
         for (what, values) in lists {
-            if !values.names().eq(columns.iter().map(String::as_str)) {
-                return Err(ModelError::Columns { what });
-            }
-            if !values.values().all(f64::is_finite) {
-                return Err(ModelError::NotFinite { what });
-            }
+            values.check(what, &columns)?;
         }
         if !(file.constant.is_finite() && file.standardised.intercept.is_finite()) {
             return Err(ModelError::NotFinite { what: "constants" });
@@ -213,9 +198,7 @@ impl ModelPart {
             return Err(ModelError::Columns { what: "means and standard deviations" });
         }
         let expected = original_scale(&schema, &file.standardisation, &file.standardised)?;
-        let pairs = expected.coefficients.values().zip(file.coefficients.values());
-        let close = |(a, b): (f64, f64)| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
-        if !pairs.chain([(expected.intercept, file.constant)]).all(close)
+        if !expected.is_close(file.constant, &file.coefficients)
             || !(file.has_intercept || file.standardised.intercept == 0.0)
         {
             return Err(ModelError::Inconsistent);
