@@ -82,6 +82,14 @@ impl Error {
         Self::Field { field: field.into(), rule: rule.into() }
     }
 
+    /// Rows of another shape (rows, columns) than are due from this party.
+    pub(crate) fn other_shape(given: (usize, usize), due: (u64, usize)) -> Self {
+        let ((rows, columns), (due_rows, due_columns)) = (given, due);
+        Self::Data(format!(
+            "{rows} rows of {columns} columns were given, where the plan has {due_rows} of {due_columns}"
+        ))
+    }
+
     /// This party is not told an output that is for everybody.
     pub(crate) fn untold(label: &str) -> Self {
         Self::Settings(format!("the output `{label}` is for everybody"))

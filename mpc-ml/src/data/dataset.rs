@@ -236,12 +236,8 @@ impl Dataset {
         let rows = facts.rows()?.get(me).copied().unwrap_or_default();
         let columns = facts.columns_of(me)?;
         if self.len() as u64 != rows || self.columns() != columns.len() {
-            return Err(Error::Data(format!(
-                "{} rows of {} columns were given, where the plan has {rows} of {}",
-                self.len(),
-                self.columns(),
-                columns.len()
-            )));
+            let given = (self.len(), self.columns());
+            return Err(Error::other_shape(given, (rows, columns.len())));
         }
         self.check_holder(facts, me)?;
         if self.rows.x().iter().chain(self.rows.y()).any(|v| !v.is_finite()) {

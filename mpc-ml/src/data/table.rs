@@ -7,6 +7,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{CellError, Schema};
+use crate::error::Error;
 
 pub use builder::TableBuilder;
 
@@ -121,6 +122,15 @@ impl Table {
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// Refuses a table of other rows than the plan has for its party, none if it has none, or of other columns.
+    pub(crate) fn check_shape(&self, rows: Option<&u64>, columns: usize) -> Result<(), Error> {
+        let (given, due) = ((self.rows, self.columns.len()), (rows.copied().unwrap_or(0), columns));
+        if given.0 as u64 != due.0 || given.1 != due.1 {
+            return Err(Error::other_shape(given, due));
+        }
+        Ok(())
     }
 
     /// The target, where the table has one: 0 or 1, or a number.

@@ -23,15 +23,7 @@ struct Cells {
 
 impl Own {
     pub(super) fn of(plan: &DescribePlan, table: &Table, me: usize) -> Result<Self, Error> {
-        let due = plan.rows.get(me).copied().unwrap_or_default();
-        if table.rows() as u64 != due || table.columns().len() != plan.columns.len() {
-            return Err(Error::Data(format!(
-                "{} rows of {} columns were given, where the plan has {due} of {}",
-                table.rows(),
-                table.columns().len(),
-                plan.columns.len()
-            )));
-        }
+        table.check_shape(plan.rows.get(me), plan.columns.len())?;
         let cells: Vec<Cells> = plan
             .columns
             .iter()

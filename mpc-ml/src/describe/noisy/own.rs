@@ -21,15 +21,7 @@ pub(super) fn sums(
     table: &Table,
     me: usize,
 ) -> Result<Zeroizing<Vec<i128>>, Error> {
-    let due = plan.rows.get(me).copied().unwrap_or_default();
-    if table.rows() as u64 != due || table.columns().len() != plan.columns.len() {
-        return Err(Error::Data(format!(
-            "{} rows of {} columns were given, where the plan has {due} of {}",
-            table.rows(),
-            table.columns().len(),
-            plan.columns.len()
-        )));
-    }
+    table.check_shape(plan.rows.get(me), plan.columns.len())?;
     let cells: Vec<Cells> = plan
         .columns
         .iter()
