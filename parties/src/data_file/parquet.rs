@@ -14,13 +14,13 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::header::{Header, renamed};
 use super::{DataError, Ids, Reading, Rows};
-use chunk::Chunk;
+use chunk::{Chunk, Place};
 
 /// Rows that are in memory together, beside what is made of them.
 const BATCH: usize = 8192;
 
-/// Different words of a column in a batch, up to which they are remembered.
-const WORDS: usize = 64;
+/// Words of a column in a batch that are remembered together, at most.
+const WORDS: usize = 256;
 
 /// Rows for which there is memory from the beginning, whatever the file says.
 const MOST_RESERVED: usize = 1 << 24;
@@ -151,20 +151,7 @@ impl<'a> Parquet<'a> {
                     {
                         continue;
                     }
-                    // A word of a dictionary stands in many rows, and is looked up once.
-                    let mut known: Vec<((usize, usize), usize)> = Vec::new();
-                    for row in 0..count {
-                        let place = chunk.place(row).filter(|_| known.len() < WORDS);
-                        let again = place.and_then(|place| {
-                            known.iter().find(|(before, _)| *before == place).map(|(_, at)| *at)
-                        });
-                        if again.is_some_and(|at| rows.again(position, at)) {
-                            continue;
-                        }
-                        let at =
-                            rows.cell(first + row as u64 + 1, position, chunk.cell(row, *as_text));
-                        known.extend(place.zip(at));
-                    }
+                    words(rows, position, chunk, (first, count, *as_text));
                 }
                 rows.end(count);
             }
@@ -208,6 +195,40 @@ impl<'a> Parquet<'a> {
     pub(super) fn names(&self) -> StringRecord {
         StringRecord::from(self.names.clone())
     }
+}
+
+/// The cells of a batch in one column, one by one. A word of a dictionary stands in many rows, and is looked up once.
+fn words(
+    rows: &mut Rows<'_>,
+    position: usize,
+    chunk: &Chunk,
+    (first, count, as_text): (u64, usize, bool),
+) {
+    let read = |rows: &mut Rows<'_>, row: usize| {
+        rows.cell(first + row as u64 + 1, position, chunk.cell(row, as_text))
+    };
+    let Some(places) = chunk.places() else {
+        for row in 0..count {
+            let _ = read(rows, row);
+        }
+        return;
+    };
+    let mut known: [Option<(Place, usize)>; WORDS] = [None; WORDS];
+    let mut again = Vec::with_capacity(count);
+    for (row, place) in places.enumerate() {
+        let address = place.map_or(0, |(address, _)| address);
+        let slot = &mut known[(address ^ (address >> 8)) % WORDS];
+        match *slot {
+            Some((before, at)) if before == place => again.push(at),
+            _ => {
+                rows.again(position, &mut again);
+                if let Some(at) = read(rows, row) {
+                    *slot = Some((place, at));
+                }
+            }
+        }
+    }
+    rows.again(position, &mut again);
 }
 
 fn fault(path: &Path, error: &ParquetError) -> DataError {

@@ -162,9 +162,10 @@ impl<'a> Rows<'a> {
         at.filter(|_| self.translate[position].is_plain())
     }
 
-    /// The same cell as the one in this place of the column; false where it cannot be taken from there.
-    pub(super) fn again(&mut self, position: usize, at: usize) -> bool {
-        self.builder.push_again(position, at)
+    /// The same cells as those in these places of the column, which [`cell`](Self::cell) gave; empties the list.
+    pub(super) fn again(&mut self, position: usize, places: &mut Vec<usize>) {
+        self.builder.push_again(position, places);
+        places.clear();
     }
 
     /// Makes room for so many rows.

@@ -199,9 +199,10 @@ impl TableBuilder {
             _ => return false,
         };
         let (low, high) = range.unwrap_or((f64::MIN, f64::MAX));
+        // All of them, without a jump on the way: so they are compared several at a time.
         let fits =
-            |number: &f64| (low..=high).contains(number) || may_be_missing && number.is_nan();
-        let fit = numbers.iter().all(fits);
+            |number: &f64| (low <= *number) & (*number <= high) | may_be_missing & number.is_nan();
+        let fit = numbers.iter().fold(true, |all, number| all & fits(number));
         if fit {
             values.extend_from_slice(numbers);
         }
@@ -219,22 +220,23 @@ impl TableBuilder {
         }
     }
 
-    /// Adds the cell that is in the place `at` of the column in this position once more; false, and nothing is added,
-    /// where there is none or it is no column of words.
-    pub fn push_again(&mut self, position: usize, at: usize) -> bool {
+    /// Adds the cells that are in these places of the column in this position once more.
+    ///
+    /// # Panics
+    /// When there is no cell in one of the places, or it is no column of words.
+    pub fn push_again(&mut self, position: usize, places: &[usize]) {
+        fn add<T: Copy>(cells: &mut Vec<T>, places: &[usize]) {
+            cells.reserve(places.len());
+            for &at in places {
+                let cell = cells[at];
+                cells.push(cell);
+            }
+        }
         let target = self.target_at(position);
         match (self.table.columns.get_mut(position), &mut self.table.target) {
-            (Some(Column::Categorical(cells)), _) => {
-                let cell = cells.get(at).copied();
-                cells.extend(cell);
-                cell.is_some()
-            }
-            (None, Some(cells)) if target => {
-                let cell = cells.get(at).copied();
-                cells.extend(cell);
-                cell.is_some()
-            }
-            _ => false,
+            (Some(Column::Categorical(cells)), _) => add(cells, places),
+            (None, Some(cells)) if target => add(cells, places),
+            _ => assert!(places.is_empty(), "only the cells of a column of words are taken again"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Some cells of a column of a Parquet file, and what each of them says.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use mpc_ml::data::Cell;
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
@@ -109,6 +110,9 @@ enum Values {
     Fixed(Vec<FixedLenByteArray>),
 }
 
+/// Where the bytes of a cell begin, and how many they are; none for a missing cell.
+pub(super) type Place = Option<(usize, usize)>;
+
 /// Some cells of a column. **Private data.**
 pub(super) struct Chunk {
     meaning: Meaning,
@@ -116,8 +120,9 @@ pub(super) struct Chunk {
     levels: Vec<i16>,
     /// That of a cell that is there.
     present: i16,
-    /// Where the value of each cell is, as far as it has one.
-    slots: Vec<u32>,
+    /// Where the value of each cell is, as far as it has one; empty where that is the place of the cell. Made when it is
+    /// asked for, since a column of numbers needs none.
+    slots: OnceCell<Vec<u32>>,
     values: Values,
 }
 
@@ -134,7 +139,7 @@ impl Chunk {
             Type::FIXED_LEN_BYTE_ARRAY => Values::Fixed(Vec::new()),
         };
         let (meaning, present) = (Meaning::of(column)?, column.max_def_level());
-        Ok(Self { meaning, levels: Vec::new(), present, slots: Vec::new(), values })
+        Ok(Self { meaning, levels: Vec::new(), present, slots: OnceCell::new(), values })
     }
 
     /// Reads so many more cells in the place of those before; gives how many there were.
@@ -176,16 +181,28 @@ impl Chunk {
             }
             _ => return Err(ParquetError::General("a column changed its type".to_owned())),
         };
-        self.slots.clear();
-        // Where all are there, each value is in the place of its row.
-        if self.levels.iter().any(|level| *level != self.present) {
-            let mut next = 0;
-            for level in &self.levels {
-                self.slots.push(next);
-                next += u32::from(*level == self.present);
-            }
-        }
+        self.slots.take();
         Ok(rows)
+    }
+
+    fn slots(&self) -> &[u32] {
+        self.slots.get_or_init(|| {
+            // Where all are there, each value is in the place of its row.
+            if self.whole() {
+                return Vec::new();
+            }
+            let place = |next: &mut u32, level: &i16| {
+                let slot = *next;
+                *next += u32::from(*level == self.present);
+                Some(slot)
+            };
+            self.levels.iter().scan(0, place).collect()
+        })
+    }
+
+    /// Whether no cell is missing.
+    fn whole(&self) -> bool {
+        self.levels.iter().all(|level| *level == self.present)
     }
 
     /// The numbers of all cells, NaN where one is missing, if every cell is a number that a study may read as it is;
@@ -194,8 +211,9 @@ impl Chunk {
         scratch.clear();
         match (&self.values, self.meaning) {
             // A number of the file that is none is no missing cell.
-            (Values::Double(values), Meaning::Plain) if self.slots.is_empty() => {
-                return values.iter().all(|value| value.is_finite()).then_some(values);
+            (Values::Double(values), Meaning::Plain) if self.whole() => {
+                let finite = values.iter().fold(true, |all, value| all & value.is_finite());
+                return finite.then_some(values);
             }
             (Values::Double(values), Meaning::Plain) => {
                 self.spread(scratch, values, |value| value.is_finite().then_some(value))?;
@@ -228,30 +246,38 @@ impl Chunk {
         values: &[T],
         number: impl Fn(T) -> Option<f64>,
     ) -> Option<()> {
-        if self.slots.is_empty() && self.levels.iter().all(|level| *level == self.present) {
-            for value in values {
-                to.push(number(*value)?);
+        let mut wrong = false;
+        let mut take = |value: Option<T>| match value.and_then(&number) {
+            Some(number) => number,
+            None => {
+                wrong = true;
+                f64::NAN
             }
-            return Some(());
+        };
+        if self.whole() {
+            to.extend(values.iter().map(|value| take(Some(*value))));
+        } else {
+            let mut next = values.iter().copied();
+            let cell = |level: &i16| {
+                if *level == self.present { take(next.next()) } else { f64::NAN }
+            };
+            to.extend(self.levels.iter().map(cell));
         }
-        let mut next = values.iter();
-        for level in &self.levels {
-            let there = *level == self.present;
-            to.push(if there { number(*next.next()?)? } else { f64::NAN });
-        }
-        Some(())
+        (!wrong).then_some(())
     }
 
-    /// Where the bytes of a cell are in memory, if it is such and not missing. As long as this chunk is not read
-    /// again, cells with the same place are the same: those of a dictionary.
-    pub(super) fn place(&self, row: usize) -> Option<(usize, usize)> {
+    /// Where the bytes of each cell are in memory, and none for a missing one, if they are such. As long as this chunk is
+    /// not read again, cells with the same place are the same: those of a dictionary.
+    pub(super) fn places(&self) -> Option<impl Iterator<Item = Place> + '_> {
         let Values::Bytes(values) = &self.values else { return None };
-        if self.present > 0 && self.levels.get(row).is_none_or(|level| *level != self.present) {
-            return None;
-        }
-        let at = self.slots.get(row).map_or(row, |slot| *slot as usize);
-        let bytes = values.get(at)?.data();
-        Some((bytes.as_ptr().addr(), bytes.len()))
+        let mut next = values.iter();
+        let mut place = move || {
+            let bytes = next.next()?.data();
+            Some((bytes.as_ptr().addr(), bytes.len()))
+        };
+        let count = if self.present > 0 { self.levels.len() } else { values.len() };
+        let there = move |row| self.present == 0 || self.levels[row] == self.present;
+        Some((0..count).map(move |row| if there(row) { place() } else { None }))
     }
 
     /// A cell: a text where `as_text`, even if it is a number. None where it is bytes that are no text.
@@ -259,7 +285,7 @@ impl Chunk {
         if self.present > 0 && self.levels.get(row).is_none_or(|level| *level != self.present) {
             return Some(Cell::text(""));
         }
-        let at = self.slots.get(row).map_or(row, |slot| *slot as usize);
+        let at = self.slots().get(row).map_or(row, |slot| *slot as usize);
         let text = |text: String| Cell::Text(Cow::Owned(text));
         let whole = |number: i64| match self.meaning {
             _ if as_text && self.meaning == Meaning::Date => text(dates::text(number)),
@@ -356,14 +382,8 @@ mod tests {
     #[test]
     fn numbers_at_once_are_those_of_the_cells() {
         let chunk = |meaning, levels: &[i16], values| {
-            let (mut slots, mut next) = (Vec::new(), 0);
-            if levels.contains(&0) {
-                for level in levels {
-                    slots.push(next);
-                    next += u32::from(*level == 1);
-                }
-            }
-            Chunk { meaning, levels: levels.to_vec(), present: 1, slots, values }
+            let (levels, slots) = (levels.to_vec(), OnceCell::new());
+            Chunk { meaning, levels, present: 1, slots, values }
         };
         let all = [
             chunk(Meaning::Plain, &[1, 0, 1], Values::Int32(vec![-7, 1 << 30])),
