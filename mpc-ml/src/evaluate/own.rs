@@ -34,15 +34,12 @@ impl Own {
         me: usize,
     ) -> Result<Self, Error> {
         let refused = |what: String| Err(Error::Data(what));
-        let due = plan.rows.get(me).copied().unwrap_or_default();
-        let target = table.target().unwrap_or_default();
-        if table.rows() as u64 != due || target.len() != table.rows() {
-            return refused(format!(
-                "{} rows with {} targets were given, where the plan has {due} rows",
-                table.rows(),
-                target.len()
-            ));
-        }
+        table.check_shape(plan.rows.get(me), model.schema().features().len())?;
+        let Some(target) = table.target() else {
+            return refused(
+                "rows without a target were given, and an evaluation compares with it".into(),
+            );
+        };
         let scores = model.scores(table).map_err(|error| Error::Data(error.to_string()))?;
         let scores = Zeroizing::new(scores);
         let kind = model.kind();

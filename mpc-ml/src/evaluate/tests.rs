@@ -350,6 +350,17 @@ fn what_does_not_fit_is_refused_before_anything_is_sent() {
     let one =
         EvaluateSettings { threshold: ThresholdRule { least: 1, ..Default::default() }, ..usual };
     let plan = plan(&one, &[2, 2]).expect("fits");
-    let error = Own::of(&plan, &model, &rows.finish(), 0).err().expect("refused").to_string();
+    let refused = |rows: &Table, model: &Model| {
+        Own::of(&plan, model, rows, 0).err().expect("refused").to_string()
+    };
+    let error = refused(&rows.finish(), &model);
     assert!(error.contains("row 2 (counted from 1"), "{error}");
+    // Rows of another shape, or without what they are compared with.
+    let mut none = Table::builder_without_target(model.schema().clone());
+    none.push_row(&["60", "1", "f"]).expect("fits");
+    none.push_row(&["61", "1", "f"]).expect("fits");
+    let error = refused(&none.finish(), &model);
+    assert!(error.contains("rows without a target were given"), "{error}");
+    let error = refused(&Table::builder(model.schema().clone()).finish(), &model);
+    assert!(error.contains("0 rows of 3 columns were given, where the plan has 2 of 3"), "{error}");
 }

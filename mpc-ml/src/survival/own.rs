@@ -20,11 +20,7 @@ pub(super) fn counts(
     table: &Table,
     me: usize,
 ) -> Result<Zeroizing<Vec<Vec<u64>>>, Error> {
-    let due = plan.rows.get(me).copied().unwrap_or_default();
-    if table.rows() as u64 != due {
-        let what = format!("{} rows were given, where the plan has {due}", table.rows());
-        return Err(Error::Data(what));
-    }
+    table.check_shape(plan.rows.get(me), plan.columns)?;
     let refused = |what: String| Err(Error::Data(what));
     let columns = table.columns();
     let (Some(Column::Numeric(times)), Some(Column::Categorical(events))) =

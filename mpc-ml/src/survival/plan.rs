@@ -76,6 +76,8 @@ pub struct SurvivalPlan {
     /// Whether times, events may be missing.
     pub(super) missing: bool,
     pub(super) rows: Vec<u64>,
+    /// Columns of a table, those that are not looked at too.
+    pub(super) columns: usize,
     levels: Vec<String>,
     recipients: Recipients,
     origin: Origin,
@@ -140,6 +142,7 @@ impl SurvivalPlan {
             compared,
             missing,
             rows: rows.to_vec(),
+            columns: schema.features().len(),
             levels: events.levels.clone(),
             recipients,
             origin,

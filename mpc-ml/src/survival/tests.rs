@@ -269,6 +269,28 @@ fn what_does_not_fit_is_refused_and_what_is_revealed_is_said() {
     assert!(with(&|it| it.confidence = f64::NAN).contains("0.5 to 0.9999"));
 }
 
+/// A table without the column of groups was an index beyond its end.
+#[test]
+fn rows_of_another_shape_are_refused() {
+    let groups = columns(&["a", "b"], true);
+    let asked = settings(vec![vec![1.0, 2.0]], false, 5);
+    let plan = SurvivalPlan::new(&asked, &groups, &[1, 9], Recipients::All, Origin::Pairwise);
+    let plan = plan.expect("fits");
+    let told = |schema: Schema, rows: &[&[&str]]| {
+        let mut table = Table::builder_without_target(schema);
+        rows.iter().for_each(|row| table.push_row(row).expect("fits"));
+        own::counts(&plan, &table.finish(), 0).err().map(|error| error.to_string())
+    };
+    let row: &[&str] = &["a", "1", "1"];
+    assert_eq!(told(groups.clone(), &[row]), None);
+    let two = told(groups.clone(), &[row, row]).expect("refused");
+    assert!(two.contains("2 rows of 3 columns were given, where the plan has 1 of 3"), "{two}");
+    let features = groups.features().iter().filter(|it| it.name != "group").cloned().collect();
+    let fewer = Schema::new(features, groups.target().clone()).expect("a schema");
+    let fewer = told(fewer, &[&["1", "1"]]).expect("refused");
+    assert!(fewer.contains("1 rows of 2 columns"), "{fewer}");
+}
+
 #[test]
 fn what_cannot_be_compared_is_not() {
     let step = |at_risk, events| Step { at_risk, events, censored: 0 };

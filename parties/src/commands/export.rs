@@ -20,7 +20,7 @@ pub(super) fn run(config: &Path, options: &Export) -> Result<Report, Failure> {
             let read_options = ReadOptions { lenient: true, ..ReadOptions::default() };
             let file = read(&source(config, data)?, model.schema(), &read_options)?;
             if file.table.rows() == 0 {
-                return Err(none_scored(&file.left.out, file.left.rows).in_file(data));
+                return Err(none_scored(&file.left).in_file(data));
             }
             Some(file)
         }

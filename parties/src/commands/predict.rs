@@ -54,47 +54,27 @@ pub(super) fn run(config: &Path, options: &Predict) -> Result<Report, Failure> {
     };
     let file = read(&source(config, data)?, model.schema(), &read_options)?;
     let predictions = model.predict(&file.table)?;
-    let Left { rows, out: left_out, outside } = &file.left;
     if predictions.is_empty() {
-        return Err(none_scored(left_out, *rows).in_file(data));
+        return Err(none_scored(&file.left).in_file(data));
     }
     let csv = csv(&model, &file, options, &predictions)?;
     if let Some(out) = &options.out {
         create(out, csv.as_bytes())?;
     }
-    let mut written = String::new();
-    if let Some(out) = &options.out {
-        written = format!("Wrote {} predictions to {}.\n", predictions.len(), out.display());
-    }
-    let mut remarks = String::new();
-    if !left_out.is_empty() {
-        remarks += &format!(
-            "{} of {rows} rows could not be scored{}.\n",
-            left_out.len(),
-            if options.out.is_some() { "; the column `status` says why" } else { "" }
-        );
-    }
-    if !outside.is_empty() {
-        let what = format!(
-            "{} rows have a number outside of the range that the model's study allows: they were scored, and the \
-             model was not fitted to such rows.",
-            outside.len()
-        );
-        remarks += &wrapped("", &what);
-    }
+    let told = told(&file.left, predictions.len(), options.out.as_deref());
     if let Some(outcomes) = file.table.target() {
-        return evaluate(&model, &predictions, outcomes, options, &(written + &remarks));
+        return evaluate(&model, &predictions, outcomes, options, &told);
     }
     Ok(Report {
         json: json!({
             "rows": predictions.len(),
             "out": options.out,
             "predictions": options.out.is_none().then_some(&predictions),
-            "not_scored": left_out,
-            "outside_range": outside,
+            "not_scored": file.left.out,
+            "outside_range": file.left.outside,
         }),
         // Printed predictions go to a program, which has the status of each row.
-        text: if options.out.is_some() { written + &remarks } else { csv },
+        text: if options.out.is_some() { told } else { csv },
     })
 }
 
@@ -132,8 +112,45 @@ pub(super) fn source(config: &Path, data: &Path) -> Result<Source, Failure> {
     Ok(Source::file(data).with(settings.reading))
 }
 
+/// What is told of so many predictions, of whatever kind of model.
+pub(super) fn told(left: &Left, predictions: usize, out: Option<&Path>) -> String {
+    let Left { rows, out: left_out, outside } = left;
+    let mut told = String::new();
+    if let Some(out) = out {
+        told += &format!("Wrote {predictions} predictions to {}.\n", out.display());
+    }
+    if !left_out.is_empty() {
+        let see = if out.is_some() { "; the column `status` says why" } else { "" };
+        told += &format!("{} of {rows} rows could not be scored{see}.\n", left_out.len());
+    }
+    if !outside.is_empty() {
+        let (rows, were) = match outside.len() {
+            1 => ("1 row has".to_owned(), "it was"),
+            count => (format!("{count} rows have"), "they were"),
+        };
+        let what = format!(
+            "{rows} a number outside of the range that the model's study allows: {were} scored, and the model was \
+             not fitted to such rows."
+        );
+        told += &wrapped("", &what);
+    }
+    told
+}
+
+/// What the column `status` says of a row, by its number from 0.
+pub(super) fn status(left: &Left, row: u64) -> String {
+    if let Some(why) = left.out.get(&row) {
+        return format!("not scored: {why}");
+    }
+    let outside = left.outside.get(&row);
+    outside.map_or("ok".to_owned(), |columns| {
+        format!("outside of the study's range: {}", columns.join(", "))
+    })
+}
+
 /// No row can be scored: the most frequent reasons.
-pub(super) fn none_scored(left_out: &BTreeMap<u64, String>, rows: u64) -> Failure {
+pub(super) fn none_scored(left: &Left) -> Failure {
+    let Left { rows, out: left_out, .. } = left;
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     left_out.values().for_each(|reason| *reasons.entry(reason).or_default() += 1);
     let mut reasons: Vec<_> = reasons.into_iter().collect();
@@ -238,17 +255,9 @@ fn csv(
         let id = file.ids.as_ref().and_then(|ids| ids.0.get(at)).cloned();
         // Rows are counted from 1, without the header.
         let id = id.unwrap_or_else(|| (row + 1).to_string());
-        let (prediction, status) = match file.left.out.get(&row) {
-            Some(why) => (String::new(), format!("not scored: {why}")),
-            None => {
-                let prediction = scored.next().map(f64::to_string).unwrap_or_default();
-                let outside = file.left.outside.get(&row);
-                let status = outside.map_or("ok".to_owned(), |columns| {
-                    format!("outside of the study's range: {}", columns.join(", "))
-                });
-                (prediction, status)
-            }
-        };
+        let is_scored = !file.left.out.contains_key(&row);
+        let prediction = is_scored.then(|| scored.next().map(f64::to_string)).flatten();
+        let (prediction, status) = (prediction.unwrap_or_default(), status(&file.left, row));
         writer.write_record([id, prediction, status]).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;

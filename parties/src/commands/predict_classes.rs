@@ -5,7 +5,7 @@ use std::path::Path;
 use mpc_ml::artifact::ClassModel;
 use serde_json::json;
 
-use super::predict::{none_scored, source};
+use super::predict::{none_scored, source, status, told};
 use crate::cli::Predict;
 use crate::data_file::{DataFile, ReadOptions, read};
 use crate::exit::{Exit, Failure};
@@ -29,20 +29,13 @@ pub(super) fn run(
     let file = read(&source(config, data)?, model.schema(), &read_options)?;
     let predictions = model.predict(&file.table)?;
     if predictions.is_empty() {
-        return Err(none_scored(&file.left.out, file.left.rows).in_file(data));
+        return Err(none_scored(&file.left).in_file(data));
     }
     let csv = csv(model, &file, options, &predictions)?;
-    let mut written = String::new();
     if let Some(out) = &options.out {
         create(out, csv.as_bytes())?;
-        written = format!("Wrote {} predictions to {}.\n", predictions.len(), out.display());
     }
-    let (left_out, outside) = (&file.left.out, &file.left.outside);
-    if !left_out.is_empty() {
-        let see = if options.out.is_some() { "; the column `status` says why" } else { "" };
-        let (left, rows) = (left_out.len(), file.left.rows);
-        written += &format!("{left} of {rows} rows could not be scored{see}.\n");
-    }
+    let told = told(&file.left, predictions.len(), options.out.as_deref());
     if let Some(outcomes) = file.table.target() {
         let rows = outcomes.len() as f64;
         let due = || predictions.iter().zip(outcomes.iter().map(|outcome| *outcome as usize));
@@ -51,7 +44,7 @@ pub(super) fn run(
         let (accuracy, log_loss) = (right as f64 / rows, loss / rows);
         return Ok(Report {
             text: format!(
-                "{written}Rows:     {rows}\nAccuracy: {accuracy:.4}\nLog-loss: {log_loss:.4}\n"
+                "{told}Rows:     {rows}\nAccuracy: {accuracy:.4}\nLog-loss: {log_loss:.4}\n"
             ),
             json: json!({
                 "rows": predictions.len(),
@@ -66,10 +59,10 @@ pub(super) fn run(
             "out": options.out,
             "classes": model.levels().collect::<Vec<_>>(),
             "predictions": options.out.is_none().then_some(&predictions),
-            "not_scored": left_out,
-            "outside_range": outside,
+            "not_scored": file.left.out,
+            "outside_range": file.left.outside,
         }),
-        text: if options.out.is_some() { written } else { csv },
+        text: if options.out.is_some() { told } else { csv },
     })
 }
 
@@ -98,21 +91,15 @@ fn csv(
         let at = usize::try_from(row).unwrap_or(usize::MAX);
         let id = file.ids.as_ref().and_then(|ids| ids.0.get(at)).cloned();
         let mut record = vec![id.unwrap_or_else(|| (row + 1).to_string())];
-        match (file.left.out.get(&row), scored.as_slice().first()) {
-            (None, Some(classes)) => {
-                scored.next();
+        let is_scored = !file.left.out.contains_key(&row);
+        match is_scored.then(|| scored.next()).flatten() {
+            Some(classes) => {
                 record.push(levels[likeliest(classes)].to_owned());
                 record.extend(classes.iter().map(f64::to_string));
-                let outside = file.left.outside.get(&row);
-                record.push(outside.map_or("ok".to_owned(), |columns| {
-                    format!("outside of the study's range: {}", columns.join(", "))
-                }));
             }
-            (why, _) => {
-                record.extend(vec![String::new(); levels.len() + 1]);
-                record.push(format!("not scored: {}", why.map_or("", String::as_str)));
-            }
+            None => record.extend(vec![String::new(); levels.len() + 1]),
         }
+        record.push(status(&file.left, row));
         writer.write_record(&record).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;

@@ -202,6 +202,18 @@ fn several_classes_are_fitted_and_predicted() {
     let cells: Vec<&str> = lines.next().unwrap().split(',').collect();
     let sum: f64 = cells[2..5].iter().map(|cell| cell.parse::<f64>().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-9 && cells[5] == "ok", "{cells:?}");
+    // What is odd is told as of any other model.
+    fs::write(&rows, "id,age,dose\n1,50,1\n2,50000,1\n3,old,1\n").unwrap();
+    fs::remove_file(&out).unwrap();
+    let told = works(command(&nodes, name, &predict));
+    for part in ["1 of 3 rows could not be scored", "1 row has a number outside of the range"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let table = fs::read_to_string(&out).unwrap();
+    let status = |line: &str| line.rsplit(',').next().unwrap().to_owned();
+    let statuses: Vec<String> = table.lines().skip(1).map(status).collect();
+    let due = ["ok", "outside of the study's range: age", "not scored: age is not a number"];
+    assert_eq!(statuses, due);
     // Who takes models of one score says so.
     let export = ["export", "--model", json, "--as", "pmml", "--out", &own("model.pmml")];
     let refused = command(&nodes, name, &export);
