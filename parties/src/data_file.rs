@@ -6,7 +6,7 @@
 
 mod columns;
 mod dates;
-mod derive;
+pub(crate) mod derive;
 mod digest;
 mod error;
 mod faults;
@@ -32,7 +32,6 @@ use mpc_ml::data::{Cell, Schema, Table};
 
 pub use columns::{Cells, read_columns};
 use derive::Derive;
-pub(crate) use derive::check as check_formulas;
 pub use digest::FileDigest;
 pub use error::{BadPlace, DataError};
 use header::Header;

@@ -19,6 +19,8 @@ mod federated;
 #[path = "study/relay.rs"]
 mod relay;
 mod support;
+#[path = "study/terms.rs"]
+mod terms;
 
 use clinics::{model, nodes};
 use support::{DEALER, Nodes, Running, hang_up, party};

@@ -66,7 +66,7 @@ impl Asked<'_> {
     /// Refuses what does not fit the parties and their rows.
     ///
     /// # Errors
-    /// [`Error::Field`] of `robust`, `covariance` or `contrasts`.
+    /// [`Error::Field`] of `robust`, `covariance`, `tests` or `contrasts`.
     pub(crate) fn fits(&self, facts: &Facts) -> Result<(), Error> {
         if self.robust == Robust::Cluster && !facts.groups {
             let rule = "= \"cluster\" needs the groups of the rows";
@@ -77,23 +77,30 @@ impl Asked<'_> {
                         of the other's rows from it, exactly";
             return Err(Error::field("covariance", rule));
         }
-        self.few_contrasts(facts.columns() + usize::from(self.intercept))
+        let tests = WaldPlan::of(self.tests, &facts.features)?;
+        self.few(&tests, facts.columns() + usize::from(self.intercept))
     }
 
-    /// Refuses so many combinations that, with the variances, they tell half of the covariances.
-    fn few_contrasts(&self, order: usize) -> Result<(), Error> {
+    /// Refuses so many combinations and tests that, with the variances, they tell half of the covariances. Tests of
+    /// columns of their own are fewer than columns.
+    fn few(&self, tests: &[WaldPlan], order: usize) -> Result<(), Error> {
         let most = order * order.saturating_sub(1) / 4;
-        let told = self.contrasts.len() + self.tests.len();
-        if self.contrasts.is_empty() || self.covariance || told <= most {
+        let told = self.contrasts.len() + tests.len();
+        let apart = self.contrasts.is_empty() && !WaldPlan::overlap(tests);
+        if apart || self.covariance || told <= most {
             return Ok(());
         }
-        let others = if self.tests.is_empty() { "" } else { " and joint tests" };
+        let (field, what) = match (self.contrasts.is_empty(), tests.is_empty()) {
+            (true, _) => ("tests", "joint tests that share columns"),
+            (false, true) => ("contrasts", "contrasts"),
+            (false, false) => ("contrasts", "contrasts and joint tests"),
+        };
         let rule = format!(
             "and the variances would tell more than half of the covariances of {order} coefficients, which \
-             are {}: at most {most} contrasts{others} are possible; leave some out, or ask for the whole \
+             are {}: at most {most} {what} are possible; leave some out, or ask for the whole \
              matrix with covariance = true and read what study check says of it",
             order * order.saturating_sub(1) / 2
         );
-        Err(Error::field("contrasts", rule))
+        Err(Error::field(field, rule))
     }
 }

@@ -6,6 +6,7 @@ mod asked;
 mod contrasts;
 mod cost;
 mod labels;
+mod named;
 mod robust;
 mod sizes;
 mod wald;

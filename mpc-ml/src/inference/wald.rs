@@ -1,13 +1,13 @@
 //! Joint Wald tests of features of several columns, from the inverse on shares and its revealed
 //! diagonal (docs/protocols.md 8.6, Joint tests).
 
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, Start, StartBound, inverse};
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Shared, fixed};
 
-use super::{Inverse, labels};
+use super::{Inverse, labels, named};
 use crate::error::Error;
 use crate::model::{Orders, Run};
 
@@ -37,16 +37,18 @@ pub(crate) const INVERSE_STEPS: u64 = 48;
 /// A joint test, planned.
 #[derive(Clone, Debug)]
 pub(crate) struct WaldPlan {
+    /// What the study calls it: a feature, features of one origin, or several of them with plus signs between.
     pub(crate) feature: String,
-    pub(crate) columns: Range<usize>,
+    /// Ascending.
+    pub(crate) columns: Vec<usize>,
     /// How the covariances of its columns are inverted; none for one column.
     pub(crate) inverse: Option<InversePlan>,
 }
 
-/// A joint test that the coefficients of a feature are all zero.
+/// A joint test that the coefficients of one or several features are all zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaldTest {
-    /// The feature.
+    /// The features, in the words of the study.
     pub feature: String,
     /// How many coefficients it has.
     pub degrees_of_freedom: u64,
@@ -55,30 +57,39 @@ pub struct WaldTest {
 }
 
 impl WaldPlan {
-    /// The tests of these features, among those of a study and how many columns each has.
+    /// The tests that these words ask for, among the features of a study and how many columns each has
+    /// ([`tested`](super::named::tested)).
     ///
     /// # Errors
-    /// [`Error::Field`] of `tests` when one is no feature.
+    /// [`Error::Field`] of `tests` when one names no feature, or the same columns as another one.
     pub(crate) fn of(tests: &[String], features: &[(String, u32)]) -> Result<Vec<Self>, Error> {
         let mut plans = Vec::<Self>::new();
-        for feature in tests {
-            let mut from = 0;
-            let found = features.iter().find_map(|(name, columns)| {
-                let range = from..from + *columns as usize;
-                from = range.end;
-                (name == feature).then_some(range)
-            });
-            let wrong =
-                |rule: &str| Err(Error::field("tests", format!("names {feature:?}, {rule}")));
-            let Some(columns) = found else {
-                return wrong("which is no feature of the study");
+        for test in tests {
+            let wrong = |rule: &str| Err(Error::field("tests", format!("names {test:?}, {rule}")));
+            let columns = match named::tested(test, features) {
+                Ok(columns) => columns,
+                Err(unknown) if unknown == *test => {
+                    return wrong("which is no feature of the study");
+                }
+                Err(unknown) => {
+                    return wrong(&format!("and {unknown:?} is no feature of the study"));
+                }
             };
-            if plans.iter().any(|plan| plan.feature == *feature) {
-                return wrong("a second time");
+            if let Some(plan) = plans.iter().find(|plan| plan.columns == columns) {
+                if plan.feature == *test {
+                    return wrong("a second time");
+                }
+                return wrong(&format!("whose columns are those of {:?}", plan.feature));
             }
-            plans.push(Self { feature: feature.clone(), columns, inverse: None });
+            plans.push(Self { feature: test.clone(), columns, inverse: None });
         }
         Ok(plans)
+    }
+
+    /// Whether some column is in several of these tests.
+    pub(crate) fn overlap(tests: &[Self]) -> bool {
+        let mut seen = BTreeSet::new();
+        !tests.iter().flat_map(|test| &test.columns).all(|column| seen.insert(*column))
     }
 
     /// Elements that are opened under statistical masks where these are tested, at most: none for a
@@ -164,11 +175,11 @@ pub(crate) async fn reveal(
     let per = inverse.unit / dispersion;
     let mut tests = Vec::with_capacity(plans.len());
     for plan in plans {
-        let columns = plan.columns.clone();
+        let columns = &plan.columns;
         let statistic = match &plan.inverse {
             Some(inverse_plan) => joint(plan, inverse_plan, inverse, (w, per), orders, run).await?,
             None => {
-                let (w, variance) = (w[columns.start], inverse.diagonal[columns.start] / per);
+                let (w, variance) = (w[columns[0]], inverse.diagonal[columns[0]] / per);
                 (variance > 0.0).then(|| w * w / variance)
             }
         };
@@ -189,8 +200,8 @@ async fn joint(
     run: &mut Run<'_>,
 ) -> Result<Option<f64>, Error> {
     let Inverse { x, slack, diagonal, .. } = found;
-    let (columns, order) = (plan.columns.clone(), w.len());
-    let diagonal = &diagonal[columns.clone()];
+    let (columns, order) = (&plan.columns, w.len());
+    let diagonal: Vec<f64> = columns.iter().map(|&column| diagonal[column]).collect();
     // What was added to the curvature, beside the information of the columns.
     let hidden = diagonal.iter().any(|entry| slack * entry > MOST_SLACK);
     // They may be those of an inverse of the same matrix in an earlier run.
@@ -201,7 +212,7 @@ async fn joint(
     let Some(up) = inverse_plan.fraction().checked_sub(fraction) else { return Ok(None) };
     let scaled = |at: usize| {
         let factor = libm::ldexp(scaling.factors[at] as f64, -(scaling.fraction as i32));
-        factor * w[columns.start + at]
+        factor * w[columns[at]]
     };
     let k = columns.len();
     let factors: Vec<f64> = (0..k * k).map(|at| scaled(at / k) * scaled(at % k) * per).collect();
@@ -211,7 +222,7 @@ async fn joint(
     }
 
     let places: Vec<usize> =
-        columns.clone().flat_map(|i| columns.clone().map(move |j| i * order + j)).collect();
+        columns.iter().flat_map(|i| columns.iter().map(move |j| i * order + j)).collect();
     let mut matrix = x.parts().0.select(&places)?.reshape(k, k)?;
     for (at, entry) in matrix.as_mut_slice().iter_mut().enumerate() {
         let factor = scaling.factors[at / k] * scaling.factors[at % k];
@@ -283,7 +294,7 @@ mod tests {
                 let plan = plans[0].clone().with_inverse(parties, sigma).expect("fits");
                 let inverse = plan.inverse.as_ref().expect("has one");
                 println!("{parties} {sigma} {columns}: {} {}", inverse.fraction(), inverse.steps());
-                assert_eq!(plan.columns, 1..1 + columns as usize);
+                assert_eq!(plan.columns, (1..1 + columns as usize).collect::<Vec<_>>());
                 // Far more than the three digits that a statistic is good for.
                 assert!(inverse.fraction() >= 30, "{}", inverse.fraction());
                 let plan = plans[1].clone().with_inverse(parties, sigma).expect("fits");

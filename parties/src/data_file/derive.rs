@@ -191,6 +191,28 @@ fn apply(text: &str) -> Option<Formula> {
         .map(|of| Formula::Apply(function, of))
 }
 
+/// Of the name of a whole spline, `rcs(age; 30, 50, 70)`: the column, and the names of its terms.
+pub(crate) fn whole_spline(name: &str) -> Option<(String, Vec<String>)> {
+    let inner = name.strip_prefix("rcs(")?.strip_suffix(')')?;
+    let pieces: Vec<&str> = inner.split(';').map(str::trim).collect();
+    let [of, knots] = pieces[..] else { return None };
+    let knots: Vec<&str> = knots.split(',').map(str::trim).collect();
+    let term = |term: usize| format!("rcs({of}; {}; {term})", knots.join(", "));
+    let terms: Vec<String> = (1..=knots.len().checked_sub(2)?).map(term).collect();
+    let right = !terms.is_empty() && terms.iter().all(|term| Formula::parse(term).is_some());
+    right.then(|| (of.to_owned(), terms))
+}
+
+/// The factors of a product, as they are written; none where parentheses do not match.
+pub(crate) fn factors(text: &str) -> Option<Vec<&str>> {
+    parts(text)
+}
+
+/// Whether this is the name of a product of so many factors.
+pub(crate) fn is_product(name: &str, factors: usize) -> bool {
+    matches!(Formula::parse(name), Some(Formula::Product(of)) if of.len() == factors)
+}
+
 fn splined(inner: &str) -> Option<Formula> {
     let pieces: Vec<&str> = inner.split(';').map(str::trim).collect();
     let [of, knots, term] = pieces[..] else { return None };
@@ -357,6 +379,13 @@ mod tests {
             "rcs(age; 30, 50, 70)",
         ] {
             assert_eq!(Formula::parse(name), None, "{name}");
+        }
+        let terms = ["rcs(age; 30, 50, 70, 80; 1)", "rcs(age; 30, 50, 70, 80; 2)"];
+        let whole = whole_spline("rcs(age;30,50, 70,80)");
+        assert_eq!(whole, Some(("age".to_owned(), terms.map(str::to_owned).to_vec())));
+        for name in ["rcs(age; 30, 50)", "rcs(age; 30, 50, 40)", "rcs(age; 30, 50, 70; 1)", "rcs()"]
+        {
+            assert_eq!(whole_spline(name), None, "{name}");
         }
     }
 

@@ -25,8 +25,8 @@ pub struct Columns {
 pub(super) struct Said {
     pub cut: Cut,
     pub alignment: Option<String>,
-    /// The name of each feature and its party.
-    pub features: Vec<(String, Option<String>)>,
+    /// The name of each feature, its party, and the field that asks for it.
+    pub features: Vec<(String, Option<String>, Field)>,
     /// The party of the target.
     pub target: Option<String>,
 }
@@ -60,8 +60,8 @@ impl Said {
         if self.alignment.is_some() {
             return Err(StudyError::rule("alignment", rule));
         }
-        if let Some(at) = self.features.iter().position(|(_, party)| party.is_some()) {
-            return Err(StudyError::rule(Field::from("features").item(at).key("party"), rule));
+        if let Some((.., field)) = self.features.iter().find(|(_, party, _)| party.is_some()) {
+            return Err(StudyError::rule(field.clone().key("party"), rule));
         }
         match self.target {
             Some(_) => Err(StudyError::rule("model.target.party", rule)),
@@ -87,8 +87,8 @@ impl Said {
             StudyError::rule("alignment", rule)
         })?;
         let mut features = Vec::with_capacity(self.features.len());
-        for (at, (name, party)) in self.features.iter().enumerate() {
-            let field = Field::from("features").item(at).key("party");
+        for (name, party, field) in self.features {
+            let field = field.key("party");
             let Some(party) = party else {
                 let rule = format!(
                     "(of {name:?}) is missing: with partition = \"vertical\" each feature names the party \
@@ -96,7 +96,7 @@ impl Said {
                 );
                 return Err(StudyError::rule(field, rule));
             };
-            features.push(place(field, party)?);
+            features.push(place(field, &party)?);
         }
         let target = self.target.ok_or_else(|| {
             let rule = "is missing: with partition = \"vertical\" one party holds the target (and offset, \
@@ -119,7 +119,7 @@ impl Places {
         self,
         parties: usize,
         schema: &Schema,
-        names: &[String],
+        names: &[(String, Field)],
     ) -> Result<Columns, StudyError> {
         let Self { alignment, features: mut places, holder } = self;
         places.sort_unstable();

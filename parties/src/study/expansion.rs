@@ -5,7 +5,8 @@ use mpc_ml::data::{BinaryTarget, Cut, Schema};
 use mpc_ml::survival::expand::{EVENTS, EXPOSURE, Expansion, INTERVAL};
 
 use super::StudyError;
-use super::raw::{RawFeature, RawMissing, RawModel, RawOffset, RawRanged, RawSurvival, RawTarget};
+use super::place::Field;
+use super::raw::{RawFeature, RawModel, RawOffset, RawRanged, RawSurvival, RawTarget};
 
 /// Puts target, offset and the feature of the intervals in their places, where the study expands its rows.
 pub(super) fn check(
@@ -49,15 +50,11 @@ pub(super) fn check(
     let range = expansion.offset().range;
     model.offset = Some(RawOffset::Ranged(RawRanged { column: EXPOSURE.to_owned(), range }));
     features.push(RawFeature {
+        field: Field::from("model.survival"),
         name: INTERVAL.to_owned(),
-        party: None,
         kind: Some("categorical".to_owned()),
-        missing: RawMissing::default(),
-        indicator: None,
-        scale: None,
-        range: None,
         levels: Some(expansion.intervals()),
-        base: None,
+        ..RawFeature::default()
     });
     Ok(Some(expansion))
 }

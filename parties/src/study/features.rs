@@ -8,38 +8,36 @@ use mpc_ml::data::{
 use super::StudyError;
 use super::place::Field;
 use super::raw::{RawFeature, RawMissing, RawScale, RawTypical};
-use crate::data_file::check_formulas;
+use crate::data_file::derive as formulas;
 
 /// The schema, with the features of each party together where parties hold different ones (`places` of the
-/// features), and the names of the features in the order of the study.
+/// features), and the names of the features in the order of the study, with the fields that ask for them.
 pub(super) fn check(
     raw: Vec<RawFeature>,
     target: Target,
     extra: RowColumns,
     places: Option<&[usize]>,
-) -> Result<(Schema, Vec<String>), StudyError> {
+) -> Result<(Schema, Vec<(String, Field)>), StudyError> {
     let others = [
         ("model.offset", extra.offset.as_ref().map(|offset| offset.column.clone())),
         ("model.weights", extra.weights.as_ref().map(|weights| weights.column.clone())),
         ("model.groups", extra.groups.clone()),
     ];
-    let mut features = raw
-        .into_iter()
-        .enumerate()
-        .map(|(index, raw)| feature(&Field::from("features").item(index), raw))
-        .collect::<Result<Vec<Feature>, StudyError>>()?;
-    let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+    let fields: Vec<Field> = raw.iter().map(|raw| raw.field.clone()).collect();
+    let mut features =
+        raw.into_iter().map(feature).collect::<Result<Vec<Feature>, StudyError>>()?;
+    let names: Vec<(String, Field)> =
+        features.iter().map(|feature| feature.name.clone()).zip(fields).collect();
     if let Some(places) = places {
         let mut placed: Vec<_> = places.iter().zip(features).collect();
         // Stable: those of one party stay in their order.
         placed.sort_by_key(|(place, _)| **place);
         features = placed.into_iter().map(|(_, feature)| feature).collect();
     }
-    check_formulas(&features).map_err(|(at, rule)| {
+    formulas::check(&features).map_err(|(at, rule)| {
         let name = &features[at].name;
-        let at = names.iter().position(|own| own == name).unwrap_or(at);
-        let rule = format!("(of {name:?}) {rule}");
-        StudyError::rule(Field::from("features").item(at).key("name"), rule)
+        let field = names.iter().find(|(own, _)| own == name).map(|(_, field)| field.clone());
+        StudyError::rule(field.unwrap_or_default().key("name"), format!("(of {name:?}) {rule}"))
     })?;
     let schema = Schema::with_columns(features, target, extra);
     Ok((schema.map_err(|source| located(&names, &others, source))?, names))
@@ -47,13 +45,13 @@ pub(super) fn check(
 
 /// Puts the feature's field to an error of the schema; of two features of one name, the second.
 pub(super) fn located(
-    names: &[String],
+    names: &[(String, Field)],
     others: &[(&str, Option<String>)],
     source: SchemaError,
 ) -> StudyError {
-    let at = source.column().and_then(|column| names.iter().rposition(|name| name == column));
-    let field = match at {
-        Some(index) => Field::from("features").item(index).key("name"),
+    let of = |column| names.iter().rfind(|(name, _)| name == column);
+    let field = match source.column().and_then(of) {
+        Some((_, field)) => field.clone().key("name"),
         None => {
             let named =
                 |column: &Option<String>| column.is_some() && column.as_deref() == source.column();
@@ -65,8 +63,8 @@ pub(super) fn located(
     StudyError::Schema { line: None, field, source }
 }
 
-fn feature(field: &Field, raw: RawFeature) -> Result<Feature, StudyError> {
-    let name = raw.name.clone();
+fn feature(raw: RawFeature) -> Result<Feature, StudyError> {
+    let (name, field) = (raw.name.clone(), raw.field.clone());
     let rule = |key: &str, rule: String| {
         Err(StudyError::rule(field.clone().key(key), format!("(of {name:?}) {rule}")))
     };

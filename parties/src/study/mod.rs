@@ -14,6 +14,7 @@ mod error;
 mod expansion;
 mod features;
 mod federated;
+mod interactions;
 mod model;
 mod named;
 mod output;
@@ -151,13 +152,15 @@ impl Study {
 
         let title = named::title(raw.title)?;
         let parties = named::parties(&raw.parties)?;
-        let (mut raw_model, mut raw_features) = (raw.model, raw.features);
+        let mut raw_model = raw.model;
+        let mut raw_features = interactions::check(&raw_model.interactions, raw.features)?;
         let expansion = expansion::check(&mut raw_model, &mut raw_features, raw.partition)?;
+        let of_whom = |it: &raw::RawFeature| (it.name.clone(), it.party.clone(), it.field.clone());
         let target = raw_model.target.as_ref();
         let said = columns::Said {
             cut: raw.partition,
             alignment: raw.alignment,
-            features: raw_features.iter().map(|it| (it.name.clone(), it.party.clone())).collect(),
+            features: raw_features.iter().map(of_whom).collect(),
             target: target.and_then(|target| target.party.clone()),
         };
         let places = said.check(&parties)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 /// The path to a field: keys, and positions in lists counted from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Field(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

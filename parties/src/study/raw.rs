@@ -75,6 +75,9 @@ pub(super) struct RawModel {
     pub offset: Option<RawOffset>,
     pub weights: Option<RawWeights>,
     pub groups: Option<String>,
+    /// Products of features, each with all levels of a factor.
+    #[serde(default)]
+    pub interactions: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,9 +124,12 @@ pub(super) struct RawRanged {
 }
 
 /// Both types of feature in one, so that a field of the wrong type is named with its feature.
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFeature {
+    /// What in the file asks for it.
+    #[serde(skip)]
+    pub field: Field,
     pub name: String,
     pub party: Option<String>,
     #[serde(rename = "type")]
@@ -137,7 +143,7 @@ pub(super) struct RawFeature {
     pub base: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged, expecting = "expected a word in quotes or a number for `missing`")]
 pub(super) enum RawMissing {
     Value(f64),
@@ -150,7 +156,7 @@ impl Default for RawMissing {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected \"joint\", \"none\", { mean = .., std = .. } or { typical = [.., ..] } for `scale`"
@@ -161,14 +167,14 @@ pub(super) enum RawScale {
     Typical(RawTypical),
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConstants {
     pub mean: f64,
     pub std: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTypical {
     pub typical: (f64, f64),

@@ -17,7 +17,7 @@ use crate::models::{Chosen, MODELS, find};
 
 /// The tables that hold settings of the model, with what is the study's own in them.
 const TABLES: [(&str, &[&str]); 4] = [
-    ("model", &["kind", "target", "survival", "offset", "weights", "groups"]),
+    ("model", &["kind", "target", "survival", "offset", "weights", "groups", "interactions"]),
     ("training", &["solver", "mode"]),
     ("output", &["model"]),
     (PRIVACY, &[]),

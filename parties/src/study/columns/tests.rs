@@ -130,13 +130,13 @@ fn feature(name: &str, words: bool) -> Feature {
 
 #[test]
 fn each_party_reads_its_own_columns() {
-    let features = ["x", "y", "z"].map(str::to_owned).to_vec();
+    let features = ["x", "y", "z"].map(|name| (name.to_owned(), Field::default())).to_vec();
     let said = Said {
         cut: Cut::Vertical,
         alignment: Some(NAME.to_owned()),
         // As the study has them: in no order of the parties.
         features: [("z", "b"), ("x", "a"), ("y", "a")]
-            .map(|(name, party)| (name.to_owned(), Some(party.to_owned())))
+            .map(|(name, party)| (name.to_owned(), Some(party.to_owned()), Field::default()))
             .to_vec(),
         target: Some("c".to_owned()),
     };
