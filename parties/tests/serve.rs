@@ -122,6 +122,9 @@ fn left_alone(nodes: &Nodes, studies: &[(&str, &str)]) {
 fn approved_studies_run_by_themselves_and_the_page_shows_them() {
     let nodes = nodes(2, 2);
     left_alone(&nodes, &[("a.toml", "First <b>study</b>"), ("b.toml", "Second study")]);
+    // One of the two wants a page on each run.
+    let config = fs::read_to_string(nodes.config("clinic-0")).unwrap();
+    fs::write(nodes.config("clinic-0"), config + "\n[output]\nreport = true\n").unwrap();
     let daemons: Vec<Daemon> = nodes.parties().iter().map(|name| serve(&nodes, name)).collect();
     for daemon in &daemons {
         let asks = daemon.until("a.toml", "asks");
@@ -153,6 +156,23 @@ fn approved_studies_run_by_themselves_and_the_page_shows_them() {
     for daemon in daemons {
         daemon.running.signal("-TERM");
         daemon.running.end().expect(0, &["stopped"]);
+    }
+    // Each run has left its page where it was asked for, beside result and receipt, and nowhere else.
+    let state = |name: &str| fs::read_dir(nodes.dir(name).join("state")).unwrap();
+    let runs = |name: &str| {
+        let folders = state(name).map(|it| it.unwrap().path()).filter(|path| path.is_dir());
+        folders.filter(|path| path.join("receipt.json").exists()).collect::<Vec<_>>()
+    };
+    assert_eq!((runs("clinic-0").len(), runs("clinic-1").len()), (2, 2));
+    let page = |path: &std::path::PathBuf| fs::read_to_string(path.join("report.html"));
+    let pages: Vec<String> = runs("clinic-0").iter().map(|path| page(path).unwrap()).collect();
+    assert!(runs("clinic-1").iter().all(|path| page(path).is_err()));
+    for title in ["First &lt;b&gt;study&lt;/b&gt;", "Second study"] {
+        let of = pages.iter().find(|page| page.contains(title)).unwrap();
+        // The text of the study is in it, whose digest is that of the run.
+        for part in ["A. Officer", "partition", "dose"] {
+            assert!(of.contains(part), "no {part} on the page of {title}");
+        }
     }
     // No row is in the log, and every end is.
     for name in nodes.parties() {
