@@ -123,6 +123,8 @@ pub enum Described {
     Study,
     /// party.toml
     Party,
+    /// alignment.toml
+    Alignment,
 }
 
 /// `party completions`

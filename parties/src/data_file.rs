@@ -31,6 +31,7 @@ use csv::StringRecord;
 use mpc_ml::data::{Cell, Schema, Table};
 
 pub use columns::{Cells, read_columns};
+pub(crate) use dates::Dates;
 use derive::Derive;
 pub use digest::FileDigest;
 pub use error::{BadPlace, DataError};

@@ -1,4 +1,4 @@
-//! JSON Schemas of `study.toml` and `party.toml`, by which editors complete and check them. The program itself
+//! JSON Schemas of `study.toml`, `party.toml` and `alignment.toml`, by which editors complete and check them. The program itself
 //! checks more: the schema says which words there are and what they mean.
 
 use serde_json::Value;
@@ -7,6 +7,7 @@ use crate::models::MODELS;
 
 const STUDY: &str = include_str!("schema/study.json");
 const PARTY: &str = include_str!("schema/party.json");
+const ALIGNMENT: &str = include_str!("schema/alignment.json");
 /// The settings of all models.
 const SETTINGS: &str = include_str!("schema/settings.json");
 
@@ -24,6 +25,12 @@ fn parsed(text: &str) -> Value {
 #[must_use]
 pub fn party() -> Value {
     parsed(PARTY)
+}
+
+/// That of `alignment.toml`.
+#[must_use]
+pub fn alignment() -> Value {
+    parsed(ALIGNMENT)
 }
 
 /// That of `study.toml`: with the settings of all models that there are.

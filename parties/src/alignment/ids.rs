@@ -8,7 +8,7 @@ use csv::{ByteRecord, StringRecord};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::rules::{encoded, form, is_rounded};
+use super::rules::{OwnEncoder, encoded, form, is_rounded};
 use super::{Alignment, Duplicates};
 use crate::data_file::{FileDigest, Source, read_columns};
 use crate::exit::{Exit, Failure};
@@ -58,14 +58,14 @@ impl std::fmt::Debug for OwnIds {
 /// refused; with lines and without values.
 pub fn read_ids(alignment: &Alignment, source: &Source) -> Result<OwnIds, Failure> {
     let columns: Vec<&str> = alignment.encoder.columns().collect();
-    let mut reading = Reading::new(alignment)?;
+    let encoder = alignment.encoder.of_file(&source.reading.dates);
+    let mut reading = Reading::new(alignment, encoder)?;
     let (_, digest) = read_columns(source, &columns, |cells| {
         if let Some(place) = cells.wanted.iter().position(|cell| is_rounded(cell)) {
             let rule = "the id is a number that a spreadsheet rounded, such as 1.23E+17: export the column as text";
             return Err((place, rule.to_owned()));
         }
-        reading.row(cells.line, cells.wanted);
-        Ok(())
+        reading.row(cells.line, cells.wanted)
     })?;
     reading.ids.digest = digest;
     reading.finish(&source.path)
@@ -73,6 +73,7 @@ pub fn read_ids(alignment: &Alignment, source: &Source) -> Result<OwnIds, Failur
 
 struct Reading<'a> {
     alignment: &'a Alignment,
+    encoder: OwnEncoder<'a>,
     ids: OwnIds,
     /// Hashes of the ids so far, under a key of this run, with the place of each.
     seen: HashMap<u128, u32>,
@@ -81,7 +82,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(alignment: &'a Alignment) -> Result<Self, Failure> {
+    fn new(alignment: &'a Alignment, encoder: OwnEncoder<'a>) -> Result<Self, Failure> {
         let mut key = Zeroizing::new([0; 32]);
         SystemRandom::new()
             .fill(&mut *key)
@@ -93,17 +94,17 @@ impl<'a> Reading<'a> {
             summary: Summary::default(),
             digest: FileDigest::default(),
         };
-        Ok(Self { alignment, ids, seen: HashMap::new(), key, listed: Vec::new() })
+        Ok(Self { alignment, encoder, ids, seen: HashMap::new(), key, listed: Vec::new() })
     }
 
-    fn row(&mut self, line: u64, cells: &[&str]) {
+    fn row(&mut self, line: u64, cells: &[&str]) -> Result<(), (usize, String)> {
         let row = self.ids.summary.rows;
         let ids = &mut self.ids;
         ids.summary.rows += 1;
-        let parts = Zeroizing::new(self.alignment.encoder.parts(cells));
+        let parts = Zeroizing::new(self.encoder.parts(cells)?);
         let Some(id) = encoded(&parts).map(Zeroizing::new) else {
             ids.summary.without_id += 1;
-            return;
+            return Ok(());
         };
         let row = u32::try_from(row).unwrap_or(u32::MAX);
         ids.summary.zeros_after_a_point += u64::from(cells.iter().any(|cell| is_float(cell)));
@@ -121,7 +122,7 @@ impl<'a> Reading<'a> {
                 if self.alignment.duplicates == Duplicates::Last {
                     ids.rows[*first.get() as usize] = row;
                 }
-                return;
+                return Ok(());
             }
             std::collections::hash_map::Entry::Vacant(new) => {
                 new.insert(place);
@@ -137,6 +138,7 @@ impl<'a> Reading<'a> {
         ids.bytes.extend_from_slice(&id);
         ids.ends.push(ids.bytes.len());
         ids.rows.push(row);
+        Ok(())
     }
 
     fn finish(self, path: &Path) -> Result<OwnIds, Failure> {

@@ -6,6 +6,7 @@ mod ids;
 mod name;
 mod rules;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -156,6 +157,14 @@ impl Alignment {
             let rule = format!("must have {columns} cells, one for each [[id]]");
             return Err((Field::from("test_ids").item(at), rule));
         }
+        let written = encoder.of_file(&BTreeMap::new());
+        for (at, id) in raw.test_ids.iter().enumerate() {
+            let cells: Vec<&str> = id.iter().map(String::as_str).collect();
+            if let Err((cell, rule)) = written.parts(&cells) {
+                let field = Field::from("test_ids").item(at);
+                return Err((field, format!("cannot be encoded: in place {}, {rule}", cell + 1)));
+            }
+        }
         Ok(Self {
             name: AlignmentName::of(text.as_bytes()),
             text: text.to_owned(),
@@ -215,9 +224,10 @@ impl Alignment {
     pub fn encoded_test_ids(&self) -> Vec<u8> {
         let usual = rules::TEST_IDS.iter().map(|id| vec![*id; self.encoder.columns().count()]);
         let own = self.test_ids.iter().map(|id| id.iter().map(String::as_str).collect());
+        let encoder = self.encoder.of_file(&BTreeMap::new());
         let mut all = Vec::new();
         for cells in usual.chain(own) {
-            let encoded = self.encoder.encode(&cells);
+            let encoded = encoder.encode(&cells);
             all.push(u8::from(encoded.is_some()));
             all.extend((encoded.as_ref().map_or(0, Vec::len) as u64).to_le_bytes());
             all.extend(encoded.unwrap_or_default());

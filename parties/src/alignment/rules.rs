@@ -1,8 +1,11 @@
 //! From the cells of a row to the bytes of its id.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::data_file::Dates;
 use crate::study::place::Field;
 
 /// Cells that show whether two programs encode alike: accents in both forms, wide digits, a ligature,
@@ -41,8 +44,17 @@ pub enum Rule {
 #[serde(deny_unknown_fields)]
 pub(super) struct IdColumn {
     column: String,
-    #[serde(default = "usual")]
-    rules: Vec<Rule>,
+    rules: Option<Vec<Rule>>,
+    /// How dates may be written, where the column holds dates: the id has the day.
+    dates: Option<Vec<String>>,
+}
+
+/// What becomes of the cells of a column.
+#[derive(Clone, Debug)]
+enum Normal {
+    Text(Vec<Rule>),
+    /// A day in one of these forms.
+    Day(Vec<String>),
 }
 
 fn usual() -> Vec<Rule> {
@@ -51,52 +63,135 @@ fn usual() -> Vec<Rule> {
 
 /// Makes ids of cells.
 #[derive(Clone, Debug)]
-pub(super) struct Encoder(Vec<IdColumn>);
+pub(super) struct Encoder(Vec<(String, Normal)>);
+
+/// Makes ids of the cells of one file.
+pub(super) struct OwnEncoder<'a> {
+    encoder: &'a Encoder,
+    /// For each column the forms that dates may have; none where it holds none.
+    dates: Vec<Option<Vec<Dates>>>,
+}
 
 impl Encoder {
-    pub(super) fn new(mut columns: Vec<IdColumn>) -> Result<Self, (Field, String)> {
+    pub(super) fn new(columns: Vec<IdColumn>) -> Result<Self, (Field, String)> {
         if columns.is_empty() {
             return Err((Field::from("id"), "must name a column at least".to_owned()));
         }
-        for at in 0..columns.len() {
-            let field = |key| Field::from("id").item(at).key(key);
-            let (before, rest) = columns.split_at_mut(at);
-            let IdColumn { column, rules } = &mut rest[0];
+        let mut all: Vec<(String, Normal)> = Vec::with_capacity(columns.len());
+        for (at, IdColumn { column, rules, dates }) in columns.into_iter().enumerate() {
+            let wrong = |key, rule: String| (Field::from("id").item(at).key(key), rule);
             if column.is_empty() || column.trim() != column {
-                let rule = "must be the name of a column, without spaces at its ends".to_owned();
-                return Err((field("column"), rule));
+                let rule = "must be the name of a column, without spaces at its ends";
+                return Err(wrong("column", rule.to_owned()));
             }
-            if before.iter().any(|other| other.column == *column) {
-                return Err((field("column"), format!("{column:?} is there twice")));
+            if all.iter().any(|(other, _)| *other == column) {
+                return Err(wrong("column", format!("{column:?} is there twice")));
             }
-            let given = rules.len();
-            rules.sort_unstable();
-            rules.dedup();
-            if rules.len() != given {
-                return Err((field("rules"), "have one twice".to_owned()));
-            }
-            if rules.contains(&Rule::Digits) && rules.contains(&Rule::LettersAndDigits) {
-                let rule = "have \"digits\" and \"letters-and-digits\": choose one".to_owned();
-                return Err((field("rules"), rule));
-            }
+            let normal = match (rules, dates) {
+                (rules, None) => Normal::Text(
+                    text_rules(rules.unwrap_or_else(usual)).map_err(|rule| wrong("rules", rule))?,
+                ),
+                (None, Some(dates)) => {
+                    Normal::Day(forms(dates).map_err(|rule| wrong("dates", rule))?)
+                }
+                (Some(_), Some(_)) => {
+                    let rule =
+                        "have no place beside `dates`: a date becomes the day, as 1980-03-01";
+                    return Err(wrong("rules", rule.to_owned()));
+                }
+            };
+            all.push((column, normal));
         }
-        Ok(Self(columns))
+        Ok(Self(all))
     }
 
     /// The names of the columns.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|column| column.column.as_str())
+        self.0.iter().map(|(column, _)| column.as_str())
     }
 
+    /// For a file whose own settings say how dates are written in some columns: they are read so there.
+    pub(super) fn of_file(&self, own: &BTreeMap<String, String>) -> OwnEncoder<'_> {
+        let dates = self.0.iter().map(|(column, normal)| match normal {
+            Normal::Text(_) => None,
+            Normal::Day(forms) => Some(match own.get(column) {
+                Some(own) => vec![Dates::new(own)],
+                None => forms.iter().map(|form| Dates::new(form)).collect(),
+            }),
+        });
+        OwnEncoder { encoder: self, dates: dates.collect() }
+    }
+}
+
+impl OwnEncoder<'_> {
     /// The parts of an id, each normalised.
-    pub(super) fn parts(&self, cells: &[&str]) -> Vec<String> {
-        let cells = self.0.iter().zip(cells);
-        cells.map(|(column, cell)| normalised(cell, &column.rules)).collect()
+    ///
+    /// # Errors
+    /// The place of a cell that is no such date, and the rule.
+    pub(super) fn parts(&self, cells: &[&str]) -> Result<Vec<String>, (usize, String)> {
+        let columns = self.encoder.0.iter().zip(&self.dates).zip(cells).enumerate();
+        columns
+            .map(|(at, (((_, normal), dates), cell))| match (normal, dates) {
+                (Normal::Text(rules), _) => Ok(normalised(cell, rules)),
+                (Normal::Day(forms), dates) => {
+                    let dates = dates.as_deref().unwrap_or_default();
+                    day(cell.trim(), dates)
+                        .map_err(|rule| (at, format!("{rule}: {}", forms.join(", "))))
+                }
+            })
+            .collect()
     }
 
     /// The bytes of the id of these cells; `None` if there is none.
     pub(super) fn encode(&self, cells: &[&str]) -> Option<Vec<u8>> {
-        encoded(&self.parts(cells))
+        encoded(&self.parts(cells).ok()?)
+    }
+}
+
+/// The rules of a column, in their order; otherwise what is wrong with them.
+fn text_rules(mut rules: Vec<Rule>) -> Result<Vec<Rule>, String> {
+    let given = rules.len();
+    rules.sort_unstable();
+    rules.dedup();
+    if rules.len() != given {
+        return Err("have one twice".to_owned());
+    }
+    if rules.contains(&Rule::Digits) && rules.contains(&Rule::LettersAndDigits) {
+        return Err("have \"digits\" and \"letters-and-digits\": choose one".to_owned());
+    }
+    Ok(rules)
+}
+
+/// The forms of dates; otherwise what is wrong with them.
+fn forms(forms: Vec<String>) -> Result<Vec<String>, String> {
+    if forms.is_empty() {
+        return Err("must have a form at least, such as \"%Y-%m-%d\"".to_owned());
+    }
+    let wrong = forms.iter().find(|form| !Dates::new(form).is_whole());
+    match wrong {
+        None => Ok(forms),
+        Some(wrong) => Err(format!(
+            "have {wrong:?}, which must say as strftime does where the day, the month and the four digits of the \
+             year stand, such as \"%d.%m.%Y\""
+        )),
+    }
+}
+
+/// The day that a cell means, nothing for an empty one; otherwise the rule that it breaks.
+fn day(cell: &str, forms: &[Dates]) -> Result<String, String> {
+    if cell.is_empty() {
+        return Ok(String::new());
+    }
+    let mut days: Vec<String> = forms.iter().filter_map(|form| form.day(cell)).collect();
+    days.dedup();
+    match <[String; 1]>::try_from(days) {
+        Ok([day]) => Ok(day),
+        Err(days) if days.is_empty() => Err("the cell is not a date with a year from 1800 to 2299 in a form of the \
+             alignment, or in that of data.dates in party.toml; the alignment has"
+            .to_owned()),
+        Err(_) => Err("the cell is another day in one form of the alignment than in another: say in data.dates in \
+             party.toml how this file writes the column; the alignment has"
+            .to_owned()),
     }
 }
 
@@ -177,14 +272,50 @@ mod tests {
         assert_eq!(with(&[Lower, Trim], " \u{391}\u{3a3} "), "\u{3b1}\u{3c2}");
     }
 
+    fn column(name: &str, dates: Option<&[&str]>) -> IdColumn {
+        let dates = dates.map(|forms| forms.iter().map(|form| (*form).to_owned()).collect());
+        IdColumn { column: name.to_owned(), rules: None, dates }
+    }
+
     #[test]
     fn parts_do_not_run_together_and_empty_ones_are_no_id() {
-        let column = |name: &str| IdColumn { column: name.to_owned(), rules: usual() };
-        let encoder = Encoder::new(vec![column("a"), column("b")]).unwrap();
+        let encoder = Encoder::new(vec![column("a", None), column("b", None)]).unwrap();
+        let encoder = encoder.of_file(&BTreeMap::new());
         assert_ne!(encoder.encode(&["ab", "c"]), encoder.encode(&["a", "bc"]));
         assert_eq!(encoder.encode(&["ab", " "]), None);
-        assert!(Encoder::new(vec![column("a"), column("a")]).is_err());
+        assert!(Encoder::new(vec![column("a", None), column("a", None)]).is_err());
         assert!(Encoder::new(vec![]).is_err());
+    }
+
+    #[test]
+    fn a_day_is_one_however_it_is_written() {
+        let forms: &[&str] = &["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"];
+        let encoder = Encoder::new(vec![column("born", Some(forms))]).unwrap();
+        let here = encoder.of_file(&BTreeMap::new());
+        let days = ["1980-03-01", "01.03.1980", " 1.3.1980 ", "01/03/1980"];
+        for day in days {
+            assert_eq!(here.parts(&[day]).unwrap(), ["1980-03-01"], "{day}");
+        }
+        assert_eq!(here.parts(&[" "]).unwrap(), [""]);
+        for cell in ["01.03.80", "31.02.1980", "03/13/1980", "1980", "unknown", "1.3.9999"] {
+            let (at, rule) = here.parts(&[cell]).unwrap_err();
+            assert!(
+                at == 0 && rule.contains("not a date") && !rule.contains(cell),
+                "{cell}: {rule}"
+            );
+        }
+        // Who writes the month first says so in its own settings.
+        let own = BTreeMap::from([("born".to_owned(), "%m/%d/%Y".to_owned())]);
+        let there = encoder.of_file(&own);
+        assert_eq!(there.encode(&["03/01/1980"]), here.encode(&["01.03.1980"]));
+        assert!(there.parts(&["1980-03-01"]).is_err());
+        // A form that is another day in another one is no day.
+        let both = column("born", Some(&["%d/%m/%Y", "%m/%d/%Y"]));
+        let encoder = Encoder::new(vec![both]).unwrap();
+        let here = encoder.of_file(&BTreeMap::new());
+        assert_eq!(here.parts(&["13/03/1980"]).unwrap(), ["1980-03-13"]);
+        assert_eq!(here.parts(&["03/03/1980"]).unwrap(), ["1980-03-03"]);
+        assert!(here.parts(&["01/03/1980"]).unwrap_err().1.contains("another day"));
     }
 
     #[test]

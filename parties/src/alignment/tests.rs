@@ -1,6 +1,7 @@
 use std::fs;
 
 use crate::data_file::Source;
+use crate::schema::testing::{of_toml, same_fields};
 
 use super::*;
 
@@ -43,8 +44,24 @@ fn the_file_of_the_docs_is_read() {
     assert_eq!(alignment.parties().len(), 3);
     // Accents in both forms are one id.
     let ids = ["P\u{fc}-0012", " pu\u{308}-0012  "];
-    let ids = ids.map(|id| alignment.encoder.encode(&[id, "31.01.1970"]));
+    let encoder = alignment.encoder.of_file(&BTreeMap::new());
+    let days = ["31.01.1970", "1970-01-31"];
+    let ids = [0, 1].map(|at| encoder.encode(&[ids[at], days[at]]));
     assert!(ids[0].is_some() && ids[0] == ids[1]);
+}
+
+#[test]
+fn fields_of_an_alignment_are_those_of_its_schema() {
+    let schema = crate::schema::alignment();
+    same_fields::<Raw>(&schema, "");
+    same_fields::<IdColumn>(&schema, "/properties/id/items");
+    let page = include_str!("../../../docs/alignment.md");
+    let file = page.split("```").find_map(|block| block.strip_prefix("toml\n")).unwrap();
+    for text in [FILE, file] {
+        assert_eq!(of_toml(&schema, text), Vec::<String>::new());
+    }
+    let rule = FILE.replace("[\"digits\"]", "[\"number\"]");
+    assert_eq!(of_toml(&schema, &rule), [".id[1].rules[0]: none of the words"]);
 }
 
 #[test]
@@ -61,6 +78,18 @@ fn what_breaks_a_rule_is_named_with_its_line() {
         ("column = \"born\"", "column = \"name\"", "line 12: id[2].column \"name\" is there twice"),
         ("[\"digits\"]", "[\"digits\", \"letters-and-digits\"]", "line 13: id[2].rules have"),
         ("[\"digits\"]", "[\"number\"]", "line 13: unknown variant `number`"),
+        ("rules = [\"digits\"]", "dates = []", "line 13: id[2].dates must have a form"),
+        (
+            "rules = [\"digits\"]",
+            "dates = [\"%d.%m.%y\"]",
+            "line 13: id[2].dates have \"%d.%m.%y\"",
+        ),
+        (
+            "rules = [\"digits\"]",
+            "rules = [\"digits\"]\ndates = [\"%Y-%m-%d\"]",
+            "line 13: id[2].rules have no place",
+        ),
+        ("rules = [\"digits\"]", "dates = [\"%d.%m.%Y\"]", "line 6: test_ids[1] cannot be encoded"),
     ] {
         let text = refused(from, to);
         assert!(text.starts_with(due), "{due}: {text}");
@@ -109,6 +138,28 @@ fn ids_are_read_counted_and_written_in_another_order() {
     }
     let ids = read_ids(&alignment("first"), &Source::file(&data)).unwrap();
     assert!(ids.find(&[b"nobody".to_vec()], &data).is_err());
+}
+
+/// A date column of a file, in whichever form, is the day; what is none is refused with its line.
+#[test]
+fn dates_are_days_whoever_wrote_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.csv");
+    let dates = "dates = [\"%Y-%m-%d\", \"%d.%m.%Y\"]";
+    let alignment = FILE.replace("rules = [\"digits\"]", dates);
+    let alignment = Alignment::from_bytes(alignment.as_bytes()).unwrap();
+    fs::write(&data, "name,born\nann,1980-03-01\nbob,2.3.1980\neve,\n").unwrap();
+    let ids = read_ids(&alignment, &Source::file(&data)).unwrap();
+    assert!(ids.report(&alignment, &data).text.contains("2 look like aaa | 9999-99-99"));
+    let own = ids.chosen(&[0, 1]);
+    fs::write(&data, "name,born\nann,03/01/1980\nbob,03/02/1980\n").unwrap();
+    let error = read_ids(&alignment, &Source::file(&data)).unwrap_err().to_string();
+    assert!(error.contains("lines 2, 3") && error.contains("not a date"), "{error}");
+    assert!(!error.contains("03/01"), "{error}");
+    let mut source = Source::file(&data);
+    source.reading.dates.insert("born".into(), "%m/%d/%Y".into());
+    let others = read_ids(&alignment, &source).unwrap();
+    assert_eq!(others.chosen(&[0, 1]), own);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) fn schema(options: &Schema) -> Result<Report, Failure> {
     let schema = match options.file {
         Described::Study => schema::study(),
         Described::Party => schema::party(),
+        Described::Alignment => schema::alignment(),
     };
     Ok(Report { text: format!("{schema:#}\n"), json: json!({ "schema": schema }) })
 }

@@ -8,22 +8,37 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 const YEARS: std::ops::RangeInclusive<i32> = 1800..=2299;
 
 /// Whether this says how dates are written.
-pub(super) fn is_format(format: &str) -> bool {
+pub(crate) fn is_format(format: &str) -> bool {
     StrftimeItems::new(format).all(|item| !matches!(item, Item::Error))
 }
 
 /// How dates of one column are written.
-pub(super) struct Dates {
+#[derive(Clone, Debug)]
+pub(crate) struct Dates {
     format: String,
 }
 
 impl Dates {
-    pub(super) fn new(format: &str) -> Self {
+    pub(crate) fn new(format: &str) -> Self {
         Self { format: format.to_owned() }
     }
 
+    /// Whether it says which day is meant: year in four digits, month and day.
+    pub(crate) fn is_whole(&self) -> bool {
+        // The last two digits of the year are those of another one, and neither number is a month but the one that is.
+        let day = NaiveDate::from_ymd_opt(1925, 11, 23).and_then(|day| day.and_hms_opt(0, 0, 0));
+        let written = |day: NaiveDateTime| day.and_utc().format(&self.format).to_string();
+        is_format(&self.format)
+            && day.is_some_and(|day| self.day(&written(day)).as_deref() == Some("1925-11-23"))
+    }
+
+    /// The day, as `1980-03-01`.
+    pub(crate) fn day(&self, cell: &str) -> Option<String> {
+        self.days(cell).map(|days| text(days.floor() as i64))
+    }
+
     /// The days since 1970-01-01.
-    pub(super) fn days(&self, cell: &str) -> Option<f64> {
+    pub(crate) fn days(&self, cell: &str) -> Option<f64> {
         let mut parsed = Parsed::new();
         parse(&mut parsed, cell, StrftimeItems::new(&self.format)).ok()?;
         let date = parsed.to_naive_date().ok().filter(|date| YEARS.contains(&date.year()))?;
@@ -93,5 +108,12 @@ mod tests {
         }
         assert_eq!(text(19_722), "2023-12-31");
         assert!(FORMS.iter().all(|form| is_format(form)) && !is_format("%Q"));
+        assert!(FORMS.iter().all(|form| Dates::new(form).is_whole()));
+        for form in ["%d.%m.%y", "%m/%Y", "%Y", "%d.%d.%Y", "%H:%M", "%Q", ""] {
+            assert!(!Dates::new(form).is_whole(), "{form}");
+        }
+        let day = |form: &str, cell: &str| Dates::new(form).day(cell);
+        assert_eq!(day("%d.%m.%Y", "1.3.1980").as_deref(), Some("1980-03-01"));
+        assert_eq!(day("%Y-%m-%d %H:%M", "1969-12-31 23:59").as_deref(), Some("1969-12-31"));
     }
 }
