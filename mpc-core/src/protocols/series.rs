@@ -64,11 +64,51 @@ impl Series {
     /// When the phasors have another shape than the series; shapes are public.
     #[must_use]
     pub fn evaluate(&self, delta: &[Z128], phasors: &Phasors) -> Shared<Z128> {
+        let mut sum = vec![0u128; delta.len()];
+        self.turned(delta, phasors, |term, points, cosines, sines| {
+            let term = term.1;
+            for (((sum, point), cosine), sine) in sum.iter_mut().zip(points).zip(cosines).zip(sines)
+            {
+                *sum = sum.wrapping_add(term.of(*point, (*cosine, *sine)));
+            }
+        });
+        Shared::column(sum.into_iter().map(Z128).collect())
+    }
+
+    /// Step 4 of each wave by itself: this party's share of the sums over all z of cos(2 pi k z / P) and of
+    /// sin(2 pi k z / P), both times the coefficient of the sine of the term, terms x 2; scale and ring are those of
+    /// [`evaluate`](Self::evaluate). Local.
+    ///
+    /// # Panics
+    /// As [`evaluate`](Self::evaluate).
+    #[must_use]
+    pub fn waves(&self, delta: &[Z128], phasors: &Phasors) -> Shared<Z128> {
+        let mut sums = vec![Z128::ZERO; 2 * self.terms.len()];
+        self.turned(delta, phasors, |(at, term), points, cosines, sines| {
+            // The cosine first.
+            let waves = [(0, term.sine), (term.sine, 0)];
+            let waves = waves.map(|(sine, cosine)| Term { k: term.k, sine, cosine });
+            for ((point, cosine), sine) in points.iter().zip(cosines).zip(sines) {
+                for (sum, wave) in sums[2 * at..].iter_mut().zip(&waves) {
+                    *sum += Z128(wave.of(*point, (*cosine, *sine)));
+                }
+            }
+        });
+        Shared::new(sums, self.terms.len(), 2)
+    }
+
+    /// For each term, with its place and its gain: cosine and sine of k delta, and the shares of cos(k r) and
+    /// sin(k r).
+    fn turned(
+        &self,
+        delta: &[Z128],
+        phasors: &Phasors,
+        mut each: impl FnMut((usize, Term), &[(i64, i64)], &[Z128], &[Z128]),
+    ) {
         let count = delta.len();
         assert_eq!(phasors.cosine.len(), self.terms.len() * count);
         assert!(phasors.gains.is_empty() || phasors.gains.len() == self.terms.len());
         let unit = trig::ANGLE_BITS - phasors.angle_bits;
-        let mut sum = vec![0u128; count];
         let rows = phasors
             .cosine
             .as_slice()
@@ -81,7 +121,6 @@ impl Series {
         let mut before = None;
         let mut points = vec![(0, 0); count];
         for (i, (term, (cosines, sines))) in self.terms.iter().zip(rows).enumerate() {
-            let term = term.times(phasors.gains.get(i));
             if before.is_some_and(|before| term.k == before + 2) {
                 for (point, rotation) in points.iter_mut().zip(&rotation) {
                     *point = rotate(*point, *rotation);
@@ -90,16 +129,8 @@ impl Series {
                 points = angles.iter().map(|angle| turn(*angle, term.k)).collect();
             }
             before = Some(term.k);
-            for (((sum, point), cosine), sine) in
-                sum.iter_mut().zip(&points).zip(cosines).zip(sines)
-            {
-                let (of_cosine, of_sine) = term.public_factors(*point);
-                *sum = sum
-                    .wrapping_add((i128::from(of_cosine) as u128).wrapping_mul(cosine.0))
-                    .wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sine.0));
-            }
+            each((i, term.times(phasors.gains.get(i))), &points, cosines, sines);
         }
-        Shared::column(sum.into_iter().map(Z128).collect())
     }
 
     /// The function at shared arguments: opens delta and evaluates. One round; [`Series::cost`].
@@ -142,6 +173,14 @@ impl Term {
         let Some(&gain) = gain else { return *self };
         let times = |c: i64| ((i128::from(c) * i128::from(gain) + (1 << 29)) >> 30) as i64;
         Self { k: self.k, sine: times(self.sine), cosine: times(self.cosine) }
+    }
+
+    /// Its value where shares of cos(k r) and sin(k r) are these.
+    #[inline]
+    fn of(&self, point: (i64, i64), (cosine, sine): (Z128, Z128)) -> u128 {
+        let (of_cosine, of_sine) = self.public_factors(point);
+        let of_cosine = (i128::from(of_cosine) as u128).wrapping_mul(cosine.0);
+        of_cosine.wrapping_add((i128::from(of_sine) as u128).wrapping_mul(sine.0))
     }
 
     /// The public factors of cos(k r) and sin(k r), at the scale of the coefficients, where

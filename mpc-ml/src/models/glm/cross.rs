@@ -5,7 +5,7 @@ use mpc_core::{Cost, Fixed, rand};
 
 use super::fit::{self, RowsShares};
 use super::folds::CrossValidation;
-use super::held::{LOSS_FRACTION, Losses, MIDDLE};
+use super::held::{LOSS_FRACTION, Losses};
 use super::plan::RowsPlan;
 use super::settings::{Finish, GlmSettings};
 use crate::artifact::CheckRecord;
@@ -214,7 +214,8 @@ pub(super) async fn fit(
     debug_assert_eq!(sums.fraction(), LOSS_FRACTION);
     let told = run.session.reveal_fixed(HELD_OUT, &sums, TOLD_FRACTION).await?;
     let told = told.ok_or_else(|| Error::untold(HELD_OUT))?;
-    let losses: Vec<f64> = told.iter().map(|sum| sum + MIDDLE * plan.total_rows() as f64).collect();
+    let middles = plan.losses.middle() * plan.total_rows() as f64;
+    let losses: Vec<f64> = told.iter().map(|sum| sum + middles).collect();
     let chosen = least(&losses);
     // A fit with another penalty goes on from no state of this one.
     let agreed = rand::hash("fit with penalty", &[&agreed, &(chosen as u64).to_le_bytes()]);

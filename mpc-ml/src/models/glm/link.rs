@@ -1,8 +1,8 @@
 //! The mean as a series on shares, and the phasors it takes (docs/protocols.md 8.3).
 
-use mpc_core::approx::Series;
 use mpc_core::approx::fit::{self, Symmetry, Weighting};
 use mpc_core::approx::periodic::PeriodicFit;
+use mpc_core::approx::{Series, Term};
 use mpc_core::correlations::pairwise::PhasorPlan;
 use mpc_core::correlations::{Origin, PhasorForm, PhasorMethod, Phasors};
 use mpc_core::ring::Z128;
@@ -12,12 +12,12 @@ use super::family::Family;
 use crate::error::Error;
 
 /// Fractional bits of the coefficients of a series, and of its values.
-pub(super) const E_FRACTION: u32 = 14;
+pub(crate) const E_FRACTION: u32 = 14;
 /// A logistic mean is a series of period 2^6: exact for scores up to 16, and still near 0 or 1 at 24.
 const LOGISTIC_PERIOD: u32 = 6;
-/// The even part of a row's loss is a series of period 2^7 with so many terms: right for scores up to 56.
-const LOSS_PERIOD: u32 = 7;
-const LOSS_TERMS: usize = 24;
+/// Series for the even part of a row's loss that are right to 2e-5: up to this score, the logarithm of the period, and
+/// terms. Beyond a quarter of the period the loss is a line, and so is what mirrors it.
+const LOSSES: [(f64, (u32, usize)); 3] = [(5.0, (5, 14)), (20.0, (6, 24)), (50.0, (7, 44))];
 /// A rate is seen beside the one that its owner expects; the logarithm of the ratio is exact up to 1.
 const RATE_PERIOD: u32 = 2;
 /// Where the parties hold columns nobody expects anything of a row, and rates are seen beside their mean:
@@ -29,7 +29,7 @@ const COMMON_TERMS: u32 = 16;
 const MOST_PERIOD: i32 = 6;
 const NARROWEST: f64 = 0.5;
 /// Fractional bits of the coefficients of a series where all that is right is the series.
-const FINE_FRACTION: u32 = 18;
+pub(crate) const FINE_FRACTION: u32 = 18;
 /// Angles of one-hot products have at most so many bits, and those of products bit by bit.
 const MOST_ANGLE: (u32, u32) = (14, 20);
 
@@ -37,14 +37,14 @@ const MOST_ANGLE: (u32, u32) = (14, 20);
 /// units of the one that its owner expects, less a constant, as a function of the logarithm of that
 /// ratio.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     pub(super) series: Series,
     /// What has to be added to the series, at scale [`E_FRACTION`].
-    pub(super) constant: i64,
+    pub(crate) constant: i64,
     /// What the fit has beside that, because of so few bits.
-    pub(super) rest: f64,
+    pub(crate) rest: f64,
     /// The largest error in the window.
-    pub(super) error: f64,
+    pub(crate) error: f64,
     /// How far the mean follows its argument, at most: for what rounding the argument does.
     slope: f64,
 }
@@ -102,14 +102,21 @@ impl Link {
         }
     }
 
-    /// The even part of a row's loss, log(2 cosh(z / 2)), less `middle`, which is what it has at a quarter of the period:
-    /// right to 1e-3 for scores up to 56.
-    pub(super) fn losses(middle: f64) -> Self {
+    /// The even part of a row's loss, log(2 cosh(z / 2)), less what it has at a quarter of the period, which comes beside:
+    /// right for scores up to three eighths of the period.
+    pub(super) fn losses((period, terms): (u32, usize)) -> (Self, f64) {
+        let middle = libm::ldexp(1.0, period as i32 - 3);
         let loss = |z: f64| z.abs() / 2.0 + libm::log1p(libm::exp(-z.abs())) - middle;
         let (even, plain) = (Symmetry::Even, Weighting::Plain);
-        let fit = fit::fit(loss, even, LOSS_PERIOD, LOSS_TERMS, plain, FINE_FRACTION);
+        let fit = fit::fit(loss, even, period, terms, plain, FINE_FRACTION);
         let error = fit.error_window;
-        Self { series: fit.series, constant: 0, rest: 0.0, error, slope: 0.5 }
+        (Self { series: fit.series, constant: 0, rest: 0.0, error, slope: 0.5 }, middle)
+    }
+
+    /// The same, right to 2e-5 for scores up to `most`; none where there is no such series.
+    pub(crate) fn losses_up_to(most: f64) -> Option<(Self, f64)> {
+        let found = LOSSES.into_iter().find(|&(reach, _)| most <= reach);
+        found.map(|(_, series)| Self::losses(series))
     }
 
     /// For parties that hold columns: all that is right is the series.
@@ -144,7 +151,7 @@ impl Link {
 
     /// The variance of a row, for parties that hold columns, for scores between two bounds; and what is
     /// to be taken off a score before.
-    pub(super) fn variances(family: Family, (low, high): (f64, f64)) -> (Self, f64) {
+    pub(crate) fn variances(family: Family, (low, high): (f64, f64)) -> (Self, f64) {
         match family {
             Family::Logistic => {
                 let variance = |z: f64| family.variance(family.mean(z));
@@ -158,6 +165,18 @@ impl Link {
                 (Self::rates(middle, ((high - low) / 2.0).max(NARROWEST), FINE_FRACTION), middle)
             }
         }
+    }
+
+    /// Odd multiples of which each is wanted by itself, as finely as a series with these amplitudes takes it that
+    /// moves with its argument by `slope` at most, and is right to `error`.
+    pub(crate) fn waves(period: u32, amplitudes: &[f64], (slope, error): (f64, f64)) -> Self {
+        let unit = libm::ldexp(1.0, FINE_FRACTION as i32);
+        let terms = amplitudes.iter().zip(0..).map(|(size, at)| {
+            let sine = libm::rint(size * unit).max(1.0) as i64;
+            Term { k: 2 * at + 1, sine, cosine: 0 }
+        });
+        let series = Series { period, fraction: FINE_FRACTION, terms: terms.collect() };
+        Self { series, constant: 0, rest: 0.0, error, slope }
     }
 
     /// The logarithm of the period.
@@ -286,16 +305,21 @@ mod tests {
     /// The loss of a row is the even part and half of its score, with the sign of its class.
     #[test]
     fn losses_are_even_but_for_half_of_the_score() {
-        let middle = 16.0;
-        let link = Link::losses(middle);
-        assert!(link.error < 1e-3, "{}", link.error);
-        for z in [-56.0, -33.0, -14.0, -3.0, -0.4, 0.0, 0.1, 2.0, 15.5, 32.0, 40.0] {
-            for target in [0.0, 1.0] {
-                let loss = link.series.value(z) + middle + (0.5 - target) * z;
-                let due = Family::Logistic.loss(target, z);
-                assert!((loss - due).abs() < 1e-3, "{z}: {loss} instead of {due}");
+        let is_right = |(link, middle): (Link, f64), most: f64, error: f64| {
+            for at in 0..=1000 {
+                let z = most * (f64::from(at) / 500.0 - 1.0);
+                for target in [0.0, 1.0] {
+                    let loss = link.series.value(z) + middle + (0.5 - target) * z;
+                    let due = Family::Logistic.loss(target, z);
+                    assert!((loss - due).abs() < error, "{z}: {loss} instead of {due}");
+                }
             }
+        };
+        is_right(Link::losses((7, 24)), 56.0, 1e-3);
+        for most in [0.5, 5.0, 5.1, 12.0, 20.0, 24.0, 50.0] {
+            is_right(Link::losses_up_to(most).expect("goes so far"), most, 2e-5);
         }
+        assert!(Link::losses_up_to(50.1).is_none());
     }
 
     #[test]

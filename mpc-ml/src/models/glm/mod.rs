@@ -21,7 +21,7 @@ mod inference;
 mod inverses;
 mod inversion;
 mod labels;
-mod link;
+pub(crate) mod link;
 mod own;
 mod pass;
 mod plan;
@@ -32,6 +32,7 @@ mod scales;
 mod settings;
 mod start;
 mod steps;
+pub(crate) mod totals;
 mod way;
 
 use mpc_core::Recipients;
@@ -183,7 +184,11 @@ impl Model for Glm {
                 fit,
             })
         });
-        // Of columns nobody has a score: for classes there is no likelihood.
+        let untold_fit = (inference.is_none() && fit.std_errors.is_some()).then(|| {
+            "deviance and likelihood are not told: the noise of the joint randomness would be above 10^-4 of \
+             them. With a dealer there is less of it"
+                .to_owned()
+        });
         let inference = inference.or_else(|| {
             let mut errors = fit.std_errors.clone()?;
             let intercept = if settings.intercept { errors.pop() } else { None };
@@ -232,6 +237,7 @@ impl Model for Glm {
             .collect(),
             warnings: certain
                 .chain(untold_errors)
+                .chain(untold_fit)
                 .chain(untold)
                 .chain(tests_untold)
                 .chain(contrasts_untold)

@@ -9,6 +9,7 @@ use super::super::plan::X_FRACTION;
 use super::super::scales::W_FRACTION;
 use super::gradient::groups;
 use super::information::Information;
+use super::losses::Losses;
 use super::plan::ColumnsPlan;
 use super::scales::{Scales, Stage};
 
@@ -92,7 +93,10 @@ fn errors(plan: &ColumnsPlan, how: &Information, me: usize) -> Cost {
         weighed.bytes[part.owner] += (elements * element_bytes(how.ring)) as u64;
     }
     let triangle = order * (order + 1) / 2;
-    let fitted = u64::from(plan.settings.family == Family::Poisson);
+    // As if scores were as far from 0 as they may be, and the mean target were a half.
+    let losses = Losses::new(plan, plan.edges(0.0), 0.0);
+    let fitted = u64::from(plan.settings.family == Family::Poisson || losses.is_some());
+    let losses = losses.map_or_else(|| to_all(plan, me, 0, 0), |losses| losses.cost(plan, me));
     to_all(plan, me, groups(plan), angles)
         + to_owners
         + weighed
@@ -101,6 +105,7 @@ fn errors(plan: &ColumnsPlan, how: &Information, me: usize) -> Cost {
         + to_all(plan, me, 1, 16).results(1)
         + to_all(plan, me, 3, 3 * 2 * 16 * order * order)
         + to_all(plan, me, 1, 16 * order).results(1)
+        + losses
         + to_all(plan, me, fitted, 3 * 16 * fitted as usize).results(fitted)
 }
 

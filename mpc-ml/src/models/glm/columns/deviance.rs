@@ -1,4 +1,4 @@
-//! How well a model of counts fits the columns of all parties (docs/protocols.md 13.4).
+//! How well a model fits the columns of all parties (docs/protocols.md 13.4).
 
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Shared};
@@ -51,6 +51,7 @@ impl Own {
         data: &Dataset,
         me: usize,
     ) -> Result<Self, Error> {
+        let family = plan.settings.family;
         let (middle, _) = plan.gram.target_scale();
         let most = plan.largest;
         let w = &coefficients[plan.facts.columns_of(me)?];
@@ -58,8 +59,10 @@ impl Own {
             let entries = data.rows().row(row).iter().map(|x| x.clamp(-most, most));
             entries.zip(w).map(|(x, w)| x * w).sum::<f64>()
         };
-        let mut own =
-            Self { common: middle * (0..data.len()).map(of_row).sum::<f64>(), ..Self::default() };
+        // Of classes, half of the score is in what is taken off.
+        let half = if family == Family::Logistic { 0.5 } else { 0.0 };
+        let scores = (0..data.len()).map(of_row).sum::<f64>();
+        let mut own = Self { common: (middle - half) * scores, ..Self::default() };
         let targets = data.rows().y();
         if targets.is_empty() {
             return Ok(own);
@@ -67,27 +70,51 @@ impl Own {
         let intercept = plan.settings.intercept;
         let level = if intercept { coefficients[plan.facts.columns()] } else { 0.0 };
         let offset = |row: usize| data.offset().get(row).copied().unwrap_or(0.0);
-        let exposure: f64 = (0..targets.len()).map(|row| libm::exp(offset(row))).sum();
-        let centre =
-            if intercept { libm::log(targets.iter().sum::<f64>() / exposure) } else { 0.0 };
+        let centre = match family {
+            _ if !intercept => 0.0,
+            Family::Logistic => family.score(targets.iter().sum::<f64>() / targets.len() as f64),
+            Family::Poisson => {
+                let exposure: f64 = (0..targets.len()).map(|row| libm::exp(offset(row))).sum();
+                libm::log(targets.iter().sum::<f64>() / exposure)
+            }
+        };
         for (row, &y) in targets.iter().enumerate() {
-            own.common += y * (level + offset(row));
-            own.saturated += if y > 0.0 { y * libm::log(y) - y } else { 0.0 };
-            own.null += Family::Poisson.deviance(y, centre + offset(row));
-            own.constant += libm::lgamma(y + 1.0);
+            own.common += (y - half) * (level + offset(row));
+            own.null += family.deviance(y, centre + offset(row));
+            if family == Family::Poisson {
+                own.saturated += if y > 0.0 { y * libm::log(y) - y } else { 0.0 };
+                own.constant += libm::lgamma(y + 1.0);
+            }
         }
         Ok(own)
     }
 }
 
-/// Reveals the sums, from shares of the sum of all rows' variances and what each has `beside` itself. None where there is no
-/// room for their digits, which all parties see alike. One round.
+/// The sum of the means, from shares of the sum of all rows' variances and what each has `beside` itself. None where no
+/// fractional bit is left.
+pub(super) fn means(
+    plan: &ColumnsPlan,
+    (variances, beside): (Z128, f64),
+    unit: f64,
+    me: usize,
+) -> Result<Option<Fixed>, Error> {
+    let mut means = variances;
+    if me == 0 {
+        let of_a_row = libm::ldexp(beside, E_FRACTION as i32);
+        means -= Z128::from_i128(libm::rint(of_a_row * plan.total_rows() as f64) as i128);
+    }
+    let means = Fixed::new(Shared::column(vec![means]), Z128::BITS, E_FRACTION)?;
+    times_power(means, unit, 0)
+}
+
+/// Reveals the sums, from the sum over all rows of what a score makes a likelihood less by, and what each row has `beside`
+/// it: of counts the means, of classes log(1 + e^z) but for half of z. None where there is no room for their
+/// digits, which all parties see alike. One round.
 pub(super) async fn sums(
     plan: &ColumnsPlan,
     at: &At<'_>,
-    (variances, beside): (Z128, f64),
-    shares: &ColumnsShares,
-    data: &Dataset,
+    (taken_off, beside): (Fixed, f64),
+    (shares, data): (&ColumnsShares, &Dataset),
     run: &mut Run<'_>,
 ) -> Result<Option<Sums>, Error> {
     let me = run.session.me();
@@ -105,15 +132,7 @@ pub(super) async fn sums(
         return Ok(None);
     }
     let Some(common) = times_power(common, half, plan.exponent() as i32)? else { return Ok(None) };
-    // The sum of the means.
-    let mut means = variances;
-    if me == 0 {
-        let unit = libm::ldexp(beside, E_FRACTION as i32);
-        means -= Z128::from_i128(libm::rint(unit * plan.total_rows() as f64) as i128);
-    }
-    let means = Fixed::new(Shared::column(vec![means]), Z128::BITS, E_FRACTION)?;
-    let Some(means) = times_power(means, shares.unit, 0)? else { return Ok(None) };
-    let likelihood = common.plus_raised(&means.times(-1))?;
+    let likelihood = common.plus_raised(&taken_off.times(-1))?;
     let (share, ring, fraction) = likelihood.into_parts();
     let size = plan.total_rows() as f64 * 2.0 * half.max(1.0) * OF_A_ROW;
     if libm::ceil(libm::log2(size)) as u32 + 1 > ring.saturating_sub(fraction) {
@@ -121,7 +140,10 @@ pub(super) async fn sums(
     }
     let one = share.as_slice()[0];
     let all = Shared::column(vec![-(one + one), Z128::ZERO, one]);
-    let own = Own::new(plan, at.coefficients, data, me)?;
+    let mut own = Own::new(plan, at.coefficients, data, me)?;
+    if me == 0 {
+        own.common -= beside * plan.total_rows() as f64;
+    }
     let parts = [2.0 * (own.saturated - own.common), own.null, own.common - own.constant];
     let all = Fixed::own_part(&parts, parts.len(), 1, fraction)?
         .plus(&Fixed::new(all, ring, fraction)?)?;

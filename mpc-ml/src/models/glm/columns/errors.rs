@@ -22,6 +22,7 @@ use super::fit::ColumnsShares;
 use super::gradient::{evaluate, open_to_owners, phasors};
 use super::information::{CURVATURE_FRACTION, Information, WEIGHED_FRACTION};
 use super::labels::INFORMATION_CHECK;
+use super::losses::Losses;
 use super::plan::ColumnsPlan;
 use crate::data::Dataset;
 use crate::error::Error;
@@ -43,8 +44,8 @@ pub(super) struct At<'a> {
     pub(super) scores: (f64, f64),
 }
 
-/// Reveals the variances of the coefficients, and of counts how well they are fitted; gives the roots of the
-/// variances, none of both where they would not be right to a hundredth.
+/// Reveals the variances of the coefficients, and how well the model fits where that can be told; gives the roots of
+/// the variances, none of both where they would not be right to a hundredth.
 pub(super) async fn std_errors(
     plan: &ColumnsPlan,
     at: At<'_>,
@@ -82,13 +83,21 @@ pub(super) async fn std_errors(
     let weighed = weigh(plan, &how, &z, &mine, run).await?;
     let curvature = multiply(plan, &how, &weighed, shares, run).await?;
     let errors = invert(plan, &how, curvature, (&mut *shares, unit), run).await?;
-    let fitted = match plan.settings.family {
-        // A mean is a variance.
-        Family::Poisson => {
-            let variances = (weighed.sum, how.margin - how.link.rest);
-            deviance::sums(plan, &at, variances, shares, data, run).await?
+    let of = (&*shares, data);
+    let fitted = match Losses::new(plan, at.scores, shares.centre) {
+        Some(losses) => {
+            let even = losses.at(plan, at.coefficients, of, run).await?;
+            deviance::sums(plan, &at, (even, losses.middle()), of, run).await?
         }
-        Family::Logistic => None,
+        None if plan.settings.family == Family::Logistic => None,
+        None => {
+            // A mean is a variance.
+            let variances = (weighed.sum, how.margin - how.link.rest);
+            match deviance::means(plan, variances, unit, me)? {
+                Some(means) => deviance::sums(plan, &at, (means, 0.0), of, run).await?,
+                None => None,
+            }
+        }
     };
     Ok(Some((errors, fitted)))
 }
@@ -112,7 +121,7 @@ fn spread_rows(
 }
 
 /// This party's part of all scores at the model: its own columns', in the clear.
-fn own_scores(
+pub(super) fn own_scores(
     plan: &ColumnsPlan,
     coefficients: &[f64],
     data: &Dataset,

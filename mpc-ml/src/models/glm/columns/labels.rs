@@ -82,14 +82,23 @@ pub(super) fn outputs(plan: &ColumnsPlan) -> Vec<Output> {
              of a party with few columns how these depend on the others'",
         ));
     }
-    if settings.inference && settings.family == Family::Poisson {
+    if settings.inference {
         list.push(Output::result(
             SUMS,
             plan.facts.recipients,
             "how well the model fits: the deviance, that of a model without features, and the logarithm of \
              the likelihood",
-            "they tell whether the features explain the target. What a model without features leaves is of \
-             the target alone, and so are the constants of the likelihood: figures of the party that has it",
+            match settings.family {
+                Family::Logistic => {
+                    "they tell whether the features explain the target. What a model without features \
+                     leaves tells how many records are positive: a figure of the party that has the target"
+                }
+                Family::Poisson => {
+                    "they tell whether the features explain the target. What a model without features leaves \
+                     is of the target alone, and so are the constants of the likelihood: figures of the party \
+                     that has it"
+                }
+            },
         ));
     }
     list

@@ -14,6 +14,7 @@ mod gradient;
 mod gram;
 mod information;
 mod labels;
+mod losses;
 mod plan;
 mod release;
 mod resume;

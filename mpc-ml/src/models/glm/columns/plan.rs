@@ -19,7 +19,7 @@ use crate::models::linear::cross::CrossPlan;
 use crate::models::linear::{LinearPlan, LinearSettings};
 
 /// The version of the arithmetic: to be raised when a rounding or a table changes.
-const ARITHMETIC: u32 = 2;
+const ARITHMETIC: u32 = 3;
 /// A direction of the columns is told from rounding down to the products of so many rows.
 const INFORMATION: f64 = 0.25;
 /// The condition that an inverse is planned for, at most and at least.

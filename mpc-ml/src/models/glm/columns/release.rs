@@ -79,7 +79,7 @@ pub(in super::super) async fn release(
     }))
 }
 
-/// What is known of a model of counts.
+/// What is known of a model that it is known of how well it fits.
 fn described(errors: &[f64], fitted: Sums) -> Inference {
     Inference {
         std_errors: errors.to_vec(),
@@ -88,7 +88,7 @@ fn described(errors: &[f64], fitted: Sums) -> Inference {
         null_deviance: fitted.null,
         log_likelihood: fitted.likelihood,
         aic: 2.0 * errors.len() as f64 - 2.0 * fitted.likelihood,
-        // No rate is below e^-4 times the mean.
+        // No rate is below e^-4 times the mean; of classes nobody knows it.
         certain: 0,
         covariance: None,
         tests: Vec::new(),
