@@ -6,7 +6,8 @@
 use std::fs;
 
 use mpc_ml::artifact::{Model, ModelPart};
-use mpc_ml::data::encode;
+use mpc_ml::data::{Standardisation, encode};
+use mpc_ml::metrics::Scores;
 use parties::alignment::AlignmentName;
 use parties::study::Study;
 
@@ -175,6 +176,49 @@ fn planned(nodes: &Nodes, ended: &[Ended]) {
     assert!(refused.status.code() == Some(2) && told.contains("one number"), "{told}");
 }
 
+/// How well the parts of a model predict the records that were aligned as `new`: all learn the same, as in the clear.
+fn evaluated(
+    nodes: &Nodes,
+    text: &str,
+    study: &Study,
+    (coefficients, scales): (&[f64], &[Standardisation]),
+) {
+    let file = format!(
+        "{}\n[evaluate]\nstudy = \"{}\"\n",
+        text.replace("claims by columns", "evaluation on new clients"),
+        study.digest()
+    );
+    for name in PARTIES {
+        fs::write(nodes.dir(name).join("study.toml"), &file).unwrap();
+    }
+    let table = joint_table(nodes, "new", study, true);
+    let encoded = encode(&table, scales, f64::INFINITY).unwrap();
+    let outcomes = table.target().unwrap();
+    let rows = encoded.x.rows().into_iter();
+    let scores = rows.map(|x| x.iter().zip(coefficients).map(|(x, w)| x * w).sum::<f64>());
+    let predictions = scores.map(|score| 1.0 / (1.0 + (-score - coefficients[4]).exp()));
+    let predictions: Vec<f64> = predictions.collect();
+    let due = Scores::new(&predictions, outcomes).unwrap();
+    for ended in all(nodes, |name| nodes.command(name)) {
+        ended.expect(0, &["\"ok\": true"]);
+        let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let file = fs::read_to_string(told["result"].as_str().unwrap()).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&file).unwrap();
+        let found = &file["result"]["figures"]["logistic"];
+        assert_eq!(found, &told["evaluation"]["figures"]["logistic"]);
+        let number = |of: &serde_json::Value| of.as_f64().unwrap();
+        near(number(&found["accuracy"]), due.accuracy, 0.021);
+        near(number(&found["curves"]["log_loss"]), due.log_loss, 5e-3);
+        near(number(&found["curves"]["brier"]), due.brier, 2e-3);
+        near(number(&found["curves"]["auc"]), due.auc.unwrap(), 6e-3);
+        let receipt = fs::read_to_string(told["receipt"].as_str().unwrap()).unwrap();
+        let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+        assert!(receipt["model_sha256"].is_null() && receipt["result_sha256"].is_string());
+        let revealed = receipt["revealed"].as_array().unwrap();
+        assert_eq!(revealed.len(), 2, "{revealed:?}");
+    }
+}
+
 #[test]
 fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
     let nodes = Nodes::new(&PARTIES, "", &columns(0..400));
@@ -286,6 +330,7 @@ fn three_parties_fit_columns_of_the_same_records_and_score_new_ones() {
             near(row[1].parse().unwrap(), 1.0 / (1.0 + (-score).exp()), NOISE);
         }
     }
+    evaluated(&nodes, &text.replace(&records, &fresh), &read, (&expected, &scales));
     // It is told once, and party train does not take it for a study that fits.
     nodes.spawn("bank", &mut command("bank")).end().expect(8, &["released"]);
     let file = path("bank", "study.toml");

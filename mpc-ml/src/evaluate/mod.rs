@@ -15,6 +15,7 @@
 
 mod auc;
 mod calibrate;
+pub mod columns;
 mod own;
 mod plan;
 mod results;

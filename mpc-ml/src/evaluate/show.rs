@@ -8,7 +8,7 @@ use super::results::{
 };
 
 /// A number with as many digits as people read, in at most eleven characters.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         return "0".to_owned();
@@ -25,11 +25,16 @@ fn known(value: Option<f64>) -> String {
 }
 
 /// A share of something, which is 1 at most.
-fn share(value: f64) -> String {
+pub(super) fn share(value: f64) -> String {
     format!("{value:.4}")
 }
 
-fn figure(f: &mut fmt::Formatter<'_>, name: &str, value: &str, beside: &str) -> fmt::Result {
+pub(super) fn figure(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    value: &str,
+    beside: &str,
+) -> fmt::Result {
     let beside = if beside.is_empty() { String::new() } else { format!("   ({beside})") };
     writeln!(f, "  {name:<22} {value:>11}{beside}")
 }

@@ -68,8 +68,10 @@ async fn train(
                 .advise("party predict --joint with the same file"));
         }
         (false, true) => {
-            return Err(usage("this study has no [predict]: it fits a model, and scores nothing")
-                .advise("docs/study-vertical.md has a study that asks for scores"));
+            return Err(usage(
+                "this study has no [predict]: it tells no scores; party train runs it",
+            )
+            .advise("docs/study-vertical.md has a study that asks for scores"));
         }
         _ => {}
     }

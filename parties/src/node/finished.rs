@@ -1,6 +1,7 @@
 //! The end of a run, as its operator reads it.
 
 use mpc_ml::artifact::{ClassModel, Model, ModelPart};
+use mpc_ml::evaluate::columns::ColumnsEvaluation;
 use serde_json::json;
 
 use super::table::{class_model, coefficients, own_part};
@@ -21,6 +22,8 @@ pub struct Finished {
     pub classes: Option<ClassModel>,
     /// Whether this party received the scores that the study asks for; none where it asks for a model.
     pub scored: Option<bool>,
+    /// How well the model predicts the records, where the study asks for that.
+    pub evaluation: Option<ColumnsEvaluation>,
     /// The account of the run.
     pub receipt: Receipt,
     /// Whether its steps are passes over all rows, whose number was found on the way.
@@ -63,6 +66,8 @@ impl Finished {
         } else if let Some(part) = &self.part {
             text += &own_part(part);
             text += &format!("Part:    {}\n", self.folder.model().display());
+        } else if let Some(evaluation) = &self.evaluation {
+            text += &format!("\n{evaluation}\nResult:  {}\n", self.folder.result().display());
         } else {
             text += &match self.scored {
                 Some(true) => format!("Predictions: {}\n", self.folder.predictions().display()),
@@ -93,6 +98,8 @@ impl Finished {
             "model": (self.model.is_some() || self.classes.is_some()).then(|| self.folder.model()),
             "part": self.part.as_ref().map(|_| self.folder.model()),
             "predictions": (self.scored == Some(true)).then(|| self.folder.predictions()),
+            "evaluation": self.evaluation,
+            "result": self.evaluation.as_ref().map(|_| self.folder.result()),
             "receipt": receipt,
             "report": self.folder.written_report(),
             "given": self.given,
@@ -125,7 +132,11 @@ impl Finished {
             Some(_) => format!("{} records of all {parties}", rows.first().unwrap_or(&0)),
             None => format!("{} rows of {parties}", rows.iter().sum::<u64>()),
         };
-        let steps = if self.scored.is_some() { "scored" } else { &steps };
+        let steps = match (self.scored, &self.evaluation) {
+            (Some(_), _) => "scored",
+            (None, Some(_)) => "evaluated",
+            (None, None) => &steps,
+        };
         let mut text = format!("{}\n  {rows} parties, {steps}", self.receipt.title);
         text += &match dropped.unwrap_or_default() {
             0 => "\n".to_owned(),

@@ -126,6 +126,7 @@ impl Node {
             classes,
             part,
             scored,
+            evaluation: None,
             receipt,
             passes,
             given,

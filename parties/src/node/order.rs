@@ -251,6 +251,7 @@ pub(super) fn read_aligned(
         return Err(DataError::Changed { path: source.from.path.clone() }.into());
     }
     let named = match study.scoring() {
+        Some(scoring) if scoring.evaluates() => None,
         Some(_) => Some(Named::read(&kept.alignment, &source.from, &places)?),
         None => {
             joint_statistics(&[&data.table]).map_err(|error| {

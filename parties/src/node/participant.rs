@@ -114,7 +114,7 @@ impl Participant {
     /// Whether the study asks for scores of records, and fits no model.
     #[must_use]
     pub fn scores(&self) -> bool {
-        self.work.study.scoring().is_some()
+        self.work.study.scoring().is_some_and(|scoring| !scoring.evaluates())
     }
 }
 

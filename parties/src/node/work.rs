@@ -7,6 +7,7 @@ use mpc_ml::artifact::ModelPart;
 use mpc_ml::data::{
     Dataset, Encoded, EncodingError, Standardisation, Table, encode, joint_statistics,
 };
+use mpc_ml::evaluate::columns::{self, ColumnsEvaluation};
 use mpc_ml::model::{Output, Progress, Run, Summary, ledger};
 use mpc_ml::{scoring, standardise};
 
@@ -23,16 +24,20 @@ use super::told::Told;
 use super::{BoundRows, Event, Events, Finished, StudyFolder, consent, source};
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
+use crate::study::Study;
 
 const ROWS: Tag = Tag::new("study/rows");
 
 /// What is known when the last message of the study was sent.
+#[derive(Default)]
 pub struct Outcome {
     pub(super) standardisation: Vec<Standardisation>,
     /// The result, for those who receive it.
     pub(super) summary: Option<Summary>,
     /// The scores of records, for those who receive them.
     pub(super) scores: Option<Vec<f64>>,
+    /// How well records are predicted.
+    pub(super) evaluation: Option<ColumnsEvaluation>,
     pub(super) own_warnings: Vec<String>,
 }
 
@@ -131,7 +136,11 @@ impl Work for StudyWork {
         consent::of_this_list(&told.consents, &study.disclosure_digest(&outputs))?;
         if let Some(part) = &self.part {
             node.remember(rows_of(&table), session, events, told).await?;
-            return node.score(part, &table, session, phases, (events, told)).await;
+            let how = (part, &*table);
+            return match study.scoring().filter(|scoring| scoring.evaluates()) {
+                Some(_) => node.evaluate(study, how, session, phases, (events, told)).await,
+                None => node.score(how, session, phases, (events, told)).await,
+            };
         }
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
@@ -215,7 +224,8 @@ impl Work for StudyWork {
             events(Event::Note(error.to_string()));
         }
         told.compare(session, events).await?;
-        let outcome = Outcome { standardisation, summary, scores: None, own_warnings };
+        let (scores, evaluation) = (None, None);
+        let outcome = Outcome { standardisation, summary, scores, evaluation, own_warnings };
         Ok(Worked::Fitted(Box::new(outcome)))
     }
 
@@ -317,8 +327,7 @@ impl Node {
     /// Scores of records by this party's part of a model and those of the others.
     async fn score(
         &self,
-        part: &ModelPart,
-        table: &Table,
+        (part, table): (&ModelPart, &Table),
         session: &mut Session,
         phases: &mut Phases,
         (events, told): (&Events, &mut Told),
@@ -328,9 +337,41 @@ impl Node {
         session.allow(ledger(&told.outputs))?;
         let scores = scoring::score(part, table, session).await?;
         told.compare(session, events).await?;
-        let (standardisation, summary, own_warnings) = (Vec::new(), None, Vec::new());
-        let outcome = Outcome { standardisation, summary, scores, own_warnings };
-        Ok(Worked::Fitted(Box::new(outcome)))
+        Ok(Worked::Fitted(Box::new(Outcome { scores, ..Outcome::default() })))
+    }
+
+    /// How well this party's part of a model and those of the others predict records.
+    async fn evaluate(
+        &self,
+        study: &Study,
+        (part, table): (&ModelPart, &Table),
+        session: &mut Session,
+        phases: &mut Phases,
+        (events, told): (&Events, &mut Told),
+    ) -> Result<Worked, Failure> {
+        phases.enter("computation", session);
+        let plan = study.evaluation(table.rows() as u64)?;
+        let (before, results): (Vec<_>, Vec<_>) =
+            told.outputs.clone().into_iter().partition(|output| output.kind.is_repeatable());
+        session.allow(ledger(&before))?;
+        let mut source = source::start(study.security().correlations, session)?;
+        let mut heard = |progress| {
+            if let Progress::Step { done, total, production } = progress {
+                events(Event::Step { done, total, production });
+            }
+        };
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let tested = columns::compute(&plan, part, table, &mut run).await?;
+        phases.enter("release", session);
+        told.before_the_result(session).await?;
+        session.allow(ledger(&results))?;
+        let mut run = Run { session, source: &mut *source, progress: &mut heard };
+        let evaluation = Some(columns::release(&plan, tested, &mut run).await?);
+        if let Err(error) = source.finish().await {
+            events(Event::Note(error.to_string()));
+        }
+        told.compare(session, events).await?;
+        Ok(Worked::Fitted(Box::new(Outcome { evaluation, ..Outcome::default() })))
     }
 }
 

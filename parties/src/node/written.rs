@@ -6,6 +6,8 @@ use mpc_core::Session;
 use mpc_ml::artifact::{
     ClassModel, Model, ModelError, ModelKind, ModelPart, ModelParts, SecurityRecord, TrainingRecord,
 };
+use mpc_ml::evaluate::columns::ColumnsEvaluation;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::participant::StudyWork;
@@ -177,6 +179,8 @@ impl StudyWork {
         }
         let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
         let predictions = self.predictions(outcome.scores.as_deref())?;
+        let evaluation = outcome.evaluation.clone();
+        let result = evaluation.as_ref().map(|found| self.result(found)).transpose()?;
         let model = self.model(node, outcome, told)?;
         let json = model.as_ref().map(Released::to_json).transpose()?;
         #[cfg(feature = "test-faults")]
@@ -187,15 +191,22 @@ impl StudyWork {
         if let Some(predictions) = &predictions {
             node.create_once(&node.folder.predictions(), predictions)?;
         }
+        if let Some(result) = &result {
+            node.create_once(&node.folder.result(), result.as_bytes())?;
+        }
         let sha256 = json.as_ref().map(|json| digest_of(json.as_bytes()));
-        let receipt = node.account((told, session, phases, kept), |receipt| match &model {
-            // Those of other parties are others.
-            Some(Released::Part(_)) => receipt.part_sha256 = sha256,
-            _ => receipt.model_sha256 = sha256,
+        let receipt = node.account((told, session, phases, kept), |receipt| {
+            receipt.result_sha256 = result.as_ref().map(|text| digest_of(text.as_bytes()));
+            match &model {
+                // Those of other parties are others.
+                Some(Released::Part(_)) => receipt.part_sha256 = sha256,
+                _ => receipt.model_sha256 = sha256,
+            }
         })?;
         let model_copy = json.as_ref().map(|json| (json.as_bytes(), node.folder.model()));
         let copied = predictions.as_ref().map(|csv| (&csv[..], node.folder.predictions()));
-        let copy = match (&node.out, model_copy.or(copied)) {
+        let told_copy = result.as_ref().map(|text| (text.as_bytes(), node.folder.result()));
+        let copy = match (&node.out, model_copy.or(copied).or(told_copy)) {
             (Some(out), Some((bytes, own))) => create(out, bytes).map_err(|failure| {
                 failure.advise(format!("the study is complete; its result is {}", own.display()))
             }),
@@ -209,7 +220,7 @@ impl StudyWork {
             Some(Released::Classes(model)) => (None, None, Some(*model)),
             None => (None, None, None),
         };
-        let scoring = self.study.scoring().is_some();
+        let scoring = self.study.scoring().is_some_and(|scoring| !scoring.evaluates());
         let scored = scoring.then_some(scored);
         let given = None;
         Ok(Finished {
@@ -217,6 +228,7 @@ impl StudyWork {
             part,
             classes,
             scored,
+            evaluation,
             receipt,
             passes,
             given,
@@ -225,6 +237,20 @@ impl StudyWork {
             warnings,
             own_warnings,
         })
+    }
+
+    /// The text of `result.json`.
+    fn result(&self, evaluation: &ColumnsEvaluation) -> Result<String, Failure> {
+        let value = json!({
+            "format": "mpc-result",
+            "version": 1,
+            "title": self.study.title(),
+            "study": self.study.digest().to_string(),
+            "result": evaluation,
+        });
+        let text = serde_json::to_string_pretty(&value);
+        text.map(|text| text + "\n")
+            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))
     }
 
     /// The predictions of single records by their ids, for those who receive the scores.

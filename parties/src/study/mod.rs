@@ -34,6 +34,7 @@ use mpc_core::Recipients;
 use mpc_ml::Model;
 use mpc_ml::artifact::ModelKind;
 use mpc_ml::data::{Cut, Schema};
+use mpc_ml::evaluate::columns::ColumnsPlan;
 use mpc_ml::federated::Federated;
 use mpc_ml::model::{Facts, Output};
 use mpc_ml::models::private::{Private, PrivateSettings};
@@ -167,10 +168,8 @@ impl Study {
         let word = raw_model.kind.clone();
         let (kind, target, mut extra) = model::check(raw_model)?;
         let security = security::check(&raw.security)?;
-        let scoring = raw
-            .predict
-            .map(|predict| scoring::check(predict, &parties, places.is_some(), &security));
-        let scoring = scoring.transpose()?;
+        let asked = (raw.predict, raw.evaluate);
+        let scoring = scoring::check(asked, &parties, places.is_some(), &security)?;
         if scoring.is_some() {
             // New records have neither.
             (extra.weights, extra.groups) = (None, None);
@@ -308,7 +307,17 @@ impl Study {
     /// that are to be scored.
     #[must_use]
     pub fn has_target(&self, place: usize) -> bool {
-        self.scoring.is_none() && self.is_holder(place)
+        self.scoring.as_ref().is_none_or(Scoring::evaluates) && self.is_holder(place)
+    }
+
+    /// How an evaluation of so many records is made.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub(crate) fn evaluation(&self, records: u64) -> Result<ColumnsPlan, mpc_ml::Error> {
+        let origin = self.security().correlations.origin();
+        let of = (origin, self.parties().len());
+        ColumnsPlan::new((self.kind, &self.schema), records, of)
     }
 
     /// Whether the party in this place holds what belongs to whole rows.
@@ -368,6 +377,11 @@ impl Study {
     pub fn plan(&self, rows: &[u64]) -> Result<Box<dyn Planned>, StudyError> {
         if let Some(scoring) = &self.scoring {
             let records = self.rows_in_all(rows);
+            if scoring.evaluates() {
+                let plan = self.evaluation(records);
+                let refused = |error| self.lines.refusal(error).located(self.lines.text());
+                return Ok(Box::new(plan.map_err(refused)?));
+            }
             return Ok(Box::new(scoring.plan(records, self.parties().len(), self.recipients())));
         }
         let enough = self.columns.as_ref().map_or(Ok(()), |columns| columns.enough(rows));

@@ -35,6 +35,7 @@ pub(super) struct RawStudy {
     #[serde(default)]
     pub output: RawOutput,
     pub predict: Option<RawPredict>,
+    pub evaluate: Option<RawEvaluate>,
     #[serde(default)]
     pub consent: RawConsent,
     pub privacy: Option<RawPrivacy>,
@@ -206,6 +207,12 @@ pub(super) struct RawOutput {
 pub(super) struct RawPredict {
     pub study: String,
     pub scores: RawRecipients,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEvaluate {
+    pub study: String,
 }
 
 #[derive(Deserialize)]

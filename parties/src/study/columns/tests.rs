@@ -76,7 +76,8 @@ fn what_is_said_of_columns_is_checked_at_its_line() {
 fn the_study_of_the_docs_is_read_with_its_scores() {
     let page = include_str!("../../../../docs/study-vertical.md");
     let mut files = page.split("```").filter_map(|block| block.strip_prefix("toml\n"));
-    let (fit, predict) = (files.next().unwrap(), files.next().unwrap());
+    let (fit, evaluate) = (files.next().unwrap(), files.next().unwrap());
+    let predict = files.next().unwrap();
     let study = Study::from_bytes(fit.as_bytes()).unwrap();
     assert!(study.is_own() && study.has_target(0) && study.scoring().is_none());
     assert_eq!(study.columns().unwrap().widths(), [2, 1, 2]);
@@ -106,8 +107,20 @@ fn the_study_of_the_docs_is_read_with_its_scores() {
     assert!(refused("scores =", "score =").contains("unknown field `score`"));
     assert!(refused("\"pairwise\"", "\"dealer\"").contains("need no joint randomness"));
     let whole = include_str!("../../../../scripts/data/concrete_strength/study.toml");
-    let whole = format!("{whole}\n{predict}");
-    assert!(self::refused(&whole).contains("party predict --model"));
+    assert!(self::refused(&format!("{whole}\n{predict}")).contains("party predict --model"));
+
+    let evaluation = format!("{fit}\n{evaluate}");
+    let study = Study::from_bytes(evaluation.as_bytes()).unwrap();
+    assert!(study.has_target(0) && !study.has_target(1) && study.receivers().len() == 3);
+    let told = study.disclosure(&*study.plan(&[500; 3]).unwrap());
+    let told: Vec<&str> = told.iter().map(|each| &*each.what).collect();
+    assert!(told.len() == 5 && told[3].contains("area under the ROC curve"), "{told:?}");
+    let error = study.plan(&[29; 3]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("29 test records"), "{error}");
+    assert!(self::refused(&format!("{evaluation}\n{predict}")).contains("write two files"));
+    assert!(self::refused(&format!("{whole}\n{evaluate}")).contains("party study evaluate"));
+    let wrong = evaluation.replacen("study = \"study:8d", "study = \"study:8", 1);
+    assert!(self::refused(&wrong).contains("evaluate.study must be the digest"));
 }
 
 fn feature(name: &str, words: bool) -> Feature {

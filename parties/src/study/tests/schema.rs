@@ -1,8 +1,8 @@
 //! The schema says what the reader of a study knows.
 
 use super::super::raw::{
-    RawConsent, RawConstants, RawController, RawFeature, RawModel, RawPredict, RawRanged, RawStudy,
-    RawSurvival, RawTarget, RawTypical,
+    RawConsent, RawConstants, RawController, RawEvaluate, RawFeature, RawModel, RawPredict,
+    RawRanged, RawStudy, RawSurvival, RawTarget, RawTypical,
 };
 use crate::schema::testing::{of_toml, same_fields};
 
@@ -20,6 +20,7 @@ fn fields_of_a_study_are_those_of_its_schema() {
     same_fields::<RawTypical>(&schema, typical);
     same_fields::<RawModel>(&schema, "/properties/model");
     same_fields::<RawPredict>(&schema, "/properties/predict");
+    same_fields::<RawEvaluate>(&schema, "/properties/evaluate");
     same_fields::<RawConsent>(&schema, "/properties/consent");
     same_fields::<RawController>(&schema, "/properties/consent/properties/controllers/items");
 }
