@@ -69,6 +69,8 @@ pub struct DataFile {
     pub table: Table,
     /// Columns of the file that the study does not use.
     pub unused_columns: Vec<String>,
+    /// Lines that the settings call no rows (`not_rows`).
+    pub passed_over: u64,
     /// The id of each row, where an id column was asked for; also of those that were left out. Private.
     pub ids: Option<Ids>,
     /// The digest of the bytes of the file, as they were read. Private.
@@ -177,6 +179,7 @@ impl What<'_> {
         }
         let mut rows = Rows::new(schema, options, &source.reading, derive.clone());
         let (mut ids, mut order) = (id.map(|_| Ids(Vec::new())), Vec::new());
+        let mut passed_over = 0;
         let unused_columns = match content {
             Content::Parquet(file) => {
                 let file =
@@ -192,7 +195,7 @@ impl What<'_> {
                 let mut number = 0_u32;
                 let begin = |header: &Header<'_>, _: &StringRecord| found(header, &derive, id);
                 let shown = (&wanted[..], options.show_values);
-                let found =
+                let (found, passed) =
                     scan(input, path, &source.reading, shown, begin, |found, line, text| {
                         let own = number;
                         number = number.saturating_add(1);
@@ -216,6 +219,7 @@ impl What<'_> {
                         let cells = found.at.iter().map(|&at| Some(Cell::text(&text[at])));
                         rows.row(line, &cells.collect::<Vec<_>>());
                     })?;
+                passed_over = passed;
                 found.unused_columns
             }
         };
@@ -230,7 +234,7 @@ impl What<'_> {
             }
         }
         let digest = FileDigest::default();
-        Ok(DataFile { table, unused_columns, ids, digest, missing_words, left })
+        Ok(DataFile { table, unused_columns, passed_over, ids, digest, missing_words, left })
     }
 }
 

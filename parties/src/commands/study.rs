@@ -75,6 +75,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
                 "path": source.from.path,
                 "rows": file.table.rows(),
                 "unused_columns": file.unused_columns,
+                "passed_over": file.passed_over,
                 "summary": Summary::of(file),
                 "missing": missing(file).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             },
@@ -322,6 +323,14 @@ fn text(
     };
     text += &wrapped("  ", &rows);
     text += &own_columns(&Summary::of(file));
+    if file.passed_over > 0 {
+        let lines = if file.passed_over == 1 {
+            "1 line".to_owned()
+        } else {
+            format!("{} lines", file.passed_over)
+        };
+        text += &format!("  {lines} passed over as no rows (data.not_rows in party.toml)\n");
+    }
     if !file.unused_columns.is_empty() {
         let unused = file.unused_columns.join(", ");
         text += &wrapped("  Columns that the study does not use: ", &unused);

@@ -57,7 +57,7 @@ pub fn read_columns(
         Content::Text(input) => {
             let begin =
                 |header: &Header<'_>, names: &StringRecord| Ok((names.clone(), locate(header)?));
-            let (header, _) =
+            let ((header, _), _) =
                 scan(input, path, reading, (wanted, false), begin, |(names, at), line, text| {
                     row((at, names.len()), line, text);
                 })?;

@@ -12,6 +12,32 @@ pub(crate) fn is_format(format: &str) -> bool {
     StrftimeItems::new(format).all(|item| !matches!(item, Item::Error))
 }
 
+/// Programs that write dates as numbers: how many of these are a day, and which one is 1970-01-01.
+const COUNTS: [(&str, f64, f64); 4] = [
+    // Days, the first of 1900 is 1; 1970-01-01 is 25569 also with the day that 1900 did not have.
+    ("excel", 1.0, 25_569.0),
+    // Days from 1960-01-01, as Stata has them too.
+    ("sas", 1.0, 3653.0),
+    // Seconds from 1582-10-14.
+    ("spss", 86_400.0, 141_428.0 * 86_400.0),
+    ("unix", 86_400.0, 0.0),
+];
+
+/// Whether this names a program that writes dates as numbers.
+pub(super) fn is_count(name: &str) -> bool {
+    COUNTS.iter().any(|(program, ..)| *program == name)
+}
+
+/// The names of these programs, for people.
+pub(super) fn counts() -> String {
+    COUNTS.map(|(program, ..)| format!("{program:?}")).join(", ")
+}
+
+/// The programs, and the days since 1970-01-01 for which each of them writes this number.
+pub(super) fn counted(number: f64) -> impl Iterator<Item = (&'static str, f64)> {
+    COUNTS.iter().map(move |(program, a_day, zero)| (*program, (number - zero) / a_day))
+}
+
 /// How dates of one column are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Dates {
@@ -35,6 +61,11 @@ impl Dates {
     /// The day, as `1980-03-01`.
     pub(crate) fn day(&self, cell: &str) -> Option<String> {
         self.days(cell).map(|days| text(days.floor() as i64))
+    }
+
+    /// The days since 1970-01-01 for a number, where a program writes them so.
+    pub(super) fn of_number(&self, number: f64) -> Option<f64> {
+        counted(number).find(|(program, _)| *program == self.format).map(|(_, days)| days)
     }
 
     /// The days since 1970-01-01.
@@ -83,6 +114,13 @@ pub(super) const FORMS: &[&str] = &[
     "%m/%d/%Y %H:%M:%S",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%d %H:%M:%S%.fZ",
+    "%d%b%Y:%H:%M:%S",
+    "%d%b%Y:%H:%M:%S%.f",
+    "%d-%b-%Y %H:%M:%S",
+    "%b %d %Y",
+    "%b %d, %Y",
 ];
 
 #[cfg(test)]
@@ -106,6 +144,18 @@ mod tests {
         ] {
             assert_eq!(days(format, cell), None, "{format} {cell}");
         }
+        assert_eq!(days("%d%b%Y:%H:%M:%S", "31DEC2023:06:00:00"), Some(19_722.25));
+        // 2023-12-31 as programs count it.
+        for (program, number) in [
+            ("excel", 45_291.0),
+            ("sas", 23_375.0),
+            ("spss", 13_923_360_000.0),
+            ("unix", 1_703_980_800.0),
+        ] {
+            assert_eq!(Dates::new(program).of_number(number), Some(19_722.0), "{program}");
+            assert!(is_count(program));
+        }
+        assert_eq!(Dates::new("%d.%m.%Y").of_number(1.0), None);
         assert_eq!(text(19_722), "2023-12-31");
         assert!(FORMS.iter().all(|form| is_format(form)) && !is_format("%Q"));
         assert!(FORMS.iter().all(|form| Dates::new(form).is_whole()));

@@ -1,18 +1,28 @@
 //! How a file that is refused could be read: settings that are found by looking at it, and tried before they are
 //! named. Words for missing cells are named from a list of this program's own, and no other cell is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 
 use mpc_ml::data::{Schema, look_alike};
 
-use super::header::{SEPARATORS, renamed};
+use super::header::{Header, SEPARATORS, renamed};
+use super::reading::no_row;
+use super::scan::scan;
 use super::source::{Content, separator_line};
 use super::translate::{Kind, columns, plain_number};
 use super::{DataError, ReadOptions, Reading, Source, read_columns, read_of};
 
 mod guess;
+mod lists;
 use guess::{Guess, LEGACY};
+
+/// Lines in which a header is looked for.
+const PREAMBLE: usize = 20;
+
+/// Lines of one kind that are taken for none, at most.
+const NO_ROWS: u64 = 3;
 
 /// Settings of `[data]` under which a file can be read, or more of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,10 +106,13 @@ fn proposal(
     let mut best: Option<Attempt> = None;
     for encoding in encodings(source) {
         let mut reading = Reading { encoding, ..source.reading.clone() };
-        if let Some(line) = first_line(&source.clone().with(reading.clone())) {
-            separate(&mut reading, &line, &wanted);
-            rename(&mut reading, &line, &wanted);
+        let begin = first_lines(&source.clone().with(reading.clone()));
+        if let Some((skip, line)) = header(&begin, &reading, &wanted) {
+            reading.skip = reading.skip.max(skip);
+            separate(&mut reading, line, &wanted);
+            rename(&mut reading, line, &wanted);
         }
+        lines_that_are_no_rows(&mut reading, source);
         let mut guess = Guess::new(&reading, schema, &columns);
         // What is no row is not looked at; the attempt tells of it.
         let of_cells = source.clone().with(reading.clone());
@@ -161,21 +174,65 @@ fn encodings(source: &Source) -> Vec<Option<&'static encoding_rs::Encoding>> {
     }
 }
 
-/// The first line of a text.
-fn first_line(source: &Source) -> Option<Vec<u8>> {
+/// The first lines of a text.
+fn first_lines(source: &Source) -> Vec<Vec<u8>> {
     let read = source.opened(|content| {
-        let mut line = Vec::new();
+        let mut begin = Vec::new();
         if let Content::Text(input) = content {
             let failed = |error| DataError::Read { path: source.path.clone(), source: error };
-            input.take(1 << 16).read_to_end(&mut line).map_err(failed)?;
+            input.take(1 << 16).read_to_end(&mut begin).map_err(failed)?;
         }
-        Ok(line)
+        Ok(begin)
     });
-    let bytes = read.ok()?.0;
+    let Ok((bytes, _)) = read else { return Vec::new() };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let line =
-        bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
-    line.map(<[u8]>::to_vec)
+    bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.trim_ascii().to_vec())
+        .take(PREAMBLE)
+        .collect()
+}
+
+/// The line that is most like a header, and how many lines are before it that are to be passed over: none where the first
+/// one is as good.
+fn header<'l>(begin: &'l [Vec<u8>], reading: &Reading, wanted: &[&str]) -> Option<(u64, &'l [u8])> {
+    let of = |line: &[u8]| {
+        let under = |&separator: &u8| {
+            found(&renamed(names(line, separator).iter().map(String::as_str), reading), wanted)
+        };
+        SEPARATORS.iter().chain([&reading.separator]).map(under).max().unwrap_or(0)
+    };
+    let (first, line) = begin.iter().enumerate().find(|(_, line)| !line.is_empty())?;
+    let mut best = (0, &line[..], of(line));
+    for (at, line) in begin.iter().enumerate().skip(first + 1).filter(|(_, line)| !line.is_empty())
+    {
+        let here = of(line);
+        if here > best.2 && 2 * here > wanted.len() {
+            best = (at as u64, line, here);
+        }
+    }
+    Some((best.0, best.1))
+}
+
+/// Names the lines of totals, of dashes and of counts.
+fn lines_that_are_no_rows(reading: &mut Reading, source: &Source) {
+    let source = source.clone().with(reading.clone());
+    let mut seen = BTreeMap::<String, u64>::new();
+    let _ = source.opened(|content| match content {
+        Content::Text(input) => {
+            let begin = |_: &Header<'_>, _: &csv::StringRecord| Ok(());
+            scan(input, &source.path, &source.reading, (&[], false), begin, |_, _, cells| {
+                let form = cells.and_then(|cells| cells.get(0)).map(no_row);
+                if let Some(form) = form.filter(|form| lists::is_no_row(form)) {
+                    *seen.entry(form).or_default() += 1;
+                }
+            })
+        }
+        Content::Parquet(_) => Ok(((), 0)),
+    });
+    // More of them are rows of some kind.
+    let few = seen.into_iter().filter(|(_, count)| *count <= NO_ROWS);
+    reading.not_rows.extend(few.map(|(form, _)| form));
 }
 
 /// The names in a first line, under this separator.
@@ -186,11 +243,30 @@ fn names(line: &[u8], separator: u8) -> Vec<String> {
     names.map(|names| names.iter().map(|name| name.trim().to_owned()).collect()).unwrap_or_default()
 }
 
+/// A name without a unit behind it: `age (years)`, `cost [EUR]`.
+fn without_unit(name: &str) -> &str {
+    let open = name.strip_suffix(')').and_then(|name| name.split_once('('));
+    let open = open.or_else(|| name.strip_suffix(']').and_then(|name| name.split_once('[')));
+    open.map_or(name, |(name, _)| name.trim())
+}
+
+/// The place of the name that looks like this one, of those that are free.
+fn nearly(wanted: &str, names: &[String], free: impl Fn(&str) -> bool) -> Option<usize> {
+    let short: Vec<&str> =
+        names.iter().map(|name| if free(name) { without_unit(name) } else { "" }).collect();
+    let same = |name: &&str| *name == wanted;
+    let is_only = |at: &usize| short.iter().filter(|name| **name == short[*at]).count() == 1;
+    if let Some(at) = short.iter().position(same) {
+        return Some(at).filter(is_only);
+    }
+    let (meant, _) = look_alike(wanted, &short.iter().copied().filter(|name| !name.is_empty()))?;
+    short.iter().position(|name| *name == meant).filter(is_only)
+}
+
 /// How many of `wanted` are there, as they are or nearly.
 fn found(names: &[String], wanted: &[&str]) -> usize {
     let there = |name: &&&str| {
-        names.iter().any(|own| own == **name)
-            || look_alike(name, &names.iter().map(String::as_str)).is_some()
+        names.iter().any(|own| own == **name) || nearly(name, names, |_| true).is_some()
     };
     wanted.iter().filter(there).count()
 }
@@ -221,10 +297,7 @@ fn rename(reading: &mut Reading, line: &[u8], wanted: &[&str]) {
         return;
     }
     for name in wanted.iter().filter(|name| !known.iter().any(|own| own == **name)) {
-        let free = known.iter().filter(|own| !wanted.contains(&own.as_str()));
-        if let Some((meant, _)) = look_alike(name, &free.map(String::as_str))
-            && let Some(at) = known.iter().position(|own| own == meant)
-        {
+        if let Some(at) = nearly(name, &known, |own| !wanted.contains(&own)) {
             reading.rename.insert(own[at].clone(), (*name).to_owned());
         }
     }

@@ -32,6 +32,12 @@ pub struct Reading {
     pub dates: BTreeMap<String, String>,
     /// Columns in which a word that looks like a level of the study is taken for it.
     pub alike: Vec<String>,
+    /// What stands beside numbers, and is taken away.
+    pub units: Vec<String>,
+    /// Lines before the header.
+    pub skip: u64,
+    /// How the first cell of a line that is no row is written, in the form of [`no_row`].
+    pub not_rows: Vec<String>,
     /// Columns in which a word that is none of the levels is read as the level [`OTHER`](super::OTHER). No setting: an agreement
     /// says so.
     pub other: Vec<String>,
@@ -50,9 +56,29 @@ impl Default for Reading {
             recode: BTreeMap::new(),
             dates: BTreeMap::new(),
             alike: Vec::new(),
+            units: Vec::new(),
+            skip: 0,
+            not_rows: Vec::new(),
             other: Vec::new(),
         }
     }
+}
+
+/// The first cell of a line as `not_rows` names it: `#` for a number in it, `---` for dashes.
+pub(super) fn no_row(cell: &str) -> String {
+    let cell = cell.trim();
+    if cell.len() > 2 && cell.bytes().all(|byte| matches!(byte, b'-' | b'+' | b'=')) {
+        return "---".to_owned();
+    }
+    let mut form = String::with_capacity(cell.len());
+    for letter in cell.chars() {
+        match letter {
+            '0'..='9' if form.ends_with('#') => {}
+            '0'..='9' => form.push('#'),
+            letter => form.push(letter),
+        }
+    }
+    form
 }
 
 /// `[data]` as TOML has it.
@@ -79,6 +105,12 @@ pub(crate) struct RawData {
     pub dates: BTreeMap<String, String>,
     #[serde(default)]
     pub alike: Vec<String>,
+    #[serde(default)]
+    pub units: Vec<String>,
+    #[serde(default)]
+    pub skip: u64,
+    #[serde(default)]
+    pub not_rows: Vec<String>,
 }
 
 impl RawData {
@@ -136,24 +168,40 @@ impl RawData {
             }
         }
         for (column, date) in &self.dates {
-            let whole = ["%d", "%m", "%Y"].iter().all(|part| date.contains(part))
+            let has = |part: &&str| date.contains(*part);
+            let whole = ["%d", "%Y"].iter().all(has) && ["%m", "%b", "%B"].iter().any(has)
                 || date.contains("%F")
                 || date.contains("%j") && date.contains("%Y");
-            if !whole || !is_plain(date, 60) || !super::dates::is_format(date) {
+            let written = whole && is_plain(date, 60) && super::dates::is_format(date);
+            if !written && !super::dates::is_count(date) {
                 let rule = format!(
                     "({column}) must have day, month and year in four digits, such as \"%d.%m.%Y\", \
-                     \"%Y-%m-%d\" or \"%Y-%m-%d %H:%M:%S\""
+                     \"%Y-%m-%d\" or \"%Y-%m-%d %H:%M:%S\"; or be a program whose numbers they are: {}",
+                    super::dates::counts()
                 );
                 return Err(("data.dates".to_owned(), rule));
             }
         }
+        let named = [("units", &self.units), ("not_rows", &self.not_rows)];
+        for (field, words) in named {
+            if words.iter().any(|word| word.trim() != word || word.is_empty()) {
+                return wrong(field, "holds a word that is empty or has spaces at its ends");
+            }
+        }
+        if self.units.iter().any(|unit| unit.contains(|it: char| it.is_ascii_digit())) {
+            return wrong("units", "holds a digit, which would be taken away from numbers");
+        }
+        if self.skip > 1000 {
+            return wrong("skip", "must be 0 to 1000: the lines before the header");
+        }
+        let not_rows = self.not_rows.iter().map(|cell| no_row(cell)).collect();
         let mut names: Vec<&String> = self.rename.values().collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             let rule = format!("gives two columns the name {:?}", twice[0]);
             return Err(("data.rename".to_owned(), rule));
         }
-        let Self { missing, missing_in, rename, recode, dates, alike, .. } = self;
+        let Self { missing, missing_in, rename, recode, dates, alike, units, skip, .. } = self;
         Ok(Reading {
             separator,
             decimal,
@@ -165,6 +213,9 @@ impl RawData {
             recode,
             dates,
             alike,
+            units,
+            skip,
+            not_rows,
             other: Vec::new(),
         })
     }
@@ -189,11 +240,20 @@ impl Reading {
             };
             line("separator", text(sign));
         }
+        if self.skip != other.skip {
+            line("skip", self.skip.to_string());
+        }
+        if self.not_rows != other.not_rows {
+            line("not_rows", list(&self.not_rows));
+        }
         if self.decimal != other.decimal {
             line("decimal", text(&self.decimal.to_string()));
         }
         if let (true, Some(sign)) = (self.thousands != other.thousands, self.thousands) {
             line("thousands", text(&sign.to_string()));
+        }
+        if self.units != other.units {
+            line("units", list(&self.units));
         }
         if let (true, Some(encoding)) = (self.encoding != other.encoding, self.encoding) {
             line("encoding", text(&encoding.name().to_lowercase()));
@@ -249,14 +309,36 @@ mod tests {
         let text = "separator = \"tab\"\ndecimal = \",\"\nthousands = \".\"\nencoding = \"windows-1252\"\n\
                     missing = [\"NA\", \"k.A. \\\"x\\\"\"]\nmissing_in = { income = [\"-999\"] }\n\
                     rename = { \"Alter (Jahre)\" = \"age\" }\nrecode = { sex = { 1 = \"m\", 2 = \"f\" } }\n\
-                    dates = { admitted = \"%d.%m.%Y\" }\nalike = [\"sex\"]";
+                    dates = { admitted = \"%d.%m.%Y\", left = \"excel\" }\nalike = [\"sex\"]\nunits = [\"\u{20ac}\"]\n\
+                    skip = 2\nnot_rows = [\"Summe\", \"(# rows)\", \"---\"]";
         let reading = read(text).unwrap();
         let lines = reading.lines(&Reading::default());
-        assert_eq!(lines.len(), 10, "{lines:?}");
+        assert_eq!(lines.len(), 13, "{lines:?}");
         assert_eq!(read(&lines.join("\n")).unwrap(), reading);
         assert!(reading.lines(&reading).is_empty());
         assert_eq!(read("").unwrap(), Reading::default());
         assert_eq!(read("encoding = \"UTF-8\"").unwrap(), Reading::default());
+    }
+
+    #[test]
+    fn first_cells_of_lines_that_are_no_rows_have_a_form() {
+        for (cell, form) in [
+            (" Summe ", "Summe"),
+            ("(1204 rows)", "(# rows)"),
+            ("-----", "---"),
+            ("--", "--"),
+            ("-5", "-#"),
+        ] {
+            assert_eq!(no_row(cell), form, "{cell}");
+        }
+    }
+
+    /// What is proposed has to be possible.
+    #[test]
+    fn all_forms_of_dates_that_are_proposed_are_settings() {
+        for form in super::super::dates::FORMS {
+            assert!(read(&format!("dates = {{ a = {form:?} }}")).is_ok(), "{form}");
+        }
     }
 
     #[test]
@@ -271,6 +353,11 @@ mod tests {
             ("rename = { a = \"c\", b = \"c\" }", "data.rename"),
             ("dates = { a = \"%d.%m.%y\" }", "data.dates"),
             ("dates = { a = \"%d.%m.%Y %Q\" }", "data.dates"),
+            ("dates = { a = \"%d %Y\" }", "data.dates"),
+            ("dates = { a = \"calc\" }", "data.dates"),
+            ("units = [\"m2\"]", "data.units"),
+            ("not_rows = [\"\"]", "data.not_rows"),
+            ("skip = 2000", "data.skip"),
         ] {
             assert_eq!(read(text).unwrap_err().0, field, "{text}");
         }

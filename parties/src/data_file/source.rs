@@ -114,10 +114,10 @@ impl Source {
         let marked = Encoding::for_bom(begin).map(|(encoding, _)| encoding);
         let encoding = marked.or(self.reading.encoding);
         match encoding.filter(|encoding| *encoding != encoding_rs::UTF_8) {
-            None => read(Content::Text(&mut Begun::new(input))),
+            None => read(Content::Text(&mut Begun::new(input, self.reading.skip))),
             Some(encoding) => {
                 let decoding = Decoding::new(input, encoding);
-                read(Content::Text(&mut Begun::new(BufReader::new(decoding))))
+                read(Content::Text(&mut Begun::new(BufReader::new(decoding), self.reading.skip)))
             }
         }
     }
@@ -293,16 +293,18 @@ impl<R: BufRead> Read for Decoding<R> {
     }
 }
 
-/// Hides a first line `sep=;`, which a spreadsheet writes and which is no header: an empty line stands in its place,
-/// so that lines are counted as in the file.
+/// Hides a first line `sep=;`, which a spreadsheet writes and which is no header, and lines before the header that are to
+/// be passed over: empty lines stand in their places, so that lines are counted as in the file.
 struct Begun<R> {
     input: R,
     begun: bool,
+    /// Lines that are still to be hidden.
+    skip: u64,
 }
 
 impl<R: BufRead> Begun<R> {
-    fn new(input: R) -> Self {
-        Self { input, begun: false }
+    fn new(input: R, skip: u64) -> Self {
+        Self { input, begun: false, skip }
     }
 }
 
@@ -339,10 +341,28 @@ impl<R: BufRead> BufRead for Begun<R> {
                 self.input.consume(length);
             }
         }
-        self.input.fill_buf()
+        while self.skip > 0 {
+            let ready = self.input.fill_buf()?;
+            match ready.iter().position(|byte| *byte == b'\n') {
+                // Its line feed is left, and seen next.
+                Some(0) => break,
+                Some(at) => self.input.consume(at),
+                None if ready.is_empty() => break,
+                None => {
+                    let all = ready.len();
+                    self.input.consume(all);
+                }
+            }
+        }
+        let ready = self.input.fill_buf()?;
+        // Not more than the line feed of a line that is hidden.
+        Ok(if self.skip > 0 { &ready[..ready.len().min(1)] } else { ready })
     }
 
     fn consume(&mut self, count: usize) {
+        if count > 0 {
+            self.skip = self.skip.saturating_sub(1);
+        }
         self.input.consume(count);
     }
 }
@@ -359,8 +379,18 @@ mod tests {
         assert_eq!(separator_line(b"sep;age\n"), None);
         assert_eq!(separator_line(b"separator,age\n"), None);
         let mut text = String::new();
-        Begun::new(&b"sep=;\r\nage;sex\n"[..]).read_to_string(&mut text).unwrap();
+        Begun::new(&b"sep=;\r\nage;sex\n"[..], 0).read_to_string(&mut text).unwrap();
         assert_eq!(text, "\nage;sex\n");
+        for (skip, due) in [
+            (0, "a \"\n\nb\nage\n1\n"),
+            (1, "\n\nb\nage\n1\n"),
+            (3, "\n\n\nage\n1\n"),
+            (9, "\n\n\n\n\n"),
+        ] {
+            let mut text = String::new();
+            Begun::new(&b"a \"\n\nb\nage\n1\n"[..], skip).read_to_string(&mut text).unwrap();
+            assert_eq!(text, due, "{skip}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use mpc_ml::data::{Cell, FeatureKind, Schema, Target, look_alike};
 
 use super::Reading;
-use super::dates::Dates;
+use super::dates::{Dates, is_count};
 
 /// What a column is read as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(super) struct Translate {
     dates: Option<(Dates, String)>,
     decimal: char,
     thousands: Option<char>,
+    /// What stands beside numbers.
+    units: Vec<String>,
     alike: bool,
     other: bool,
     /// Whether texts are taken as they are.
@@ -81,7 +83,9 @@ impl Translate {
         let alike = reading.alike.iter().any(|name| name == column);
         let other = reading.other.iter().any(|name| name == column);
         let (decimal, thousands) = (reading.decimal, reading.thousands);
-        let is_number = kind == Kind::Number && (decimal != '.' || thousands.is_some());
+        let units = if kind == Kind::Number { reading.units.clone() } else { Vec::new() };
+        let is_number =
+            kind == Kind::Number && (decimal != '.' || thousands.is_some() || !units.is_empty());
         Self {
             plain: words.is_empty()
                 && recode.is_empty()
@@ -93,6 +97,7 @@ impl Translate {
             dates: dates.map(|format| (Dates::new(format), format.clone())),
             decimal,
             thousands,
+            units,
             alike,
             other,
             kind,
@@ -136,6 +141,9 @@ impl Translate {
             self.missing[*at].1 += 1;
             return Cell::text("");
         }
+        if let Some(days) = self.dates.as_ref().and_then(|(dates, _)| dates.of_number(number)) {
+            return Cell::Number(days);
+        }
         match self.recode.get(&number.to_string()) {
             Some(word) => Cell::Text(Cow::Owned(word.clone())),
             None => self.rest(&number.to_string()).unwrap_or(Cell::Number(number)),
@@ -156,7 +164,9 @@ impl Translate {
         }
         match &self.kind {
             Kind::Number => {
-                if let Some((dates, format)) = &self.dates {
+                let word = without_unit(word, self.units.iter().map(String::as_str));
+                let counted = self.dates.as_ref().filter(|(_, format)| is_count(format));
+                if let Some((dates, format)) = self.dates.as_ref().filter(|_| counted.is_none()) {
                     return dates.days(word).map(Cell::Number).ok_or_else(|| {
                         format!(
                             "the cell is not a date written as {format:?} (data.dates), with a year from \
@@ -184,6 +194,12 @@ impl Translate {
                     self.missing[*at].1 += 1;
                     return Ok(Cell::text(""));
                 }
+                if let Some((dates, _)) = counted
+                    && let Ok(number) = text.parse::<f64>()
+                    && let Some(days) = dates.of_number(number)
+                {
+                    return Ok(Cell::Number(days));
+                }
                 Ok(Cell::Text(text))
             }
             Kind::Words(levels) if self.alike && !levels.iter().any(|level| level == word) => {
@@ -200,6 +216,16 @@ impl Translate {
             Kind::Words(_) | Kind::Text => Ok(Cell::Text(text)),
         }
     }
+}
+
+/// A number without the unit that stands before or behind it.
+pub(super) fn without_unit<'w>(word: &'w str, units: impl Iterator<Item = &'w str>) -> &'w str {
+    for unit in units {
+        if let Some(rest) = word.strip_suffix(unit).or_else(|| word.strip_prefix(unit)) {
+            return rest.trim();
+        }
+    }
+    word
 }
 
 /// The number in the form that programs read; none where the signs do not stand as they must: with decimal commas,
@@ -268,6 +294,8 @@ mod tests {
         is("1.234.567", ',', Some('.'), 1_234_567.0);
         is("1\u{202f}234,5", ',', Some(' '), 1234.5);
         is("-1'234.5", '.', Some('\''), -1234.5);
+        assert_eq!(without_unit("1.5 kg", ["€", "kg"].into_iter()), "1.5");
+        assert_eq!(without_unit("€1.5", ["€", "kg"].into_iter()), "1.5");
         is("1,234.5", '.', Some(','), 1234.5);
         is("12", ',', Some('.'), 12.0);
         // What could be two numbers is none.

@@ -1,13 +1,14 @@
 //! What the cells of a file look like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use encoding_rs::Encoding;
 use mpc_ml::data::{FeatureKind, Schema, look_alike};
 
-use super::{Kind, Reading, plain_number};
-use crate::data_file::dates::{Dates, FORMS};
+use super::{Kind, Reading, lists, plain_number};
+use crate::data_file::dates::{Dates, FORMS, counted};
 use crate::data_file::summary::SENTINELS;
+use crate::data_file::translate::without_unit;
 
 /// Encodings from before UTF-8, the most frequent first.
 pub(super) const LEGACY: [&Encoding; 4] = [
@@ -56,6 +57,8 @@ const MISSING: &[&str] = &[
     "N.A.",
     "n.a.",
     "#NULL!",
+    "#N/D!",
+    "#N/D",
     "NaT",
     "\\N",
     "leer",
@@ -93,6 +96,13 @@ struct Seen {
     undated: Vec<u64>,
     sentinels: BTreeMap<i64, u64>,
     alike: u64,
+    /// What stands beside numbers.
+    units: BTreeSet<&'static str>,
+    /// Usual words for the classes of the study.
+    classes: BTreeMap<String, String>,
+    /// Numbers in the range of the study, and those that are when each program's numbers of dates are read.
+    inside: u64,
+    counted: BTreeMap<&'static str, u64>,
 }
 
 /// What was seen of all of them.
@@ -122,6 +132,10 @@ impl Guess {
             undated: vec![0; FORMS.len()],
             sentinels: BTreeMap::new(),
             alike: 0,
+            units: BTreeSet::new(),
+            classes: BTreeMap::new(),
+            inside: 0,
+            counted: BTreeMap::new(),
         });
         // Who has said how dates or words of a column are written is not told better.
         let set =
@@ -179,6 +193,22 @@ impl Guess {
                     read[at] = read[at].wrapping_add(seen.read[at]);
                 }
             }
+            for unit in &seen.units {
+                if !reading.units.iter().any(|each| each == unit) {
+                    reading.units.push((*unit).to_owned());
+                }
+            }
+            if !seen.classes.is_empty() {
+                reading.recode.entry(seen.name.clone()).or_default().extend(seen.classes.clone());
+            }
+            // Only where nothing is possible as it stands, and one program's dates all are.
+            let whole: Vec<_> =
+                seen.counted.iter().filter(|(_, count)| **count == seen.cells).collect();
+            if let ([(program, _)], 0) = (&whole[..], seen.inside)
+                && !reading.dates.contains_key(&seen.name)
+            {
+                reading.dates.insert(seen.name.clone(), (**program).to_owned());
+            }
             for word in seen.missing.keys() {
                 if is_level(word) {
                     reading
@@ -229,6 +259,18 @@ impl Guess {
 }
 
 impl Seen {
+    /// Looks whether a number is possible, as it stands and as a date.
+    fn count(&mut self, cell: &str) {
+        let Some((low, high)) = self.range else { return };
+        let spelt =
+            SPELLINGS[..2].iter().find_map(|(decimal, _)| plain_number(cell, *decimal, None));
+        let Some(number) = spelt.and_then(|number| number.parse::<f64>().ok()) else { return };
+        self.inside += u64::from((low..=high).contains(&number));
+        for (program, _) in counted(number).filter(|(_, days)| (low..=high).contains(days)) {
+            *self.counted.entry(program).or_default() += 1;
+        }
+    }
+
     fn cell(&mut self, cell: &str, dates: &[Dates]) {
         let word = MISSING.iter().find(|word| **word == cell);
         match &self.kind {
@@ -239,6 +281,8 @@ impl Seen {
                     *self.missing.entry(word).or_default() += 1;
                 } else if look_alike(cell, &levels.iter().map(String::as_str)).is_some() {
                     self.alike += 1;
+                } else if let Some(level) = lists::class_of(cell, levels) {
+                    self.classes.insert(cell.to_owned(), level.to_owned());
                 }
             }
             Kind::Number => {
@@ -247,6 +291,10 @@ impl Seen {
                     return;
                 }
                 self.cells += 1;
+                let unit = lists::unit_of(cell);
+                self.units.extend(unit);
+                let cell = without_unit(cell, unit.into_iter());
+                self.count(cell);
                 let mut is_number = false;
                 for (at, (decimal, thousands)) in SPELLINGS.iter().enumerate() {
                     let number = plain_number(cell, *decimal, *thousands);
