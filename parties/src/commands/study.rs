@@ -362,7 +362,8 @@ fn text(
     };
     let planned = format!("The computation, planned for {planned}");
     text += &format!("\n{}", wrapped("", &planned));
-    text += &computation(&plan.account);
+    let prepares = !study.is_federated() && study.privacy().is_none();
+    text += &computation(&plan.account, prepares);
     if let Some(path) = more {
         // A line of its own, to be copied.
         let rows = match study.columns() {
@@ -384,18 +385,18 @@ fn text(
 }
 
 /// What the computation costs, and how exact it is.
-fn computation(account: &Account) -> String {
+fn computation(account: &Account, prepares: bool) -> String {
     let sent = account.bytes_sent as f64 / 1e6;
+    // Sums under masks or noise take no correlations.
+    let beside = if prepares { " beside the preprocessing" } else { "" };
     let (steps, rounds) = (account.figures.steps, account.rounds);
     let steps = if account.figures.passes {
         format!(
             "Up to {steps} passes over the rows. With as many as most fits take: {rounds} rounds; this \
-             node sends {sent:.2} MB beside the preprocessing"
+             node sends {sent:.2} MB{beside}"
         )
     } else {
-        format!(
-            "{steps} steps, {rounds} rounds; this node sends {sent:.2} MB beside the preprocessing"
-        )
+        format!("{steps} steps, {rounds} rounds; this node sends {sent:.2} MB{beside}")
     };
     // Where nothing is opened but results there is none.
     let sigma = Some(account.figures.sigma).filter(|sigma| *sigma > 0);

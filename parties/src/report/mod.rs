@@ -7,6 +7,7 @@ mod described;
 mod evaluated;
 mod fitted;
 mod html;
+mod noisy;
 mod plots;
 mod sites;
 mod source;
@@ -73,7 +74,7 @@ fn summary(sources: &[Source]) -> Html {
             });
         // Of these the receipt does not say it, and the result does.
         let rows = match (&source.result, source.text("protocol")) {
-            (Some(result), "describe/1" | "evaluate/1") => rows_of(result),
+            (Some(result), "describe/1" | "evaluate/1" | "private-tables/1") => rows_of(result),
             _ => rows,
         };
         let parties = source.parties();
@@ -81,6 +82,7 @@ fn summary(sources: &[Source]) -> Html {
             (_, "describe/1") => "a description".to_owned(),
             (_, "evaluate/1") => "an evaluation".to_owned(),
             (_, "survival/1") => "survival curves".to_owned(),
+            (_, "private-tables/1") => "tables with noise".to_owned(),
             (_, "sites/1") => "effects by site".to_owned(),
             (_, "") => "a model".to_owned(),
             (_, other) => other.to_owned(),
@@ -113,6 +115,7 @@ fn results(source: &Source) -> Html {
         (Some(result), "evaluate/1") => evaluated::section(title, result),
         (Some(result), "survival/1") => survived::section(title, result),
         (Some(result), "sites/1") => sites::section(title, result),
+        (Some(result), "private-tables/1") => noisy::section(title, result),
         (Some(result), protocol) => {
             let text = serde_json::to_string_pretty(result).unwrap_or_default();
             Html::section(&format!("Result of {protocol}"), Html::of("pre", text))

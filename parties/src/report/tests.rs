@@ -77,6 +77,46 @@ fn by_site() -> Value {
     })
 }
 
+fn with_noise() -> Value {
+    let off = |value: f64| json!({ "value": value, "within": 0.5 });
+    json!({
+        "promise": EVIL, "noise": ["sex by treatment: noise with deviation 4.0"], "rows": 1234, "group": "treatment",
+        "tables": [
+            { "names": ["treatment"], "levels": [["usual", EVIL]], "counts": [[600], [-3]], "deviation": 4.25, "within": 9 },
+            { "names": ["treatment", EVIL], "levels": [["usual", "new"], ["f", "m"]], "counts": [[300, 310], [290, 320]],
+                "deviation": 4.0, "within": 8 },
+        ],
+        "means": [{ "name": EVIL, "cut": [80.0, 180.0], "groups": ["usual", "new"], "means": [off(121.5), null],
+            "deviations": [off(14.25), null] }],
+        "histograms": [{ "name": "score", "ends": [0.0, 0.5, 1.0], "groups": ["usual", EVIL], "counts": [[7, -2, 1], [9, 30, 0]],
+            "quartiles": [[null, [0.0, 0.5], null], [[0.5, 1.0], null, null]], "deviation": 4.0, "within": 8,
+            "separation": { "of": EVIL, "auc": off(0.8125), "ties": 0.0625, "shares": [null, off(0.75)], "brier": off(0.125) } }],
+    })
+}
+
+#[test]
+fn every_noisy_figure_stands_beside_its_noise() {
+    let html = noisy::section("t", &with_noise()).into_string();
+    for figure in [
+        "600 \u{b1} 9",
+        "\u{2212}3 \u{b1} 9",
+        "310 \u{b1} 8",
+        "standard deviation 4.250",
+        "121.5 \u{b1} 0.5000",
+        "too noisy",
+        "cut to 80.00 and 180.0",
+        "0.8125 \u{b1} 0.5000",
+        "0.7500 \u{b1} 0.5000",
+        "missing",
+        "1,234 (public, without noise)",
+        "in 95 of 100",
+        "<li>sex by treatment",
+    ] {
+        assert!(html.contains(figure), "{figure}: {html}");
+    }
+    assert_eq!(rows_of(&with_noise()), 1234);
+}
+
 #[test]
 fn effects_stand_beside_their_sites() {
     let html = sites::section("t", &by_site()).into_string();
@@ -101,6 +141,7 @@ fn a_text_is_never_a_mark() {
         evaluated::section(EVIL, &evaluated()),
         survived::section(EVIL, &survived()),
         sites::section(EVIL, &by_site()),
+        noisy::section(EVIL, &with_noise()),
     ];
     for html in pages {
         let html = html.into_string();
@@ -159,6 +200,7 @@ fn what_is_not_there_is_left_out() {
         evaluated::section("t", &value);
         survived::section("t", &value);
         sites::section("t", &value);
+        noisy::section("t", &value);
     }
 }
 
