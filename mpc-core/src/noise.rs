@@ -22,6 +22,8 @@ const NOISE: MaskDomain = MaskDomain::new("discrete gaussian noise");
 const BLOCK: usize = 64;
 /// The largest variance: all numerators and denominators then fit 128 bits.
 const MOST_VARIANCE: u128 = 1 << 80;
+/// The largest one that may be any integer.
+const MOST_EXACT: u128 = 1 << 40;
 /// No geometric number above this is kept. It has a probability of e^-100000.
 const MOST_STEPS: u64 = 100_000;
 
@@ -131,13 +133,15 @@ impl fmt::Debug for NoiseStream {
 pub struct DiscreteGaussian {
     /// The scale of the Laplace numbers that are accepted or not, near sigma.
     scale: u64,
-    /// sigma^2 is `scale` times this: so the exponents are of integers below 2^126.
-    shift: u64,
+    /// sigma^2; a multiple of `scale` where it is large.
+    parameter: u128,
+    /// Distances are integers in units of one over this: so the exponents are of integers below 2^126.
+    unit: u64,
 }
 
 impl DiscreteGaussian {
-    /// The law whose sigma^2 is at least `parameter`: the least product of its integer root and another integer,
-    /// at most one root more than `parameter`.
+    /// The law whose sigma^2 is `parameter`, up to 2^40; above that the least multiple of its integer root that is not smaller, less
+    /// than one part in 10^6 more.
     ///
     /// # Errors
     /// When `parameter` is 0, or above 2^80.
@@ -146,23 +150,28 @@ impl DiscreteGaussian {
             return Err(Error::internal(format!("noise with the parameter {parameter}")));
         }
         let scale = parameter.isqrt();
-        let shift = parameter.div_ceil(scale);
-        Ok(Self { scale: scale as u64, shift: shift as u64 })
+        let exact = parameter <= MOST_EXACT;
+        let (parameter, unit) =
+            if exact { (parameter, scale) } else { (parameter.div_ceil(scale) * scale, 1) };
+        Ok(Self { scale: scale as u64, parameter, unit: unit as u64 })
     }
 
     /// sigma^2. The variance is a little smaller, by less than one part in 10^6 from sigma = 1 on.
     #[must_use]
     pub fn parameter(&self) -> u128 {
-        u128::from(self.scale) * u128::from(self.shift)
+        self.parameter
     }
 
     /// The next number (algorithm 3).
     pub fn draw(&self, from: &mut NoiseStream) -> i64 {
-        let twice = 2 * self.parameter();
+        let unit = u128::from(self.unit);
+        // sigma^2 / t, t the scale, in units: below 2^41.
+        let shift = self.parameter / u128::from(self.scale / self.unit);
+        let twice = 2 * self.parameter * unit * unit;
         loop {
             let (magnitude, negative) = from.laplace(self.scale);
-            let distance = u128::from(magnitude.abs_diff(self.shift));
-            // exp(-(|y| - sigma^2 / t)^2 / (2 sigma^2)), t the scale.
+            let distance = (u128::from(magnitude) * unit).abs_diff(shift);
+            // exp(-(|y| - sigma^2 / t)^2 / (2 sigma^2)).
             if from.exp(distance * distance, twice) {
                 let magnitude = magnitude as i64;
                 return if negative { -magnitude } else { magnitude };
@@ -199,7 +208,7 @@ mod tests {
     // was no lucky one.
     #[test]
     fn it_has_its_law() {
-        for parameter in [1, 2, 3, 25, 110] {
+        for parameter in [1, 2, 3, 7, 25, 47, 110] {
             let law_of = DiscreteGaussian::at_least(parameter).expect("in range");
             let mut stream = stream("law");
             let (draws, most) = (60_000, 60);
@@ -222,7 +231,7 @@ mod tests {
 
     #[test]
     fn large_parameters_have_their_moments() {
-        for bits in [40, 58, 80] {
+        for bits in [39, 40, 58, 80] {
             let law = DiscreteGaussian::at_least(1 << bits).expect("in range");
             let sigma = (law.parameter() as f64).sqrt();
             let mut stream = stream("large");
@@ -259,10 +268,13 @@ mod tests {
 
     #[test]
     fn the_parameter_is_never_smaller_than_asked_for() {
-        for asked in (1..300).chain([(1 << 80) - 1, 1 << 80, (1 << 63) + 12345]) {
+        for asked in
+            (1..300).chain([1 << 40, (1 << 40) + 1, (1 << 80) - 1, 1 << 80, (1 << 63) + 12345])
+        {
             let law = DiscreteGaussian::at_least(asked).expect("in range");
             let extra = law.parameter() - asked;
-            assert!(law.parameter() >= asked && extra <= asked.isqrt(), "{asked}: {extra}");
+            let most = if asked <= 1 << 40 { 0 } else { asked.isqrt() };
+            assert!(law.parameter() >= asked && extra <= most, "{asked}: {extra}");
         }
         assert!(DiscreteGaussian::at_least(0).is_err());
         assert!(DiscreteGaussian::at_least((1 << 80) + 1).is_err());
