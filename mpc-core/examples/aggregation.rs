@@ -1,5 +1,5 @@
 //! What one exact sum of a long vector costs, with and without parties that drop out: all parties in one process, on the in-memory mesh.
-//! `cargo run --release -p mpc-core --example aggregation -- [PARTIES [NUMBERS [DROPPED]]]`
+//! `cargo run --release -p mpc-core --example aggregation -- [PARTIES [NUMBERS [DROPPED [THRESHOLD]]]]`
 //!
 //! Prints one JSON object: the seconds of a round in which all are there, and of one in which `DROPPED` parties leave as it begins; the
 //! megabytes that a party sends in the first one.
@@ -19,14 +19,15 @@ fn main() {
     let parties = arguments.next().map_or(10, |count| count.expect("a number of parties"));
     let len = arguments.next().map_or(100_000, |count| count.expect("a number of numbers"));
     let dropped = arguments.next().map_or(parties / 5, |count| count.expect("a number of parties"));
-    println!("{}", measure(parties, len, dropped));
+    let threshold = arguments.next().map(|count| count.expect("a number of parties"));
+    println!("{}", measure(parties, len, dropped, threshold));
 }
 
 /// A round of all, and one in which some leave.
-fn measure(parties: usize, len: usize, dropped: usize) -> Value {
-    let least = Terms::fewest(parties);
+fn measure(parties: usize, len: usize, dropped: usize, threshold: Option<usize>) -> Value {
+    let least = Terms::fewest(parties).max(threshold.unwrap_or(0));
     let patience = Duration::from_secs(60);
-    let terms = Terms { len, least, state_bytes: 0, patience };
+    let terms = Terms { len, least, threshold, state_bytes: 0, patience };
     let outputs = Outputs::none().allow("all", Recipients::All).allow("some", Recipients::All);
     let world = World::new(parties).outputs(outputs).deadline(Duration::from_secs(600));
     let value = |party: usize, at: usize| Z64((party as u64 + 1) * (at as u64 + 3));
@@ -64,19 +65,22 @@ fn measure(parties: usize, len: usize, dropped: usize) -> Value {
     let most = |of: fn(&(f64, f64, u64)) -> f64| ends.iter().map(of).fold(0.0, f64::max);
     json!({
         "parties": parties, "numbers": len, "seconds": most(|end| end.0),
-        "dropped": dropped, "seconds_with_dropped": most(|end| end.1),
+        "threshold": threshold, "dropped": dropped, "seconds_with_dropped": most(|end| end.1),
         "megabytes_sent_by_a_party": most(|end| end.2 as f64) / 1e6,
     })
 }
 
 #[test]
 fn sums_are_exact_with_and_without_those_who_leave() {
-    println!("{}", measure(5, 1000, 1));
+    println!("{}", measure(5, 1000, 1, None));
+    println!("{}", measure(5, 1000, 1, Some(3)));
 }
 
 #[test]
 #[ignore = "a measurement"]
 fn what_it_costs() {
-    println!("{}", measure(10, 100_000, 2));
-    println!("{}", measure(50, 100_000, 10));
+    println!("{}", measure(10, 100_000, 2, None));
+    println!("{}", measure(10, 100_000, 2, Some(7)));
+    println!("{}", measure(50, 100_000, 10, None));
+    println!("{}", measure(50, 100_000, 10, Some(34)));
 }

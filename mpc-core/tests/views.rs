@@ -70,6 +70,7 @@ fn every_mask_is_needed() {
         // `src/aggregate/views.rs` at sums by slices.
         MaskSite::AggregateZero,
         MaskSite::AggregateSelf,
+        MaskSite::AggregateShares,
     ];
     for site in MaskSite::ALL.into_iter().filter(|site| !elsewhere.contains(site)) {
         if let Err(seen) = look(site, None) {

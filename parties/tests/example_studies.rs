@@ -14,6 +14,9 @@ use parties::data_file::{ReadOptions, Source, read};
 use parties::study::Study;
 use serde_json::{Value, json};
 
+#[path = "example_studies/private.rs"]
+mod private;
+
 /// Every study file and the task of the reference that it is.
 const STUDIES: [(&str, &str); 12] = [
     ("concrete_strength/study.toml", "strength"),

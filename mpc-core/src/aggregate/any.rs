@@ -8,11 +8,15 @@ use crate::ring::Z64;
 
 /// Party 0 of four gets messages: each behind a byte for its sender and what happens besides, and one for its length.
 pub(crate) fn any_messages(bytes: &[u8]) {
+    [None, Some(3)].into_iter().for_each(|threshold| any_of(bytes, threshold));
+}
+
+fn any_of(bytes: &[u8], threshold: Option<usize>) {
     const LEN: usize = 5;
     let seed = |name: u8| Seed::from_secret("fuzzing", &[&[name]]);
     let pairs = (0..4).map(|peer| (peer > 0).then(|| seed(peer))).collect();
-    let masks = Masks { me: 0, pairs, own: seed(9), switch: MaskSwitch::default(), spent: None };
-    let mut machine = Machine::new(4, 3, LEN, masks);
+    let masks = Masks::new(0, pairs, seed(9), MaskSwitch::default());
+    let mut machine = Machine::new(4, (3, threshold), LEN, masks);
     let mut rest = bytes;
     let mut round = 1;
     let begun = machine.begin(round, Some(vec![Z64(1); LEN].into()), Vec::new());

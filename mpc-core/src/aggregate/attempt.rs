@@ -11,8 +11,10 @@ use crate::ring::Z64;
 type Slice = (usize, Zeroizing<Vec<Z64>>);
 
 /// How far an attempt is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
+    /// Of an attempt that a quorum can end: not all keys are there.
+    Keys,
     /// Not all slices are there.
     Slices,
     /// Not all have said that they have theirs.

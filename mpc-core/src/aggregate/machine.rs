@@ -1,6 +1,7 @@
 //! One party of an aggregation, without a network: what it sends follows from what it is told
 //! (docs/protocols.md 18.2).
 
+mod quorum;
 mod steps;
 mod views;
 
@@ -13,6 +14,7 @@ use super::Set;
 use super::attempt::{Attempt, Step};
 use super::masks::Masks;
 use super::message::{Body, Message, Report};
+use super::quorum::Quorum;
 use crate::error::Error;
 use crate::rand::hash;
 use crate::ring::Z64;
@@ -49,12 +51,14 @@ struct Round {
     /// The last report of each party.
     reports: Vec<Option<Report>>,
     attempt: Option<Attempt>,
+    /// The same, where a quorum can end a sum.
+    quorum: Option<Quorum>,
     /// The view by which the attempt goes on without those who are away.
     forward: Option<Set>,
     /// Whose messages of the last step are sent on, and by whom.
     relays: Vec<(usize, usize)>,
-    /// Slices of the attempt that is about to begin.
-    early: Vec<Option<Zeroizing<Vec<Z64>>>>,
+    /// First messages of what all are about to begin.
+    early: Vec<Option<Body>>,
     /// Whom others have left out, and of whom there may be something on its way that must not be lost.
     doubted: Set,
     /// Another party has gone on without this one.
@@ -71,6 +75,8 @@ struct Round {
 pub(super) struct Machine {
     parties: usize,
     least: usize,
+    /// How many can end a sum that others fall out of; if nobody can, it begins anew without them.
+    threshold: Option<usize>,
     len: usize,
     masks: Masks,
     round: Option<Round>,
@@ -95,10 +101,16 @@ pub(super) struct Machine {
 type Due = Result<(), &'static str>;
 
 impl Machine {
-    pub(super) fn new(parties: usize, least: usize, len: usize, masks: Masks) -> Self {
+    pub(super) fn new(
+        parties: usize,
+        (least, threshold): (usize, Option<usize>),
+        len: usize,
+        masks: Masks,
+    ) -> Self {
         Self {
             parties,
             least,
+            threshold,
             len,
             masks,
             round: None,
@@ -112,6 +124,11 @@ impl Machine {
             out: VecDeque::new(),
             faults: Vec::new(),
         }
+    }
+
+    /// The first round comes after one of an earlier session, with these members.
+    pub(super) fn goes_on_after(&mut self, last: Set) {
+        self.summed = last;
     }
 
     fn me(&self) -> usize {
@@ -134,7 +151,9 @@ impl Machine {
         self.total = None;
         for party in Set::below(self.parties).less(self.gone).without(self.me()).iter() {
             let first = self.summed.less(self.gone).first() == Some(self.me());
-            if self.asked[party] > 0 || (first && behind.contains(party)) {
+            // It has begun an earlier round, before this party was there to answer.
+            let earlier = self.ahead[party].take_if(|(round, _)| *round < number).is_some();
+            if self.asked[party] > 0 || earlier || (first && behind.contains(party)) {
                 self.send_state(number, party);
             }
         }
@@ -146,9 +165,10 @@ impl Machine {
             view: Set::below(self.parties).less(self.gone),
             reports: vec![None; self.parties],
             attempt: None,
+            quorum: None,
             forward: None,
             relays: Vec::new(),
-            early: vec![None; self.parties],
+            early: self.nothing(),
             doubted: Set::default(),
             excluded: false,
             over: false,
@@ -165,6 +185,10 @@ impl Machine {
         }
         self.decide();
         Ok(())
+    }
+
+    fn nothing(&self) -> Vec<Option<Body>> {
+        (0..self.parties).map(|_| None).collect()
     }
 
     /// Ends a round that has not enough parties: no attempt is ever of fewer.
@@ -198,14 +222,22 @@ impl Machine {
         let waits = match &round.attempt {
             _ if !round.doubted.is_empty() => 1,
             _ if round.excluded || matches!(round.vector, Vector::Closing) => 4,
-            Some(attempt) if round.is_on(attempt) => match attempt.step {
-                Step::Slices => 2,
+            _ if !round.is_on_now() => match (&round.attempt, &round.quorum) {
+                (None, None) => 1,
+                // The others doubt for as long as one.
+                _ => 2,
+            },
+            Some(attempt) => match attempt.step {
+                Step::Keys | Step::Slices => 2,
                 Step::Complete => 3,
                 Step::Finish => 4,
             },
-            // The others doubt for as long as one.
-            Some(_) => 2,
-            None => 1,
+            None => match round.quorum.as_ref().map_or(Step::Keys, |quorum| quorum.step) {
+                Step::Keys => 2,
+                Step::Slices => 3,
+                Step::Complete => 4,
+                Step::Finish => 5,
+            },
         };
         (round.stamp, waits)
     }
@@ -240,15 +272,25 @@ impl Machine {
     /// The attempt in which this party has all its slices and has not told its mask, if it is in one.
     pub(super) fn is_to_tell(&self) -> Option<(u64, Set)> {
         let round = self.round.as_ref()?;
-        let attempt = round.attempt.as_ref()?;
-        (attempt.step == Step::Complete && !attempt.stale).then_some((round.number, attempt.set))
+        let (step, stale, set) = match (&round.attempt, &round.quorum) {
+            (Some(attempt), _) => (attempt.step, attempt.stale, attempt.set),
+            (None, quorum) => {
+                let quorum = quorum.as_ref()?;
+                (quorum.step, quorum.stale, quorum.members)
+            }
+        };
+        (step == Step::Complete && !stale).then_some((round.number, set))
     }
 
     /// So much time has passed since it had all slices that the others may hold it for away: what it told now
     /// would tell them its vector, by the difference of two sums.
     pub(super) fn is_stale(&mut self) {
-        if let Some(attempt) = self.round.as_mut().and_then(|round| round.attempt.as_mut()) {
+        let Some(round) = &mut self.round else { return };
+        if let Some(attempt) = &mut round.attempt {
             attempt.stale |= attempt.step == Step::Complete;
+        }
+        if let Some(quorum) = &mut round.quorum {
+            quorum.stale |= quorum.step == Step::Complete;
         }
     }
 
@@ -276,9 +318,21 @@ impl Machine {
             let view = round.view.less(round.doubted);
             return self.shrink(view);
         }
-        let late = match &round.attempt {
-            Some(attempt) if round.is_on(attempt) => match attempt.step {
-                Step::Slices => attempt.set.less(attempt.got),
+        let late = match (&round.attempt, &round.quorum) {
+            _ if !round.is_on_now() => {
+                let said = |party: &usize| {
+                    round.reports[*party].is_some_and(|report| report.view == round.view)
+                };
+                round.view.iter().filter(|party| !said(party)).collect()
+            }
+            (None, None) => Set::default(),
+            (None, Some(quorum)) => {
+                let missing = quorum.missing();
+                let by = round.relays.iter().filter(|(of, _)| missing.contains(*of));
+                missing.or(by.map(|&(_, by)| by).filter(|_| !quorum.told()).collect())
+            }
+            (Some(attempt), _) => match attempt.step {
+                Step::Keys | Step::Slices => attempt.set.less(attempt.got),
                 Step::Complete => attempt.set.less(attempt.complete),
                 Step::Finish => {
                     let missing = attempt.set.less(attempt.holds());
@@ -287,12 +341,6 @@ impl Machine {
                     missing.or(by.collect())
                 }
             },
-            _ => {
-                let said = |party: &usize| {
-                    round.reports[*party].is_some_and(|report| report.view == round.view)
-                };
-                round.view.iter().filter(|party| !said(party)).collect()
-            }
         };
         let view = round.view.less(late.without(me));
         if view != round.view {
@@ -334,18 +382,22 @@ impl Round {
         self.stamp += 1;
     }
 
-    /// Whether the attempt goes on: all that are there see those who began it, or have decided to end it.
-    fn is_on(&self, attempt: &Attempt) -> bool {
-        attempt.set == self.view || self.forward == Some(self.view)
+    /// Whose vectors are to be in the sum, if an attempt has begun.
+    fn members(&self) -> Option<Set> {
+        let quorum = self.quorum.as_ref().map(|quorum| quorum.members);
+        self.attempt.as_ref().map(|attempt| attempt.set).or(quorum)
     }
 
+    /// Whether the attempt goes on: all that are there see those who are to be in the sum, or have decided to end it.
     fn is_on_now(&self) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| self.is_on(attempt))
+        let on = |members| members == self.view || self.forward == Some(self.view);
+        self.members().is_some_and(on)
     }
 
     /// Nothing of the own vector is needed any more.
     fn wipe(&mut self) {
         self.attempt = None;
+        self.quorum = None;
         self.early.iter_mut().for_each(|early| *early = None);
         if let Vector::Values(values) = &mut self.vector {
             *values = Zeroizing::new(Vec::new());

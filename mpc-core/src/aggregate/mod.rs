@@ -7,7 +7,9 @@
 //! # Security
 //! For parties that keep to the protocol: whatever all but two of those in a sum pool, they learn the sum of the vectors of
 //! those two. With a residue, which section 18.4 names: who breaks off in the middle of the last step, so that only a party
-//! that hides it has its message, may be exposed to that one by the sum that is made without both. A party
+//! that hides it has its message, may be exposed to that one by the sum that is made without both. With a
+//! [threshold](Terms::threshold) fewer than so many parties that pool what they see, and no residue for fewer than twice
+//! the threshold less the number of parties. A party
 //! that changes its program can spoil a sum, and can leave others out of one, down to the least number of parties.
 
 #[cfg(feature = "test-util")]
@@ -20,7 +22,11 @@ mod message;
 #[cfg(test)]
 mod network;
 mod pump;
+mod quorum;
+#[cfg(all(test, feature = "insecure-test-masks"))]
+mod quorum_views;
 mod set;
+mod shares;
 #[cfg(test)]
 mod tests;
 #[cfg(all(test, feature = "insecure-test-masks"))]
@@ -41,9 +47,6 @@ use crate::error::Error;
 use crate::ring::Z64;
 use crate::session::{Cost, Session};
 
-/// Rounds of messages of a sum in which nobody is lost.
-const ROUNDS: u64 = 4;
-
 /// What the parties of an aggregation must agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -51,6 +54,9 @@ pub struct Terms {
     pub len: usize,
     /// How few parties may be in a sum: more than half of all, and 3 or more of three or more parties.
     pub least: usize,
+    /// With how many parties a sum can be ended that others fall out of: more than half of all, and `least` at most. It then protects
+    /// from fewer than so many parties that pool what they see. If left out from all but one; a sum that somebody falls out of begins anew.
+    pub threshold: Option<usize>,
     /// How many bytes a public state may have.
     pub state_bytes: usize,
     /// How long a party that is late is waited for: once for those who come to a round, and up to four times in its steps. It has to be
@@ -78,6 +84,15 @@ impl Terms {
                 self.least
             )));
         }
+        if let Some(threshold) = self.threshold
+            && (2 * threshold <= parties || threshold > self.least)
+        {
+            return Err(Error::Range(format!(
+                "a sum that {threshold} of {parties} parties can end: more than half of them is possible, and \
+                 {} at most, with so many a sum may begin",
+                self.least
+            )));
+        }
         if self.len == 0 || self.patience.is_zero() {
             return Err(Error::Range("a sum needs elements, and patience".to_owned()));
         }
@@ -94,9 +109,16 @@ impl Terms {
     #[must_use]
     pub fn cost(&self, place: usize, members: usize) -> Cost {
         let slice = |place| masks::slice(place, members, self.len).len();
-        let to = |other| (8 * (slice(other) + slice(place)) + message::OVERHEAD) as u64;
+        let quorum = |_| message::overhead_of_quorum(members);
+        let overhead = self.threshold.map_or(message::OVERHEAD, quorum);
+        let to = |other| (8 * (slice(other) + slice(place)) + overhead) as u64;
         let bytes = (0..members).map(|other| if other == place { 0 } else { to(other) });
-        Cost { rounds: ROUNDS, bytes: bytes.collect(), ..Cost::default() }
+        Cost { rounds: self.rounds(), bytes: bytes.collect(), ..Cost::default() }
+    }
+
+    /// Rounds of messages of a sum in which nobody is lost.
+    const fn rounds(&self) -> u64 {
+        if self.threshold.is_some() { 5 } else { 4 }
     }
 
     /// What coming to the end together costs the party in this place.
@@ -156,6 +178,15 @@ pub struct Loss {
 /// # Errors
 /// When the terms are not possible for so many parties, or the session was interrupted, or has an aggregation already.
 pub fn begin(session: &mut Session, terms: Terms) -> Result<Aggregation, Error> {
+    begin_after(session, terms, Set::default())
+}
+
+/// The same, where this party goes on after a round of an earlier session, of which `last` were the members: parties that are behind get the
+/// public state from these.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_after(session: &mut Session, terms: Terms, last: Set) -> Result<Aggregation, Error> {
     terms.check(session.parties())?;
-    Aggregation::open(session, terms)
+    Aggregation::open(session, terms, last)
 }

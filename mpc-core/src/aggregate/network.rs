@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::Set;
 use super::tests::{LEN, sum_over, vector};
-use super::{Aggregation, Outcome, Terms, begin};
+use super::{Aggregation, Outcome, Terms, begin, begin_after};
 use crate::error::Error;
 use crate::session::{Outputs, Recipients, Session};
 use crate::testing::World;
 
 fn terms(patience: Duration) -> Terms {
-    Terms { len: LEN, least: 3, state_bytes: 100, patience }
+    Terms { len: LEN, least: 3, threshold: None, state_bytes: 100, patience }
 }
 
 fn world(parties: usize) -> World {
@@ -51,6 +51,52 @@ fn parties_sum_and_each_sends_what_is_said() {
         assert!(begin(&mut session, terms).is_err(), "one aggregation a session");
         session.finish().await.unwrap();
     });
+}
+
+#[test]
+fn a_quorum_sums_at_the_cost_that_is_said_and_without_who_is_lost() {
+    let parties = 5;
+    world(parties).run(async |mut session| {
+        session.meter().enter("sums");
+        let me = session.me();
+        let patience = Duration::from_secs(60);
+        let terms = Terms { threshold: Some(3), ..terms(patience) };
+        let mut aggregation = begin(&mut session, terms).unwrap();
+        for round in 1..=2 {
+            is_sum(&sum(&mut aggregation, round, &mut session).await, Set::below(parties), round);
+        }
+        let cost = terms.cost(me, parties) * 2;
+        let spent = session.meter().phase("sums");
+        let sent: Vec<u64> = spent.peers.iter().map(|peer| peer.sent).collect();
+        assert_eq!((spent.rounds, sent), (cost.rounds, cost.bytes));
+        if me == 4 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return;
+        }
+        is_sum(&sum(&mut aggregation, 3, &mut session).await, Set::below(4), 3);
+        aggregation.close(4, b"end", &session).await.unwrap();
+    });
+}
+
+/// Parties that go on after a break: one had come a round further, one is a round behind.
+#[test]
+fn who_had_come_further_takes_the_others_along() {
+    for late in 0..3 {
+        world(3).run(async |mut session| {
+            let me = session.me();
+            // Who is late to begin finds the others waiting, or is answered when they begin.
+            tokio::time::sleep(Duration::from_millis(if me == late { 300 } else { 0 })).await;
+            let terms = terms(Duration::from_secs(60));
+            let mut aggregation = begin_after(&mut session, terms, Set::below(3)).unwrap();
+            if me != 1 {
+                let outcome = sum(&mut aggregation, 1, &mut session).await;
+                let state = b"state".to_vec();
+                assert_eq!(outcome, Outcome::Behind { round: 2, state });
+            }
+            is_sum(&sum(&mut aggregation, 2, &mut session).await, Set::below(3), 2);
+            aggregation.close(3, b"end", &session).await.unwrap();
+        });
+    }
 }
 
 #[test]
@@ -96,6 +142,11 @@ fn too_few_are_no_sum_and_bad_terms_are_refused() {
     world(4).run(async |mut session| {
         let short = Terms { least: 2, ..terms(Duration::from_secs(60)) };
         assert!(matches!(begin(&mut session, short), Err(Error::Range(_))));
+        // Two halves could each uncover a sum; a sum could begin that nobody can end.
+        for threshold in [2, 4] {
+            let quorum = Terms { threshold: Some(threshold), ..terms(Duration::from_secs(60)) };
+            assert!(matches!(begin(&mut session, quorum), Err(Error::Range(_))));
+        }
         let mut aggregation = begin(&mut session, terms(Duration::from_secs(60))).unwrap();
         if session.me() > 1 {
             return;

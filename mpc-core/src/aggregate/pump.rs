@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::machine::{Bytes, Ended, Machine};
 use super::masks::Masks;
 use super::message::longest;
-use super::{Loss, Outcome, ROUNDS, Terms};
+use super::{Loss, Outcome, Set, Terms};
 use crate::error::Error;
 use crate::offload;
 use crate::ring::Z64;
@@ -44,21 +44,24 @@ struct Order {
 pub struct Aggregation {
     orders: mpsc::Sender<Order>,
     losses: Arc<Mutex<Vec<Loss>>>,
-    state_bytes: usize,
+    terms: Terms,
     task: JoinSet<()>,
 }
 
 impl Aggregation {
-    pub(super) fn open(session: &mut Session, terms: Terms) -> Result<Self, Error> {
+    pub(super) fn open(session: &mut Session, terms: Terms, last: Set) -> Result<Self, Error> {
         session.usable()?;
         let (me, parties) = (session.me(), session.parties());
         let own = session.coins().seed("aggregate: own masks");
         let pair = |peer| session.pair_seed(peer, "aggregate");
         let pairs = (0..parties).map(pair).collect();
-        let masks = Masks { me, pairs, own, switch: session.switch(), spent: None };
-        let machine = Machine::new(parties, terms.least, terms.len, masks);
+        let masks = Masks::new(me, pairs, own, session.switch());
+        let quorum = (terms.least, terms.threshold);
+        let mut machine = Machine::new(parties, quorum, terms.len, masks);
+        machine.goes_on_after(last);
 
-        let due = Due::at_most(TAG, longest(terms.len, terms.least, terms.state_bytes)).patiently();
+        let longest = longest(terms.len, (terms.least, parties), terms.state_bytes);
+        let due = Due::at_most(TAG, longest).patiently();
         let (mut hearing, mut speaking) = (JoinSet::new(), JoinSet::new());
         let (arrived, arrivals) = mpsc::channel(WAITING * parties);
         let mut outboxes = Vec::new();
@@ -92,12 +95,12 @@ impl Aggregation {
         };
         let mut task = JoinSet::new();
         task.spawn(pump.run(ordered));
-        Ok(Self { orders, losses, state_bytes: terms.state_bytes, task })
+        Ok(Self { orders, losses, terms, task })
     }
 
     /// The sum of round number `round`, of which `label` is an output that the session allows: recorded before anything of
     /// the vector is sent. `state` is the public state that this party starts from. Rounds grow. Four rounds of
-    /// messages; more when somebody is away.
+    /// messages, five with a threshold; more when somebody is away.
     ///
     /// # Errors
     /// [`Error::Reveal`], when the session does not allow it, and when the vector is not as long as was agreed. A party that is lost is no error.
@@ -111,7 +114,7 @@ impl Aggregation {
         session.begin_reveal(label, &[])?;
         match self.order(round, Some(values), state).await? {
             Ended::Sum(members, sum) => {
-                (0..ROUNDS).for_each(|_| session.meter().round());
+                (0..self.terms.rounds()).for_each(|_| session.meter().round());
                 Ok(Outcome::Sum { members, sum })
             }
             Ended::Behind(round, state) => Ok(Outcome::Behind { round, state }),
@@ -146,7 +149,7 @@ impl Aggregation {
         values: Option<Zeroizing<Vec<Z64>>>,
         state: &[u8],
     ) -> Result<Ended, Error> {
-        if state.len() > self.state_bytes {
+        if state.len() > self.terms.state_bytes {
             return Err(Error::internal("a state is longer than was agreed"));
         }
         let gone = |_| Error::internal("an aggregation has ended");

@@ -15,7 +15,7 @@ use crate::ring::Z64;
 
 const RUNS: usize = 400;
 
-type Look = Result<(), String>;
+pub(super) type Look = Result<(), String>;
 
 /// Everything that was sent, by round, set and sender: slices by whose they are, and seeds of own masks.
 #[derive(Default)]
@@ -62,7 +62,7 @@ fn deliver(machines: &mut [Machine], seen: &mut Seen, passes: impl Fn(usize, &Me
 /// finishes, and one without it.
 fn run(number: usize, off: Option<MaskSite>) -> Seen {
     let name = format!("views {number}");
-    let mut all = machines(&name, 4, 3, MaskSwitch::new(off));
+    let mut all = machines(&name, 4, (3, None), MaskSwitch::new(off));
     let mut seen = Seen::default();
     for round in 1..=3 {
         for (party, machine) in all.iter_mut().enumerate() {
@@ -119,7 +119,7 @@ fn left(
 }
 
 /// Whether words that are to be uniform, and independent of each other, look like it.
-fn uniform(what: &str, words: &[u64]) -> Look {
+pub(super) fn uniform(what: &str, words: &[u64]) -> Look {
     let mut ones = [0u32; 64];
     for word in words {
         for (bit, ones) in ones.iter_mut().enumerate() {

@@ -86,6 +86,8 @@ pub enum MaskSite {
     AggregateZero,
     /// A party's mask of its own vector in a sum, which is told in the end (18.1).
     AggregateSelf,
+    /// The polynomials that hide a party's secrets of a sum in the shares that a quorum of others gets (18.7).
+    AggregateShares,
     /// A mask of a protocol outside this crate.
     Custom(MaskDomain),
 }
@@ -130,7 +132,7 @@ impl From<MaskDomain> for MaskSite {
 
 impl MaskSite {
     /// All sites of this crate.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::InputShare,
         Self::ZeroShareResult,
         Self::ZeroShareBounded,
@@ -168,6 +170,7 @@ impl MaskSite {
         Self::BitPad,
         Self::AggregateZero,
         Self::AggregateSelf,
+        Self::AggregateShares,
     ];
 
     /// The seed of the site's streams under `seed`. The names of others have a domain around them,
@@ -220,6 +223,7 @@ impl MaskSite {
             Self::BitPad => "bit pad",
             Self::AggregateZero => "zero share of a sum by slices",
             Self::AggregateSelf => "own mask in a sum by slices",
+            Self::AggregateShares => "shares of the secrets of a sum by slices",
             Self::Custom(domain) => domain.name(),
         }
     }
@@ -273,7 +277,8 @@ mod tests {
                 | MaskSite::AndProduct
                 | MaskSite::BitPad
                 | MaskSite::AggregateZero
-                | MaskSite::AggregateSelf => {}
+                | MaskSite::AggregateSelf
+                | MaskSite::AggregateShares => {}
                 MaskSite::Custom(_) => panic!("`ALL` has our own sites"),
             }
         }

@@ -18,14 +18,14 @@ use crate::share::{Fixed, Shared};
 const STEP: Tag = Tag::new("checkpoint");
 
 /// The version of the bytes of a checkpoint.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The length of the name of a checkpoint.
 const NAME: usize = 16;
 /// No state has more shares.
 const MOST_SHARES: usize = 64;
 
 /// What a computation needs to go on: this party's shares, and what all parties hold alike.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct State {
     /// How many steps were done.
     pub step: u64,
@@ -33,6 +33,8 @@ pub struct State {
     pub public: Vec<u8>,
     /// This party's shares, whose shapes, rings and scales are public.
     pub shares: Vec<Fixed>,
+    /// What this party knows of its own rows and needs again. Nobody else ever sees it.
+    pub own: Zeroizing<Vec<u8>>,
 }
 
 /// Shape, ring and scale of a share.
@@ -80,6 +82,8 @@ pub struct Checkpoint {
     commitments: Vec<[u8; 32]>,
     #[serde(with = "secret")]
     shares: Zeroizing<Vec<u8>>,
+    #[serde(with = "secret")]
+    own: Zeroizing<Vec<u8>>,
 }
 
 impl Checkpoint {
@@ -141,12 +145,19 @@ impl Checkpoint {
     }
 
     fn commitment(&self) -> [u8; 32] {
-        let (me, step) = (self.me.to_le_bytes(), self.step.to_le_bytes());
+        self.commitment_of(self.me)
+    }
+
+    /// What `party` commits to with this state, which is public where there are no shares.
+    fn commitment_of(&self, party: u16) -> [u8; 32] {
+        let (me, step) = (party.to_le_bytes(), self.step.to_le_bytes());
         let forms = self.forms.iter().flat_map(|form| {
             let (ring, fraction) = (u64::from(form.ring), u64::from(form.fraction));
             [form.rows, form.columns, ring, fraction].map(u64::to_le_bytes)
         });
         let forms: Vec<u8> = forms.flatten().collect();
+        // What a party adds to a public state it tells nobody: its seal alone keeps it as it was.
+        let own = if self.nonce.is_empty() { &[][..] } else { &self.own };
         let parts = [
             &self.session[..],
             &me,
@@ -156,6 +167,7 @@ impl Checkpoint {
             &forms,
             &self.nonce,
             &self.shares,
+            own,
         ];
         hash("checkpoint", &parts)
     }
@@ -173,7 +185,8 @@ impl Checkpoint {
             let share = share.reshape(form.rows as usize, form.columns as usize)?;
             shares.push(Fixed::new(share, form.ring, form.fraction)?);
         }
-        Ok(State { step: self.step, public: self.public.clone(), shares })
+        let (public, own) = (self.public.clone(), self.own.clone());
+        Ok(State { step: self.step, public, shares, own })
     }
 }
 
@@ -266,6 +279,7 @@ impl Session {
             nonce: self.nonce()?,
             commitments: Vec::new(),
             shares,
+            own: state.own,
         };
         let all = self.announce(STEP, &checkpoint.commitment()).await?;
         let all = all.iter().map(|bytes| bytes.as_slice().try_into());
@@ -276,6 +290,43 @@ impl Session {
             Some(log) => log.keep(&checkpoint).map_err(Error::Record),
             None => Ok(()),
         }
+    }
+
+    /// Keeps a state without shares, which every party that has come to it holds alike: nobody is waited for, and what each would commit to
+    /// follows from it. No rounds.
+    ///
+    /// # Errors
+    /// [`Error::Record`] when it cannot be kept.
+    pub fn keep_public(&mut self, plan: &[u8; 32], state: State) -> Result<(), Error> {
+        let Some(log) = &mut self.checkpoints else { return Ok(()) };
+        if !state.shares.is_empty() {
+            return Err(Error::internal("a state with shares is kept by all together"));
+        }
+        let mut checkpoint = Checkpoint {
+            version: VERSION,
+            session: self.id,
+            me: self.me as u16,
+            step: state.step,
+            plan: *plan,
+            public: state.public,
+            forms: Vec::new(),
+            nonce: Zeroizing::default(),
+            commitments: Vec::new(),
+            shares: Zeroizing::default(),
+            own: state.own,
+        };
+        let all = 0..self.parties as u16;
+        checkpoint.commitments = all.map(|party| checkpoint.commitment_of(party)).collect();
+        log.keep(&checkpoint).map_err(Error::Record)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("step", &self.step)
+            .field("shares", &self.shares.len())
+            .finish_non_exhaustive()
     }
 }
 

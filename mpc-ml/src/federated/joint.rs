@@ -15,6 +15,8 @@ pub struct Joint {
     pub model: Vec<f64>,
     /// The sum of the members' gradients, each as often as it has rows, as of the last round that it was in: in integers.
     gradients: Vec<u64>,
+    /// The length of the mean gradient after the first round.
+    first: f64,
     /// Who was in each round.
     pub members: Vec<Set>,
 }
@@ -24,7 +26,8 @@ impl Joint {
     #[must_use]
     pub fn new(terms: &Terms) -> Self {
         let count = terms.coefficients();
-        Self { round: 1, model: vec![0.0; count], gradients: vec![0; count], members: Vec::new() }
+        let (model, gradients) = (vec![0.0; count], vec![0; count]);
+        Self { round: 1, model, gradients, first: 0.0, members: Vec::new() }
     }
 
     /// Whether the last round is over.
@@ -47,8 +50,17 @@ impl Joint {
         (rows > 0).then(|| decode(&sum, rows))
     }
 
+    /// How much of the length of the gradient is left, of that after the first round.
+    pub(super) fn left(&self, terms: &Terms) -> f64 {
+        match self.members.is_empty() {
+            true => 1.0,
+            false if self.first > 0.0 => self.slope(terms) / self.first,
+            false => 0.0,
+        }
+    }
+
     /// The length of that gradient.
-    pub(super) fn slope(&self, terms: &Terms) -> f64 {
+    fn slope(&self, terms: &Terms) -> f64 {
         let gradient = self.gradient(terms).unwrap_or_default();
         libm::sqrt(gradient.iter().map(|value| value * value).sum())
     }
@@ -69,6 +81,9 @@ impl Joint {
             *sum = sum.wrapping_add(change.0);
         }
         self.members.push(members);
+        if self.round == 1 {
+            self.first = self.slope(terms);
+        }
         self.round += 1;
         Ok(())
     }
@@ -76,13 +91,14 @@ impl Joint {
     /// How many bytes a state of these terms has at most.
     #[must_use]
     pub fn bytes(terms: &Terms) -> usize {
-        8 + 16 * terms.coefficients() + 16 * terms.rounds as usize
+        16 + 16 * terms.coefficients() + 16 * terms.rounds as usize
     }
 
     /// The state as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.round.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.first.to_le_bytes());
         self.model.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         self.gradients.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         self.members.iter().for_each(|members| bytes.extend_from_slice(&members.to_bytes()));
@@ -94,7 +110,8 @@ impl Joint {
     pub fn from_bytes(terms: &Terms, bytes: &[u8]) -> Option<Self> {
         let count = terms.coefficients();
         let (round, rest) = bytes.split_first_chunk::<8>()?;
-        let round = u64::from_le_bytes(*round);
+        let (first, rest) = rest.split_first_chunk::<8>()?;
+        let (round, first) = (u64::from_le_bytes(*round), f64::from_le_bytes(*first));
         let (model, rest) = rest.split_at_checked(8 * count)?;
         let (gradients, rest) = rest.split_at_checked(8 * count)?;
         let (members, left) = rest.as_chunks::<16>();
@@ -108,8 +125,9 @@ impl Joint {
         let fits = left.is_empty()
             && members.len() as u64 == rounds
             && members.iter().all(|set| set.within(all) && set.len() >= terms.least)
-            && model.iter().all(|value| value.is_finite());
-        fits.then(|| Self { round, model, gradients: words(gradients), members })
+            && first >= 0.0
+            && model.iter().chain([&first]).all(|value| value.is_finite());
+        fits.then(|| Self { round, model, gradients: words(gradients), first, members })
     }
 }
 

@@ -75,8 +75,30 @@ impl Member {
         Ok(sent)
     }
 
+    /// What it knows beside its rows and the joint model, to go on in another session. Of its rows: it stays here, sealed.
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(1 + 8 * self.summed.len()));
+        bytes.push(u8::from(self.was_in));
+        self.summed.iter().for_each(|value| bytes.extend_from_slice(&value.0.to_le_bytes()));
+        bytes
+    }
+
+    /// Goes on from these bytes; `false` if they are none.
+    #[must_use]
+    pub(super) fn goes_on_from(&mut self, bytes: &[u8]) -> bool {
+        let Some((was_in, words)) = bytes.split_first() else { return false };
+        let (words, left) = words.as_chunks::<8>();
+        let fits = *was_in < 2 && words.len() == self.summed.len() && left.is_empty();
+        if fits {
+            let values = words.iter().map(|word| Z64(u64::from_le_bytes(*word)));
+            self.summed.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+            self.was_in = *was_in == 1;
+        }
+        fits
+    }
+
     /// Finds out whether what was sent is in the joint sum.
-    fn settle(&mut self, joint: &Joint) {
+    pub(super) fn settle(&mut self, joint: &Joint) {
         let Some((round, slope)) = self.pending.take() else { return };
         let place = usize::try_from(round - 1).unwrap_or(usize::MAX);
         if joint.members.get(place).is_some_and(|members| members.contains(self.me)) {

@@ -28,7 +28,7 @@ pub use joint::Joint;
 pub use member::Member;
 pub use plaintext::plain;
 pub use rows::OwnRows;
-pub use run::{Fitted, Progress, fit};
+pub use run::{Begun, Fitted, Progress, fit};
 pub use study::{Federated, FederatedFit, FederatedPlan, FederatedSettings};
 
 use crate::error::Error;
@@ -76,6 +76,8 @@ pub struct Terms {
     pub rounds: u64,
     /// How few parties may be in a round.
     pub least: usize,
+    /// With how many parties a round can be ended that others fall out of; see [`mpc_core::aggregate::Terms::threshold`].
+    pub threshold: Option<usize>,
     /// How long a party that is late is waited for; see [`mpc_core::aggregate::Terms::patience`].
     pub patience: Duration,
 }
@@ -86,7 +88,8 @@ impl Terms {
     pub fn new(family: Family, columns: Vec<String>, rows: Vec<u64>) -> Self {
         let least = aggregate::Terms::fewest(rows.len());
         let patience = Duration::from_secs(60);
-        Self { family, columns, rows, l2: 0.01, steps: 20, rounds: 20, least, patience }
+        let (l2, steps, rounds, threshold) = (0.01, 20, 20, None);
+        Self { family, columns, rows, l2, steps, rounds, least, threshold, patience }
     }
 
     /// Checks each of them, and those that must fit together.
@@ -105,6 +108,17 @@ impl Terms {
                 self.least
             );
             return Err(Error::field("least_parties", rule));
+        }
+        if let Some(threshold) = self.threshold
+            && (2 * threshold <= parties || threshold > self.least)
+        {
+            let rule = format!(
+                "is {threshold}, and must be from {} to {} for {parties} parties: more than half of them, so that no two \
+                 groups can each uncover a sum of a round, and no more than least_parties, with which a round may begin",
+                parties / 2 + 1,
+                self.least
+            );
+            return Err(Error::field("threshold", rule));
         }
         if self.rows.contains(&0) || self.total_rows() > 1 << 30 {
             return Err(Error::field(
@@ -163,6 +177,7 @@ impl Terms {
         aggregate::Terms {
             len: 2 * self.coefficients(),
             least: self.least,
+            threshold: self.threshold,
             state_bytes: Joint::bytes(self),
             patience: self.patience,
         }
@@ -185,10 +200,25 @@ impl Terms {
         );
         let mut why = "the next round starts from them, and the model after the last one is the result. The models and \
                        gradients of all rounds together tell more about the joint rows than the last model alone; \
-                       differential privacy is not applied. Nobody learns the part of a single party, as long as \
-                       there are two whose nodes do not pool what they see. A run that breaks off begins anew, and \
-                       shows its rounds again"
+                       differential privacy is not applied. A run that breaks off goes on after the last round that anybody \
+                       had kept; a round that nobody had, it shows again. "
             .to_owned();
+        why += &match self.threshold {
+            None => "Nobody learns the part of a single party, as long as there are two whose nodes do not pool what they see"
+                .to_owned(),
+            Some(threshold) => format!(
+                "Nobody learns the part of a single party, as long as fewer than {threshold} nodes pool what they see: \
+                 {threshold} of them together can uncover the part of any party ({threshold} can end a round that others fall \
+                 out of). {}",
+                // Two quorums of a round take so many that are in both.
+                match (2 * threshold).saturating_sub(parties) {
+                    all if all >= threshold => String::new(),
+                    few => format!(
+                        "As few as {few} may learn the part of a party that is cut off from the others in the last step of a round"
+                    ),
+                }
+            ),
+        };
         if least < parties {
             why += ". A party that is in one round and not in the next one shows by the difference about what its own \
                     rows would change; one that is in a round of a run that breaks off, and not in the same round \

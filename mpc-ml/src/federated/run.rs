@@ -1,7 +1,7 @@
 //! All rounds, on a session.
 
 use mpc_core::aggregate::{self, Loss, Outcome, Set};
-use mpc_core::{Session, offload};
+use mpc_core::{Session, State, offload};
 use mpc_net::AbortCode;
 
 use super::{Joint, Member, OwnRows, Terms, label};
@@ -57,28 +57,59 @@ pub async fn fit(
     session.agree("plan of the federated fit", format!("{terms:?}").as_bytes()).await?;
     let shared = terms.clone();
     let member = offload(move || Member::new(&shared, me, rows)).await?;
-    rounds(terms, member, session, &mut progress).await
+    let begun = Begun { member, joint: Joint::new(terms), plan: [0; 32] };
+    rounds(terms, begun, session, &mut progress).await
+}
+
+/// A party before its first round, of all or of this session.
+#[derive(Debug)]
+pub struct Begun {
+    pub(super) member: Member,
+    pub(super) joint: Joint,
+    /// The digest of the plan, by which states are kept.
+    pub(super) plan: [u8; 32],
+}
+
+impl Begun {
+    /// Goes on from a state that was kept; `false` if it is none of this party and these terms.
+    pub(super) fn goes_on_from(&mut self, terms: &Terms, state: &State) -> bool {
+        let joint = Joint::from_bytes(terms, &state.public);
+        let joint = joint.filter(|joint| joint.round.checked_sub(1) == Some(state.step));
+        let Some(joint) = joint.filter(|_| self.member.goes_on_from(&state.own)) else {
+            return false;
+        };
+        self.joint = joint;
+        true
+    }
+
+    /// Keeps where this party is, once it has come to another round.
+    fn keep(&mut self, session: &mut Session) -> Result<(), Error> {
+        self.member.settle(&self.joint);
+        let (public, own) = (self.joint.to_bytes(), self.member.to_bytes());
+        let state = State { step: self.joint.round - 1, public, shares: Vec::new(), own };
+        Ok(session.keep_public(&self.plan, state)?)
+    }
 }
 
 /// The rounds of parties that have agreed on the terms.
 pub(super) async fn rounds(
     terms: &Terms,
-    mut member: Member,
+    mut begun: Begun,
     session: &mut Session,
     progress: &mut (dyn FnMut(Progress) + '_),
 ) -> Result<Fitted, Error> {
-    let mut aggregation = aggregate::begin(session, terms.aggregation())?;
-    let mut joint = Joint::new(terms);
-    let (mut lost, mut slopes) = (Vec::new(), Vec::new());
-    while !joint.is_last(terms) {
-        let (shared, at) = (terms.clone(), joint.clone());
+    let last = begun.joint.members.last().copied().unwrap_or_default();
+    let mut aggregation = aggregate::begin_after(session, terms.aggregation(), last)?;
+    let mut lost = Vec::new();
+    while !begun.joint.is_last(terms) {
+        let shared = terms.clone();
         let (back, values) = offload(move || {
-            let values = member.contribution(&shared, &at);
-            (member, values)
+            let values = begun.member.contribution(&shared, &begun.joint);
+            (begun, values)
         })
         .await?;
-        member = back;
-        let (round, state) = (joint.round, joint.to_bytes());
+        begun = back;
+        let (round, state) = (begun.joint.round, begun.joint.to_bytes());
         let outcome = aggregation.round((round, &label(round)), values?, &state, session).await?;
         for loss in aggregation.losses() {
             lost.push(loss.clone());
@@ -86,26 +117,33 @@ pub(super) async fn rounds(
         }
         match outcome {
             Outcome::Sum { members, sum } => {
-                joint.add(terms, members, &sum)?;
-                slopes.push(joint.slope(terms));
+                begun.joint.add(terms, members, &sum)?;
+                begun.keep(session)?;
                 progress(Progress::Round { round, members });
             }
             Outcome::Behind { round, state } => {
-                joint = Joint::from_bytes(terms, &state)
-                    .filter(|joint| joint.round == round)
-                    .ok_or_else(|| {
-                        Error::Contradicted("the state that another party sent is none".to_owned())
-                    })?;
-                slopes.push(joint.slope(terms));
+                // What this party has of its own part belongs to the rounds that it knows, and to the one that it was in now.
+                let (me, before) = (session.me(), &begun.joint.members);
+                let unknown = |joint: &Joint| {
+                    joint.members.iter().skip(before.len() + 1).any(|members| members.contains(me))
+                };
+                let fits = |joint: &Joint| {
+                    joint.round == round && joint.members.starts_with(before) && !unknown(joint)
+                };
+                begun.joint = Joint::from_bytes(terms, &state).filter(fits).ok_or_else(|| {
+                    Error::Contradicted(
+                        "the state that another party sent is none of this run".to_owned(),
+                    )
+                })?;
+                begun.keep(session)?;
                 progress(Progress::Behind { round });
             }
             Outcome::TooFew { left } => return Err(too_few(terms, round, left, &lost, session)),
         }
     }
+    let joint = begun.joint;
     aggregation.close(joint.round, &joint.to_bytes(), session).await?;
-    let (first, last) = (slopes.first().copied(), slopes.last().copied());
-    let left =
-        first.zip(last).map_or(1.0, |(first, last)| if first > 0.0 { last / first } else { 0.0 });
+    let left = joint.left(terms);
     Ok(Fitted { joint, lost, left })
 }
 

@@ -6,8 +6,8 @@ use mpc_core::aggregate::{self, FRACTION};
 use mpc_core::{Cost, Recipients, offload};
 use serde::{Deserialize, Serialize};
 
-use super::run::rounds;
-use super::{Family, Fitted, Member, OwnRows, Terms, run};
+use super::run::{Begun, rounds};
+use super::{Family, Fitted, Joint, Member, OwnRows, Terms, run};
 use crate::artifact::ModelKind;
 use crate::data::{Dataset, Schema};
 use crate::error::Error;
@@ -44,6 +44,10 @@ pub struct FederatedSettings {
     /// How few parties a round may be of: more than half of them, and three of three or more. If left out all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_parties: Option<u32>,
+    /// With how many parties a round is ended that others fall out of: more than half of them, and no more than `least_parties`. It then
+    /// protects from fewer than so many that pool what they see. If left out a round that somebody falls out of begins anew without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u32>,
     /// How many seconds a party that is late is waited for: more than what one needs longer for its own steps than
     /// another one. From 1 to 3600.
     #[serde(default = "minute")]
@@ -122,18 +126,21 @@ impl Plan for FederatedPlan {
     }
 
     fn figures(&self) -> Figures {
-        let Terms { rounds, steps, least, patience, .. } = &self.terms;
+        let Terms { rounds, steps, least, threshold, patience, .. } = &self.terms;
         let precision = vec![
             "the model is near the optimum, not at it, so there are no standard errors; how much of the joint \
              gradient is left is told in the end"
                 .to_owned(),
             format!("parts of a sum are rounded to steps of 2^-{FRACTION}, and their sum is exact"),
         ];
-        let accuracy = vec![
+        let mut accuracy = vec![
             format!("{rounds} rounds of {steps} own steps"),
             format!("no fewer than {least} parties in a round"),
             format!("{} s for a party that is late", patience.as_secs()),
         ];
+        accuracy.extend(threshold.map(|threshold| {
+            format!("{threshold} parties end a round that others fall out of, and {threshold} that pool can read any part")
+        }));
         Figures { steps: *rounds, precision, accuracy, ..Figures::default() }
     }
 }
@@ -149,7 +156,7 @@ pub struct FederatedFit {
 impl Model for Federated {
     type Settings = FederatedSettings;
     type Plan = FederatedPlan;
-    type Fitted = Member;
+    type Fitted = Begun;
     type Fit = FederatedFit;
 
     const NAME: &'static str = "federated";
@@ -183,6 +190,7 @@ impl Model for Federated {
             l2: settings.l2,
             steps: settings.own_steps,
             rounds: u64::from(settings.rounds),
+            threshold: settings.threshold.map(|threshold| threshold as usize),
             least: settings.least_parties.map_or(parties, |least| least as usize),
             patience: Duration::from_secs(u64::from(settings.patience_s)),
             rows,
@@ -194,12 +202,12 @@ impl Model for Federated {
         Ok(FederatedPlan { settings: settings.clone(), facts: facts.clone(), terms })
     }
 
-    /// Takes the own rows. No rounds.
+    /// Takes the own rows, and the state of an earlier run. No rounds.
     async fn fit(
         plan: &Agreed<FederatedPlan>,
         data: &Dataset,
         run: &mut Run<'_>,
-    ) -> Result<Member, Error> {
+    ) -> Result<Begun, Error> {
         let me = run.session.me();
         data.check(&plan.facts, me, f64::INFINITY)?;
         data.check_plain()?;
@@ -213,14 +221,23 @@ impl Model for Federated {
         let rows = OwnRows::new(&plan.terms, me, data.rows().x(), data.rows().y())?;
         let terms = plan.terms.clone();
         let member = offload(move || Member::new(&terms, me, rows)).await?;
+        let plan_digest = plan.digest();
+        let mut begun = Begun { member, joint: Joint::new(&plan.terms), plan: plan_digest };
+        if let Some(state) = run.resumed(&plan_digest)? {
+            if !begun.goes_on_from(&plan.terms, &state) {
+                let what = "the state that was kept of an earlier run is none of this fit";
+                return Err(Error::Unusable(what.to_owned()));
+            }
+            run.goes_on(state.step, plan.terms.rounds);
+        }
         (run.progress)(Progress::Prepared);
-        Ok(member)
+        Ok(begun)
     }
 
     /// The rounds.
     async fn release(
         plan: &Agreed<FederatedPlan>,
-        member: Member,
+        begun: Begun,
         _: &Dataset,
         run: &mut Run<'_>,
     ) -> Result<Option<FederatedFit>, Error> {
@@ -237,7 +254,7 @@ impl Model for Federated {
             };
             (run.progress)(progress);
         };
-        let fitted = rounds(&plan.terms, member, session, &mut heard).await?;
+        let fitted = rounds(&plan.terms, begun, session, &mut heard).await?;
         let names = (0..session.parties()).map(|party| session.name(party)).collect();
         Ok(Some(FederatedFit { fitted, names }))
     }

@@ -1,15 +1,18 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use mpc_core::testing::World;
+use mpc_core::{Checkpoint, CheckpointLog, State};
 use ndarray::Array2;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::local::gradient;
+use super::run::{Begun, rounds};
 use super::{Family, Joint, OwnRows, Progress, Terms, fit, plain};
 use crate::model::ledger;
 
@@ -148,6 +151,72 @@ fn a_party_that_dies_is_left_out() {
     }
 }
 
+/// Keeps the states of a party.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Checkpoint>>>);
+
+impl CheckpointLog for Log {
+    fn keep(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
+        self.0.lock().unwrap().push(checkpoint.clone());
+        Ok(())
+    }
+}
+
+/// A run breaks in the third round, in which all have to be. The next one goes on: also where a party holds the state of a round before, which
+/// another one knows the end of.
+#[test]
+fn a_broken_run_goes_on_with_the_model_of_one_that_did_not_break() {
+    let (terms, tables) = skewed(Family::Logistic, 3);
+    let terms = Terms { rounds: 6, steps: 5, ..terms };
+    let expected = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
+    let logs = vec![Log::default(), Log::default(), Log::default()];
+    let begun = |me: usize| {
+        let (values, targets) = &tables[me];
+        let rows = OwnRows::new(&terms, me, values, targets).unwrap();
+        let member = super::Member::new(&terms, me, rows);
+        Begun { member, joint: Joint::new(&terms), plan: [3; 32] }
+    };
+    let world = || World::new(3).outputs(ledger(&terms.outputs()));
+    world().run(async |mut session| {
+        let me = session.me();
+        session.keep_checkpoints(Box::new(logs[me].clone()));
+        let stopped = Cell::new(false);
+        let mut heard = |progress| {
+            stopped.set(me == 2 && matches!(progress, Progress::Round { round: 3, .. }));
+        };
+        let mut running = pin!(rounds(&terms, begun(me), &mut session, &mut heard));
+        let broken = poll_fn(|context| match running.as_mut().poll(context) {
+            Poll::Pending if !stopped.get() => Poll::Pending,
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        if let Some(ended) = broken.await {
+            let error = ended.unwrap_err().to_string();
+            assert!(error.contains("a round is of 3 parties at least"), "{error}");
+        }
+    });
+    let kept: Vec<Vec<Checkpoint>> = logs.iter().map(|log| log.0.lock().unwrap().clone()).collect();
+    assert!(kept.iter().all(|kept| (2..=3).contains(&kept.len())));
+    for behind in [None, Some(0), Some(1)] {
+        let ends = world().run(async |mut session| {
+            let me = session.me();
+            let all = &kept[me];
+            let at = if behind == Some(me) { all.len() - 2 } else { all.len() - 1 };
+            session.begin_from(all[at].clone());
+            let state = session.resumed(&[3; 32]).unwrap().unwrap();
+            let mut begun = begun(me);
+            assert!(begun.goes_on_from(&terms, &state));
+            assert_eq!(begun.joint.round, at as u64 + 2);
+            let other = State { own: vec![2; state.own.len()].into(), ..state.clone() };
+            assert!(!begun.goes_on_from(&terms, &other), "it is of another party");
+            let fitted = rounds(&terms, begun, &mut session, &mut |_| {}).await.unwrap();
+            session.finish().await.unwrap();
+            fitted.joint
+        });
+        assert!(ends.into_iter().all(|joint| joint == expected));
+    }
+}
+
 #[test]
 fn states_survive_bytes_and_others_are_refused() {
     let (terms, tables) = skewed(Family::Linear, 3);
@@ -163,7 +232,7 @@ fn states_survive_bytes_and_others_are_refused() {
     other[0] = 9;
     assert_eq!(Joint::from_bytes(&terms, &other), None);
     let mut other = bytes;
-    other[8..16].copy_from_slice(&f64::NAN.to_le_bytes());
+    other[16..24].copy_from_slice(&f64::NAN.to_le_bytes());
     assert_eq!(Joint::from_bytes(&terms, &other), None);
 }
 
@@ -184,6 +253,8 @@ fn what_cannot_be_summed_is_refused_by_its_column() {
     assert!(refused.starts_with("row 1: the target"), "{refused}");
     for (terms, field) in [
         (Terms { least: 1, ..terms.clone() }, "least_parties"),
+        (Terms { threshold: Some(1), ..terms.clone() }, "threshold"),
+        (Terms { threshold: Some(4), ..terms.clone() }, "threshold"),
         (Terms { l2: 0.0, ..terms.clone() }, "l2"),
         (Terms { rows: vec![5, 0, 5], ..terms.clone() }, "rows"),
         (Terms { family: Family::Multinomial { levels: 1 }, ..terms.clone() }, "levels"),
@@ -199,6 +270,21 @@ fn what_is_revealed_is_said() {
     let outputs = terms.outputs();
     assert_eq!(outputs.len() as u64, terms.rounds);
     assert!(outputs.iter().all(|output| output.what.contains("that all 3 parties were in it")));
-    let some = Terms { rows: vec![5; 7], ..terms }.outputs();
+    let some = Terms { rows: vec![5; 7], ..terms.clone() }.outputs();
     assert!(some[4].what.contains("which of the 7 parties were in it (3 at least)"), "{some:?}");
+    assert!(some[4].why.contains("as long as there are two whose nodes do not pool"), "{some:?}");
+    let of = |parties, least, threshold| {
+        let terms = Terms { rows: vec![5; parties], least, threshold, ..terms.clone() };
+        terms.validate().unwrap();
+        terms.outputs()[0].why.clone()
+    };
+    for (threshold, words) in [
+        (6, "as long as fewer than 6 nodes pool what they see: 6 of them together can uncover"),
+        (6, "As few as 2 may learn the part of a party that is cut off"),
+        (8, "As few as 6 may learn the part of a party that is cut off"),
+    ] {
+        let why = of(10, 9, Some(threshold));
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    assert!(!of(3, 3, Some(3)).contains("cut off"), "nobody can be missing");
 }

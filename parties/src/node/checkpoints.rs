@@ -176,9 +176,22 @@ impl Checkpoints {
     }
 
     /// Where the fit begins: the latest checkpoint that all hold.
-    pub(super) fn start(mut self, me: usize, all: &[Standing], names: &[String]) -> Start {
+    /// Where states are `public` and parties may be behind, its own latest one, if each has one: who is ahead tells the others.
+    pub(super) fn start(
+        mut self,
+        me: usize,
+        all: &[Standing],
+        names: &[String],
+        public: bool,
+    ) -> Start {
         let holds = |said: &Standing, it: &Named| said.checkpoints.contains(it);
-        let common = |it: &Named| all.iter().all(|said| holds(said, it));
+        let common = |it: &Named| {
+            all.iter().all(
+                |said| {
+                    if public { !said.checkpoints.is_empty() } else { holds(said, it) }
+                },
+            )
+        };
         let latest = self.named().into_iter().filter(common).max();
         if let Some(latest) = latest {
             let place = self.held.iter().position(|(_, it)| Named::of(it) == latest);
@@ -246,7 +259,7 @@ impl Node {
     pub(super) fn set_out(
         &self,
         standings: &[Standing],
-        plan: [u8; 32],
+        (plan, public): ([u8; 32], bool),
         session: &mut Session,
         events: &Events,
     ) -> Result<Option<String>, Failure> {
@@ -255,7 +268,7 @@ impl Node {
         session.keep_checkpoints(Box::new(Keeping { store }));
         let names: Vec<String> = self.terms.parties().iter().map(ToString::to_string).collect();
         let Start { from, anew: why } =
-            self.checkpoints.clone().start(session.me(), standings, &names);
+            self.checkpoints.clone().start(session.me(), standings, &names, public);
         let why = match &from {
             Some((_, checkpoint)) if checkpoint.plan() != plan => {
                 Some("the plan of the computation is another one now".to_owned())

@@ -40,6 +40,11 @@ impl Rounds {
         Self { names, last: None, away: Vec::new(), lost: Set::default() }
     }
 
+    /// An earlier run had come to this round.
+    pub(super) fn go_on(&mut self, done: u64) {
+        self.last = Some(done);
+    }
+
     /// Whether there is a connection to a party.
     pub(super) fn is_there(&self, party: usize) -> bool {
         !self.lost.contains(party)

@@ -145,7 +145,8 @@ impl Work for StudyWork {
         // Before anything is revealed, all must mean the same computation.
         let agreed = plan.agree(session).await?;
         node.remember(rows_of(&table), session, events, told).await?;
-        let from = node.set_out(&standings, agreed.digest(), session, events)?;
+        let kept = (agreed.digest(), study.is_federated());
+        let from = node.set_out(&standings, kept, session, events)?;
         // The fit can reveal no part of the result: it may be repeated, and the result may not.
         let repeatable = |output: &&Output| output.kind.is_repeatable();
         session.allow(ledger(outputs.iter().filter(repeatable)))?;
@@ -192,6 +193,9 @@ impl Work for StudyWork {
                 return Err(study.failure(error));
             }
         };
+        if let Some((rounds, done)) = told.rounds.as_mut().zip(resumed) {
+            rounds.go_on(done);
+        }
         told.resumed = from.zip(resumed).map(|(session, step)| Resumed { session, step });
         told.steps = Some(if figures.passes { passes } else { figures.steps });
 

@@ -9,7 +9,7 @@ use super::raw::RawTraining;
 use super::{Correlations, Study, StudyError, settings};
 
 /// What belongs to the mode, for those who take it out again.
-const SETTINGS: &str = "rounds, own_steps, least_parties, patience_s";
+const SETTINGS: &str = "rounds, own_steps, least_parties, threshold, patience_s";
 
 /// The solver of a study: the one that it names, or that of its mode, or the usual one of the kind.
 pub(super) fn solver(

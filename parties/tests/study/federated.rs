@@ -152,6 +152,47 @@ fn who_is_lost_is_left_out_and_gets_the_model_afterwards() {
     assert!(away.iter().all(|round| round["without"][0] == parties[2].as_str()), "{away:?}");
 }
 
+/// One of three, who all have to be in each round, loses the others in the fourth: they meet again by themselves, and go on after the last
+/// round that was kept, to the model of a run that was not broken.
+#[test]
+fn a_broken_run_goes_on_from_its_last_round() {
+    let trained = |fault: bool| {
+        let (nodes, _) = clinics(3, "rounds = 8\nthreshold = 2");
+        let parties: Vec<String> = nodes.parties().to_vec();
+        let running = parties.iter().map(|name| {
+            let mut command = nodes.command(name);
+            command.env("PARTY__NETWORK__RETURN_WITHIN_S", "60");
+            if fault && *name == parties[1] {
+                // In the fourth round, or beside it: some six messages come in each.
+                command.env("MPC_FAULT", "kind=kill;step=aggregate;nth=22");
+            }
+            nodes.spawn(name, &mut command)
+        });
+        let running: Vec<Running> = running.collect();
+        let ended: Vec<_> = running.into_iter().map(Running::end).collect();
+        let word = if fault { "the fit goes on from step" } else { "\"ok\": true" };
+        ended.iter().for_each(|ended| ended.expect(0, &[word]));
+        let models: Vec<Model> = parties.iter().map(|name| model(&nodes.results(name))).collect();
+        assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+        let receipts: Vec<Value> =
+            parties.iter().map(|name| receipt(&nodes.results(name))).collect();
+        (models[0].clone(), receipts)
+    };
+    let (broken, receipts) = trained(true);
+    for receipt in receipts {
+        let step = receipt["resumed"]["step"].as_u64().unwrap();
+        assert!((1..8).contains(&step), "{}", receipt["resumed"]);
+        assert_eq!(receipt["federated"]["last"], 8);
+    }
+    let (whole, receipts) = trained(false);
+    assert!(receipts.iter().all(|receipt| receipt["resumed"].is_null()));
+    let coefficients = |model: &Model| {
+        let own = model.standardised();
+        (own.coefficients.clone(), own.intercept)
+    };
+    assert_eq!(coefficients(&broken), coefficients(&whole));
+}
+
 /// Doses in three classes, between nodes and then on a file of one's own.
 #[test]
 fn several_classes_are_fitted_and_predicted() {

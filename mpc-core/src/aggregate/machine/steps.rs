@@ -26,15 +26,18 @@ impl Machine {
         if !announced || !set.contains(from) || !set.contains(me) {
             return Err("a step of an attempt that it did not announce");
         }
+        if self.threshold.is_some() {
+            return self.take_of_quorum(from, set, body);
+        }
         let on = round.is_on_now();
         let Some(attempt) = round.attempt.as_mut().filter(|attempt| attempt.set == set) else {
             if set != round.view {
                 return Ok(());
             }
-            let Body::Slice(values) = body else {
+            let Body::Slice(_) = body else {
                 return Err("a step of an attempt that has not begun");
             };
-            return match round.early[from].replace(values) {
+            return match round.early[from].replace(body) {
                 None => Ok(()),
                 Some(_) => Err("two slices"),
             };
@@ -65,7 +68,7 @@ impl Machine {
                     self.finish();
                 }
             }
-            Body::View { .. } | Body::State(_) | Body::Total(_) => {}
+            _ => return Err("a step of a sum that a quorum ends"),
         }
         self.advance();
         let Some(round) = &self.round else { return Ok(()) };
@@ -104,7 +107,7 @@ impl Machine {
     }
 
     /// Whoever said that it would leave the attempt waits for a word of this party that will not come: it gets the sum.
-    fn tell_those_who_leave(&mut self, set: Set, total: &Zeroizing<Vec<Z64>>) {
+    pub(super) fn tell_those_who_leave(&mut self, set: Set, total: &Zeroizing<Vec<Z64>>) {
         let Some(round) = &self.round else { return };
         let together = round.forward == Some(round.view);
         let leaves = |party: &usize| {
@@ -150,7 +153,7 @@ impl Machine {
             own.filter_map(|&(of, _)| Some((of, attempt.held(of)?.clone()))).collect();
         round.relays = relays;
         match step {
-            Step::Slices => {
+            Step::Keys | Step::Slices => {
                 round.end(Ended::Fault("an attempt is finished that has not all slices"));
                 return;
             }
@@ -168,6 +171,9 @@ impl Machine {
         let me = self.me();
         if self.stop_if_few() {
             return;
+        }
+        if let Some(threshold) = self.threshold {
+            return self.start_quorum(threshold);
         }
         let Some(round) = &mut self.round else { return };
         let (number, set) = (round.number, round.view);
@@ -187,7 +193,7 @@ impl Machine {
         }
         for from in set.iter() {
             let Some(Round { early, attempt: Some(attempt), .. }) = &mut self.round else { return };
-            let Some(values) = early[from].take() else { continue };
+            let Some(Body::Slice(values)) = early[from].take() else { continue };
             if !attempt.add(from, &values) {
                 self.faults.push((from, "a slice that is not due"));
                 return self.lose(from);

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::super::Set;
-use super::super::attempt::{Attempt, Step};
+use super::super::attempt::Step;
 use super::super::message::{Body, Message, Report};
 use super::{Due, Ended, Machine, Vector};
 use crate::ring::Z64;
@@ -112,14 +112,17 @@ impl Machine {
         if round.view == view || round.over || round.excluded {
             return;
         }
-        if view.len() < self.least && matches!(round.vector, Vector::Values(_)) {
+        // A sum that somebody may have begun to end needs no more than its quorum.
+        let ending = round.quorum.as_ref().is_some_and(|quorum| quorum.step >= Step::Complete);
+        let least = self.threshold.filter(|_| ending).unwrap_or(self.least);
+        if view.len() < least && matches!(round.vector, Vector::Values(_)) {
             round.end(Ended::TooFew(view));
             return;
         }
         round.view = view;
         round.doubted = round.doubted.and(view);
         round.forward = None;
-        round.early = vec![None; self.parties];
+        round.early.iter_mut().for_each(|early| *early = None);
         round.stamp += 1;
         self.announce();
         self.decide();
@@ -129,13 +132,13 @@ impl Machine {
     pub(super) fn announce(&mut self) {
         let me = self.me();
         let Some(round) = &mut self.round else { return };
-        let attempt = round.attempt.as_ref();
-        round.reports[me] = Some(Report {
-            view: round.view,
-            attempt: attempt.map(|attempt| attempt.set).unwrap_or_default(),
-            holds: attempt.map(Attempt::holds).unwrap_or_default(),
-            digest: round.digest,
-        });
+        let (attempt, holds) = match (&round.attempt, &round.quorum) {
+            (Some(attempt), _) => (attempt.set, attempt.holds()),
+            (None, Some(quorum)) => quorum.report(),
+            (None, None) => Default::default(),
+        };
+        let (view, digest) = (round.view, round.digest);
+        round.reports[me] = Some(Report { view, attempt, holds, digest });
         self.send_view(Set::below(self.parties));
     }
 
@@ -167,6 +170,9 @@ impl Machine {
         let Some(reports) = reports else { return };
         if round.is_on_now() || reports.iter().any(|(_, report)| report.view != view) {
             return;
+        }
+        if self.threshold.is_some() {
+            return self.decide_of_quorum(&reports);
         }
         let set = round.attempt.as_ref().map(|attempt| attempt.set).unwrap_or_default();
         let together = !set.is_empty() && reports.iter().all(|(_, said)| said.attempt == set);

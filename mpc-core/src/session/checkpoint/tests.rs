@@ -43,7 +43,7 @@ fn share(session: &mut Session) -> Result<Fixed, Error> {
 }
 
 fn state(session: &mut Session) -> Result<State, Error> {
-    Ok(State { step: 7, public: vec![1, 2], shares: vec![share(session)?] })
+    Ok(State { step: 7, public: vec![1, 2], shares: vec![share(session)?], own: vec![9].into() })
 }
 
 /// All parties keep a state.
@@ -87,7 +87,7 @@ fn all_go_on_from_the_same_state_with_other_shares() {
         for _ in 0..2 {
             let states: Vec<State> =
                 resume(&world, &from, PLAN).into_iter().map(Option::unwrap).collect();
-            for State { step, public, shares } in &states {
+            for State { step, public, shares, .. } in &states {
                 assert_eq!((*step, &public[..], shares.len()), (7, &[1, 2][..], 1));
                 assert_eq!((shares[0].ring(), shares[0].fraction()), (100, 20));
             }
@@ -210,7 +210,9 @@ fn equal_shares_have_other_commitments() {
         for _ in 0..2 {
             let (step, public) = (7, Vec::new());
             let shares = vec![Fixed::zero(2, 1, 8)?];
-            session.checkpoint(&PLAN, State { step, public, shares }).await?;
+            session
+                .checkpoint(&PLAN, State { step, public, shares, own: Zeroizing::default() })
+                .await?;
         }
         Ok::<_, Error>(())
     });
@@ -219,4 +221,28 @@ fn equal_shares_have_other_commitments() {
     let [first, second] = [0, 1].map(|at| Checkpoint::parse(&kept[at]).unwrap());
     assert_eq!(first.shares, second.shares);
     assert!(first.commitments.iter().zip(&second.commitments).all(|(a, b)| a != b));
+}
+
+#[test]
+fn a_public_state_is_kept_by_each_for_itself_with_what_is_its_own() {
+    let (world, logs) = (World::new(3), logs(3));
+    let ends = world.run(async |mut session| {
+        let me = session.me();
+        session.keep_checkpoints(Box::new(logs[me].clone()));
+        session.meter().enter("keep");
+        let own = vec![me as u8; 4].into();
+        session
+            .keep_public(&PLAN, State { step: 3, public: vec![8, 8], shares: Vec::new(), own })?;
+        let shared = state(&mut session)?;
+        assert!(session.keep_public(&PLAN, shared).is_err(), "shares are kept together");
+        Ok::<_, Error>(session.meter().phase("keep").rounds)
+    });
+    // The round is that of the share that is refused.
+    assert!(ends.into_iter().all(|ended| ended.unwrap() <= 1));
+    let from: Vec<Checkpoint> = logs.iter().map(Log::last).collect();
+    assert!(from.iter().all(|it| it.name() == from[0].name() && it.step() == 3));
+    for (me, state) in resume(&world, &from, PLAN).into_iter().enumerate() {
+        let state = state.unwrap();
+        assert_eq!((state.public, state.own.to_vec()), (vec![8, 8], vec![me as u8; 4]));
+    }
 }

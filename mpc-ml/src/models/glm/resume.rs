@@ -93,7 +93,8 @@ impl Fitting<'_, '_> {
         let passes = place.last.iter().chain(&place.best);
         let shares = std::iter::once(&place.w).chain(passes.flat_map(|pass| [&pass.w, &pass.s]));
         let shares = shares.cloned().collect();
-        let state = State { step: self.rule.made().into(), public, shares };
+        let state =
+            State { step: self.rule.made().into(), public, shares, own: Default::default() };
         self.run.checkpoint(&agreed, state).await
     }
 }

@@ -18,7 +18,7 @@ impl Training<'_> {
         if let Opening::Bounded(_) = plan.weights_opened() {
             shares.push(Fixed::new(self.before.clone(), Z128::BITS, W_FRACTION)?);
         }
-        Ok(State { step: self.done, public: Vec::new(), shares })
+        Ok(State { step: self.done, public: Vec::new(), shares, own: Default::default() })
     }
 
     /// Goes on from a state; whether it is one of this training, which all parties see alike.

@@ -27,7 +27,12 @@ fn checkpoints(steps: &[u64]) -> Vec<Vec<Checkpoint>> {
         session.keep_checkpoints(Box::new(logs[session.me()].clone()));
         for &step in steps {
             let shares = vec![Fixed::zero(2, 1, 8)?];
-            session.checkpoint(&PLAN, State { step, public: Vec::new(), shares }).await?;
+            session
+                .checkpoint(
+                    &PLAN,
+                    State { step, public: Vec::new(), shares, own: Zeroizing::default() },
+                )
+                .await?;
         }
         Ok::<_, mpc_core::Error>(())
     });
@@ -115,7 +120,7 @@ fn start(held: [&[Checkpoint]; 2]) -> [Start; 2] {
         .map(|held| Standing { checkpoints: held.named(), ..Standing::default() })
         .collect();
     let names = ["north".to_owned(), "south".to_owned()];
-    [0, 1].map(|me| held[me].clone().start(me, &said, &names))
+    [0, 1].map(|me| held[me].clone().start(me, &said, &names, false))
 }
 
 #[test]

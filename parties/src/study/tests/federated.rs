@@ -76,6 +76,26 @@ fn what_does_not_go_with_it_is_refused() {
     let study = Study::from_bytes(few.as_bytes()).unwrap();
     let error = study.plan(&[100; 3]).err().unwrap().to_string();
     assert!(error.contains("training.least_parties is 2, and must be from 3 to 3"), "{error}");
+    // A quorum that two groups could each have, and one that is more than may begin.
+    for (threshold, words) in [
+        (1, "training.threshold is 1, and must be from 2 to 3"),
+        (4, "training.threshold is 4, and must be from 2 to 3"),
+    ] {
+        let quorum = format!("least_parties = 3\nthreshold = {threshold}");
+        let study =
+            Study::from_bytes(TEXT.replace("least_parties = 3", &quorum).as_bytes()).unwrap();
+        let error = study.plan(&[100; 3]).err().unwrap().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let quorum = TEXT.replace("least_parties = 3", "least_parties = 3\nthreshold = 2");
+    let study = Study::from_bytes(quorum.as_bytes()).unwrap();
+    let told = study.disclosure(&*study.plan(&[100; 3]).unwrap());
+    let round = told.iter().find(|each| each.what.starts_with("up to 20 times")).unwrap();
+    assert!(
+        round.why.contains("as long as fewer than 2 nodes pool what they see"),
+        "{}",
+        round.why
+    );
     // Who holds columns has no whole rows.
     let columns = include_str!("../../../../scripts/data/breast_cancer_vertical/study.toml");
     let (begin, end) = columns.split_once("[training]").unwrap();

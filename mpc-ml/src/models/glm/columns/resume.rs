@@ -65,7 +65,12 @@ impl Fitting<'_, '_> {
         };
         let public = postcard::to_stdvec(&public)
             .map_err(|error| Error::Settings(format!("a walk cannot be written: {error}")))?;
-        let state = State { step: self.walk.made().into(), public, shares: self.steps.clone() };
+        let state = State {
+            step: self.walk.made().into(),
+            public,
+            shares: self.steps.clone(),
+            own: Default::default(),
+        };
         self.run.checkpoint(&self.agreed, state).await
     }
 }
