@@ -11,6 +11,7 @@ use mpc_core::correlations::Origin;
 use mpc_ml::data::STANDARDISED;
 use mpc_ml::inference::{Contrast, Robust};
 use mpc_ml::model::{Facts, OutputKind, ledger};
+use mpc_ml::models::glm::CrossValidation;
 use mpc_ml::models::linear::{CHECK, Linear, plaintext};
 use mpc_ml::{LinearSettings, Model, Plan, Rows};
 
@@ -331,6 +332,96 @@ fn collinear_designs_are_refused_and_nothing_is_revealed() {
             assert!((a - b).abs() < 1e-4, "{a} against {b}");
         }
     }
+}
+
+/// Penalties by the squared errors of rows that were not fitted, beside the same in the clear.
+#[test]
+fn cross_validation_finds_the_penalty_that_predicts_best() {
+    for (parties, origin) in [(2, Origin::Dealer), (3, Origin::Pairwise)] {
+        let data = study("diabetes_progression").divided(parties);
+        let facts = Facts { origin, ..facts(&data, STANDARDISED, (0.0, 400.0)) };
+        // The first is the best, and a fit with it costs the most.
+        let cross = CrossValidation { l2: vec![0.02, 0.3, 2.0], folds: 3, seed: 1 };
+        let with = |l2: f64| LinearSettings { l2, inference: false, ..settings(50.0) };
+        let asked = LinearSettings { cross_validation: Some(cross.clone()), ..with(0.0) };
+        let plan = Linear::plan(&asked, &facts).expect("the plan fits");
+        let labels: Vec<String> = plan.outputs().into_iter().map(|it| it.label).collect();
+        assert_eq!(labels.iter().filter(|label| label.ends_with(CHECK)).count(), 10);
+        assert_eq!(labels.iter().filter(|label| label.contains("coefficients")).count(), 2);
+        let fit = fit(&plan, &data);
+        let found = fit.crossed.clone().expect("asked for");
+
+        let pooled = |fold: u32, held: bool| -> Vec<Rows> {
+            let of = |(party, rows): (usize, &Rows)| {
+                let (fitted, other) = cross.divide(party, rows.len(), fold);
+                let chosen = if held { other } else { fitted };
+                let x = chosen.iter().flat_map(|&row| rows.row(row).to_vec()).collect();
+                let y = chosen.iter().map(|&row| rows.y()[row]).collect();
+                Rows::new(x, y, rows.columns())
+            };
+            data.iter().enumerate().map(of).collect()
+        };
+        let rows: usize = data.iter().map(Rows::len).sum();
+        let mut least = (0.0, f64::INFINITY);
+        for (l2, told) in &found.compared {
+            let plain = Linear::plan(&with(*l2), &facts).expect("fits");
+            let mut squares = 0.0;
+            for fold in 0..3 {
+                let (w, _) = plaintext::least_squares(&plain, &pooled(fold, false));
+                for rows in pooled(fold, true) {
+                    for (row, y) in rows.y().iter().enumerate() {
+                        let pairs = rows.row(row).iter().zip(&w);
+                        let score: f64 = pairs.map(|(x, w)| x * w).sum::<f64>() + w[w.len() - 1];
+                        squares += (y - score) * (y - score);
+                    }
+                }
+            }
+            let due = squares / rows as f64;
+            println!("{parties} parties, l2 {l2}: {told} beside {due}");
+            assert!((told / due - 1.0).abs() < 1e-4, "l2 {l2}: {told} instead of {due}");
+            if due < least.1 {
+                least = (*l2, due);
+            }
+        }
+        assert_eq!((found.l2, found.folds), (least.0, 3));
+        let (w, _) =
+            plaintext::least_squares(&Linear::plan(&with(found.l2), &facts).unwrap(), &data);
+        let off: Vec<f64> = fit.coefficients.iter().zip(&w).map(|(a, b)| a - b).collect();
+        assert!(
+            largest(&off) <= 1e-3 * largest(&w[..10]),
+            "{:?} instead of {w:?}",
+            fit.coefficients
+        );
+    }
+}
+
+#[test]
+fn cross_validation_that_does_not_fit_is_refused() {
+    let data = study("diabetes_progression").divided(3);
+    let facts = facts(&data, STANDARDISED, (0.0, 400.0));
+    let refused = |settings: &LinearSettings, facts: &Facts| {
+        Linear::plan(settings, facts).expect_err("refused").to_string()
+    };
+    let cross = |l2: &[f64]| Some(CrossValidation { l2: l2.to_vec(), folds: 5, seed: 0 });
+    let plain = LinearSettings { inference: false, ..settings(50.0) };
+    let asked = LinearSettings { cross_validation: cross(&[0.1, 1.0]), ..plain.clone() };
+    assert!(
+        refused(&LinearSettings { l2: 0.1, ..asked.clone() }, &facts)
+            .contains("leave model.l2 out")
+    );
+    assert!(
+        refused(&LinearSettings { inference: true, ..asked.clone() }, &facts).contains("inference")
+    );
+    let one = LinearSettings { cross_validation: cross(&[0.1]), ..plain };
+    assert!(refused(&one, &facts).contains("2 to 12"));
+    let few = Facts {
+        target: Some((0.0, 400.0)),
+        ..Facts::horizontal(&[40, 900], vec![STANDARDISED; 10], Origin::Dealer)
+    };
+    assert!(refused(&asked, &few).contains("at least 50 rows of each party"));
+    let columns = Facts::vertical(400, &[6, 4], 0, vec![STANDARDISED; 10], Origin::Dealer);
+    let columns = Facts { target: Some((0.0, 400.0)), ..columns };
+    assert!(refused(&asked, &columns).contains("whole rows"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Orders of factors for products on shares, by number.
 
 use mpc_core::correlations::{Request, RightRequest};
-use mpc_core::protocols::solve::InversePlan;
+use mpc_core::protocols::solve::{InversePlan, SolutionPlan};
 
 /// Counts the left factors that were ordered.
 #[derive(Debug, Default)]
@@ -23,6 +23,18 @@ impl Orders {
     /// A right factor of n columns.
     pub(crate) fn right(left: u32, n: usize, last: bool, to: &mut Vec<Request>) {
         to.push(Request::Right(RightRequest { left, n: n as u32, last }));
+    }
+
+    /// An inverse, and a solution with it.
+    pub(crate) fn solved(
+        &mut self,
+        (inverse, solution): (&InversePlan, &SolutionPlan),
+        to: &mut Vec<Request>,
+    ) {
+        let matrix = self.0;
+        self.inverse(inverse, to);
+        to.extend(solution.requests(matrix, self.0));
+        self.0 += 1;
     }
 
     /// An inverse.

@@ -57,7 +57,7 @@ fn prefix(fold: usize, l2: f64) -> String {
 impl CrossPlan {
     pub(super) fn new(settings: &GlmSettings, facts: &Facts) -> Result<Option<Self>, Error> {
         let Some(cross) = &settings.cross_validation else { return Ok(None) };
-        cross.validate(settings)?;
+        cross.is_for(settings)?;
         let rows = facts.rows_for::<super::Glm>()?;
         cross.suits(facts, &rows)?;
         let with = |l2: f64| GlmSettings { l2, cross_validation: None, ..settings.clone() };
@@ -67,7 +67,7 @@ impl CrossPlan {
         for fold in 0..cross.folds {
             let held: Vec<u64> = rows.iter().map(|&rows| cross.held(rows, fold)).collect();
             let left: Vec<u64> = rows.iter().zip(&held).map(|(rows, held)| rows - held).collect();
-            let facts = of_part(facts, &left);
+            let facts = of_part(facts, &left, f64::INFINITY);
             let fits = cross.l2.iter().map(|&l2| {
                 let settings = GlmSettings {
                     finish: Finish::Hidden,
@@ -93,12 +93,12 @@ impl CrossPlan {
     }
 }
 
-/// The facts of so many of the rows: their squares are at most those of all.
-fn of_part(facts: &Facts, rows: &[u64]) -> Facts {
+/// The facts of so many of the rows: their squares are at most those of all, and no mean of them is above `most`.
+pub(in crate::models) fn of_part(facts: &Facts, rows: &[u64], most: f64) -> Facts {
     let all = facts.total_rows() as f64;
     let part = rows.iter().sum::<u64>() as f64;
     let more = all / part;
-    let mean_squares = facts.mean_squares.iter().map(|square| square * more).collect();
+    let mean_squares = facts.mean_squares.iter().map(|square| (square * more).min(most)).collect();
     let of = Facts::horizontal(rows, mean_squares, facts.origin);
     Facts {
         partition: of.partition,
@@ -230,14 +230,17 @@ pub struct Crossed {
     pub l2: f64,
     /// The number of folds.
     pub folds: u32,
-    /// Each penalty that was compared, and the deviance of a held-out row with it.
+    /// Each penalty that was compared, and the deviance of a held-out row with it: of a linear model its squared error.
     pub compared: Vec<(f64, f64)>,
 }
 
 impl Crossed {
     /// It in words: the deviance of the penalty that was chosen is at most the least of the others.
-    pub(super) fn record(&self) -> CheckRecord {
-        let all = self.compared.iter().map(|(l2, deviance)| format!("{deviance:.5} with l2 {l2}"));
+    pub(in crate::models) fn record(&self, what: &str) -> CheckRecord {
+        let all = self
+            .compared
+            .iter()
+            .map(|(l2, deviance)| format!("{} with l2 {l2}", in_digits(*deviance)));
         let all: Vec<String> = all.collect();
         let mut value = f64::INFINITY;
         let mut others = f64::INFINITY;
@@ -248,7 +251,7 @@ impl Crossed {
         }
         CheckRecord {
             what: format!(
-                "deviance of a held-out row in {} folds ({}); chosen was l2 {}:",
+                "{what} of a held-out row in {} folds ({}); chosen was l2 {}:",
                 self.folds,
                 all.join(", "),
                 self.l2
@@ -257,6 +260,12 @@ impl Crossed {
             bound: others,
         }
     }
+}
+
+/// Six digits of a number of any size.
+fn in_digits(number: f64) -> String {
+    let before = if number > 0.0 { libm::log10(number).floor() as i32 } else { 0 };
+    format!("{number:.*}", usize::try_from(5 - before).unwrap_or(0))
 }
 
 impl CrossPlan {
@@ -273,7 +282,7 @@ impl CrossPlan {
 }
 
 /// The place of the least loss; of equal ones that of the largest penalty.
-fn least(losses: &[f64]) -> usize {
+pub(in crate::models) fn least(losses: &[f64]) -> usize {
     let mut best = 0;
     for (at, loss) in losses.iter().enumerate() {
         if *loss <= losses[best] {

@@ -35,8 +35,8 @@ fn folds() -> u32 {
 }
 
 impl CrossValidation {
-    /// Refuses settings that do not fit each other.
-    pub(super) fn validate(&self, settings: &GlmSettings) -> Result<(), Error> {
+    /// Refuses settings that do not fit each other, or this penalty and inference beside it.
+    pub(in crate::models) fn validate(&self, l2: f64, inference: bool) -> Result<(), Error> {
         let refused = |rule: String| Err(Error::field("cross_validation", rule));
         let within = self.l2.iter().all(|l2| (1e-6..=1e3).contains(l2));
         if !within || !CANDIDATES.contains(&self.l2.len()) || !self.l2.is_sorted_by(|a, b| a < b) {
@@ -47,23 +47,29 @@ impl CrossValidation {
         if !FOLDS.contains(&self.folds) {
             return refused(format!("has {} folds: must be 2 to 20", self.folds));
         }
-        let other = [
-            (settings.family != super::Family::Logistic, "is for logistic models"),
-            (settings.l2 != 0.0, "stands beside l2, which it finds: leave model.l2 out"),
-            (settings.inference, "stands beside inference, which a penalised fit has none of"),
-            (
-                settings.iterates == super::Iterates::Revealed,
-                "stands beside iterates = \"revealed\": its fits are not shown",
-            ),
-        ];
-        match other.into_iter().find(|(wrong, _)| *wrong) {
-            Some((_, rule)) => refused(rule.to_owned()),
-            None => Ok(()),
+        if l2 != 0.0 {
+            return refused("stands beside l2, which it finds: leave model.l2 out".into());
         }
+        if inference {
+            return refused("stands beside inference, which a penalised fit has none of".into());
+        }
+        Ok(())
+    }
+
+    /// The same for a fit to the optimum.
+    pub(super) fn is_for(&self, settings: &GlmSettings) -> Result<(), Error> {
+        let refused = |rule: &str| Err(Error::field("cross_validation", rule));
+        if settings.family != super::Family::Logistic {
+            return refused("is for logistic and linear models");
+        }
+        if settings.iterates == super::Iterates::Revealed {
+            return refused("stands beside iterates = \"revealed\": its fits are not shown");
+        }
+        self.validate(settings.l2, settings.inference)
     }
 
     /// Refuses rows that it cannot divide.
-    pub(super) fn suits(&self, facts: &Facts, rows: &[u64]) -> Result<(), Error> {
+    pub(in crate::models) fn suits(&self, facts: &Facts, rows: &[u64]) -> Result<(), Error> {
         let refused = |rule: String| Err(Error::field("cross_validation", rule));
         if facts.weights.is_some() || facts.groups {
             return refused(
@@ -82,7 +88,7 @@ impl CrossValidation {
     }
 
     /// How many of so many rows are in a fold.
-    pub(super) fn held(&self, rows: u64, fold: u32) -> u64 {
+    pub(in crate::models) fn held(&self, rows: u64, fold: u32) -> u64 {
         let (folds, fold) = (u64::from(self.folds), u64::from(fold));
         rows / folds + u64::from(fold < rows % folds)
     }

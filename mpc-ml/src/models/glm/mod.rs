@@ -38,6 +38,7 @@ mod way;
 use mpc_core::Recipients;
 
 pub use cross::{Crossed, HELD_OUT};
+pub(super) use cross::{least, of_part};
 pub use family::Family;
 pub use finish::GlmFit;
 pub use folds::CrossValidation;
@@ -233,7 +234,7 @@ impl Model for Glm {
                     bound: 1.0,
                 }
             }))
-            .chain(crossed.iter().map(Crossed::record))
+            .chain(crossed.iter().map(|it| it.record("deviance")))
             .collect(),
             warnings: certain
                 .chain(untold_errors)

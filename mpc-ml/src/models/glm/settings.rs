@@ -166,7 +166,7 @@ impl model::Settings for GlmSettings {
             Ok(())
         };
         if let Some(cross) = &self.cross_validation {
-            cross.validate(self)?;
+            cross.is_for(self)?;
         }
         let hidden = self.finish == Finish::Hidden;
         if self.inference && self.l2 > 0.0 {

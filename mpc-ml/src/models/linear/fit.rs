@@ -5,16 +5,18 @@ use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Session, Shared};
 
 use super::columns::{self, Products};
+use super::crossed;
 use super::moments::Moments;
 use super::outputs::CHECK;
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Agreed, Progress, Run, Watched};
+use crate::models::glm::Crossed;
 
 /// This party's shares of a solved regression.
 pub struct LinearShares {
-    coefficients: Fixed,
+    pub(super) coefficients: Fixed,
     /// The inverse of (X^T X / n + l2) / [`LinearPlan::scale`].
     pub(super) inverse: Inverse,
     /// The revealed check: at most 1/64.
@@ -22,6 +24,8 @@ pub struct LinearShares {
     /// The equations themselves, where the parties hold columns: nobody can make its part of what they
     /// tell anew.
     pub(super) columns: Option<Equations>,
+    /// The place of the penalty that was chosen, and what was found of all, where some were compared.
+    pub(super) crossed: Option<(usize, Crossed)>,
 }
 
 /// This party's shares of the equations of columns at different parties.
@@ -60,6 +64,9 @@ pub(super) async fn fit(
     run: &mut Run<'_>,
 ) -> Result<LinearShares, Error> {
     check(plan, data, run.session.me())?;
+    if let Some(crossed) = plan.crossed() {
+        return crossed::fit(crossed, data, run).await;
+    }
     if let Some(cross) = plan.cross() {
         let products = columns::products(plan, cross, data, &plan.requests(), run).await?;
         (run.progress)(Progress::Prepared);
@@ -96,8 +103,7 @@ pub async fn sums(plan: &LinearPlan, data: &Dataset, me: usize) -> Result<Sums, 
         let what = "the parties hold different columns, whose sums of products are made together";
         return Err(Error::Settings(what.to_owned()));
     }
-    let (g, c) = normal_equations(plan, data, me).await;
-    Ok(Sums { g, c })
+    Ok(normal_equations(plan, &Moments::of(data.rows(), plan.encoding()).await, me))
 }
 
 /// The second half, with [`LinearPlan::requests`] on order: the rounds of [`LinearPlan::inverse`],
@@ -111,6 +117,15 @@ pub async fn solve(
     sums: Sums,
     run: &mut Run<'_>,
 ) -> Result<LinearShares, Error> {
+    solve_planned(plan, sums, run).await
+}
+
+/// The same of one of several fits.
+pub(super) async fn solve_planned(
+    plan: &LinearPlan,
+    sums: Sums,
+    run: &mut Run<'_>,
+) -> Result<LinearShares, Error> {
     let Sums { g, c } = sums;
     let ordered = plan.requests().len() as u64;
     let steps = plan.inverse().steps() as u64;
@@ -120,7 +135,7 @@ pub async fn solve(
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
     let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
-    Ok(LinearShares { coefficients, inverse, check, columns: None })
+    Ok(LinearShares { coefficients, inverse, check, columns: None, crossed: None })
 }
 
 async fn reveal_check(
@@ -149,14 +164,9 @@ async fn reveal_check(
 
 /// This party's shares of G = (X^T X / n + l2) / scale, with the shift, and of
 /// c = X^T y / (n scale), both rounded once from exact integers.
-async fn normal_equations(
-    plan: &LinearPlan,
-    data: &Dataset,
-    me: usize,
-) -> (Shared<Z128>, Shared<Z128>) {
+pub(super) fn normal_equations(plan: &LinearPlan, sums: &Moments, me: usize) -> Sums {
     let (settings, encoding) = (plan.settings(), plan.encoding());
     let (columns, d) = (encoding.columns, encoding.weights());
-    let sums = Moments::of(data.rows(), encoding).await;
     let per_row = plan.scale() * plan.total_rows() as f64;
     let rounded = |sum: i128, scale: i32| {
         Z128::from_i128(libm::rint(libm::ldexp(sum as f64, scale) / per_row) as i128)
@@ -180,5 +190,5 @@ async fn normal_equations(
         }
     }
     let c = sums.xy.iter().map(|&sum| rounded(sum, c_scale)).collect();
-    (g, Shared::column(c))
+    Sums { g, c: Shared::column(c) }
 }

@@ -6,6 +6,7 @@
 mod certificate;
 pub(super) mod columns;
 pub(super) mod cross;
+mod crossed;
 mod encoding;
 mod fit;
 mod moments;
@@ -124,10 +125,13 @@ impl Model for Linear {
             bound: InversePlan::RESIDUAL_LIMIT,
         };
         Summary {
-            l2: settings.l2,
+            l2: fit.crossed.as_ref().map_or(settings.l2, |found| found.l2),
             release_bits: settings.release_bits,
             inference,
-            checks: std::iter::once(check).chain(fit.certificate).collect(),
+            checks: std::iter::once(check)
+                .chain(fit.certificate)
+                .chain(fit.crossed.iter().map(|it| it.record("squared error")))
+                .collect(),
             warnings: untold.into_iter().chain(tests_untold).chain(contrasts_untold).collect(),
             ..Summary::of(fit.coefficients, fit.intercept)
         }

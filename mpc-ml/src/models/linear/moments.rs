@@ -66,6 +66,14 @@ impl Moments {
         panels.fold(&mut sums);
         sums
     }
+
+    /// Those of the rows that are not among these.
+    pub(super) fn without(&self, part: &Self) -> Self {
+        let less = |all: &[i128], part: &[i128]| {
+            Zeroizing::new(all.iter().zip(part).map(|(all, part)| all - part).collect())
+        };
+        Self { xx: less(&self.xx, &part.xx), xy: less(&self.xy, &part.xy) }
+    }
 }
 
 /// How the entries of a study are cut.

@@ -31,6 +31,9 @@ const UNCHECKED_EQUATIONS: &str = "the parties hold different columns, so none o
 
 impl Plan for LinearPlan {
     fn outputs(&self) -> Vec<Output> {
+        if let Some(crossed) = self.crossed() {
+            return crossed.outputs();
+        }
         let (settings, recipients) = (self.settings(), self.facts().recipients);
         let how = format!("in {} of half the target's range", steps(settings.release_bits));
         let check = "whether the equations could be solved: how far the computed inverse is from \
@@ -90,6 +93,9 @@ impl Plan for LinearPlan {
     }
 
     fn canonical(&self) -> Result<Canonical, Error> {
+        if let Some(crossed) = self.crossed() {
+            return crossed.canonical();
+        }
         // What follows from settings and facts, if both compute alike.
         let derived = (
             (X_FRACTION, Y_FRACTION, CHECK_FRACTION, self.sigma()),
@@ -108,10 +114,16 @@ impl Plan for LinearPlan {
     }
 
     fn cost(&self, me: usize) -> Cost {
-        self.training_cost(me) + self.release_cost(me)
+        match self.crossed() {
+            Some(crossed) => crossed.cost(me),
+            None => self.training_cost(me) + self.release_cost(me),
+        }
     }
 
     fn figures(&self) -> Figures {
+        if let Some(crossed) = self.crossed() {
+            return crossed.figures();
+        }
         let condition = self.condition();
         let (_, half) = self.encoding().target_scale();
         let unit = libm::ldexp(half, -(self.settings().release_bits as i32));

@@ -1,6 +1,8 @@
 //! The plan of a linear regression: scales and bounds of the normal equations, chosen from public
 //! facts before a share is sent (docs/protocols.md 7.2).
 
+use std::sync::Arc;
+
 use mpc_core::Cost;
 use mpc_core::correlations::{Origin, Request};
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, StartBound};
@@ -8,6 +10,7 @@ use mpc_core::ring::wire::element_bytes;
 
 use super::LinearSettings;
 use super::cross::{Aim, CrossPlan, Lift};
+use super::crossed::CrossedPlan;
 use super::encoding::Encoding;
 use crate::data::Cut;
 use crate::error::Error;
@@ -24,7 +27,7 @@ pub const CHECK_FRACTION: u32 = 12;
 /// Fractional bits of the revealed diagonal of the inverse, at most.
 const DIAGONAL_FRACTION: u32 = 16;
 /// How often the solution is improved.
-const REFINEMENTS: u32 = 1;
+pub(super) const REFINEMENTS: u32 = 1;
 /// The conditions that are tried where a study names none, the largest for which there are bits. At 1000 a
 /// column may follow from others to three digits; twice as much takes some four rounds more.
 pub const CONDITIONS: [f64; 15] = [
@@ -57,6 +60,8 @@ pub struct LinearPlan {
     tests: Vec<WaldPlan>,
     /// The combinations of coefficients.
     contrasts: Vec<ContrastPlan>,
+    /// The fits by which a penalty is found; this plan is then that of the first of them.
+    crossed: Option<Arc<CrossedPlan>>,
 }
 
 impl LinearPlan {
@@ -66,7 +71,13 @@ impl LinearPlan {
     /// [`Error::Field`] and [`Error::Settings`] with the rule and the numbers when something does
     /// not fit.
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
-        Self::beside(settings, facts, 0)
+        let Some(cross) = &settings.cross_validation else {
+            return Self::beside(settings, facts, 0);
+        };
+        settings.validate()?;
+        let crossed = CrossedPlan::new(settings, cross, facts)?;
+        let first = crossed.fits()[0].clone();
+        Ok(Self { settings: settings.clone(), crossed: Some(Arc::new(crossed)), ..first })
     }
 
     /// The same, where so many elements are opened under statistical masks elsewhere in the session.
@@ -203,6 +214,7 @@ impl LinearPlan {
             solution,
             tests,
             contrasts,
+            crossed: None,
         })
     }
 
@@ -320,6 +332,11 @@ impl LinearPlan {
     /// The combinations of coefficients.
     pub(super) fn contrasts(&self) -> &[ContrastPlan] {
         &self.contrasts
+    }
+
+    /// The fits by which a penalty is found, where the study asks for that.
+    pub(super) fn crossed(&self) -> Option<&CrossedPlan> {
+        self.crossed.as_deref()
     }
 
     /// The joint tests.

@@ -16,6 +16,7 @@ use crate::inference::{
     diagonal, robust, tests,
 };
 use crate::model::{Agreed, Orders, Run};
+use crate::models::glm::Crossed;
 
 /// What a linear regression reveals.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub struct LinearFit {
     pub check: f64,
     /// That the coefficients are the optimum of the parties' rows, where all parties receive them.
     pub certificate: Option<CheckRecord>,
+    /// What cross-validation found, where the study asks for it: squared errors.
+    pub crossed: Option<Crossed>,
 }
 
 /// Reveals the coefficients, to each party its own or to those whom the session allows, then, where all parties receive them, the gradient there, and
@@ -57,6 +60,11 @@ pub(super) async fn release(
     data: &Dataset,
     run: &mut Run<'_>,
 ) -> Result<Option<LinearFit>, Error> {
+    let chosen = shares.crossed.as_ref().and_then(|(at, _)| plan.crossed()?.fits().get(*at));
+    let plan: &LinearPlan = match chosen {
+        Some(chosen) => chosen,
+        None => plan,
+    };
     let (settings, encoding) = (plan.settings(), plan.encoding());
     let (bits, own) = (settings.release_bits, shares.coefficients());
     let (coefficients, intercept) = match plan.owners()? {
@@ -118,6 +126,7 @@ pub(super) async fn release(
         statistics,
         check,
         certificate,
+        crossed: shares.crossed.map(|(_, crossed)| crossed),
     };
     if let Some(entries) = entries {
         infer(plan, (&x, &entries), data, &mut fit, run).await?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::inference::{Asked, Contrast, Robust};
 use crate::model::{Settings, in_range};
+use crate::models::glm::CrossValidation;
 
 /// The settings of a linear regression.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct LinearSettings {
     /// covariances too.
     #[serde(default)]
     pub contrasts: Vec<Contrast>,
+    /// Whether the penalty is found by cross-validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validation: Option<CrossValidation>,
 }
 
 fn intercept() -> bool {
@@ -79,6 +83,7 @@ impl Default for LinearSettings {
             covariance: false,
             tests: Vec::new(),
             contrasts: Vec::new(),
+            cross_validation: None,
         }
     }
 }
@@ -106,6 +111,9 @@ impl LinearSettings {
 
 impl Settings for LinearSettings {
     fn validate(&self) -> Result<(), Error> {
+        if let Some(cross) = &self.cross_validation {
+            cross.validate(self.l2, self.inference)?;
+        }
         in_range("l2", self.l2, 0.0, 1e3)?;
         in_range("clip", self.clip, 1e-3, 65536.0)?;
         in_range("condition", self.condition.unwrap_or(1.0), 1.0, 1e6)?;
