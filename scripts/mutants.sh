@@ -76,8 +76,12 @@ tree=$out/tree
 log=$out/log
 mkdir -p "$tree" "$log"
 export CARGO_TARGET_DIR=$out/build CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-# Most of the time goes into compiling. What is compiled here runs for a moment.
-export CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
+# Most of the time goes into compiling, and what is compiled here runs for a moment. The crates of others stay as the gate has them.
+export CARGO_PROFILE_DEV_DEBUG=false
+levels=()
+for package in mpc-net mpc-core mpc-ml; do
+  levels+=(--config "profile.test.package.$package.opt-level=1")
+done
 deadline=${MPC_MUTANTS_TIMEOUT:-600}
 
 # field NAME KEY: a line of a mutant's head.
@@ -121,7 +125,7 @@ chosen() {
   local target=${1#* }
   target=${target%%::*}
   # From the whole workspace, so that the dependencies are those of the gate.
-  printf '%s\n' --locked --workspace --all-features
+  printf '%s\n' --locked --workspace --all-features "${levels[@]}"
   if [[ $target == lib ]]; then echo --lib; else printf '%s\n' --test "$target"; fi
 }
 
