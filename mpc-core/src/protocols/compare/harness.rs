@@ -2,9 +2,9 @@
 
 use crate::correlations::{CorrelationSource, Origin};
 use crate::ring::{Ring, Z128};
-use crate::session::{Outputs, Recipients, Session};
+use crate::session::{Kind, Outputs, Recipients, Session};
 use crate::share::Shared;
-use crate::testing::{self, World};
+use crate::testing::{self, Opening, World};
 
 /// A world in which the output `bits` may be revealed.
 pub(crate) fn world(parties: usize, origin: Origin) -> World {
@@ -37,4 +37,35 @@ pub(crate) fn share(label: &str, session: &Session, x: &[i128]) -> Shared<Z128> 
     let mut own = Shared::column(x.iter().map(|&x| Z128::from_i128(x)).collect());
     (1..session.parties()).for_each(|party| own -= &Shared::column(of(party)));
     own
+}
+
+/// For each masked opening of a protocol that everybody sees, over some runs of it with the same numbers, whether what
+/// is opened looks uniform: where a mask is missing it is a function of the numbers and of fewer masks.
+pub(crate) fn masked_openings(runs: &[Vec<Opening>]) -> Vec<(String, bool)> {
+    let of = |run: &'_ Vec<Opening>| -> Vec<(&'static str, u32, Vec<u128>)> {
+        let masked = run.iter().filter(|seen| seen.party == 0 && seen.kind == Kind::Masked);
+        masked.filter_map(|seen| Some((seen.step, seen.bits, seen.sum.clone()?))).collect()
+    };
+    let runs: Vec<_> = runs.iter().map(of).collect();
+    assert!(!runs[0].is_empty() && runs.iter().all(|run| run.len() == runs[0].len()));
+    let look = |at: usize| {
+        let (step, bits, _) = runs[0][at];
+        let words: Vec<u128> = runs.iter().flat_map(|run| run[at].2.iter().copied()).collect();
+        (format!("{step}, opening {at}"), is_uniform(bits, &words))
+    };
+    (0..runs[0].len()).map(look).collect()
+}
+
+/// Chi-square of the groups of four bits of some words: 15 degrees of freedom exceed 130 with 1e-13. Where there are fewer
+/// bits, of all of them.
+fn is_uniform(bits: u32, words: &[u128]) -> bool {
+    assert!(words.len() >= 160, "{} samples are too few", words.len());
+    let size = bits.min(4);
+    (0..bits / size).all(|place| {
+        let mut counts = vec![0u64; 1 << size];
+        let group = |word: &u128| (word >> (size * place)) as usize & ((1 << size) - 1);
+        words.iter().for_each(|word| counts[group(word)] += 1);
+        let due = words.len() as f64 / counts.len() as f64;
+        counts.iter().map(|&n| (n as f64 - due).powi(2) / due).sum::<f64>() < 130.0
+    })
 }

@@ -10,7 +10,7 @@ use crate::protocols::threshold::Level;
 use crate::session::{Outputs, Recipients};
 use crate::testing::{World, assert_cost};
 
-fn asked(of: &Bisection) -> Outputs {
+pub(super) fn asked(of: &Bisection) -> Outputs {
     let allow = |all: Outputs, step| all.allow(&Bisection::label("q", step), Recipients::All);
     (0..of.steps()).fold(Outputs::none(), allow)
 }
@@ -36,7 +36,7 @@ fn run(of: &Bisection, origin: Origin, numbers: &[Vec<Vec<u32>>]) -> Vec<Option<
     results[0].clone()
 }
 
-fn twin(of: &Bisection, numbers: &[Vec<Vec<u32>>]) -> Vec<Option<Range<u64>>> {
+pub(super) fn twin(of: &Bisection, numbers: &[Vec<Vec<u32>>]) -> Vec<Option<Range<u64>>> {
     let lane = |(lane, shape): (usize, &Lane)| {
         let own: Vec<&[u32]> = numbers.iter().map(|party| party[lane].as_slice()).collect();
         ideal::quantile(of.rule, &own, (shape.levels, shape.percent))
@@ -44,7 +44,7 @@ fn twin(of: &Bisection, numbers: &[Vec<Vec<u32>>]) -> Vec<Option<Range<u64>>> {
     of.lanes.iter().enumerate().map(lane).collect()
 }
 
-fn rule(least: u32, level: Level) -> ThresholdRule {
+pub(super) fn rule(least: u32, level: Level) -> ThresholdRule {
     ThresholdRule { least, zeros: true, level }
 }
 

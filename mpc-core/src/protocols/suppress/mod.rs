@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod views;
 
 use crate::correlations::{
     BitTriples, Correlations, LeftFactor, Ordered, Orders, RandomBits, RandomBitsRequest,

@@ -8,16 +8,22 @@ use super::*;
 use crate::correlations::Origin;
 use crate::ideal::suppressed;
 use crate::protocols::compare::harness::{source, world};
+use crate::rand::MaskSite;
 use crate::session::{Outputs, Recipients};
 use crate::testing::assert_cost;
 
 /// `counts[party][list][cell]`.
-fn run(least: u32, origin: Origin, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
+pub(super) fn run(
+    least: u32,
+    (origin, off): (Origin, Option<MaskSite>),
+    counts: &[Vec<Vec<u64>>],
+) -> Vec<Vec<bool>> {
     let lists: Vec<usize> = counts[0].iter().map(Vec::len).collect();
     let rows = counts.iter().map(|own| own[0].iter().sum::<u64>()).sum::<u64>().max(1);
     let of = Suppression::new(least, counts.len(), lists, rows.max(1000)).expect("fits");
     let outputs = Outputs::none().allow("marks", Recipients::All);
-    let results = world(counts.len(), origin).outputs(outputs).run(async |mut session| {
+    let world = world(counts.len(), origin).outputs(outputs).insecure_without(off);
+    let results = world.run(async |mut session| {
         let mut source = source(&mut session, origin);
         let mut from = Correlations::new(&mut *source).expect("new");
         let mut orders = Orders::new();
@@ -36,7 +42,7 @@ fn run(least: u32, origin: Origin, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
     results[0].clone()
 }
 
-fn twin(least: u32, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
+pub(super) fn twin(least: u32, counts: &[Vec<Vec<u64>>]) -> Vec<Vec<bool>> {
     let list = |at: usize| {
         let own: Vec<Vec<u64>> = counts.iter().map(|own| own[at].clone()).collect();
         suppressed(least, &own)
@@ -52,7 +58,7 @@ fn small_counts_and_one_beside_them_are_marked() {
         vec![vec![8, 25, 9, 0, 35], vec![7, 7], vec![9, 9, 9], vec![9, 9]],
     ];
     for (parties, origin) in [(3, Origin::Pairwise), (2, Origin::Dealer)] {
-        let told = run(5, origin, &counts[..parties]);
+        let told = run(5, (origin, None), &counts[..parties]);
         assert_eq!(told, twin(5, &counts[..parties]));
         assert_eq!(told[0], [true, false, true, false, false]);
         assert_eq!(told[1], [false, false]);
@@ -123,7 +129,7 @@ proptest! {
             lists
         };
         let counts: Vec<Vec<Vec<u64>>> = counts.into_iter().map(lists).collect();
-        let told = run(least, Origin::Dealer, &counts);
+        let told = run(least, (Origin::Dealer, None), &counts);
         prop_assert_eq!(&told, &twin(least, &counts));
         for (list, marks) in told.iter().enumerate() {
             let kept: Vec<usize> = (0..marks.len()).filter(|&cell| marks[cell]).collect();
