@@ -5,6 +5,7 @@
 
 mod certificate;
 pub(super) mod columns;
+mod cost;
 pub(super) mod cross;
 mod crossed;
 mod encoding;
@@ -13,6 +14,7 @@ mod moments;
 mod outputs;
 pub mod plaintext;
 mod plan;
+mod refusals;
 mod release;
 mod scatter;
 mod settings;
@@ -67,7 +69,7 @@ impl Model for Linear {
             return Err(Error::field("inference", rule));
         }
         settings.asked().suits(schema)?;
-        plan::sums_for_all(settings, recipients == Recipients::All)
+        refusals::sums_for_all(settings, recipients == Recipients::All)
     }
 
     fn plan(settings: &LinearSettings, facts: &Facts) -> Result<LinearPlan, Error> {

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use mpc_core::Cost;
 use mpc_core::correlations::{Origin, Request};
 use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, StartBound};
-use mpc_core::ring::wire::element_bytes;
 
 use super::LinearSettings;
 use super::cross::{Aim, CrossPlan, Lift};
 use super::crossed::CrossedPlan;
 use super::encoding::Encoding;
+use super::refusals::check;
 use crate::data::Cut;
 use crate::error::Error;
-use crate::inference::{self, Contrast, ContrastPlan, Robust, WaldPlan};
-use crate::model::{Facts, LEAST_SIGMA, Owners, Settings, in_range};
+use crate::inference::{Contrast, ContrastPlan, WaldPlan};
+use crate::model::{Facts, LEAST_SIGMA, Owners, Settings};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
 /// many.
@@ -24,8 +23,6 @@ pub const X_FRACTION: u32 = 28;
 pub const Y_FRACTION: u32 = 40;
 /// Fractional bits of the revealed convergence check.
 pub const CHECK_FRACTION: u32 = 12;
-/// Fractional bits of the revealed diagonal of the inverse, at most.
-const DIAGONAL_FRACTION: u32 = 16;
 /// How often the solution is improved.
 pub(super) const REFINEMENTS: u32 = 1;
 /// The conditions that are tried where a study names none, the largest for which there are bits. At 1000 a
@@ -343,171 +340,11 @@ impl LinearPlan {
     pub(super) fn tests(&self) -> &[WaldPlan] {
         &self.tests
     }
-
-    /// Fractional bits of the revealed diagonal of the inverse.
-    #[must_use]
-    pub fn diagonal_fraction(&self) -> u32 {
-        DIAGONAL_FRACTION.min(self.inverse.inverse_fraction())
-    }
-
-    /// What rounding leaves of a gradient, at most, but for a multiple of the coefficients.
-    fn rounded_gradient(&self) -> f64 {
-        let (d, parties) = (self.weights() as f64, self.parties() as f64);
-        let released = libm::ldexp(parties / 2.0 + 0.5, -(self.settings.release_bits as i32));
-        self.solution.left_over() + libm::sqrt(d) * released
-    }
-
-    /// Fractional bits of the revealed gradient: as few as show what is due. A party's part is rounded
-    /// once.
-    #[must_use]
-    pub fn gradient_fraction(&self) -> u32 {
-        let unit =
-            self.rounded_gradient() / (self.parties() as f64 * libm::sqrt(self.weights() as f64));
-        libm::ceil(-libm::log2(unit)).max(1.0) as u32 + 1
-    }
-
-    /// The largest gradient at coefficients of some length, in the revealed units
-    /// (docs/protocols.md 7.2, The certificate).
-    #[must_use]
-    pub fn largest_gradient(&self, length: f64) -> f64 {
-        let (d, parties) = (self.weights() as f64, self.parties() as f64);
-        // The rounding of the shared matrix, and double precision.
-        let matrix = libm::ldexp(0.51 * parties * d + 1.0, -(self.inverse.fraction() as i32))
-            + libm::ldexp(1.0, -32);
-        let revealed =
-            libm::ldexp(parties * libm::sqrt(d) / 2.0, -(self.gradient_fraction() as i32));
-        // From shares, what is revealed is truncated behind a mask.
-        let revealed = if self.cross.is_some() { 2.0 * revealed } else { revealed };
-        self.rounded_gradient() + matrix * (1.0 + length) + revealed
-    }
-
-    /// What the regression costs `me`, without what is revealed: independent of the rows, where these are
-    /// whole.
-    #[must_use]
-    pub fn training_cost(&self, me: usize) -> Cost {
-        self.matrix_cost(me) + self.solution.cost(me)
-    }
-
-    /// What of that makes the matrix and inverts it.
-    pub(in crate::models) fn matrix_cost(&self, me: usize) -> Cost {
-        let inverted = self.inverse.cost(me);
-        match &self.cross {
-            Some((plan, lifts)) => inverted + plan.cost(me, lifts),
-            None => inverted,
-        }
-    }
-
-    /// Fractional bits of the gradient at the revealed coefficients, from shares of the equations.
-    pub(super) fn shared_gradient_fraction(&self) -> u32 {
-        (self.inverse.fraction() + self.settings.release_bits).max(self.solution.right_fraction())
-    }
-
-    /// What revealing the outputs costs `me`, if every party receives all of them.
-    #[must_use]
-    pub fn release_cost(&self, me: usize) -> Cost {
-        let weights = self.weights();
-        let output = |elements: usize, dropped: u32| {
-            let bytes = elements * element_bytes(128 - dropped);
-            Cost::to_all(me, self.parties(), 1, bytes as u64).results(1)
-        };
-        let check = output(1, self.inverse.residual_fraction() - CHECK_FRACTION);
-        let dropped = self.solution.fraction() - self.settings.release_bits;
-        if let Ok(Some(owners)) = self.owners() {
-            return check + owners.cost(me, self.parties(), element_bytes(128 - dropped));
-        }
-        let model = output(weights, dropped);
-        let mut cost = check + model;
-        if self.facts.for_all() {
-            let shared = self.shared_gradient_fraction() - self.gradient_fraction();
-            cost = cost + output(weights, if self.cross.is_some() { shared } else { 0 });
-        }
-        if self.settings.inference {
-            let dropped = self.cross().map_or(0, |cross| {
-                let bits = cross.residual_fraction(&self.settings);
-                128 - cross.ring + bits - cross.sums_fraction(&self.settings)
-            });
-            cost = cost + output(3, dropped);
-        }
-        if self.settings.std_errors() {
-            cost =
-                cost + output(weights, self.inverse.inverse_fraction() - self.diagonal_fraction());
-        }
-        let size = (weights, self.inverse.inverse_fraction());
-        let party = (me, self.parties());
-        cost + inference::cost(&self.settings.asked(), &self.tests, size, party)
-    }
-}
-
-/// Each party computes its own part of the sums of squares from the coefficients, so it must have
-/// them.
-pub(super) fn sums_for_all(settings: &LinearSettings, for_all: bool) -> Result<(), Error> {
-    if settings.inference && !for_all {
-        let rule = "are not all parties, and with inference they must be: each party computes its \
-                    own part of the sums of squares from the coefficients";
-        return Err(Error::field("recipients", rule));
-    }
-    Ok(())
 }
 
 /// The smallest t with 2^t at least so much.
 fn scale_bits(least: f64) -> i32 {
     libm::ceil(libm::log2(least)) as i32
-}
-
-/// Refuses what needs whole rows, for parties that hold columns.
-fn check_columns(settings: &LinearSettings, facts: &Facts) -> Result<(), Error> {
-    if facts.cut() != Cut::Vertical {
-        return Ok(());
-    }
-    if settings.robust != Robust::None {
-        let rule = "needs the residual of each row beside all its columns, which no party has where the \
-                    parties hold different columns: set robust = \"none\"";
-        return Err(Error::field("robust", rule));
-    }
-    if !settings.contrasts.is_empty() {
-        let rule = "need the scales of all columns, and where the parties hold different columns each \
-                    knows those of its own alone: remove them";
-        return Err(Error::field("contrasts", rule));
-    }
-    if facts.groups {
-        let rule = "are for robust standard errors, which there are not where the parties hold different \
-                    columns: remove them";
-        return Err(Error::field("groups", rule));
-    }
-    Ok(())
-}
-
-fn check(settings: &LinearSettings, facts: &Facts, encoding: &Encoding) -> Result<(), Error> {
-    check_columns(settings, facts)?;
-    in_range("features", facts.columns() as f64, 1.0, 2000.0)?;
-    for &square in &facts.mean_squares {
-        in_range("mean_squares", square, 0.0, settings.clip * settings.clip)?;
-    }
-    let (low, high) = encoding.target;
-    in_range("target.range", low, -1e15, 1e15)?;
-    in_range("target.range", high, -1e15, 1e15)?;
-    if encoding.target_scale().1 <= 0.0 || low >= high {
-        return Err(Error::field("target.range", format!("is from {low} to {high}")));
-    }
-    if facts.offset.is_some() || facts.weights.is_some() {
-        let rule = "have offsets or weights, for which a linear model has no place";
-        return Err(Error::field("rows", rule));
-    }
-    settings.asked().fits(facts)?;
-    if facts.own && settings.inference {
-        let rule = "needs coefficients that all parties have, and with model = \"own\" each has those of \
-                    its own columns: set inference = false, or model = \"all\"";
-        return Err(Error::field("inference", rule));
-    }
-    sums_for_all(settings, facts.for_all())?;
-    let (rows, weights) = (facts.total_rows(), encoding.weights());
-    if settings.inference && rows <= weights as u64 {
-        let rule = format!(
-            "are {rows}, which leaves nothing to estimate the variance of {weights} coefficients from"
-        );
-        return Err(Error::field("rows", rule));
-    }
-    Ok(())
 }
 
 /// Bounds of the entries on the diagonal of X^T X / n + l2, rounding to fixed point included.
