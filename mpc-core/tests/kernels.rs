@@ -297,6 +297,23 @@ fn transforms_multiply_polynomials() {
     }
 }
 
+/// A polynomial in a power of x has each value of a smaller transform several times.
+#[test]
+fn transforms_of_polynomials_in_powers_are_those_of_all_coefficients() {
+    for q in PRIMES {
+        for (degree, stride) in [(64, 1), (64, 2), (256, 32), (256, 256)] {
+            let ntt = Ntt::new(q, degree);
+            let mut few = residues(q, degree / stride, 5);
+            let mut due = vec![0; degree];
+            due.iter_mut().step_by(stride).zip(&few).for_each(|(to, &from)| *to = from);
+            ntt.forward(Level::Portable, &mut due);
+            let mut values = vec![0; degree];
+            ntt.forward_strided(&mut few, &mut values);
+            assert!(values == due, "{q} {degree} {stride}");
+        }
+    }
+}
+
 #[test]
 fn panels_of_several_polynomials_meet_their_own() {
     let (q, degree, count) = (PRIMES[0], 128, 3);

@@ -224,23 +224,30 @@ impl Rows {
         }
         let (degree, rns) = (plan.params().degree(), plan.params().rns());
         let mut polys = Words::zero(plan.column_blocks() * rns.limbs() * degree);
-        let mut small = Zeroizing::new(vec![0i64; degree]);
-        let mut poly = Words::zero(degree);
+        // Entries stand at multiples of h: where that is a power of two, the transform is a smaller one.
+        let stride = plan.stride();
+        let mut small = Zeroizing::new(vec![0i64; degree / stride]);
+        let (mut few, mut poly) = (Words::zero(degree / stride), Words::zero(degree));
         for columns in 0..plan.column_blocks() {
             small.fill(0);
             for (at, i, j) in plan.entry_places(block, columns) {
                 let entry = i * shape.columns + j % shape.columns;
-                small[at] = match entries {
+                small[at / stride] = match entries {
                     Entries::Small(entries) => entries[entry].into(),
                     Entries::Wide(entries) => limb_of(entries[entry], j / shape.columns),
                 };
             }
             for limb in 0..rns.limbs() {
                 let q = rns.modulus(limb);
-                for (to, &value) in poly.iter_mut().zip(small.iter()) {
+                let coefficients = if stride > 1 { &mut few } else { &mut poly };
+                for (to, &value) in coefficients.iter_mut().zip(small.iter()) {
                     *to = q.signed(value);
                 }
-                rns.forward_limb(limb, &mut poly);
+                if stride > 1 {
+                    rns.forward_limb_strided(limb, &mut few, &mut poly);
+                } else {
+                    rns.forward_limb(limb, &mut poly);
+                }
                 let len = plan.column_blocks() * degree;
                 let of = &mut polys[limb * len..(limb + 1) * len];
                 let panels = panels_mut(of, plan.column_blocks(), columns);

@@ -153,6 +153,16 @@ impl Rns {
         self.ntts[limb].forward(Level::of_processor(), poly);
     }
 
+    /// The same of a polynomial in a power of x, from its coefficients there.
+    pub(super) fn forward_limb_strided(
+        &self,
+        limb: usize,
+        coefficients: &mut [u64],
+        poly: &mut [u64],
+    ) {
+        self.ntts[limb].forward_strided(coefficients, poly);
+    }
+
     pub(super) fn inverse(&self, poly: &mut [u64]) {
         for (ntt, poly) in self.ntts.iter().zip(poly.chunks_exact_mut(self.degree)) {
             ntt.inverse(Level::of_processor(), poly);

@@ -43,6 +43,13 @@ impl Shape {
         self.columns * self.entry_limbs
     }
 
+    /// Of so many vectors the next power of two, where a few more are cheaper than long transforms of a large
+    /// matrix ([`Plan::stride`]).
+    fn rounded(&self, vectors: usize) -> usize {
+        let (more, entries) = (vectors.next_power_of_two(), self.rows * self.inner());
+        if entries >= LARGE && 3 * more <= 4 * vectors { more } else { vectors }
+    }
+
     fn check(&self) -> Result<(), Error> {
         let limbs = self.ring.div_ceil(32) as usize;
         let sound = self.rows > 0
@@ -78,6 +85,8 @@ const VARIANCE: f64 = 10.5;
 /// The error that noise may add to a product, in units of the ring: what keeps the error of the
 /// roundings at floor(N/2).
 const NOISE: f64 = 0.49;
+/// Entries of a matrix whose transforms cost more than what they save.
+const LARGE: usize = 1 << 20;
 
 /// A product, cut into polynomials. All parties make the same plan from the same shape.
 ///
@@ -106,6 +115,7 @@ impl Plan {
             let quantised = shape.ring + GUARD;
             let width = if quantised < residues { Width::Bits(quantised) } else { Width::Residues };
             for h in parts(shape.vectors, params.degree()) {
+                let h = shape.rounded(h).min(params.degree());
                 for c in parts(shape.inner(), params.degree() / h) {
                     let r = (params.degree() / (c * h)).min(shape.rows);
                     let r = shape.rows.div_ceil(shape.rows.div_ceil(r));
@@ -270,6 +280,12 @@ impl Plan {
 
     pub(super) fn width(&self) -> Width {
         self.width
+    }
+
+    /// What divides all places of entries ([`entry_places`](Self::entry_places)): h, if it is a power of two,
+    /// and else 1.
+    pub(super) fn stride(&self) -> usize {
+        if self.block[2].is_power_of_two() { self.block[2] } else { 1 }
     }
 
     /// Coefficients of an input polynomial that hold anything: the first c h.

@@ -122,6 +122,20 @@ impl Ntt {
         }
     }
 
+    /// The values of a polynomial in x^(n / m), from its m coefficients, below q: each stands n / m times in a
+    /// row, so a transform of m numbers does. `x` has the coefficients, and m numbers of no meaning afterwards.
+    ///
+    /// # Panics
+    /// Unless `out` is one polynomial and m is a power of two up to n.
+    pub fn forward_strided(&self, x: &mut [u64], out: &mut [u64]) {
+        assert_eq!(out.len(), self.degree);
+        assert!(x.len().is_power_of_two() && x.len() <= self.degree);
+        portable::forward(self, x);
+        for (out, &x) in out.chunks_exact_mut(self.degree / x.len()).zip(x.iter()) {
+            out.fill(x);
+        }
+    }
+
     /// Values below q become coefficients below q, in place.
     ///
     /// # Panics

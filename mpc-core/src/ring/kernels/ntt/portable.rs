@@ -14,10 +14,12 @@ fn canonical(q: Modulus, x: u64) -> u64 {
     q.once(x.min(x.wrapping_sub(2 * q.value())))
 }
 
+/// Of as many coefficients as there are: a power of two, up to the degree. The first constants are those of
+/// the smaller degree.
 pub fn forward(ntt: &Ntt, x: &mut [u64]) {
     let q = ntt.modulus;
     let two = 2 * q.value();
-    let mut half = ntt.degree / 2;
+    let mut half = x.len() / 2;
     let mut groups = 1;
     while half > 0 {
         for (group, block) in x.chunks_exact_mut(2 * half).enumerate() {
