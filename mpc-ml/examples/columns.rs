@@ -10,7 +10,7 @@ use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
 use mpc_core::testing::World;
 use mpc_ml::data::{Dataset, STANDARDISED};
-use mpc_ml::model::{Facts, Run, ledger};
+use mpc_ml::model::{Facts, Progress, Run, ledger};
 use mpc_ml::models::linear::Linear;
 use mpc_ml::models::sgd::{Sgd, Sigmoid, SigmoidFit};
 use mpc_ml::{Agreed, Error, LinearSettings, Model, Plan, SgdSettings, synthetic};
@@ -103,7 +103,11 @@ where
         let mut source = PairwiseSource::start(&mut session, Expansion::Fast)?;
         let plan = Agreed::among(plan.clone(), &mut session).await?;
         let data = &data[session.me()];
-        let progress = &mut |_| {};
+        let progress = &mut |progress| {
+            if matches!(progress, Progress::Prepared) {
+                println!("prepared after {:.1} s", begun.elapsed().as_secs_f64());
+            }
+        };
         let mut run = Run { session: &mut session, source: &mut source, progress };
         let fitted = M::fit(&plan, data, &mut run).await?;
         let fit = M::release(&plan, fitted, data, &mut run).await?;

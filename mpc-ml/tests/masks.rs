@@ -135,6 +135,12 @@ fn sites(fit: &Fit, looks: &BTreeMap<What, Verdict>) -> Vec<MaskSite> {
             MaskSite::BoundedMask,
         ],
         fits::LINEAR_COLUMNS => vec![MaskSite::BoundedMask, MaskSite::TransposedMask],
+        fits::LINEAR_ELIMINATED => vec![
+            MaskSite::BoundedMask,
+            MaskSite::TransposedMask,
+            MaskSite::TripleLeft,
+            MaskSite::TripleRight,
+        ],
         fits::LINEAR => vec![MaskSite::BoundedMask, MaskSite::TripleLeft, MaskSite::TripleRight],
         _ => vec![MaskSite::ZeroShareResult],
     }
@@ -159,8 +165,8 @@ fn uses(looks: &BTreeMap<What, Verdict>, site: MaskSite) -> bool {
         MaskSite::AngleMask => sum("glm/open-angles") || sum("logistic/open-delta"),
         MaskSite::ForwardMask => sum("glm/open-coefficients") || sum("logistic/open-weights"),
         MaskSite::TransposedMask => {
-            let steps = ["glm/open-residuals", "logistic/open-residuals", "linear/open-columns"];
-            steps.into_iter().any(sum)
+            let steps = ["glm/open-residuals", "logistic/open-residuals"];
+            steps.into_iter().any(sum) || sum("linear/open-columns") || sum("linear/open-sums")
         }
         MaskSite::TripleProduct => any(&|what| matches!(what, What::Product(_))),
         MaskSite::Phasor => any(&|what| matches!(what, What::Phasors(_))),

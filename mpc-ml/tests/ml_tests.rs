@@ -27,6 +27,7 @@ mod bounds;
 mod certificate;
 mod credit_status;
 mod differing;
+mod eliminate;
 mod glm;
 mod linear;
 mod logistic;

@@ -30,6 +30,7 @@ pub const LINEAR: &str = "linear";
 pub const DESCENT: &str = "gradient descent";
 pub const MOMENTUM: &str = "gradient descent with momentum";
 pub const LINEAR_COLUMNS: &str = "linear on columns";
+pub const LINEAR_ELIMINATED: &str = "linear on columns, the widest eliminated";
 pub const OPTIMUM_COLUMNS: &str = "optimum on columns";
 pub const COLUMNS: &str = "gradient descent on columns";
 pub const COLUMNS_MOMENTUM: &str = "gradient descent on columns with momentum";
@@ -58,7 +59,7 @@ pub struct Fit {
 /// are made in the clear; a penalised one, whose residuals and steps are lifted; a Poisson one with
 /// offsets; hundreds of columns, with the owners' own inverses; revealed iterates; a linear one; gradient descent under
 /// uniform masks, and with momentum, which lifts the weights; both also on columns of the same rows, as a linear
-/// fit and a logistic one to the optimum with standard errors are.
+/// fit, with and without its widest block, and a logistic one to the optimum with standard errors are.
 pub fn all(origin: Origin) -> Vec<Fit> {
     let mut all = vec![
         logistic(origin),
@@ -70,7 +71,8 @@ pub fn all(origin: Origin) -> Vec<Fit> {
         descent((DESCENT, origin), 0.0),
         descent((MOMENTUM, origin), 0.5),
         descent_on_columns((COLUMNS, origin), 0.0),
-        linear_on_columns(origin),
+        linear_on_columns((LINEAR_COLUMNS, origin), true),
+        linear_on_columns((LINEAR_ELIMINATED, origin), false),
         optimum_on_columns(origin),
     ];
     if origin == Origin::Dealer {
@@ -167,17 +169,26 @@ fn linear(origin: Origin) -> Fit {
     Fit { name: LINEAR, origin, runs, plan, data, offsets }
 }
 
-fn linear_on_columns(origin: Origin) -> Fit {
+/// With the inverse in one piece, which the whole covariance needs, or without the widest block.
+fn linear_on_columns((name, origin): (&'static str, Origin), covariance: bool) -> Fit {
     const WIDTHS: [u32; PARTIES] = [3, 4, 1];
     let whole = synthetic::logistic(40, 8, 1, 6).remove(0);
     let data = columns::at_parties(&whole, &WIDTHS, 2);
     let facts = Facts::vertical(40, &WIDTHS, 2, vec![2.0; 8], origin);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
-    let settings =
-        LinearSettings { condition: Some(20.0), inference: true, ..LinearSettings::default() };
-    let plan = Plan::Linear(Box::new(Linear::plan(&settings, &facts).unwrap()));
+    let settings = LinearSettings {
+        condition: Some(20.0),
+        inference: true,
+        covariance,
+        ..LinearSettings::default()
+    };
+    let plan = Linear::plan(&settings, &facts).unwrap();
+    let fields = plan.canonical().unwrap();
+    let eliminated = fields.fields().any(|field| field.0 == "elimination that follows");
+    assert_eq!(eliminated, !covariance);
+    let plan = Plan::Linear(Box::new(plan));
     let (runs, offsets) = (few(origin, 12, 4), Vec::new());
-    Fit { name: LINEAR_COLUMNS, origin, runs, plan, data, offsets }
+    Fit { name, origin, runs, plan, data, offsets }
 }
 
 fn optimum_on_columns(origin: Origin) -> Fit {

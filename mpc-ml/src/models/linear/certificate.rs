@@ -5,12 +5,23 @@ use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Session, Shared};
 use zeroize::Zeroizing;
 
+use super::eliminate::{Eliminated, Elimination, Fitted};
 use super::fit::Equations;
 use super::outputs::CERTIFICATE;
 use super::plan::{LinearPlan, X_FRACTION, Y_FRACTION};
 use crate::artifact::CheckRecord;
 use crate::data::Dataset;
 use crate::error::Error;
+
+/// Of what the gradient is computed.
+pub(super) enum Source<'a> {
+    /// The own rows.
+    Rows(&'a Dataset),
+    /// Shares of the equations.
+    Equations(&'a Equations),
+    /// The same, of which a block was eliminated, and what the coefficients give with its basis.
+    Eliminated(&'a Eliminated, &'a Elimination, &'a Fitted),
+}
 
 /// Reveals the gradient of the objective at the revealed coefficients, `values`, in units of half the
 /// target's range and the intercept from its middle. Each party's own gradient, in the clear, is its
@@ -21,14 +32,17 @@ use crate::error::Error;
 pub(super) async fn certify(
     plan: &LinearPlan,
     values: &[f64],
-    (data, equations): (&Dataset, Option<&Equations>),
+    from: Source<'_>,
     session: &mut Session,
 ) -> Result<CheckRecord, Error> {
     let fraction = plan.gradient_fraction();
-    let own = match equations {
-        Some(equations) => shared_gradient(plan, values, equations, session.me())?,
-        None => {
-            let own = own_gradient(plan, values, data, session.me());
+    let me = session.me();
+    let shared = !matches!(from, Source::Rows(_));
+    let own = match from {
+        Source::Eliminated(all, how, fitted) => all.gradient((plan, how), values, fitted, me)?,
+        Source::Equations(equations) => shared_gradient(plan, values, equations, me)?,
+        Source::Rows(data) => {
+            let own = own_gradient(plan, values, data, me);
             Fixed::own_part(&own, values.len(), 1, fraction)?
         }
     };
@@ -37,9 +51,10 @@ pub(super) async fn certify(
     let length = norm(&revealed);
     let bound = plan.largest_gradient(norm(values));
     if length <= bound {
-        let what = match equations {
-            None => "length of the gradient of the joint rows at the coefficients",
-            Some(_) => "length of what the coefficients leave of the shared equations",
+        let what = if shared {
+            "length of what the coefficients leave of the shared equations"
+        } else {
+            "length of the gradient of the joint rows at the coefficients"
         };
         let what = what.to_owned();
         return Ok(CheckRecord { what, value: length, bound });

@@ -9,7 +9,7 @@ use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Batch, Fixed, Recipients, Session, Shared};
 use zeroize::Zeroizing;
 
-use super::cross::{Block, CrossPlan};
+use super::cross::{Block, CrossPlan, place};
 use super::encoding::Encoding;
 use super::moments::Moments;
 use super::plan::{LinearPlan, X_FRACTION};
@@ -27,7 +27,7 @@ pub(in crate::models) struct Products {
 }
 
 impl Products {
-    fn at(&self, i: usize, j: usize) -> Z128 {
+    pub(super) fn at(&self, i: usize, j: usize) -> Z128 {
         self.sums.as_slice()[i * self.size + j]
     }
 
@@ -48,29 +48,44 @@ impl Products {
     }
 
     /// The sum and the sum of squares of the target, at the party that has it.
-    fn of_target(&self, columns: usize, intercept: bool) -> [Z128; 2] {
+    pub(super) fn of_target(&self, columns: usize, intercept: bool) -> [Z128; 2] {
         let ones = if intercept { self.at(columns, columns + 1) } else { Z128::ZERO };
         [ones, self.at(columns, columns)]
     }
 }
 
 /// Entries as integers, row by row, the target behind them.
-fn encode(plan: &LinearPlan, cross: &CrossPlan, data: &Dataset) -> Vec<i32> {
-    let (clip, encoding) = (plan.settings().clip, plan.encoding());
-    let (middle, half) = encoding.target_scale();
+pub(super) fn encode(plan: &LinearPlan, cross: &CrossPlan, data: &Dataset) -> Vec<i32> {
+    let clip = plan.settings().clip;
     let one = libm::ldexp(1.0, cross.fraction as i32);
-    let target = libm::ldexp(1.0, cross.target_fraction as i32);
     let rows = data.rows();
     let mut entries = Vec::with_capacity(rows.x().len() + rows.y().len());
     for row in 0..rows.len() {
         entries.extend(rows.row(row).iter().map(|x| libm::rint(x.clamp(-clip, clip) * one) as i32));
-        if let Some(&y) = rows.y().get(row) {
-            let y = y.clamp(encoding.target.0, encoding.target.1);
-            let y = ((y - middle) / half).clamp(-1.0, 1.0);
-            entries.push(libm::rint(y * target) as i32);
-        }
+        entries.extend(target_entry(plan, cross, data, row));
     }
     entries
+}
+
+/// The target of a row as an integer, at the party that has it.
+pub(super) fn target_entry(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    data: &Dataset,
+    row: usize,
+) -> Option<i32> {
+    let encoding = plan.encoding();
+    let (middle, half) = encoding.target_scale();
+    let y = data.rows().y().get(row)?.clamp(encoding.target.0, encoding.target.1);
+    let y = ((y - middle) / half).clamp(-1.0, 1.0);
+    Some(libm::rint(libm::ldexp(y, cross.target_fraction as i32)) as i32)
+}
+
+/// Sums of products that are being made: this party's own are there.
+pub(super) struct Begun {
+    own: Arc<OwnRows>,
+    matrices: Vec<u32>,
+    pub(super) all: Products,
 }
 
 /// Shares of all sums of products. A round for each chunk of rows, those of the registrations, and the
@@ -82,35 +97,56 @@ pub(in crate::models) async fn products(
     then: &[Request],
     run: &mut Run<'_>,
 ) -> Result<Products, Error> {
+    let begun = begin(plan, cross, encode(plan, cross, data), data.len(), run).await?;
+    finish(plan, cross, begun, then, run).await
+}
+
+/// Registers the own `entries`, of so many rows, orders the products of the first chunk, and multiplies what this party has by
+/// itself. The rounds of the registrations.
+pub(super) async fn begin(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    entries: Vec<i32>,
+    rows: usize,
+    run: &mut Run<'_>,
+) -> Result<Begun, Error> {
     let me = run.session.me();
-    let own = Arc::new(OwnRows::new(encode(plan, cross, data)));
+    let own = Arc::new(OwnRows::new(entries));
     let mut matrices = Vec::new();
     for (block, shape) in cross.owners().zip(cross.shapes()) {
         let mine = block.party == me;
         let own = if mine { Arc::clone(&own) } else { Arc::new(OwnRows::new(Vec::new())) };
         matrices.push(run.source.register(OwnedMatrix { shape, own }).await?);
     }
-    let chunks = cross.chunks();
-    let order = |chunk: usize, run: &mut Run<'_>| {
-        let requests =
-            if chunk < chunks { cross.requests(&matrices, chunk) } else { then.to_vec() };
-        run.source.demand(requests)
-    };
-    order(0, run)?;
-    let columns = plan.encoding().columns;
-    let size = columns + 1 + usize::from(plan.settings().intercept);
-    let mut all = Products { sums: Shared::zero(size, size), size };
-    own_products(plan, cross, data.len(), (&own, me), &mut all).await;
-    for chunk in 0..chunks {
-        order(chunk + 1, run)?;
-        multiply(cross, chunk, (&own, columns), &mut all, run).await?;
+    if cross.chunks() > 0 {
+        run.source.demand(cross.requests(&matrices, 0))?;
     }
-    Ok(all)
+    let size = plan.encoding().columns + 1 + usize::from(plan.settings().intercept);
+    let mut all = Products { sums: Shared::zero(size, size), size };
+    own_products(plan, cross, rows, (&own, me), &mut all).await;
+    Ok(Begun { own, matrices, all })
 }
 
-/// The place of a block's column among all.
-fn place(block: &Block, column: usize, columns: usize) -> usize {
-    if column < block.columns.len() { block.columns.start + column } else { columns }
+/// Multiplies all rows, with what comes `then` on order behind the last of them. A round for each chunk.
+pub(super) async fn finish(
+    plan: &LinearPlan,
+    cross: &CrossPlan,
+    begun: Begun,
+    then: &[Request],
+    run: &mut Run<'_>,
+) -> Result<Products, Error> {
+    let Begun { own, matrices, mut all } = begun;
+    let chunks = cross.chunks();
+    if chunks == 0 {
+        run.source.demand(then.to_vec())?;
+    }
+    for chunk in 0..chunks {
+        let next = chunk + 1;
+        let requests = if next < chunks { cross.requests(&matrices, next) } else { then.to_vec() };
+        run.source.demand(requests)?;
+        multiply(cross, chunk, (&own, plan.encoding().columns), &mut all, run).await?;
+    }
+    Ok(all)
 }
 
 /// The sums of products of what this party has, exactly. Local.
@@ -129,18 +165,18 @@ async fn own_products(
     }
     let Some(block) = cross.blocks.iter().find(|block| block.party == me) else { return };
     let width = block.width();
-    let unit = libm::ldexp(1.0, -(cross.fraction as i32));
+    let fraction = cross.fraction_of(block);
+    let unit = libm::ldexp(1.0, -(fraction as i32));
     let entries: Vec<f64> = own.entries().iter().map(|&x| f64::from(x) * unit).collect();
     let encoding = Encoding {
         columns: width,
         intercept,
         // Public: nothing is cut by it.
-        clip: libm::ldexp(1.0, libm::ceil(libm::log2(plan.settings().clip.max(8.0))) as i32 + 1),
+        clip: libm::ldexp(1.0, cross.whole_of(block, plan.settings().clip) as i32),
         target: (-1.0, 1.0),
     };
     let entries = Rows::without_target(entries, rows, width);
     let moments = Moments::of(&entries, &encoding).await;
-    let down = 2 * (X_FRACTION - cross.fraction);
     let at = |column: usize| {
         if column < width { place(block, column, columns) } else { columns + 1 }
     };
@@ -151,7 +187,8 @@ async fn own_products(
             if i == width {
                 continue; // The ones are everybody's.
             }
-            let value = Z128::from_i128(sum >> down);
+            let other = if j < width { fraction } else { cross.fraction };
+            let value = Z128::from_i128(sum >> (2 * X_FRACTION - fraction - other));
             sums[at(i) * size + at(j)] = value;
             sums[at(j) * size + at(i)] = value;
         }
@@ -236,12 +273,7 @@ pub(in crate::models) async fn equations(
     let (columns, weights) = (plan.encoding().columns, plan.encoding().weights());
     let lifts = plan.lifts().ok_or_else(|| Error::untold("columns"))?;
     // Which sums come out of products: those of columns at different parties.
-    let mut party = vec![None; columns + 1];
-    for block in &cross.blocks {
-        for column in 0..block.width() {
-            party[place(block, column, columns)] = Some(block.party);
-        }
-    }
+    let party = cross.parties_of_columns(columns);
     let pairs = |target: bool| {
         let party = &party;
         (0..columns).flat_map(move |i| {

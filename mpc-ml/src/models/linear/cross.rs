@@ -49,6 +49,9 @@ pub(in crate::models) struct CrossPlan {
     /// Fractional bits of entries, and of the target.
     pub(super) fraction: u32,
     pub(super) target_fraction: u32,
+    /// Fractional bits of the entries of the widest block, where its party makes a basis of its columns, and
+    /// the exponent of the bound of their squares' sum.
+    basis: Option<(u32, u32)>,
     entry_bits: u32,
     sigma: u32,
     /// Sums of products are mod 2^this.
@@ -88,6 +91,9 @@ impl CrossPlan {
         Ok((all * all - widths.iter().map(|width| width * width).sum::<u64>()) / 2)
     }
 
+    /// A `basis` of the widest block has so many fractional bits, and a sum of squares of 2^(the second) at
+    /// most.
+    ///
     /// # Errors
     /// [`Error::Settings`] with the numbers when they do not fit.
     pub(super) fn new(
@@ -95,6 +101,7 @@ impl CrossPlan {
         facts: &Facts,
         largest: f64,
         aim: Aim,
+        basis: Option<(u32, u32)>,
     ) -> Result<(Self, [Lift; 2]), Error> {
         let (rows, parties) = (facts.total_rows(), facts.parties());
         let fraction = Self::entry_fraction(settings.clip);
@@ -107,12 +114,8 @@ impl CrossPlan {
         let magnitude = most(largest, 2 * fraction);
         let with_target = most(libm::sqrt(largest), fraction + target_fraction);
         let lift = |magnitude: u32, scale: u32, wanted: u32| {
-            let drop = aim.scale + scale as i32 - wanted as i32;
-            let raise = (-drop).max(0) as u32;
-            let drop = drop.max(0) as u32;
-            let magnitude = (magnitude + raise).max(drop);
-            let opening = BoundedOpening::new(magnitude, aim.sigma, drop, parties as u32);
-            opening.map(|opening| Lift { raise, opening }).map_err(|error| {
+            let lift = lift(magnitude, (aim.scale, scale, wanted), aim.sigma, parties);
+            lift.map_err(|error| {
                 Error::Settings(format!(
                     "{rows} rows with columns at different parties need more bits than there are: \
                      {error}. A smaller clip, or a smaller condition, needs fewer"
@@ -132,6 +135,7 @@ impl CrossPlan {
             rows,
             fraction,
             target_fraction,
+            basis,
             entry_bits: fraction + whole + 1,
             sigma: aim.sigma,
             ring,
@@ -146,6 +150,39 @@ impl CrossPlan {
             return Err(Error::field("release_bits", rule));
         }
         Ok((plan, lifts))
+    }
+
+    /// The same with sums of products in a ring that is large enough for these lifts too.
+    pub(super) fn for_lifts(mut self, lifts: &[Lift]) -> Self {
+        let rings = lifts.iter().map(|lift| lift.opening.ring - lift.raise);
+        self.ring = rings.fold(self.ring, u32::max);
+        self
+    }
+
+    /// Fractional bits of the entries of a block.
+    pub(super) fn fraction_of(&self, block: &Block) -> u32 {
+        self.basis_of(block).map_or(self.fraction, |basis| basis.0)
+    }
+
+    /// Entries of a block are at most 2^this, the target in its units included.
+    pub(super) fn whole_of(&self, block: &Block, clip: f64) -> u32 {
+        let most = whole_bits(clip.max(8.0));
+        self.basis_of(block).map_or(most, |basis| most.max(basis.1.div_ceil(2))) + 1
+    }
+
+    fn basis_of(&self, block: &Block) -> Option<(u32, u32)> {
+        self.basis.filter(|_| self.blocks.first() == Some(block))
+    }
+
+    /// The party of each column, the target last.
+    pub(super) fn parties_of_columns(&self, columns: usize) -> Vec<Option<usize>> {
+        let mut party = vec![None; columns + 1];
+        for block in &self.blocks {
+            for column in 0..block.width() {
+                party[place(block, column, columns)] = Some(block.party);
+            }
+        }
+        party
     }
 
     fn row_bits(&self) -> u32 {
@@ -178,7 +215,8 @@ impl CrossPlan {
         let mut rows = vec![0; self.parties];
         rows[block.party] = self.rows;
         let columns = block.width() as u32;
-        MatrixShape { rows, columns, entry_bits: self.entry_bits, sigma: self.sigma }
+        let entry_bits = if self.basis_of(block).is_some() { 30 } else { self.entry_bits };
+        MatrixShape { rows, columns, entry_bits, sigma: self.sigma }
     }
 
     /// The blocks whose party multiplies.
@@ -227,22 +265,25 @@ impl CrossPlan {
         self.owners().zip(matrices).enumerate().flat_map(of).collect()
     }
 
-    /// What the sums cost `me`: a round for each chunk, in which each owner learns masked columns, and one
-    /// in which the sums are lifted.
-    pub(super) fn cost(&self, me: usize, lifts: &[Lift; 2]) -> Cost {
-        if self.chunks() == 0 {
-            return Cost::to_all(me, self.parties, 0, 0);
-        }
+    /// What the products cost `me`: a round for each chunk, in which each owner learns masked columns.
+    pub(super) fn products_cost(&self, me: usize) -> Cost {
         let mut bytes = vec![0; self.parties];
         for (at, block) in self.owners().enumerate() {
             let elements = self.rows * self.vectors(at) as u64;
             bytes[block.party] = elements * element_bytes(self.ring) as u64;
         }
         bytes[me] = 0;
-        let products = Cost { rounds: self.chunks() as u64, bytes, ..Cost::default() };
+        Cost { rounds: self.chunks() as u64, bytes, ..Cost::default() }
+    }
+
+    /// What the sums cost `me`: the products, and a round in which they are lifted.
+    pub(super) fn cost(&self, me: usize, lifts: &[Lift; 2]) -> Cost {
+        if self.chunks() == 0 {
+            return Cost::to_all(me, self.parties, 0, 0);
+        }
         let (entries, targets) = self.sizes();
         let opened = lifts[0].opening.bytes(entries) + lifts[1].opening.bytes(targets);
-        products + Cost::to_all(me, self.parties, 1, opened).bounded(1)
+        self.products_cost(me) + Cost::to_all(me, self.parties, 1, opened).bounded(1)
     }
 
     /// How many sums of products of entries there are, and of entries with the target.
@@ -270,12 +311,33 @@ impl CrossPlan {
     }
 }
 
+/// How integers below 2^magnitude at scale `at` are divided by 2^over and brought to scale `wanted`.
+pub(super) fn lift(
+    magnitude: u32,
+    (over, at, wanted): (i32, u32, u32),
+    sigma: u32,
+    parties: usize,
+) -> Result<Lift, mpc_core::Error> {
+    let drop = over + at as i32 - wanted as i32;
+    let raise = (-drop).max(0) as u32;
+    let drop = drop.max(0) as u32;
+    let magnitude = (magnitude + raise).max(drop);
+    let opening = BoundedOpening::new(magnitude, sigma, drop, parties as u32)?;
+    Ok(Lift { raise, opening })
+}
+
+/// The place of a block's column among all, the target behind them.
+pub(super) fn place(block: &Block, column: usize, columns: usize) -> usize {
+    if column < block.columns.len() { block.columns.start + column } else { columns }
+}
+
 /// Bits before the point of what is below `clip`.
 fn whole_bits(clip: f64) -> u32 {
     libm::ceil(libm::log2(clip.max(1.0))) as u32
 }
 
-fn blocks(facts: &Facts) -> Result<Vec<Block>, Error> {
+/// What each party multiplies, the widest first.
+pub(super) fn blocks(facts: &Facts) -> Result<Vec<Block>, Error> {
     let mut blocks = Vec::new();
     for party in 0..facts.parties() {
         let target = facts.holder == Some(party);

@@ -6,6 +6,7 @@ use mpc_core::{Fixed, Session, Shared};
 
 use super::columns::{self, Products};
 use super::crossed;
+use super::eliminate::{self, Eliminated};
 use super::moments::Moments;
 use super::outputs::CHECK;
 use super::plan::{CHECK_FRACTION, LinearPlan, X_FRACTION, Y_FRACTION};
@@ -26,6 +27,8 @@ pub struct LinearShares {
     pub(super) columns: Option<Equations>,
     /// The place of the penalty that was chosen, and what was found of all, where some were compared.
     pub(super) crossed: Option<(usize, Crossed)>,
+    /// The same where the widest block of them was eliminated: then `inverse` is that of the rest.
+    pub(super) eliminated: Option<Eliminated>,
 }
 
 /// This party's shares of the equations of columns at different parties.
@@ -47,9 +50,9 @@ impl LinearShares {
 /// This party's shares of the normal equations: sums of products of its own rows.
 pub struct Sums {
     /// G = (X^T X / n + l2) / scale, with the shift.
-    g: Shared<Z128>,
+    pub(super) g: Shared<Z128>,
     /// c = X^T y / (n scale).
-    c: Shared<Z128>,
+    pub(super) c: Shared<Z128>,
 }
 
 /// Solves the normal equations. Goes through the own rows once while the correlations are made;
@@ -66,6 +69,9 @@ pub(super) async fn fit(
     check(plan, data, run.session.me())?;
     if let Some(crossed) = plan.crossed() {
         return crossed::fit(crossed, data, run).await;
+    }
+    if let (Some(how), Some(cross)) = (plan.elimination(), plan.cross()) {
+        return eliminate::fit(plan, (how, cross), data, run).await;
     }
     if let Some(cross) = plan.cross() {
         let products = columns::products(plan, cross, data, &plan.requests(), run).await?;
@@ -135,7 +141,7 @@ pub(super) async fn solve_planned(
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
     let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
-    Ok(LinearShares { coefficients, inverse, check, columns: None, crossed: None })
+    Ok(LinearShares { coefficients, inverse, check, columns: None, eliminated: None, crossed: None })
 }
 
 async fn reveal_check(

@@ -8,6 +8,7 @@ pub(super) mod columns;
 mod cost;
 pub(super) mod cross;
 mod crossed;
+mod eliminate;
 mod encoding;
 mod fit;
 mod moments;

@@ -107,8 +107,12 @@ impl Plan for LinearPlan {
             .with(self.settings())?
             .with(self.facts())?
             .field("scales that follow", &derived)?;
-        match self.cross() {
-            Some(cross) => canonical.field("products that follow", &cross.canonical()),
+        let canonical = match self.cross() {
+            Some(cross) => canonical.field("products that follow", &cross.canonical())?,
+            None => canonical,
+        };
+        match self.elimination() {
+            Some(how) => canonical.field("elimination that follows", &how.canonical()),
             None => Ok(canonical),
         }
     }
@@ -140,6 +144,14 @@ impl Plan for LinearPlan {
                 "entries are rounded to {} before they are multiplied",
                 steps(fraction)
             ));
+            if let Some(how) = self.elimination() {
+                precision.push(format!(
+                    "party {}, which has the most columns, eliminates its {} by itself; that its own \
+                     coefficients belong to them is its word",
+                    how.widest.party + 1,
+                    how.widest.columns.len()
+                ));
+            }
             precision.push(UNCHECKED_EQUATIONS.to_owned());
         } else if !self.facts().for_all() {
             precision.push(UNCHECKED.to_owned());

@@ -9,6 +9,7 @@ use mpc_core::protocols::solve::{InversePlan, InverseSettings, SolutionPlan, Sta
 use super::LinearSettings;
 use super::cross::{Aim, CrossPlan, Lift};
 use super::crossed::CrossedPlan;
+use super::eliminate::{Elimination, Wanted, Widest};
 use super::encoding::Encoding;
 use super::refusals::check;
 use crate::data::Cut;
@@ -49,6 +50,8 @@ pub struct LinearPlan {
     scale: f64,
     /// How columns at different parties are multiplied, and how what comes of it is lifted.
     cross: Option<(CrossPlan, [Lift; 2])>,
+    /// How the widest block of them is eliminated: then what is inverted and solved is the rest.
+    elimination: Option<Elimination>,
     /// Units that are added to the diagonal, so that rounding leaves no eigenvalue negative.
     shift: u64,
     inverse: InversePlan,
@@ -62,36 +65,64 @@ pub struct LinearPlan {
 }
 
 impl LinearPlan {
-    /// Plans a regression.
+    /// Plans a regression. Where the parties hold columns, the widest block of them is eliminated if that
+    /// costs fewer bytes.
     ///
     /// # Errors
     /// [`Error::Field`] and [`Error::Settings`] with the rule and the numbers when something does
     /// not fit.
     pub fn new(settings: &LinearSettings, facts: &Facts) -> Result<Self, Error> {
-        let Some(cross) = &settings.cross_validation else {
-            return Self::beside(settings, facts, 0);
-        };
         settings.validate()?;
-        let crossed = CrossedPlan::new(settings, cross, facts)?;
-        let first = crossed.fits()[0].clone();
-        Ok(Self { settings: settings.clone(), crossed: Some(Arc::new(crossed)), ..first })
+        if let Some(cross) = &settings.cross_validation {
+            let crossed = CrossedPlan::new(settings, cross, facts)?;
+            let first = crossed.fits()[0].clone();
+            return Ok(Self { settings: settings.clone(), crossed: Some(Arc::new(crossed)), ..first });
+        }
+        // What needs the whole inverse in one piece.
+        let whole = settings.covariance || !settings.tests.is_empty();
+        let widest = match facts.cut() {
+            Cut::Vertical if !whole => Widest::of(facts, settings.intercept)?,
+            _ => None,
+        };
+        Self::largest(settings, |condition| {
+            let directly = Self::with_condition(settings, facts, condition, 0, None);
+            let Some(widest) = &widest else { return directly };
+            let widest = Some(widest.clone());
+            match (directly, Self::with_condition(settings, facts, condition, 0, widest)) {
+                (Ok(directly), Ok(eliminating)) => {
+                    let fewer = eliminating.training_bytes() < directly.training_bytes();
+                    Ok(if fewer { eliminating } else { directly })
+                }
+                (Err(_), Ok(eliminating)) => Ok(eliminating),
+                (directly, Err(_)) => directly,
+            }
+        })
     }
 
-    /// The same, where so many elements are opened under statistical masks elsewhere in the session.
+    /// The same with the inverse of all columns, where so many elements are opened under statistical masks
+    /// elsewhere in the session.
     pub(in crate::models) fn beside(
         settings: &LinearSettings,
         facts: &Facts,
         elsewhere: u64,
     ) -> Result<Self, Error> {
         settings.validate()?;
+        Self::largest(settings, |condition| {
+            Self::with_condition(settings, facts, condition, elsewhere, None)
+        })
+    }
+
+    /// With the condition that is named, or the largest that fits.
+    fn largest(
+        settings: &LinearSettings,
+        plan: impl Fn(f64) -> Result<Self, Error>,
+    ) -> Result<Self, Error> {
         if let Some(condition) = settings.condition {
-            return Self::with_condition(settings, facts, condition, elsewhere);
+            return plan(condition);
         }
-        let with = |&it: &f64| Self::with_condition(settings, facts, it, elsewhere);
-        let tried = CONDITIONS.iter().map(with);
         let mut last = Err(Error::untold("conditions"));
-        for plan in tried {
-            last = plan;
+        for condition in CONDITIONS {
+            last = plan(condition);
             if last.is_ok() {
                 break;
             }
@@ -99,23 +130,34 @@ impl LinearPlan {
         last
     }
 
+    /// Bytes that all parties send in the rounds of the fit.
+    fn training_bytes(&self) -> u64 {
+        let all = (0..self.parties()).flat_map(|party| self.training_cost(party).bytes);
+        all.sum()
+    }
+
     fn with_condition(
         settings: &LinearSettings,
         facts: &Facts,
         condition: f64,
         elsewhere: u64,
+        widest: Option<Widest>,
     ) -> Result<Self, Error> {
         let rows = facts.rows_for::<super::Linear>()?;
         let encoding = Encoding::new(settings, facts)?;
         check(settings, facts, &encoding)?;
         let parties = rows.len() as u32;
-        let order = encoding.weights();
+        let order = widest.as_ref().map_or(encoding.weights(), |widest| widest.kept.len());
 
         // X^T X / n + l2 has a trace of at most `trace`, and so no larger eigenvalue.
         let by_columns = facts.cut() == Cut::Vertical;
         let fraction =
             if by_columns { CrossPlan::entry_fraction(settings.clip) } else { X_FRACTION };
-        let bounds = diagonal(settings, facts, fraction);
+        let all = diagonal(settings, facts, fraction);
+        let bounds = match &widest {
+            Some(widest) => widest.kept.iter().map(|&place| all[place]).collect(),
+            None => all.clone(),
+        };
         let trace: f64 = bounds.iter().sum();
         let total = facts.total_rows() as f64;
         let scale = if by_columns {
@@ -127,7 +169,8 @@ impl LinearPlan {
         let largest = bounds.iter().fold(0.0, |a: f64, &b| a.max(b));
         let smallest = 1.0 / (condition * condition);
         // With an intercept a penalty of the rest bounds the spectrum from below by this.
-        let penalised = settings.l2 / if settings.intercept { 1.0 + trace } else { 1.0 };
+        let penalised =
+            settings.l2 / if settings.intercept { 1.0 + all.iter().sum::<f64>() } else { 1.0 };
         let least = (smallest.max(penalised) / scale).min(TOP);
 
         let mut wanted = InverseSettings {
@@ -148,9 +191,11 @@ impl LinearPlan {
             + elsewhere;
         if by_columns {
             masked += CrossPlan::masked_elements(facts)?;
+            masked += widest.as_ref().map_or(0, Elimination::masked_elements);
             // A dealer's masked matrices.
             if facts.origin == Origin::Dealer {
-                masked += facts.total_rows().saturating_mul(order as u64);
+                masked += facts.total_rows().saturating_mul(encoding.weights() as u64);
+                masked += widest.as_ref().map_or(0, Elimination::entries);
             }
         }
         wanted.sigma = (41 + libm::ceil(libm::log2(masked as f64)) as u32).max(LEAST_SIGMA);
@@ -162,24 +207,57 @@ impl LinearPlan {
         };
         let inverse = InversePlan::new(wanted).map_err(too_large)?;
         // c = G^(1/2) u with |u|^2 <= |y|^2 / (n scale), and |y| <= 1 a row.
-        let norm = libm::sqrt(1.0 / scale) * (1.0 + 1e-9);
+        // Of an elimination, with what is added to the diagonal: less than 2^-11.
+        let added = if widest.is_some() { libm::ldexp(1.0, -11) } else { 0.0 };
+        let norm = libm::sqrt(1.0 / scale + added) * (1.0 + 1e-9);
         let solution =
             |shift| SolutionPlan::new(&inverse, shift, norm, REFINEMENTS).map_err(too_large);
-        let cross = if by_columns {
+        let sigma = inverse.settings().sigma;
+        let (mut cross, mut elimination) = (None, None);
+        if by_columns {
             let aim = Aim {
-                sigma: inverse.settings().sigma,
+                sigma,
                 scale: scale_bits(total * trace / TOP),
                 matrix: inverse.fraction(),
                 right: solution(1)?.right_fraction(),
             };
-            Some(CrossPlan::new(settings, facts, largest, aim)?)
-        } else {
-            None
-        };
+            let basis = widest.as_ref().map(|_| Elimination::basis(facts.total_rows()));
+            let (mut plan, lifts) = CrossPlan::new(settings, facts, largest, aim, basis)?;
+            if let Some(widest) = widest {
+                let unpenalised = LinearSettings { l2: 0.0, ..settings.clone() };
+                let wanted = Wanted {
+                    settings,
+                    facts,
+                    widest,
+                    condition,
+                    sigma,
+                    scale: aim.scale,
+                    squares: &diagonal(&unpenalised, facts, fraction),
+                    matrix: inverse.fraction(),
+                    inverse: inverse.inverse_fraction(),
+                };
+                let found = Elimination::new(&wanted, &plan)?;
+                plan = plan.for_lifts(&found.lifts);
+                elimination = Some(found);
+            }
+            cross = Some((plan, lifts));
+        }
         // Every party rounds each entry by at most 0.51 units; the Frobenius norm of all of it.
         let rounding = 0.51 * f64::from(parties);
         let rounding = cross.as_ref().map_or(rounding, |(plan, lifts)| plan.rounding(lifts[0]));
-        let shift = libm::ceil(rounding * order as f64) as u64 + 1;
+        let moved = match &elimination {
+            Some(elimination) => elimination.shift(inverse.fraction(), rounding),
+            None => rounding * order as f64,
+        };
+        let shift = libm::ceil(moved) as u64 + 1;
+        let added = libm::ldexp(shift as f64, -(inverse.fraction() as i32));
+        if elimination.is_some() && added > least / 32.0 {
+            let what = format!(
+                "a design of {order} columns beside those of one party is off by up to {added:.1e}, too much \
+                 for condition {condition}"
+            );
+            return Err(Error::Settings(what));
+        }
         if libm::ldexp(2.0 * shift as f64, -(inverse.fraction() as i32)) > 1.0 / 1024.0 {
             let what = format!("a design of {order} columns has too few fractional bits");
             return Err(Error::Settings(what));
@@ -193,7 +271,6 @@ impl LinearPlan {
             );
             return Err(Error::field("release_bits", rule));
         }
-        let sigma = inverse.settings().sigma;
         let tests = tests.into_iter().map(|test| test.with_inverse(rows.len(), sigma));
         let tests = tests.collect::<Result<_, _>>()?;
         let (settings, facts) = (settings.clone(), facts.clone());
@@ -206,6 +283,7 @@ impl LinearPlan {
             sigma,
             scale,
             cross,
+            elimination,
             shift,
             inverse,
             solution,
@@ -289,6 +367,11 @@ impl LinearPlan {
         self.cross.as_ref().map(|(_, lifts)| *lifts)
     }
 
+    /// How the widest block of columns at different parties is eliminated, where it is.
+    pub(super) fn elimination(&self) -> Option<&Elimination> {
+        self.elimination.as_ref()
+    }
+
     /// t: where the parties hold columns, n times the scale is 2^t.
     pub(in crate::models) fn scale_bits(&self) -> i32 {
         scale_bits(self.scale * self.total_rows() as f64 * (1.0 - 1e-9))
@@ -318,7 +401,7 @@ impl LinearPlan {
         &self.solution
     }
 
-    /// The correlations of the regression, in order.
+    /// The correlations of the inverse and the solution, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         let mut requests = self.inverse.requests(0);
@@ -416,7 +499,10 @@ mod tests {
             let columns = facts(Facts::vertical(100_000, &widths, 0, squares, Origin::Pairwise));
             for facts in [rows, columns] {
                 let plan = LinearPlan::new(&usual, &facts).expect("fits");
-                assert!(plan.condition() <= 2.0 * most && 2.0 * plan.condition() >= most);
+                // Of few columns beside those of one party there are bits for more.
+                let few = plan.elimination().is_some();
+                assert!(few || plan.condition() <= 2.0 * most);
+                assert!(2.0 * plan.condition() >= most);
                 let larger = CONDITIONS.iter().rev().find(|&&it| it > plan.condition());
                 let named = |&it| LinearSettings { condition: Some(it), ..usual.clone() };
                 assert!(larger.is_none_or(|it| LinearPlan::new(&named(it), &facts).is_err()));

@@ -4,6 +4,7 @@ use mpc_core::correlations::Request;
 use mpc_core::{Fixed, Session};
 use zeroize::Zeroizing;
 
+use super::certificate::Source;
 use super::outputs::{COEFFICIENTS, DIAGONAL, SUMS};
 use super::plan::LinearPlan;
 use super::scatter::{Residuals, scatter};
@@ -78,12 +79,23 @@ pub(super) async fn release(
         }
     };
     let (middle, half) = encoding.target_scale();
-    let certificate = match &coefficients {
-        Some(values) if plan.facts().for_all() => {
-            let from = (data, shares.columns.as_ref());
+    let eliminated = shares.eliminated.as_ref().zip(plan.elimination());
+    let all = coefficients.as_ref().filter(|_| plan.facts().for_all());
+    // What the coefficients give with the basis of an eliminated block, for the check and the sums.
+    let fitted = match (eliminated, all) {
+        (Some((shares, how)), Some(values)) => Some(shares.fitted(how, values, run).await?),
+        _ => None,
+    };
+    let certificate = match all {
+        Some(values) => {
+            let from = match (eliminated, &fitted, &shares.columns) {
+                (Some((shares, how)), Some(fitted), _) => Source::Eliminated(shares, how, fitted),
+                (_, _, Some(equations)) => Source::Equations(equations),
+                _ => Source::Rows(data),
+            };
             Some(certificate::certify(plan, values, from, run.session).await?)
         }
-        _ => None,
+        None => None,
     };
     let released = coefficients.clone();
     let coefficients = coefficients.map(|values| {
@@ -95,7 +107,11 @@ pub(super) async fn release(
     });
     let x = Fixed::new(shares.inverse.x, 128, plan.inverse().inverse_fraction())?;
     let entries = if settings.std_errors() {
-        run.session.reveal_fixed(DIAGONAL, &diagonal(&x)?, plan.diagonal_fraction()).await?
+        let own = match eliminated.and_then(|(shares, _)| shares.diagonal.as_ref()) {
+            Some(diagonal) => diagonal.clone(),
+            None => diagonal(&x)?,
+        };
+        run.session.reveal_fixed(DIAGONAL, &own, plan.diagonal_fraction()).await?
     } else {
         None
     };
@@ -103,12 +119,21 @@ pub(super) async fn release(
         let coefficients = coefficients.as_ref().ok_or_else(|| {
             Error::Settings("inference needs the coefficients to be for every party".to_owned())
         })?;
-        match (&shares.columns, plan.cross(), &released) {
-            (Some(equations), Some(cross), Some(values)) => {
-                let own = columns::sums(plan, cross, &equations.products, values)?;
-                reveal_sums_of_columns(plan, &own, run.session).await?
+        let columns = match (&released, plan.cross(), &shares.columns) {
+            (Some(values), Some(cross), Some(equations)) => {
+                Some(columns::sums(plan, cross, &equations.products, values)?)
             }
-            _ => reveal_sums(plan, data, coefficients, run.session).await?,
+            (Some(values), Some(cross), None) => match (eliminated, &fitted) {
+                (Some((shares, how)), Some(fitted)) => {
+                    Some(shares.sums((plan, how), cross, values, fitted)?)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        match columns {
+            Some(own) => reveal_sums_of_columns(plan, &own, run.session).await?,
+            None => reveal_sums(plan, data, coefficients, run.session).await?,
         }
     } else {
         None
