@@ -40,8 +40,11 @@ pub fn matrices(run: &Run, looks: &mut Looks) {
     let all = masked_matrices(run, 0);
     assert_eq!(all.len(), run.parties[0].matrices.len());
     for (d, (shape, _)) in all.into_iter().zip(&run.parties[0].matrices) {
-        let bits = shape.mask_bits();
-        looks.push(What::Matrix(bits), bits, d);
+        // Of a matrix of which party 0 has no rows there is nothing to look at.
+        if shape.rows[0] > 0 {
+            let bits = shape.mask_bits();
+            looks.push(What::Matrix(bits), bits, d);
+        }
     }
 }
 

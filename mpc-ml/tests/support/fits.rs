@@ -171,10 +171,11 @@ fn linear(origin: Origin) -> Fit {
 
 /// With the inverse in one piece, which the whole covariance needs, or without the widest block.
 fn linear_on_columns((name, origin): (&'static str, Origin), covariance: bool) -> Fit {
-    const WIDTHS: [u32; PARTIES] = [3, 4, 1];
+    // Party 0 is looked at: it has a block that is multiplied, or the widest.
+    let widths: [u32; PARTIES] = if covariance { [3, 4, 1] } else { [4, 3, 1] };
     let whole = synthetic::logistic(40, 8, 1, 6).remove(0);
-    let data = columns::at_parties(&whole, &WIDTHS, 2);
-    let facts = Facts::vertical(40, &WIDTHS, 2, vec![2.0; 8], origin);
+    let data = columns::at_parties(&whole, &widths, 2);
+    let facts = Facts::vertical(40, &widths, 2, vec![2.0; 8], origin);
     let facts = Facts { target: Some((0.0, 1.0)), ..facts };
     let settings = LinearSettings {
         condition: Some(20.0),
