@@ -82,7 +82,7 @@ impl CrossedPlan {
         let (folds, fits) = planned(0)?;
         let masked: u64 = folds.iter().flatten().chain(&fits).map(masked_elements).sum();
         let (folds, fits) = planned(masked)?;
-        let bits = bits(facts, cross, folds.iter().flatten())?;
+        let bits = bits(facts, cross, &folds.iter().flatten())?;
         Ok(Self { cross: cross.clone(), folds, fits, bits })
     }
 
@@ -155,9 +155,8 @@ impl CrossedPlan {
 
     pub(super) fn figures(&self) -> Figures {
         let mut figures = self.fits[0].figures();
-        figures.steps =
-            self.folds.iter().flatten().map(|fit| fit.inverse().steps() as u64).sum::<u64>()
-                + figures.steps;
+        let folds = self.folds.iter().flatten();
+        figures.steps += folds.map(|fit| fit.inverse().steps() as u64).sum::<u64>();
         figures
     }
 
@@ -177,7 +176,7 @@ fn rings(fit: &LinearPlan, bits: u32) -> [u32; 3] {
 fn bits<'p>(
     facts: &Facts,
     cross: &CrossValidation,
-    fits: impl Iterator<Item = &'p LinearPlan> + Clone,
+    fits: &(impl Iterator<Item = &'p LinearPlan> + Clone),
 ) -> Result<u32, Error> {
     // A penalised fit of targets in [-1, 1] has (l2 / 2) |w|^2 <= 1/2, and (x w - y)^2 over all rows a mean of at
     // most (1 + sqrt(trace) |w|)^2; the intercept is at most 1 + sqrt(trace) |w| too.

@@ -141,7 +141,14 @@ pub(super) async fn solve_planned(
     let check = reveal_check(plan, &inverse, session).await?;
     let coefficients = solution(plan.solution(), &inverse, &c, &mut source, session).await?;
     let coefficients = Fixed::new(coefficients, 128, plan.solution().fraction())?;
-    Ok(LinearShares { coefficients, inverse, check, columns: None, eliminated: None, crossed: None })
+    Ok(LinearShares {
+        coefficients,
+        inverse,
+        check,
+        columns: None,
+        eliminated: None,
+        crossed: None,
+    })
 }
 
 async fn reveal_check(

@@ -76,7 +76,11 @@ impl LinearPlan {
         if let Some(cross) = &settings.cross_validation {
             let crossed = CrossedPlan::new(settings, cross, facts)?;
             let first = crossed.fits()[0].clone();
-            return Ok(Self { settings: settings.clone(), crossed: Some(Arc::new(crossed)), ..first });
+            return Ok(Self {
+                settings: settings.clone(),
+                crossed: Some(Arc::new(crossed)),
+                ..first
+            });
         }
         // What needs the whole inverse in one piece.
         let whole = settings.covariance || !settings.tests.is_empty();
