@@ -164,7 +164,7 @@ fn look(off: Option<MaskSite>) -> Look {
         let of = |round, set| {
             let masks =
                 Masks::new(0, Vec::new(), Seed::from_secret("nobody", &[]), MaskSwitch::new(off));
-            Coalition { name: &name, seen: &seen, round, set, masks, switch: switch.clone() }
+            Coalition { name: &name, seen: &seen, round, set, masks, switch }
         };
         let all = Set::below(PARTIES);
         let mut note = |what, values: Vec<Z64>| {

@@ -437,13 +437,13 @@ fn what_a_drop_out_costs_a_party() {
             let mut lines: VecDeque<(usize, usize, Bytes)> = VecDeque::new();
             let gone = |party: usize| party >= parties - lost;
             let mut away = false;
-            for party in 0..parties {
+            for (party, machine) in all.iter_mut().enumerate() {
                 let values = vec![Z64(party as u64); 100_000].into();
-                all[party].begin(1, Some(values), Vec::new()).unwrap();
+                machine.begin(1, Some(values), Vec::new()).unwrap();
             }
             loop {
-                for party in 0..parties {
-                    while let Some((to, bytes)) = all[party].next() {
+                for (party, machine) in all.iter_mut().enumerate() {
+                    while let Some((to, bytes)) = machine.next() {
                         let sums = matches!(Message::decode(&bytes).unwrap().body, Body::Sum(..));
                         sent_by_first += if party == 0 { bytes.len() } else { 0 };
                         if !(gone(party) && (away || sums)) {

@@ -169,7 +169,7 @@ fn a_broken_run_goes_on_with_the_model_of_one_that_did_not_break() {
     let (terms, tables) = skewed(Family::Logistic, 3);
     let terms = Terms { rounds: 6, steps: 5, ..terms };
     let expected = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
-    let logs = vec![Log::default(), Log::default(), Log::default()];
+    let logs = [Log::default(), Log::default(), Log::default()];
     let begun = |me: usize| {
         let (values, targets) = &tables[me];
         let rows = OwnRows::new(&terms, me, values, targets).unwrap();

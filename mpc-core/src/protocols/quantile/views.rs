@@ -96,7 +96,7 @@ fn what_is_told_follows_from_the_outcome() {
                 let (goes, upper) = (*end != now, end.start >= middle);
                 go.push(bit(goes));
                 side.push(bit(goes && upper));
-                *place = goes.then(|| if upper { middle..now.end } else { now.start..middle });
+                *place = goes.then_some(if upper { middle..now.end } else { now.start..middle });
             }
             go.extend(side);
             assert_eq!(*result, go, "told beside the outcome, in step {step}");

@@ -152,10 +152,10 @@ async fn lifted(
         let opened = open_bounded("linear/lift-sums", &items, &mut masks, session).await?;
         let part = |at: usize, more: u32| opened[at].part(specs[at].opening.drop + more, me);
         let less = how.fraction - how.coarse;
-        for of in 0..2 {
+        for (of, pairs) in pairs.iter().take(2).enumerate() {
             let (finely, coarsely) = (part(of, 0), part(of, less));
             for ((&[i, j, ..], &value), &rough) in
-                pairs[of].iter().zip(finely.iter()).zip(coarsely.iter())
+                pairs.iter().zip(finely.iter()).zip(coarsely.iter())
             {
                 fine.as_mut_slice()[i * (r + 1) + j] = value;
                 coarse.as_mut_slice()[i * (r + 1) + j] = rough;
