@@ -49,7 +49,7 @@ pub(super) fn check(
         let field = Field::from("model.interactions").item(at);
         match products(text, &all) {
             Ok(made) => {
-                all.extend(made.into_iter().map(|it| RawFeature { field: field.clone(), ..it }))
+                all.extend(made.into_iter().map(|it| RawFeature { field: field.clone(), ..it }));
             }
             Err(rule) => return Err(StudyError::rule(field, format!("(of {text:?}) {rule}"))),
         }

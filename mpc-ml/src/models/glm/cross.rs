@@ -61,7 +61,9 @@ impl CrossPlan {
         let rows = facts.rows_for::<super::Glm>()?;
         cross.suits(facts, &rows)?;
         let with = |l2: f64| GlmSettings { l2, cross_validation: None, ..settings.clone() };
-        let fits = cross.l2.iter().map(|&l2| RowsPlan::new(&with(l2), facts));
+        // Those of all folds, and the one with the chosen penalty.
+        let all = u64::from(cross.folds) * cross.l2.len() as u64 + 1;
+        let fits = cross.l2.iter().map(|&l2| RowsPlan::one_of(all, &with(l2), facts));
         let fits = fits.collect::<Result<Vec<_>, _>>()?;
         let mut folds = Vec::new();
         for fold in 0..cross.folds {
@@ -75,7 +77,7 @@ impl CrossPlan {
                     passes: settings.passes.min(PASSES),
                     ..with(l2)
                 };
-                RowsPlan::new(&settings, &facts)
+                RowsPlan::one_of(all, &settings, &facts)
             });
             folds.push(Fold { held, fits: fits.collect::<Result<_, _>>()? });
         }

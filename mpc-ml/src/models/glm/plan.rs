@@ -69,6 +69,11 @@ impl RowsPlan {
     /// # Errors
     /// [`Error::Field`] or [`Error::Settings`] with the rule and the numbers.
     pub fn new(settings: &GlmSettings, facts: &Facts) -> Result<Self, Error> {
+        Self::one_of(1, settings, facts)
+    }
+
+    /// The same of one of so many like it in a session, whose openings under statistical masks count together.
+    pub(super) fn one_of(fits: u64, settings: &GlmSettings, facts: &Facts) -> Result<Self, Error> {
         settings.validate()?;
         let rows = facts.rows_for::<super::Glm>()?;
         if facts.own {
@@ -108,11 +113,11 @@ impl RowsPlan {
         let inverses = if few { 1 + u64::from(REVEALED) } else { 0 };
         let lifted = if settings.l2 > 0.0 { passes * (total + d) } else { 0 };
         let steps = |d: u64| INVERSE_STEPS * (5 * d * d / 2 + 3 * d);
-        let opened = inverses * steps(d) + WaldPlan::masked_elements(&tests) + lifted;
+        let opened = fits * (inverses * steps(d) + WaldPlan::masked_elements(&tests) + lifted);
         let bits = |count: u64| 64 - count.max(1).leading_zeros();
         let dealer = u32::from(facts.origin == Origin::Dealer);
         let sigma = (41 + dealer + bits(opened)).max(53);
-        let matrix_sigma = (42 + bits(2 * total * d)).max(53);
+        let matrix_sigma = (42 + bits(2 * fits * total * d)).max(53);
         let public = facts.mean_squares.iter().fold(1.0f64, |most, &square| most.max(square));
         let largest = settings.clip.min(libm::sqrt(public * total as f64)).max(1.0);
         let tests = tests.into_iter().map(|test| test.with_inverse(rows.len(), sigma));
