@@ -435,7 +435,7 @@ fn numbers_and_counts_are_predicted_and_evaluated() {
         text.contains("Wrote 2 predictions to scored.csv.\n3 of 5 rows could not be"),
         "{text}"
     );
-    assert!(text.contains("1 rows have a number outside of the range"), "{text}");
+    assert!(text.contains("1 row has a number outside of the range"), "{text}");
     // Rows are written as party.toml says.
     ok(at, &["init", "--name", "bank-a", "--address", "-"]);
     let settings = fs::read_to_string(at.join("party.toml")).unwrap();
