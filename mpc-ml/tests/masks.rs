@@ -156,7 +156,7 @@ fn uses(looks: &BTreeMap<What, Verdict>, site: MaskSite) -> bool {
     match site {
         // Own sums are what inverses begin with. Where all that is opened comes out of products, zero
         // shares are not the only randomness.
-        MaskSite::ZeroShareBounded => sum("inverse/start"),
+        MaskSite::ZeroShareBounded => sum("inverse/start") && !sum("linear/open-sums"),
         // Gradient descent multiplies nothing but rows, and inverts nothing.
         MaskSite::ZeroShareResult
         | MaskSite::BoundedMask

@@ -22,6 +22,10 @@ fn forward<'a>(
     while mask.len() + public.len() < len {
         let it = taken.next()?;
         let Request::OwnedProduct(request) = &it.request else { return None };
+        // The masks of transposed ones are in openings to owners alone.
+        if request.transposed {
+            return None;
+        }
         let own = it.masks.len() - request.public_columns as usize;
         mask.extend(it.masks[..own].iter().map(|rho| rho >> drop));
         public.extend(it.masks[own..].iter().map(|rho| rho >> drop));

@@ -36,7 +36,7 @@ pub struct Reading {
     pub units: Vec<String>,
     /// Lines before the header.
     pub skip: u64,
-    /// How the first cell of a line that is no row is written, in the form of [`no_row`].
+    /// The first cell of a line that is no row: `#` for a number in it, `---` for dashes.
     pub not_rows: Vec<String>,
     /// Columns in which a word that is none of the levels is read as the level [`OTHER`](super::OTHER). No setting: an agreement
     /// says so.

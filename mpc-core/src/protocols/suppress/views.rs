@@ -8,7 +8,7 @@ use crate::rand::MaskSite;
 use crate::testing::{record_openings, take_openings};
 
 /// So many runs are looked at together.
-const RUNS: usize = 20;
+const RUNS: usize = 40;
 
 /// Lists of which some have small counts, alike at all parties.
 fn counts(parties: usize) -> Vec<Vec<Vec<u64>>> {
