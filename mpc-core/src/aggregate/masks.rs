@@ -80,9 +80,15 @@ impl Masks {
         self.pair(&in_common(domain, key, point), one < other, values);
     }
 
+    /// Adds what two parties have in common, with the sign of the first.
     fn pair(&self, seed: &Seed, first: bool, values: &mut [Z64]) {
-        let mut stream = Prg::under(seed, MaskSite::AggregateZero, self.switch);
-        if first {
+        self.put(MaskSite::AggregateZero, seed, first, values);
+    }
+
+    /// Puts a mask on, or takes it off.
+    fn put(&self, site: MaskSite, seed: &Seed, on: bool, values: &mut [Z64]) {
+        let mut stream = Prg::under(seed, site, self.switch);
+        if on {
             stream.add_to(values, 64);
         } else {
             stream.subtract_from(values, 64);
@@ -91,13 +97,7 @@ impl Masks {
 
     /// Puts the own mask that follows from a secret on, or takes it off.
     pub(super) fn own(&self, domain: &str, secret: &Scalar, on: bool, values: &mut [Z64]) {
-        let seed = own_mask(domain, secret);
-        let mut stream = Prg::under(&seed, MaskSite::AggregateSelf, self.switch);
-        if on {
-            stream.add_to(values, 64);
-        } else {
-            stream.subtract_from(values, 64);
-        }
+        self.put(MaskSite::AggregateSelf, &own_mask(domain, secret), on, values);
     }
 
     /// Masks the own vector for an attempt, and gives the seed of the own mask. `None` for an attempt that does

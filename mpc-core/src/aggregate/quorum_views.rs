@@ -16,7 +16,7 @@ use super::message::{Body, Message};
 use super::quorum::Keys;
 use super::shares::{Secrets, factors};
 use super::tests::{LEN, machines, vector};
-use super::views::{Look, uniform};
+use super::views::{Look, delivered, uniform};
 use crate::rand::{MaskSite, MaskSwitch, Seed};
 use crate::ring::Z64;
 
@@ -36,37 +36,21 @@ struct Seen {
 
 /// Delivers in order what `passes`, until nothing is left.
 fn deliver(all: &mut [Machine], seen: &mut Seen, passes: impl Fn(usize, &Message) -> bool) {
-    loop {
-        let mut sent = Vec::new();
-        for (from, machine) in all.iter_mut().enumerate() {
-            while let Some((to, bytes)) = machine.next() {
-                sent.push((from, to, bytes));
-            }
-        }
-        if sent.is_empty() {
-            return;
-        }
-        for (from, to, bytes) in sent {
-            let message = Message::decode(&bytes).unwrap();
-            if !passes(from, &message) {
-                continue;
-            }
-            if COALITION.contains(&to) {
-                let place = (message.round, from);
-                match message.body {
-                    Body::Keys(keys) => drop(seen.keys.entry(place).or_default().insert(to, keys)),
-                    Body::Slice(values) => {
-                        seen.slices.entry(place).or_default().insert(to, values.to_vec());
-                    }
-                    Body::Tell(of, shares) => {
-                        seen.tells.insert(place, (of, shares.to_vec()));
-                    }
-                    _ => {}
+    delivered(all, passes, |from, to, message| {
+        if COALITION.contains(&to) {
+            let place = (message.round, from);
+            match message.body {
+                Body::Keys(keys) => drop(seen.keys.entry(place).or_default().insert(to, keys)),
+                Body::Slice(values) => {
+                    seen.slices.entry(place).or_default().insert(to, values.to_vec());
                 }
+                Body::Tell(of, shares) => {
+                    seen.tells.insert(place, (of, shares.to_vec()));
+                }
+                _ => {}
             }
-            all[to].receive(from, &bytes);
         }
-    }
+    });
 }
 
 /// A round of all; one in which party 2 is lost when all slices are there; one in which nobody makes a sum.

@@ -24,8 +24,13 @@ struct Seen {
     seeds: BTreeMap<(u64, Set, usize), [u8; 32]>,
 }
 
-/// A network that delivers in order until nothing is left, but for what `passes` holds back. All that is sent to the coalition is seen.
-fn deliver(machines: &mut [Machine], seen: &mut Seen, passes: impl Fn(usize, &Message) -> bool) {
+/// A network that delivers in order until nothing is left, but for what `passes` holds back. `sees` gets all that is delivered,
+/// with sender and receiver.
+pub(super) fn delivered(
+    machines: &mut [Machine],
+    passes: impl Fn(usize, &Message) -> bool,
+    mut sees: impl FnMut(usize, usize, Message),
+) {
     loop {
         let mut sent: Vec<(usize, usize, Bytes)> = Vec::new();
         for (from, machine) in machines.iter_mut().enumerate() {
@@ -41,21 +46,28 @@ fn deliver(machines: &mut [Machine], seen: &mut Seen, passes: impl Fn(usize, &Me
             if !passes(from, &message) {
                 continue;
             }
-            if to > 1 {
-                let attempt = (message.round, message.set, from);
-                match message.body {
-                    Body::Slice(values) => {
-                        seen.slices.entry(attempt).or_default().insert(to, values.to_vec());
-                    }
-                    Body::Finish { owner, ref finish } if owner == from => {
-                        seen.seeds.insert(attempt, *finish.own);
-                    }
-                    _ => {}
-                }
-            }
+            sees(from, to, message);
             machines[to].receive(from, &bytes);
         }
     }
+}
+
+/// All that is sent to the coalition is seen.
+fn deliver(machines: &mut [Machine], seen: &mut Seen, passes: impl Fn(usize, &Message) -> bool) {
+    delivered(machines, passes, |from, to, message| {
+        if to > 1 {
+            let attempt = (message.round, message.set, from);
+            match message.body {
+                Body::Slice(values) => {
+                    seen.slices.entry(attempt).or_default().insert(to, values.to_vec());
+                }
+                Body::Finish { owner, ref finish } if owner == from => {
+                    seen.seeds.insert(attempt, *finish.own);
+                }
+                _ => {}
+            }
+        }
+    });
 }
 
 /// Two rounds of four parties, and a third one in which party 3 leaves when all slices are sent, so that there is an attempt that nobody

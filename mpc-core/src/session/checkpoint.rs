@@ -263,12 +263,24 @@ impl Session {
         if self.checkpoints.is_none() {
             return Ok(());
         }
+        let nonce = self.nonce()?;
+        let mut checkpoint = self.uncommitted(plan, state, nonce);
+        let all = self.announce(STEP, &checkpoint.commitment()).await?;
+        let all = all.iter().map(|bytes| bytes.as_slice().try_into());
+        checkpoint.commitments = all
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::internal("a commitment of another length"))?;
+        self.keep(&checkpoint)
+    }
+
+    /// The checkpoint of a state before anybody has committed to it.
+    fn uncommitted(&self, plan: &[u8; 32], state: State, nonce: Zeroizing<Vec<u8>>) -> Checkpoint {
         let mut shares = Zeroizing::new(Vec::new());
         for share in &state.shares {
             let values = share.parts().0.as_slice();
             wire::encode(values, Z128::BITS, &mut shares);
         }
-        let mut checkpoint = Checkpoint {
+        Checkpoint {
             version: VERSION,
             session: self.id,
             me: self.me as u16,
@@ -276,18 +288,17 @@ impl Session {
             plan: *plan,
             public: state.public,
             forms: state.shares.iter().map(Form::of).collect(),
-            nonce: self.nonce()?,
+            nonce,
             commitments: Vec::new(),
             shares,
             own: state.own,
-        };
-        let all = self.announce(STEP, &checkpoint.commitment()).await?;
-        let all = all.iter().map(|bytes| bytes.as_slice().try_into());
-        checkpoint.commitments = all
-            .collect::<Result<_, _>>()
-            .map_err(|_| Error::internal("a commitment of another length"))?;
+        }
+    }
+
+    /// Keeps a committed checkpoint, where any are kept.
+    fn keep(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         match &mut self.checkpoints {
-            Some(log) => log.keep(&checkpoint).map_err(Error::Record),
+            Some(log) => log.keep(checkpoint).map_err(Error::Record),
             None => Ok(()),
         }
     }
@@ -298,26 +309,16 @@ impl Session {
     /// # Errors
     /// [`Error::Record`] when it cannot be kept.
     pub fn keep_public(&mut self, plan: &[u8; 32], state: State) -> Result<(), Error> {
-        let Some(log) = &mut self.checkpoints else { return Ok(()) };
+        if self.checkpoints.is_none() {
+            return Ok(());
+        }
         if !state.shares.is_empty() {
             return Err(Error::internal("a state with shares is kept by all together"));
         }
-        let mut checkpoint = Checkpoint {
-            version: VERSION,
-            session: self.id,
-            me: self.me as u16,
-            step: state.step,
-            plan: *plan,
-            public: state.public,
-            forms: Vec::new(),
-            nonce: Zeroizing::default(),
-            commitments: Vec::new(),
-            shares: Zeroizing::default(),
-            own: state.own,
-        };
+        let mut checkpoint = self.uncommitted(plan, state, Zeroizing::default());
         let all = 0..self.parties as u16;
         checkpoint.commitments = all.map(|party| checkpoint.commitment_of(party)).collect();
-        log.keep(&checkpoint).map_err(Error::Record)
+        self.keep(&checkpoint)
     }
 }
 
