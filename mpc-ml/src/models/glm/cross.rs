@@ -1,7 +1,7 @@
 //! Cross-validation of the penalty on shares: fits of all rows but those of one fold, of which nobody sees the
 //! coefficients, and the loss of all held-out rows together (docs/protocols.md 8.12).
 
-use mpc_core::{Cost, Fixed, rand};
+use mpc_core::{Cost, Fixed, Session, rand};
 
 use super::fit::{self, RowsShares};
 use super::folds::CrossValidation;
@@ -50,8 +50,81 @@ pub struct CrossShares {
     pub(super) shares: RowsShares,
 }
 
-fn prefix(fold: usize, l2: f64) -> String {
+/// What the labels of a fit without a fold begin with.
+pub(in crate::models) fn prefix(fold: usize, l2: f64) -> String {
     format!("fold {}, l2 {l2}: ", fold + 1)
+}
+
+impl CrossValidation {
+    /// What is told: by each fit without a fold (by fold, then by penalty), of all held-out rows, and by `chosen`, a fit of
+    /// all rows. `figure` and `least` say what held-out rows are compared by, whole and in a word.
+    pub(in crate::models) fn outputs<'p, P: Plan + 'p>(
+        &self,
+        folds: impl Iterator<Item = &'p [P]>,
+        chosen: &P,
+        (figure, least): (&str, &str),
+    ) -> Vec<Output> {
+        let mut list = Vec::new();
+        for (fold, fits) in folds.enumerate() {
+            for (plan, l2) in fits.iter().zip(&self.l2) {
+                // Its coefficients are shown to nobody.
+                let told = plan.outputs().into_iter().filter(|it| it.kind != OutputKind::Result);
+                list.extend(told.map(|it| Output {
+                    label: prefix(fold, *l2) + &it.label,
+                    what: format!("of the fit without one fold: {}", it.what),
+                    ..it
+                }));
+            }
+        }
+        list.push(Output::figure(
+            HELD_OUT,
+            format!(
+                "for each of {} penalties the {figure} of all rows together, each row predicted by the fit \
+                 without its fold of {}; no fit of a fold is shown",
+                self.l2.len(),
+                self.folds
+            ),
+            format!("the penalty with the least {least} is chosen, and the model is fitted with it"),
+        ));
+        list.extend(chosen.outputs());
+        list
+    }
+}
+
+/// This party's shares of the losses of held-out rows, by penalty.
+pub(in crate::models) struct HeldOut(Vec<Option<Fixed>>);
+
+impl HeldOut {
+    pub(in crate::models) fn new(penalties: usize) -> Self {
+        Self(vec![None; penalties])
+    }
+
+    /// Adds those of a fold, with the penalty in this place.
+    pub(in crate::models) fn add(&mut self, penalty: usize, loss: Fixed) -> Result<(), Error> {
+        let sum = &mut self.0[penalty];
+        *sum = Some(match sum.take() {
+            Some(sum) => {
+                let ring = sum.ring().min(loss.ring());
+                sum.narrow(ring)?.plus(&loss.narrow(ring)?)?
+            }
+            None => loss,
+        });
+        Ok(())
+    }
+
+    /// Reveals [`HELD_OUT`] with so many fractional bits. One round.
+    pub(in crate::models) async fn reveal(
+        self,
+        fraction: u32,
+        session: &mut Session,
+    ) -> Result<Vec<f64>, Error> {
+        let sums: Vec<Fixed> = self.0.into_iter().flatten().collect();
+        let ring = sums.iter().map(Fixed::ring).min().unwrap_or(0);
+        let sums = sums.into_iter().map(|sum| sum.narrow(ring)).collect::<Result<Vec<_>, _>>()?;
+        let sums = Fixed::beside(&sums.iter().collect::<Vec<_>>())?;
+        let told = session.reveal_fixed(HELD_OUT, &sums, fraction).await?;
+        told.ok_or_else(|| Error::untold(HELD_OUT))
+    }
 }
 
 impl CrossPlan {
@@ -112,30 +185,8 @@ pub(in crate::models) fn of_part(facts: &Facts, rows: &[u64], most: f64) -> Fact
 
 impl Plan for CrossPlan {
     fn outputs(&self) -> Vec<Output> {
-        let mut list = Vec::new();
-        for (fold, each) in self.folds.iter().enumerate() {
-            for (plan, l2) in each.fits.iter().zip(&self.cross.l2) {
-                // Its coefficients are shown to nobody.
-                let told = plan.outputs().into_iter().filter(|it| it.kind != OutputKind::Result);
-                list.extend(told.map(|it| Output {
-                    label: prefix(fold, *l2) + &it.label,
-                    what: format!("of the fit without one fold: {}", it.what),
-                    ..it
-                }));
-            }
-        }
-        list.push(Output::figure(
-            HELD_OUT,
-            format!(
-                "for each of {} penalties the loss of all rows together, each row predicted by the fit \
-                 without its fold of {}; no fit of a fold is shown",
-                self.cross.l2.len(),
-                self.cross.folds
-            ),
-            "the penalty with the least loss is chosen, and the model is fitted with it",
-        ));
-        list.extend(self.fits[0].outputs());
-        list
+        let folds = self.folds.iter().map(|fold| &fold.fits[..]);
+        self.cross.outputs(folds, &self.fits[0], ("loss", "loss"))
     }
 
     fn canonical(&self) -> Result<Canonical, Error> {
@@ -187,13 +238,13 @@ pub(super) async fn fit(
     run: &mut Run<'_>,
 ) -> Result<CrossShares, Error> {
     let mut orders = Orders::default();
-    let mut sums: Vec<Option<Fixed>> = vec![None; plan.cross.l2.len()];
+    let mut sums = HeldOut::new(plan.cross.l2.len());
     let me = run.session.me();
     for (at, fold) in plan.folds.iter().enumerate() {
         let (fitted, held) = plan.cross.divide(me, data.len(), at as u32);
         let (fitted, held) = (data.part(&fitted), data.part(&held));
         let rows = plan.losses.register(&fold.fits[0], (&held, &fold.held), run).await?;
-        for ((each, l2), sum) in fold.fits.iter().zip(&plan.cross.l2).zip(&mut sums) {
+        for (penalty, (each, l2)) in fold.fits.iter().zip(&plan.cross.l2).enumerate() {
             run.session.labels_after(prefix(at, *l2));
             let mut quiet = |_| {};
             let mut part =
@@ -203,19 +254,11 @@ pub(super) async fn fit(
             let shares = shares?;
             orders = shares.orders;
             let loss = plan.losses.at(&rows, &shares.w, &mut orders, run).await?;
-            *sum = Some(match sum.take() {
-                Some(sum) => sum.plus(&loss)?,
-                None => loss,
-            });
+            debug_assert_eq!(loss.fraction(), LOSS_FRACTION);
+            sums.add(penalty, loss)?;
         }
     }
-    let sums: Vec<Fixed> = sums.into_iter().flatten().collect();
-    let ring = sums.iter().map(Fixed::ring).min().unwrap_or(0);
-    let sums = sums.into_iter().map(|sum| sum.narrow(ring)).collect::<Result<Vec<_>, _>>()?;
-    let sums = Fixed::beside(&sums.iter().collect::<Vec<_>>())?;
-    debug_assert_eq!(sums.fraction(), LOSS_FRACTION);
-    let told = run.session.reveal_fixed(HELD_OUT, &sums, TOLD_FRACTION).await?;
-    let told = told.ok_or_else(|| Error::untold(HELD_OUT))?;
+    let told = sums.reveal(TOLD_FRACTION, run.session).await?;
     let middles = plan.losses.middle() * plan.total_rows() as f64;
     let losses: Vec<f64> = told.iter().map(|sum| sum + middles).collect();
     let chosen = least(&losses);

@@ -38,7 +38,7 @@ mod way;
 use mpc_core::Recipients;
 
 pub use cross::{Crossed, HELD_OUT};
-pub(super) use cross::{least, of_part};
+pub(super) use cross::{HeldOut, least, of_part, prefix};
 pub use family::Family;
 pub use finish::GlmFit;
 pub use folds::CrossValidation;

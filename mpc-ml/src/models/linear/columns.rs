@@ -261,6 +261,11 @@ async fn multiply(
     Ok(())
 }
 
+/// An integer times 2^exponent, rounded: what one party has by itself.
+pub(super) fn rounded(value: Z128, exponent: i32) -> Z128 {
+    Z128::from_i128(libm::rint(libm::ldexp(value.0 as i128 as f64, exponent)) as i128)
+}
+
 /// This party's shares of G and c, mod 2^128 at the scales of the plan: what comes out of products is
 /// lifted, under masks of all; the rest is rounded by the party that has it. One round.
 pub(in crate::models) async fn equations(
@@ -273,12 +278,12 @@ pub(in crate::models) async fn equations(
     let (columns, weights) = (plan.encoding().columns, plan.encoding().weights());
     let lifts = plan.lifts().ok_or_else(|| Error::untold("columns"))?;
     // Which sums come out of products: those of columns at different parties.
-    let party = cross.parties_of_columns(columns);
+    let holders = cross.holders(columns);
     let pairs = |target: bool| {
-        let party = &party;
+        let holders = &holders;
         (0..columns).flat_map(move |i| {
             let others = if target { columns..columns + 1 } else { i + 1..columns };
-            others.filter(move |&j| party[i] != party[j]).map(move |j| (i, j))
+            others.filter(move |&j| !holders.at_one(i, j)).map(move |j| (i, j))
         })
     };
     let mut g = Shared::zero(weights, weights);
@@ -305,12 +310,7 @@ pub(in crate::models) async fn equations(
     }
     // What one party has by itself it rounds by itself.
     let scaled = |value: Z128, scale: u32, wanted: u32| {
-        let exponent = wanted as i32 - scale as i32 - plan.scale_bits();
-        Z128::from_i128(libm::rint(libm::ldexp(value.0 as i128 as f64, exponent)) as i128)
-    };
-    let at_one = |i: usize, j: usize| match (party.get(i), party.get(j)) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
+        rounded(value, wanted as i32 - scale as i32 - plan.scale_bits())
     };
     let entries = 2 * cross.fraction;
     let with_target = cross.fraction + cross.target_fraction;
@@ -318,12 +318,12 @@ pub(in crate::models) async fn equations(
     let at = |j: usize| if j < columns { j } else { columns + 1 };
     for i in 0..weights {
         for j in 0..weights {
-            if at_one(at(i), at(j)) {
+            if holders.at_one(at(i), at(j)) {
                 let value = scaled(all.at(at(i), at(j)), entries, plan.inverse().fraction());
                 g.as_mut_slice()[i * weights + j] = value;
             }
         }
-        if at_one(at(i), columns) {
+        if holders.at_one(at(i), columns) {
             let value =
                 scaled(all.at(at(i), columns), with_target, plan.solution().right_fraction());
             c.as_mut_slice()[i] = value;

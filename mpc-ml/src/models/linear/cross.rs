@@ -8,7 +8,7 @@ use mpc_core::correlations::{MatrixShape, OwnedProductRequest, Request};
 use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::ring::wire::element_bytes;
 
-use super::LinearSettings;
+use super::{LinearSettings, eliminate};
 use crate::error::Error;
 use crate::model::Facts;
 
@@ -174,15 +174,15 @@ impl CrossPlan {
         self.basis.filter(|_| self.blocks.first() == Some(block))
     }
 
-    /// The party of each column, the target last.
-    pub(super) fn parties_of_columns(&self, columns: usize) -> Vec<Option<usize>> {
+    /// Who has which of so many columns, and the target behind them.
+    pub(super) fn holders(&self, columns: usize) -> Holders {
         let mut party = vec![None; columns + 1];
         for block in &self.blocks {
             for column in 0..block.width() {
                 party[place(block, column, columns)] = Some(block.party);
             }
         }
-        party
+        Holders(party)
     }
 
     fn row_bits(&self) -> u32 {
@@ -215,7 +215,8 @@ impl CrossPlan {
         let mut rows = vec![0; self.parties];
         rows[block.party] = self.rows;
         let columns = block.width() as u32;
-        let entry_bits = if self.basis_of(block).is_some() { 30 } else { self.entry_bits };
+        let of_basis = self.basis_of(block).map(|_| eliminate::ENTRY_BITS);
+        let entry_bits = of_basis.unwrap_or(self.entry_bits);
         MatrixShape { rows, columns, entry_bits, sigma: self.sigma }
     }
 
@@ -308,6 +309,20 @@ impl CrossPlan {
     /// For the parties to compare.
     pub(in crate::models) fn canonical(&self) -> (u32, u32, u32, u32, u64) {
         (self.fraction, self.target_fraction, self.ring, self.magnitude, self.chunk_rows())
+    }
+}
+
+/// The party of each column, the target last.
+pub(super) struct Holders(Vec<Option<usize>>);
+
+impl Holders {
+    /// Whether one party has the sum of the products of two columns by itself: the ones of an intercept, which
+    /// stand behind the target, are everybody's.
+    pub(super) fn at_one(&self, i: usize, j: usize) -> bool {
+        match (self.0.get(i), self.0.get(j)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
     }
 }
 

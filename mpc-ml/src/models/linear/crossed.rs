@@ -14,8 +14,8 @@ use super::plan::{CHECK_FRACTION, LinearPlan, REFINEMENTS, X_FRACTION, Y_FRACTIO
 use super::settings::LinearSettings;
 use crate::data::{Cut, Dataset};
 use crate::error::Error;
-use crate::model::{Canonical, Facts, Figures, Orders, Output, OutputKind, Plan, Run};
-use crate::models::glm::{CrossValidation, Crossed, HELD_OUT, least, of_part};
+use crate::model::{Canonical, Facts, Figures, Orders, Output, Plan, Run};
+use crate::models::glm::{CrossValidation, Crossed, HeldOut, least, of_part, prefix};
 
 /// Fractional bits of the told losses, in squares of half the target's range.
 const TOLD_FRACTION: u32 = 20;
@@ -46,10 +46,6 @@ struct Held {
     squares: Fixed,
     mixed: Fixed,
     target: Fixed,
-}
-
-fn prefix(fold: usize, l2: f64) -> String {
-    format!("fold {}, l2 {l2}: ", fold + 1)
 }
 
 impl CrossedPlan {
@@ -92,30 +88,8 @@ impl CrossedPlan {
     }
 
     pub(super) fn outputs(&self) -> Vec<Output> {
-        let mut list = Vec::new();
-        for (fold, fits) in self.folds.iter().enumerate() {
-            for (plan, l2) in fits.iter().zip(&self.cross.l2) {
-                // Its coefficients are shown to nobody.
-                let told = plan.outputs().into_iter().filter(|it| it.kind != OutputKind::Result);
-                list.extend(told.map(|it| Output {
-                    label: prefix(fold, *l2) + &it.label,
-                    what: format!("of the fit without one fold: {}", it.what),
-                    ..it
-                }));
-            }
-        }
-        list.push(Output::figure(
-            HELD_OUT,
-            format!(
-                "for each of {} penalties the mean squared error of all rows together, each row predicted by \
-                 the fit without its fold of {}; no fit of a fold is shown",
-                self.cross.l2.len(),
-                self.cross.folds
-            ),
-            "the penalty with the least error is chosen, and the model is fitted with it",
-        ));
-        list.extend(self.fits[0].outputs());
-        list
+        let folds = self.folds.iter().map(Vec::as_slice);
+        self.cross.outputs(folds, &self.fits[0], ("mean squared error", "error"))
     }
 
     pub(super) fn canonical(&self) -> Result<Canonical, Error> {
@@ -214,34 +188,23 @@ pub(super) async fn fit(
     let encoding = plan.fits[0].encoding();
     let all = Moments::of(data.rows(), encoding).await;
     let mut orders = Orders::default();
-    let mut sums: Vec<Option<Fixed>> = vec![None; plan.cross.l2.len()];
+    let mut sums = HeldOut::new(plan.cross.l2.len());
     for (fold, fits) in plan.folds.iter().enumerate() {
         let (_, held) = plan.cross.divide(me, data.len(), fold as u32);
         let held = data.part(&held);
         let moments = Moments::of(held.rows(), encoding).await;
         let left = all.without(&moments);
         let held = Held::of(plan, &held, &moments)?;
-        for ((fit, l2), sum) in fits.iter().zip(&plan.cross.l2).zip(&mut sums) {
+        for (penalty, (fit, l2)) in fits.iter().zip(&plan.cross.l2).enumerate() {
             run.session.labels_after(prefix(fold, *l2));
             let own = fit::normal_equations(fit, &left, me);
             let solved = solved(fit, own, &mut orders, run).await;
             run.session.labels_after(String::new());
             let loss = held.loss(plan, solved?.coefficients(), &mut orders, run).await?;
-            *sum = Some(match sum.take() {
-                Some(sum) => {
-                    let ring = sum.ring().min(loss.ring());
-                    sum.narrow(ring)?.plus(&loss.narrow(ring)?)?
-                }
-                None => loss,
-            });
+            sums.add(penalty, loss)?;
         }
     }
-    let sums: Vec<Fixed> = sums.into_iter().flatten().collect();
-    let ring = sums.iter().map(Fixed::ring).min().unwrap_or(0);
-    let sums = sums.into_iter().map(|sum| sum.narrow(ring)).collect::<Result<Vec<_>, _>>()?;
-    let sums = Fixed::beside(&sums.iter().collect::<Vec<_>>())?;
-    let losses = run.session.reveal_fixed(HELD_OUT, &sums, TOLD_FRACTION).await?;
-    let losses = losses.ok_or_else(|| Error::untold(HELD_OUT))?;
+    let losses = sums.reveal(TOLD_FRACTION, run.session).await?;
     let chosen = least(&losses);
     let fit = &plan.fits[chosen];
     let own = fit::normal_equations(fit, &all, me);

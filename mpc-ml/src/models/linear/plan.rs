@@ -15,7 +15,7 @@ use super::refusals::check;
 use crate::data::Cut;
 use crate::error::Error;
 use crate::inference::{Contrast, ContrastPlan, WaldPlan};
-use crate::model::{Facts, LEAST_SIGMA, Owners, Settings};
+use crate::model::{Facts, LEAST_SIGMA, Orders, Owners, Settings};
 
 /// Fractional bits of the entries of the design matrix. Nothing of it is opened, so there may be
 /// many.
@@ -408,8 +408,8 @@ impl LinearPlan {
     /// The correlations of the inverse and the solution, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        let mut requests = self.inverse.requests(0);
-        requests.extend(self.solution.requests(0, self.inverse.lefts()));
+        let mut requests = Vec::new();
+        Orders::default().solved((&self.inverse, &self.solution), &mut requests);
         requests
     }
 

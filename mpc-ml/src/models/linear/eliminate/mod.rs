@@ -8,5 +8,5 @@ mod reduce;
 mod triangular;
 
 pub(super) use end::{Eliminated, Fitted};
-pub(super) use plan::{Elimination, Wanted, Widest};
+pub(super) use plan::{ENTRY_BITS, Elimination, Wanted, Widest};
 pub(super) use reduce::fit;

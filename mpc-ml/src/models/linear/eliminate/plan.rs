@@ -17,7 +17,7 @@ use crate::model::{Facts, Orders};
 /// Fractional bits of the own columns' basis, at most.
 const BASIS_FRACTION: u32 = 24;
 /// Bits of an entry of a registered matrix, and the sign.
-const ENTRY_BITS: u32 = 30;
+pub(in super::super) const ENTRY_BITS: u32 = 30;
 /// Fractional bits of what is multiplied with itself, at most and at least.
 const FRACTIONS: [u32; 2] = [42, 24];
 /// Fractional bits of the matrix that takes the coefficients of the basis to those of the columns, at most.
@@ -379,12 +379,10 @@ impl Elimination {
             public_columns: 0,
         };
         let mut all = vec![Request::OwnedProduct(request); r + 1];
-        let mut orders = Orders::after(0);
+        let mut orders = Orders::default();
         let product = orders.left(r + 1, a, &mut all);
         Orders::right(product, 2 * (r + 1), !self.checked, &mut all);
-        all.extend(inverse.requests(1));
-        all.extend(solution.requests(1, 1 + inverse.lefts()));
-        let mut orders = Orders::after(2 + inverse.lefts());
+        orders.solved((inverse, solution), &mut all);
         let back = orders.left(a, r, &mut all);
         Orders::right(back, 1 + if self.errors { r } else { 0 }, true, &mut all);
         for block in self.blocks() {

@@ -17,7 +17,7 @@ use super::plan::Elimination;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Agreed, Progress, Run};
-use crate::models::linear::columns::{Products, begin, encode, finish};
+use crate::models::linear::columns::{Products, begin, encode, finish, rounded};
 use crate::models::linear::cross::{CrossPlan, Lift};
 use crate::models::linear::fit::{LinearShares, Sums, solve};
 use crate::models::linear::plan::LinearPlan;
@@ -110,27 +110,23 @@ async fn lifted(
     let columns = plan.encoding().columns;
     let own = how.widest.columns.clone();
     let lifts = plan.lifts().ok_or_else(|| Error::untold("columns"))?;
-    let party = cross.parties_of_columns(columns);
+    let holders = cross.holders(columns);
     // The place of a coefficient or of the target among all sums.
     let at = |place: usize| if place < columns { place } else { columns + 1 };
     let kept: Vec<usize> = how.widest.kept.iter().map(|&place| at(place)).collect();
-    // Whether two sums are at one party by themselves: the ones are everybody's.
-    let at_one = |i: usize, j: usize| match (party.get(i), party.get(j)) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
-    };
     let target = columns;
     // Row and column in what becomes of it, and the places of both columns among all sums.
     let mut pairs: [Vec<[usize; 4]>; 4] = Default::default();
     for (i, column) in own.clone().enumerate() {
-        let others = kept.iter().enumerate().filter(|&(_, &it)| !at_one(column, it));
+        let others = kept.iter().enumerate().filter(|&(_, &it)| !holders.at_one(column, it));
         pairs[0].extend(others.map(|(j, &other)| [i, j, column, other]));
-        pairs[1].extend((!at_one(column, target)).then_some([i, r, column, target]));
+        pairs[1].extend((!holders.at_one(column, target)).then_some([i, r, column, target]));
     }
     for (i, &one) in kept.iter().enumerate() {
-        let others = kept.iter().enumerate().skip(i + 1).filter(|&(_, &it)| !at_one(one, it));
+        let others =
+            kept.iter().enumerate().skip(i + 1).filter(|&(_, &it)| !holders.at_one(one, it));
         pairs[2].extend(others.map(|(j, &other)| [i, j, one, other]));
-        pairs[3].extend((!at_one(one, target)).then_some([i, 0, one, target]));
+        pairs[3].extend((!holders.at_one(one, target)).then_some([i, 0, one, target]));
     }
     let specs: [Lift; 4] = [how.lifts[0], how.lifts[1], lifts[0], lifts[1]];
     let mut g = Shared::zero(r, r);
@@ -170,13 +166,10 @@ async fn lifted(
         }
     }
     // What one party has by itself it rounds by itself: what is over 2^units or 2^scale.
-    let rounded = |value: Z128, exponent: i32| {
-        Z128::from_i128(libm::rint(libm::ldexp(value.0 as i128 as f64, exponent)) as i128)
-    };
     let with = |place: usize| if place == target { cross.target_fraction } else { cross.fraction };
     for (i, column) in own.enumerate() {
         for (j, &other) in kept.iter().chain(std::iter::once(&target)).enumerate() {
-            if at_one(column, other) {
+            if holders.at_one(column, other) {
                 let value = all.at(column, other);
                 let down = (how.basis + with(other) + how.units) as i32;
                 let place = i * (r + 1) + j;
@@ -188,12 +181,12 @@ async fn lifted(
     let (matrix, right) = (plan.inverse().fraction() as i32, plan.solution().right_fraction());
     for (i, &one) in kept.iter().enumerate() {
         for (j, &other) in kept.iter().enumerate() {
-            if at_one(one, other) {
+            if holders.at_one(one, other) {
                 let down = 2 * cross.fraction as i32 + how.scale;
                 g.as_mut_slice()[i * r + j] = rounded(all.at(one, other), matrix - down);
             }
         }
-        if at_one(one, target) {
+        if holders.at_one(one, target) {
             let down = (cross.fraction + cross.target_fraction) as i32 + how.scale;
             c.as_mut_slice()[i] = rounded(all.at(one, target), right as i32 - down);
         }
