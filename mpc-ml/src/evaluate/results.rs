@@ -276,6 +276,12 @@ pub(super) fn evaluation(
     }
 }
 
+/// The log loss of a row if this share of positive rows is predicted of all.
+pub(super) fn null_log_loss(share: f64) -> f64 {
+    let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    entropy(share) + entropy(1.0 - share)
+}
+
 fn logistic(
     groups: &[Group],
     counts: &[u64],
@@ -298,8 +304,7 @@ fn logistic(
         }
     }
     let share = up / all;
-    let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    let null_log_loss = entropy(share) + entropy(1.0 - share);
+    let null_log_loss = null_log_loss(share);
     LogisticFigures {
         positives,
         negatives,

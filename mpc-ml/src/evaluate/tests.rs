@@ -66,18 +66,23 @@ fn model(kind: ModelKind) -> Model {
         coefficients: weights[1..].to_vec(),
         l2: 0.0,
         inference: None,
-        training: TrainingRecord {
-            solver: SolverRecord::of("optimum", &()),
-            iterations: 1,
-            rows_used: 600,
-            rows_dropped: 0,
-            clip: 1024.0,
-            checks: Vec::new(),
-            security: SecurityRecord { parties: vec![], correlations: "pairwise".into() },
-            release_bits: 20,
-        },
+        training: training(),
     })
     .expect("a model")
+}
+
+/// How a model of these tests came to be.
+pub(super) fn training() -> TrainingRecord {
+    TrainingRecord {
+        solver: SolverRecord::of("optimum", &()),
+        iterations: 1,
+        rows_used: 600,
+        rows_dropped: 0,
+        clip: 1024.0,
+        checks: Vec::new(),
+        security: SecurityRecord { parties: vec![], correlations: "pairwise".into() },
+        release_bits: 20,
+    }
 }
 
 /// Every so many-th row of the oracle is a party's; `most` of them.

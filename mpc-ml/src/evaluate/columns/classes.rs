@@ -10,9 +10,10 @@ use mpc_core::{Cost, Fixed, Session, Shared, SharedBits};
 use zeroize::Zeroizing;
 
 use super::PLACED;
-use super::own::{FRACTION, Own};
+use super::own::{FRACTION, OrderedFactors, Own, next};
 use super::smooth::{PERIOD, Smooth, WAVES, Window, step};
 use crate::error::Error;
+use crate::models::glm::Family;
 use crate::models::glm::link::Link;
 use crate::models::glm::totals::{HEADROOM, Total};
 
@@ -53,10 +54,6 @@ struct Curves {
 struct Sums {
     values: Vec<Fixed>,
     waves: Fixed,
-}
-
-fn mean(z: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-z))
 }
 
 impl Classes {
@@ -147,8 +144,9 @@ impl Classes {
 
 impl Curves {
     fn new(rows: usize, window: Window, (origin, parties): (Origin, usize)) -> Result<Self, Error> {
-        let loss = |z: f64| z.max(0.0) + libm::log1p(libm::exp(-z.abs()));
-        let variance = |z: f64| mean(z) * (1.0 - mean(z));
+        let loss = |z: f64| Family::Logistic.loss(0.0, z);
+        let mean = |z: f64| Family::Logistic.mean(z);
+        let variance = |z: f64| Family::Logistic.variance(mean(z));
         let half = |z: f64| mean(z) - 0.5;
         let loss = window.smooth(loss, mean);
         let square = window.smooth(|z| half(z) * half(z), |z| 2.0 * half(z) * variance(z));
@@ -187,17 +185,14 @@ impl Curves {
     ) -> Result<Fixed, Error> {
         let rows = own.scores.len();
         let mut orders = Orders::new();
-        let left = orders.left::<Z128>(1, rows);
-        let right = orders.right(&left, 1);
+        let factors = OrderedFactors::of(rows, &mut orders);
         let phasors = [(); 2].map(|()| {
             let all = self.waves.phasors(rows).map(|request| orders.phasors(request));
             all.collect::<Vec<_>>()
         });
-        let pairs = orders.left::<Z128>(1, 2 * WAVES);
-        let paired = orders.right(&pairs, 1);
+        let pairs = OrderedFactors::of(2 * WAVES, &mut orders);
         from.demand(orders)?;
-        let (left, right) = (from.take(left).await?, from.take(right).await?);
-        let positive = own.of_targets((left, right), session).await?;
+        let positive = own.of_targets(factors.take(from).await?, session).await?;
         // The waves of all rows; and again with the sign of the class, which is half a period.
         let [of_all, of_signed] = phasors;
         let step = series(step().iter().map(|size| (0.0, size / 2.0)));
@@ -216,7 +211,7 @@ impl Curves {
         let crossed = Shared::new(crossed, 1, 2 * WAVES);
         let crossed = Fixed::new(crossed, all.waves.ring(), all.waves.fraction())?;
         let paired_with = signed.waves.reshape(2 * WAVES, 1)?;
-        let (left, right) = (from.take(pairs).await?, from.take(paired).await?);
+        let (left, right) = pairs.take(from).await?;
         let pairs = product::multiply_fixed(&crossed, &paired_with, left, right, session).await?;
         let pairs = if pairs.fraction() > FRACTION {
             pairs.truncate(FRACTION, session)?
@@ -251,11 +246,7 @@ impl Curves {
         };
         let z = own.placed(place, PLACED)?;
         let mut ordered = ordered.into_iter();
-        let next = async || {
-            let next = ordered.next();
-            let next = next.ok_or_else(|| Error::Settings("phasors are missing".into()))?;
-            Ok(from.take(next).await?)
-        };
+        let next = async || next(&mut ordered, from).await;
         let mut values = vec![Z128::ZERO; functions.len()];
         let mut waves = Shared::<Z128>::zero(WAVES, 2);
         let each = |delta: &[Z128], phasors: &Phasors| {

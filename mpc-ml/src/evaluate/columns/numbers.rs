@@ -6,7 +6,7 @@ use mpc_core::ring::wire::element_bytes;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Cost, Fixed, Session, Shared};
 
-use super::own::{FRACTION, Own};
+use super::own::{FRACTION, OrderedFactors, Own, next};
 use crate::error::Error;
 use crate::models::glm::Family;
 use crate::models::glm::link::{E_FRACTION, FINE_FRACTION, Link};
@@ -39,8 +39,7 @@ impl Numbers {
         session: &mut Session,
     ) -> Result<Fixed, Error> {
         let mut orders = Orders::new();
-        let left = orders.left::<Z128>(1, self.rows);
-        let right = orders.right(&left, 1);
+        let factors = OrderedFactors::of(self.rows, &mut orders);
         from.demand(orders)?;
         let residual = |row: usize, score: f64| {
             (own.targets.get(row).copied().unwrap_or(0.0) - score) / self.unit
@@ -52,7 +51,7 @@ impl Numbers {
             return Err(Error::Data(rule.to_owned()));
         }
         let e: Shared<Z128> = own.placed(residual, RESIDUAL)?;
-        let (left, right) = (from.take(left).await?, from.take(right).await?);
+        let (left, right) = factors.take(from).await?;
         let row = e.clone().reshape(1, self.rows)?;
         let squares = product::multiply(&row, &e, left, right, session).await?;
         let squares = Fixed::new(squares, 128, 2 * RESIDUAL)?.truncate(FRACTION, session)?;
@@ -130,21 +129,16 @@ impl Counts {
         let known = own.part(&[events, null])?;
         let Some(means) = &self.means else { return Ok(known) };
         let mut orders = Orders::new();
-        let left = orders.left::<Z128>(1, self.rows);
-        let right = orders.right(&left, 1);
+        let factors = OrderedFactors::of(self.rows, &mut orders);
         let phasors: Vec<_> =
             means.total.phasors(self.rows).map(|request| orders.phasors(request)).collect();
         from.demand(orders)?;
-        let factors = (from.take(left).await?, from.take(right).await?);
+        let factors = factors.take(from).await?;
         let common = own.of_targets(factors, session).await?.truncate(FRACTION, session)?;
         let middle = if own.holds { means.middle } else { 0.0 };
         let z = own.placed(|_, z| z - middle, super::PLACED)?;
         let mut phasors = phasors.into_iter();
-        let next = async || {
-            let next = phasors.next();
-            let next = next.ok_or_else(|| Error::Settings("phasors are missing".into()))?;
-            Ok(from.take(next).await?)
-        };
+        let next = async || next(&mut phasors, from).await;
         let sum = means.total.sum((&z, super::PLACED), next, session).await?;
         let beside = if own.holds { means.constant * self.rows as f64 } else { 0.0 };
         let expected = sum.truncate(FRACTION, session)?.plus(&own.part(&[beside])?)?;

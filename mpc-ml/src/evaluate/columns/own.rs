@@ -1,6 +1,6 @@
 //! What one party has of test records whose columns are at different parties.
 
-use mpc_core::correlations::{LeftFactor, RightFactor};
+use mpc_core::correlations::{Correlations, LeftFactor, Ordered, Orders, Phasors, RightFactor};
 use mpc_core::protocols::product;
 use mpc_core::ring::{Ring, Z128};
 use mpc_core::{Fixed, Session, Shared, fixed};
@@ -18,6 +18,33 @@ const MAGNITUDE: u32 = 32;
 const STRETCHED: u32 = 40;
 /// Rows of each class at least.
 const LEAST_OF_A_CLASS: f64 = 5.0;
+
+/// The two factors of a product of a row of so many elements with a column, ordered.
+pub(super) struct OrderedFactors(Ordered<LeftFactor<Z128>>, Ordered<RightFactor<Z128>>);
+
+impl OrderedFactors {
+    pub(super) fn of(elements: usize, orders: &mut Orders) -> Self {
+        let left = orders.left::<Z128>(1, elements);
+        let right = orders.right(&left, 1);
+        Self(left, right)
+    }
+
+    pub(super) async fn take(
+        self,
+        from: &mut Correlations<'_>,
+    ) -> Result<(LeftFactor<Z128>, RightFactor<Z128>), Error> {
+        Ok((from.take(self.0).await?, from.take(self.1).await?))
+    }
+}
+
+/// The next of the phasors that were ordered.
+pub(super) async fn next(
+    ordered: &mut impl Iterator<Item = Ordered<Phasors>>,
+    from: &mut Correlations<'_>,
+) -> Result<Phasors, Error> {
+    let next = ordered.next().ok_or_else(|| Error::Settings("phasors are missing".into()))?;
+    Ok(from.take(next).await?)
+}
 
 /// This party's part of the score of each record, and the targets at their holder: **private data**.
 pub(super) struct Own {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::results::null_log_loss;
 use super::super::show::{figure, number, share};
 use crate::artifact::ModelKind;
 
@@ -108,8 +109,7 @@ impl ClassFigures {
     pub(super) fn new(told: &[f64], records: f64, curves: Option<(f64, f64)>) -> Self {
         let positives = told[0].round();
         let part = positives / records;
-        let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-        let null_log_loss = entropy(part) + entropy(1.0 - part);
+        let null_log_loss = null_log_loss(part);
         let curves = curves.map(|(noise, resolution)| {
             let pairs = positives * (records - positives);
             CurveFigures {

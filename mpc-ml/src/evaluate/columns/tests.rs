@@ -4,9 +4,10 @@ use mpc_core::rand::MaskSite;
 use mpc_core::testing::{self, World};
 
 use super::*;
-use crate::artifact::{ModelParts, SecurityRecord, SolverRecord, TrainingRecord};
+use crate::artifact::ModelParts;
 use crate::data::testing::numeric;
 use crate::data::{BinaryTarget, CountTarget, NumericMissing, NumericTarget, Scaling};
+use crate::evaluate::tests::training;
 use crate::model::ledger;
 
 /// Records, each a party's part of the score in tenths of a thousandth, and the target of each.
@@ -94,16 +95,7 @@ fn part(kind: ModelKind, holds: bool) -> ModelPart {
         coefficients: vec![1.0],
         l2: 0.0,
         inference: None,
-        training: TrainingRecord {
-            solver: SolverRecord::of("optimum", &()),
-            iterations: 1,
-            rows_used: 600,
-            rows_dropped: 0,
-            clip: 1024.0,
-            checks: Vec::new(),
-            security: SecurityRecord { parties: vec![], correlations: "pairwise".into() },
-            release_bits: 20,
-        },
+        training: training(),
     };
     ModelPart::new(parts, "a").expect("a part")
 }
