@@ -18,6 +18,7 @@ use super::receipt::digest_of;
 use super::standing::Course;
 use super::study_run::Node;
 use super::told::Told;
+use super::written::result_text;
 use super::{BoundRows, Event, Events, Participant, Receipt, StudyFolder, Task, consent, source};
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, create};
@@ -289,17 +290,8 @@ impl<P: Protocol> Work for ProtocolWork<P> {
         result: P::Result,
         (told, session, phases, kept): (&Told, &Session, &Phases, u64),
     ) -> Result<Completed<P::Result>, Failure> {
-        let internal = |error: serde_json::Error| Failure::new(Exit::Internal, error.to_string());
-        let terms = &node.terms;
-        let value = json!({
-            "format": "mpc-result",
-            "version": 1,
-            "title": terms.title(),
-            "study": terms.digest().to_string(),
-            "protocol": P::NAME,
-            "result": serde_json::to_value(&result).map_err(internal)?,
-        });
-        let text = serde_json::to_string_pretty(&value).map_err(internal)? + "\n";
+        let of = (node.terms.title(), node.terms.digest().to_string());
+        let text = result_text(of, Some(P::NAME), &result)?;
         #[cfg(feature = "test-faults")]
         crate::fault::die_at("model");
         node.create_once(&node.folder.result(), text.as_bytes())?;

@@ -6,7 +6,7 @@ use mpc_core::Session;
 use mpc_ml::artifact::{
     ClassModel, Model, ModelError, ModelKind, ModelPart, ModelParts, SecurityRecord, TrainingRecord,
 };
-use mpc_ml::evaluate::columns::ColumnsEvaluation;
+use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -162,6 +162,22 @@ impl Node {
     }
 }
 
+/// The text of `result.json`, with title and digest of the agreement, and the protocol where it is one of its own.
+pub(super) fn result_text(
+    (title, digest): (&str, String),
+    protocol: Option<&str>,
+    result: &impl Serialize,
+) -> Result<String, Failure> {
+    let internal = |error: serde_json::Error| Failure::new(Exit::Internal, error.to_string());
+    let mut value =
+        json!({ "format": "mpc-result", "version": 1, "title": title, "study": digest });
+    if let Some(protocol) = protocol {
+        value["protocol"] = protocol.into();
+    }
+    value["result"] = serde_json::to_value(result).map_err(internal)?;
+    Ok(serde_json::to_string_pretty(&value).map_err(internal)? + "\n")
+}
+
 impl StudyWork {
     /// Writes model and receipt, the receipt last: where it is, everything is.
     pub(super) fn write_fitted(
@@ -180,7 +196,8 @@ impl StudyWork {
         let passes = told.figures.as_ref().is_some_and(|figures| figures.passes);
         let predictions = self.predictions(outcome.scores.as_deref())?;
         let evaluation = outcome.evaluation.clone();
-        let result = evaluation.as_ref().map(|found| self.result(found)).transpose()?;
+        let of = || (self.study.title(), self.study.digest().to_string());
+        let result = evaluation.as_ref().map(|found| result_text(of(), None, found)).transpose()?;
         let model = self.model(node, outcome, told)?;
         let json = model.as_ref().map(Released::to_json).transpose()?;
         #[cfg(feature = "test-faults")]
@@ -237,20 +254,6 @@ impl StudyWork {
             warnings,
             own_warnings,
         })
-    }
-
-    /// The text of `result.json`.
-    fn result(&self, evaluation: &ColumnsEvaluation) -> Result<String, Failure> {
-        let value = json!({
-            "format": "mpc-result",
-            "version": 1,
-            "title": self.study.title(),
-            "study": self.study.digest().to_string(),
-            "result": evaluation,
-        });
-        let text = serde_json::to_string_pretty(&value);
-        text.map(|text| text + "\n")
-            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))
     }
 
     /// The predictions of single records by their ids, for those who receive the scores.
