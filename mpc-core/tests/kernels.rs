@@ -301,15 +301,22 @@ fn transforms_multiply_polynomials() {
 #[test]
 fn transforms_of_polynomials_in_powers_are_those_of_all_coefficients() {
     for q in PRIMES {
-        for (degree, stride) in [(64, 1), (64, 2), (256, 32), (256, 256)] {
+        for (degree, stride, count) in [(64, 1, 1), (64, 2, 3), (256, 32, 5), (256, 256, 2)] {
             let ntt = Ntt::new(q, degree);
-            let mut few = residues(q, degree / stride, 5);
-            let mut due = vec![0; degree];
-            due.iter_mut().step_by(stride).zip(&few).for_each(|(to, &from)| *to = from);
-            ntt.forward(Level::Portable, &mut due);
-            let mut values = vec![0; degree];
-            ntt.forward_strided(&mut few, &mut values);
-            assert!(values == due, "{q} {degree} {stride}");
+            let mut values = residues(q, degree / stride * count, 5);
+            let few = values.clone();
+            ntt.forward_few(count, &mut values);
+            for which in 0..count {
+                let of = |all: &[u64]| -> Vec<u64> {
+                    all.iter().copied().skip(which).step_by(count).collect()
+                };
+                let mut due = vec![0; degree];
+                due.iter_mut().step_by(stride).zip(of(&few)).for_each(|(to, from)| *to = from);
+                ntt.forward(Level::Portable, &mut due);
+                let values: Vec<u64> =
+                    of(&values).into_iter().flat_map(|x| std::iter::repeat_n(x, stride)).collect();
+                assert!(values == due, "{q} {degree} {stride}");
+            }
         }
     }
 }
@@ -386,6 +393,44 @@ proptest! {
         for level in Level::available() {
             let mut out = start.clone();
             ntt.add_products(level, &x, &y, &mut out);
+            prop_assert!(out == due, "{} {}", count, level.name());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Several sums at once, of values that fill panels, beside sums of whole polynomials.
+    #[test]
+    fn products_with_repeated_values_are_those_of_whole_polynomials(
+        prime in 0usize..3,
+        stride in prop_oneof![Just(32usize), Just(64), Just(256)],
+        sums in 1usize..4,
+        count in prop_oneof![1usize..5, 1022usize..1027],
+        extreme: bool,
+        seed: u64,
+    ) {
+        const DEGREE: usize = 256;
+        let (q, few) = (PRIMES[prime], DEGREE / stride);
+        let ntt = Ntt::new(q, DEGREE);
+        let values = |len, seed| if extreme { vec![q - 1; len] } else { residues(q, len, seed) };
+        let x = values(sums * few * count, seed);
+        let y = values(count * DEGREE, !seed);
+        let start = residues(q, sums * DEGREE, seed ^ 7);
+        let mut due = start.clone();
+        for (x, due) in x.chunks_exact(few * count).zip(due.chunks_exact_mut(DEGREE)) {
+            let mut whole = vec![0; count * DEGREE];
+            for which in 0..count {
+                for (to, at) in panels_mut(&mut whole, count, which).flatten().zip(0..) {
+                    *to = x[at / stride * count + which];
+                }
+            }
+            ntt.add_products(Level::Portable, &whole, &y, due);
+        }
+        for level in Level::available() {
+            let mut out = start.clone();
+            ntt.add_few_products(level, count, &x, &y, &mut out);
             prop_assert!(out == due, "{} {}", count, level.name());
         }
     }

@@ -12,7 +12,7 @@
 use std::arch::x86_64::*;
 
 use super::super::Avx512;
-use super::{BLOCKS, Modulus, Ntt, PANEL, Roots};
+use super::{BLOCKS, Modulus, Ntt, PANEL, Roots, few_panels};
 
 /// A vector.
 type Lanes = [u64; 8];
@@ -31,6 +31,18 @@ impl Avx512 {
     pub(super) fn ntt_add_products(self, ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
         // SAFETY: self exists, so the processor has the features.
         unsafe { add_products(ntt, x, y, out) }
+    }
+
+    pub(super) fn ntt_add_few_products(
+        self,
+        ntt: &Ntt,
+        count: usize,
+        x: &[u64],
+        y: &[u64],
+        out: &mut [u64],
+    ) {
+        // SAFETY: self exists, so the processor has the features.
+        unsafe { add_few_products(ntt, count, x, y, out) }
     }
 }
 
@@ -344,43 +356,105 @@ fn inverse(ntt: &Ntt, x: &mut [u64]) {
     }
 }
 
-/// The low halves of 2^10 products stay below 2^62 + 2^50, the high ones below 2^58.
+/// Vectors of a panel.
+const VECTORS: usize = PANEL / 8;
+
+/// Sums of the low halves of products, and of the high ones. Of 2^10 products the former stay below 2^62 + 2^50,
+/// the latter below 2^58.
+struct Sums {
+    low: [__m512i; VECTORS],
+    high: [__m512i; VECTORS],
+}
+
+impl Sums {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn from(out: &[u64; PANEL]) -> Self {
+        let zero = [_mm512_setzero_si512(); VECTORS];
+        let mut sums = Self { low: zero, high: zero };
+        for (low, out) in sums.low.iter_mut().zip(out.as_chunks::<8>().0) {
+            *low = load(out);
+        }
+        sums
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn add(&mut self, vector: usize, x: __m512i, y: &Lanes) {
+        let y = load(y);
+        self.low[vector] = _mm512_madd52lo_epu64(self.low[vector], x, y);
+        self.high[vector] = _mm512_madd52hi_epu64(self.high[vector], x, y);
+    }
+}
+
+/// What takes sums to numbers below q.
+struct Reduction {
+    q: Prime,
+    /// 1, 2^52 and 2^104.
+    powers: [Factor; 3],
+}
+
+impl Reduction {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(modulus: Modulus) -> Self {
+        let power = |bits: u32| ((1u128 << bits) % u128::from(modulus.value())) as u64;
+        let [one, middle, top] = [0, 52, 104].map(power);
+        let powers =
+            [Factor::of(modulus, one), Factor::of(modulus, middle), Factor::of(modulus, top)];
+        Self { q: Prime::new(modulus), powers }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    fn put(&self, sums: Sums, out: &mut [u64; PANEL]) {
+        let (q, [one, middle, top]) = (self.q, self.powers);
+        let out = out.as_chunks_mut::<8>().0;
+        for ((low, high), out) in sums.low.into_iter().zip(sums.high).zip(out) {
+            let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
+            let above = _mm512_srli_epi64::<52>(high);
+            // IFMA takes the lower 52 bits of a factor by itself, so these need no mask; the
+            // products are below 2q each.
+            let sum = _mm512_add_epi64(q.times(low, one), q.times(high, middle));
+            let sum = _mm512_add_epi64(sum, q.times(above, top));
+            store(out, q.canonical(Prime::once(sum, q.four)));
+        }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
-    const VECTORS: usize = PANEL / 8;
-    let q = Prime::new(ntt.modulus);
-    let power = |bits: u32| ((1u128 << bits) % u128::from(ntt.modulus.value())) as u64;
-    let [one, middle, top] = [0, 52, 104].map(power);
-    let one = Factor::of(ntt.modulus, one);
-    let (middle, top) = (Factor::of(ntt.modulus, middle), Factor::of(ntt.modulus, top));
+    let reduction = Reduction::new(ntt.modulus);
     let count = (x.len() / ntt.degree).max(1);
     let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
     let out = out.as_chunks_mut::<PANEL>().0;
     for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
-        let out = out.as_chunks_mut::<8>().0;
         for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            let mut low = [_mm512_setzero_si512(); VECTORS];
-            let mut high = low;
-            for (low, out) in low.iter_mut().zip(out.iter()) {
-                *low = load(out);
-            }
+            let mut sums = Sums::from(out);
             for (x, y) in x.iter().zip(y) {
-                let (x, y) = (x.as_chunks::<8>().0, y.as_chunks::<8>().0);
-                for i in 0..VECTORS {
-                    let (x, y) = (load(&x[i]), load(&y[i]));
-                    low[i] = _mm512_madd52lo_epu64(low[i], x, y);
-                    high[i] = _mm512_madd52hi_epu64(high[i], x, y);
+                let factors = x.as_chunks::<8>().0.iter().zip(y.as_chunks::<8>().0);
+                for (vector, (x, y)) in factors.enumerate() {
+                    sums.add(vector, load(x), y);
                 }
             }
-            for ((low, high), out) in low.into_iter().zip(high).zip(out.iter_mut()) {
-                let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
-                let above = _mm512_srli_epi64::<52>(high);
-                // IFMA takes the lower 52 bits of a factor by itself, so these need no mask; the
-                // products are below 2q each.
-                let sum = _mm512_add_epi64(q.times(low, one), q.times(high, middle));
-                let sum = _mm512_add_epi64(sum, q.times(above, top));
-                store(out, q.canonical(Prime::once(sum, q.four)));
-            }
+            reduction.put(sums, out);
         }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
+    let reduction = Reduction::new(ntt.modulus);
+    few_panels((ntt.degree, count), (x, y), out, |x, y, out| {
+        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+            let mut sums = Sums::from(out);
+            for (&x, y) in x.iter().zip(y) {
+                let x = _mm512_set1_epi64(x as i64);
+                for (vector, y) in y.as_chunks::<8>().0.iter().enumerate() {
+                    sums.add(vector, x, y);
+                }
+            }
+            reduction.put(sums, out);
+        }
+    });
 }

@@ -8,6 +8,8 @@
 //! data: a subtraction of q that may be due is taken as the smaller of two unsigned numbers.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod modulus;
 mod portable;
@@ -118,22 +120,20 @@ impl Ntt {
         match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(level) => level.ntt_forward(self, x),
-            _ => portable::forward(self, x),
+            _ => portable::forward(self, 1, x),
         }
     }
 
-    /// The values of a polynomial in x^(n / m), from its m coefficients, below q: each stands n / m times in a
-    /// row, so a transform of m numbers does. `x` has the coefficients, and m numbers of no meaning afterwards.
+    /// The values of `count` polynomials in x^(n / m), from their m coefficients, below q, in place: the first
+    /// coefficients of all, then the second, and so on, and the same of values. Each value stands n / m times in
+    /// a row among those of the whole transform, so one of m numbers does.
     ///
     /// # Panics
-    /// Unless `out` is one polynomial and m is a power of two up to n.
-    pub fn forward_strided(&self, x: &mut [u64], out: &mut [u64]) {
-        assert_eq!(out.len(), self.degree);
-        assert!(x.len().is_power_of_two() && x.len() <= self.degree);
-        portable::forward(self, x);
-        for (out, &x) in out.chunks_exact_mut(self.degree / x.len()).zip(x.iter()) {
-            out.fill(x);
-        }
+    /// Unless m is a power of two up to n.
+    pub fn forward_few(&self, count: usize, x: &mut [u64]) {
+        let few = x.len() / count;
+        assert!(x.len().is_multiple_of(count) && few.is_power_of_two() && few <= self.degree);
+        portable::forward(self, count, x);
     }
 
     /// Values below q become coefficients below q, in place.
@@ -161,7 +161,63 @@ impl Ntt {
         match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(level) => level.ntt_add_products(self, x, y, out),
-            _ => portable::add_products(self, x, y, out),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(level) => level.ntt_add_products(self, x, y, out),
+            Level::Portable => portable::add_products(self, x, y, out),
+        }
+    }
+
+    /// The same for polynomials in x^(n / m) on the left ([`forward_few`](Self::forward_few)), and for several sums with
+    /// the same `count` polynomials on the right: `x` has those of the first sum, then those of the second, and so
+    /// on; `y` stands panel by panel.
+    ///
+    /// # Panics
+    /// Unless `out` are whole polynomials, `y` is `count`, `x` has m numbers for each of both, and n / m is at least
+    /// [`PANEL`].
+    pub fn add_few_products(
+        &self,
+        level: Level,
+        count: usize,
+        x: &[u64],
+        y: &[u64],
+        out: &mut [u64],
+    ) {
+        assert!(out.len().is_multiple_of(self.degree));
+        assert_eq!(y.len(), count * self.degree);
+        if count == 0 || out.is_empty() {
+            return;
+        }
+        let pairs = count * (out.len() / self.degree);
+        let few = x.len() / pairs;
+        assert!(x.len() == few * pairs && few.is_power_of_two() && few * PANEL <= self.degree);
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(level) => level.ntt_add_few_products(self, count, x, y, out),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(level) => level.ntt_add_few_products(self, count, x, y, out),
+            Level::Portable => portable::add_few_products(self, count, x, y, out),
+        }
+    }
+}
+
+/// Gives, for each panel of each sum of [`Ntt::add_few_products`], the numbers on the left, the panels on the right and the
+/// panel of the sum. The sums are in the inner loop: a panel on the right is read from memory once.
+#[inline]
+fn few_panels(
+    (degree, count): (usize, usize),
+    (x, y): (&[u64], &[u64]),
+    out: &mut [u64],
+    mut each: impl FnMut(&[u64], &[[u64; PANEL]], &mut [u64; PANEL]),
+) {
+    let of_sum = x.len() / (out.len() / degree);
+    let panels = degree / PANEL;
+    // Panels in which a value stands.
+    let repeated = panels / (of_sum / count);
+    let out = out.as_chunks_mut::<PANEL>().0;
+    for (panel, y) in y.as_chunks::<PANEL>().0.chunks_exact(count).enumerate() {
+        let at = panel / repeated * count;
+        for (sum, x) in x.chunks_exact(of_sum).enumerate() {
+            each(&x[at..at + count], y, &mut out[sum * panels + panel]);
         }
     }
 }

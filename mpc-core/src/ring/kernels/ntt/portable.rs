@@ -1,6 +1,6 @@
 //! Plain loops for every processor, and the reference that the vector loops equal bit for bit.
 
-use super::{BLOCKS, Modulus, Multiplier, Ntt, PANEL, Roots};
+use super::{BLOCKS, Modulus, Multiplier, Ntt, PANEL, Roots, few_panels};
 
 impl Roots {
     fn at(&self, index: usize) -> Multiplier {
@@ -14,14 +14,14 @@ fn canonical(q: Modulus, x: u64) -> u64 {
     q.once(x.min(x.wrapping_sub(2 * q.value())))
 }
 
-/// Of as many coefficients as there are: a power of two, up to the degree. The first constants are those of
-/// the smaller degree.
-pub fn forward(ntt: &Ntt, x: &mut [u64]) {
+/// Of `count` polynomials at once, coefficient by coefficient, of as many coefficients as there are: a power of
+/// two, up to the degree. The first constants are those of the smaller degree.
+pub fn forward(ntt: &Ntt, count: usize, x: &mut [u64]) {
     let q = ntt.modulus;
     let two = 2 * q.value();
     let mut half = x.len() / 2;
     let mut groups = 1;
-    while half > 0 {
+    while half >= count {
         for (group, block) in x.chunks_exact_mut(2 * half).enumerate() {
             let root = ntt.forward.at(groups + group);
             let (front, back) = block.split_at_mut(half);
@@ -61,14 +61,32 @@ pub fn inverse(ntt: &Ntt, x: &mut [u64]) {
     }
 }
 
+/// What reduces a sum of products below 2^128.
+pub(super) struct Reduction {
+    q: Modulus,
+    high: Multiplier,
+    one: Multiplier,
+}
+
+impl Reduction {
+    pub(super) fn new(q: Modulus) -> Self {
+        let high = q.multiplier(((1u128 << 64) % u128::from(q.value())) as u64);
+        Self { q, high, one: q.multiplier(1) }
+    }
+
+    #[inline(always)]
+    pub(super) fn of(&self, sum: u128) -> u64 {
+        let q = self.q;
+        canonical(q, q.lazy((sum >> 64) as u64, self.high) + q.lazy(sum as u64, self.one))
+    }
+}
+
 pub fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
-    let q = ntt.modulus;
-    let high = q.multiplier(((1u128 << 64) % u128::from(q.value())) as u64);
-    let one = q.multiplier(1);
-    let count = x.len() / ntt.degree;
+    let reduction = Reduction::new(ntt.modulus);
+    let count = (x.len() / ntt.degree).max(1);
     let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
     let out = out.as_chunks_mut::<PANEL>().0;
-    for ((x, y), out) in x.chunks(count.max(1)).zip(y.chunks(count.max(1))).zip(out) {
+    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
         for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
             let mut sums = out.map(u128::from);
             for (x, y) in x.iter().zip(y) {
@@ -76,10 +94,22 @@ pub fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
                     *sum += u128::from(x) * u128::from(y);
                 }
             }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                let sum = q.lazy((sum >> 64) as u64, high) + q.lazy(sum as u64, one);
-                *out = canonical(q, sum);
-            }
+            *out = sums.map(|sum| reduction.of(sum));
         }
     }
+}
+
+pub fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
+    let reduction = Reduction::new(ntt.modulus);
+    few_panels((ntt.degree, count), (x, y), out, |x, y, out| {
+        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+            let mut sums = out.map(u128::from);
+            for (&x, y) in x.iter().zip(y) {
+                for (sum, &y) in sums.iter_mut().zip(y) {
+                    *sum += u128::from(x) * u128::from(y);
+                }
+            }
+            *out = sums.map(|sum| reduction.of(sum));
+        }
+    });
 }
