@@ -223,18 +223,18 @@ fn lattices(c: &mut Criterion) {
                 inputs
             });
         });
-        let mut multiply = |message: &mut Vec<u8>| {
+        let mut message = vec![0; plan.output_bytes()];
+        let mut multiply = |message: &mut [u8]| {
             let mut share = vec![0; rows * 5];
-            message.clear();
-            for block in 0..plan.row_blocks() {
+            for (block, message) in message.chunks_exact_mut(plan.block_bytes()).enumerate() {
                 let range = plan.rows_of(block);
                 let entries = &matrix[range.start * columns..range.end * columns];
-                let rows = Rows::new(&plan, block, Entries::Small(entries)).expect("fits");
-                let share = &mut share[range.start * 5..range.end * 5];
-                owner.multiply(&inputs, &rows, message, share).expect("complete");
+                let (block, share) = (block..block + 1, &mut share[range.start * 5..range.end * 5]);
+                let rows = Rows::new(&plan, block.clone(), Entries::Small(entries)).expect("fits");
+                let masks = owner.masks(&plan, block);
+                owner.multiply(&inputs, &rows, masks, message, share).expect("complete");
             }
         };
-        let mut message = Vec::new();
         multiply(&mut message);
         group.bench_function("rows and multiply", |b| b.iter(|| multiply(&mut message)));
         group.bench_function("finish", |b| {

@@ -6,7 +6,7 @@
 //! | each, once a session, label and parameter set | [`Sender::generate`] | a key to every owner |
 //! | each owner | [`Owner::new`], [`Owner::add_key`] for each other party | |
 //! | each but the owner, once a product | [`Sender::encrypt`] | [`Plan::input_bytes`], the same to every owner |
-//! | owner | [`Owner::begin`], [`Inputs::add`] for each other party, then [`Rows::new`] and [`Owner::multiply`] for each block of rows | [`Plan::output_bytes`], the same to all others |
+//! | owner | [`Owner::begin`], [`Inputs::add`] for each other party, then [`Rows::new`], [`Owner::masks`] and [`Owner::multiply`] for blocks of rows | [`Plan::output_bytes`], the same to all others |
 //! | each but the owner | [`Sender::finish`] | |
 //!
 //! The shares of the owner and of all others add up to the sum of X V_j over the others mod
@@ -34,7 +34,7 @@ pub mod views;
 mod wire;
 mod words;
 
-pub use owner::{Entries, Inputs, Owner, Rows};
+pub use owner::{Entries, Inputs, Masks, Owner, Rows};
 pub use params::Params;
 pub use plan::{Plan, Shape};
 pub use sender::Sender;

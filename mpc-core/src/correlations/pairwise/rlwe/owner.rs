@@ -81,21 +81,31 @@ impl Owner {
         Ok(inputs)
     }
 
-    /// Multiplies a block of rows: appends the message for all others to `message`, and puts the
-    /// own share of these rows, row by row, into `share`.
+    /// Draws what masks the outputs of some blocks of rows.
+    #[must_use]
+    pub fn masks(&mut self, plan: &Plan, blocks: Range<usize>) -> Masks {
+        let outputs = blocks.len() * plan.vector_blocks();
+        let words = outputs * self.common.params().degree();
+        let (masks, errors) = (self.masks.part(words), self.errors.part(words));
+        Masks { blocks, outputs, masks, errors }
+    }
+
+    /// Multiplies blocks of rows: the message for all others goes into `message`, the own share of these rows, row
+    /// by row, into `share`.
     ///
     /// # Security
     /// Each output is masked with u p + e1 of its own, so one block may be multiplied any number
     /// of times. MaskSites: `RlweOutput`, `RlweOutputError`.
     ///
     /// # Errors
-    /// [`Error::Internal`] while keys or inputs are missing, for rows of another plan, or a share
-    /// of another length.
+    /// [`Error::Internal`] while keys or inputs are missing, for rows of another plan, masks of other blocks, or a
+    /// message or share of another length.
     pub fn multiply(
-        &mut self,
+        &self,
         inputs: &Inputs,
         rows: &Rows,
-        message: &mut Vec<u8>,
+        mut masks: Masks,
+        message: &mut [u8],
         share: &mut [u128],
     ) -> Result<(), Error> {
         let plan = &inputs.plan;
@@ -106,35 +116,66 @@ impl Owner {
         if rows.plan.inputs_of() != plan.inputs_of() {
             return Err(Error::internal("rows of another product"));
         }
-        let plan = &rows.plan;
-        let (degree, rns) = (plan.params().degree(), plan.params().rns());
-        if share.len() != plan.rows_of(rows.block).len() * shape.vectors {
-            return Err(Error::internal("a share of another length"));
+        let (plan, blocks) = (&rows.plan, &rows.blocks);
+        let outputs = blocks.len() * plan.vector_blocks();
+        if (&masks.blocks, masks.outputs) != (blocks, outputs) {
+            return Err(Error::internal("masks of another product"));
         }
-        message.reserve(plan.block_bytes());
+        if message.len() != blocks.len() * plan.block_bytes()
+            || share.len() != plan.rows_of_all(blocks).len() * shape.vectors
+        {
+            return Err(Error::internal("a message or a share of another length"));
+        }
+        let (degree, rns) = (plan.params().degree(), plan.params().rns());
         let polys = plan.column_blocks() * rns.limbs() * degree;
         let (mut c0, mut c1, mut u) = (rns.poly(), rns.poly(), rns.poly());
+        let mut sums = [(); 2].map(|()| Words::zero(blocks.len() * rns.limbs() * degree));
+        let bytes_each = plan.output_poly_bytes();
+        let mut bytes = Vec::with_capacity(bytes_each);
+        let first = plan.rows_of_all(blocks).start;
         for vectors in 0..plan.vector_blocks() {
-            c0.fill(0);
-            c1.fill(0);
-            u.fill(0);
-            rns.add_signed(&self.masks.ternary(degree), &mut u);
-            rns.forward(&mut u);
             let group = vectors * polys..(vectors + 1) * polys;
-            rns.add_products(&rows.polys, &inputs.b[group.clone()], &mut c0);
-            rns.add_products(&u, &self.p0, &mut c0);
-            rns.add_products(&rows.polys, &inputs.a[group], &mut c1);
-            rns.add_products(&u, &self.p, &mut c1);
-            rns.inverse(&mut c0);
-            rns.inverse(&mut c1);
-            rns.add_signed(&self.errors.errors(degree), &mut c1);
-            put_output(plan, &c1, message);
-            for (at, i, k) in plan.output_places(rows.block, vectors) {
-                share[i * shape.vectors + k] = low(rns.scaled(&c0, at, shape.ring));
+            for (sums, inputs) in sums.iter_mut().zip([&inputs.b, &inputs.a]) {
+                sums.fill(0);
+                rows.add_products(&inputs[group.clone()], sums);
+            }
+            for (at, block) in blocks.clone().enumerate() {
+                for (to, from) in [&mut c0, &mut c1].into_iter().zip(&sums) {
+                    let limbs = from.chunks_exact(degree).skip(at).step_by(blocks.len());
+                    to.chunks_exact_mut(degree)
+                        .zip(limbs)
+                        .for_each(|(to, from)| to.copy_from_slice(from));
+                }
+                u.fill(0);
+                rns.add_signed(&masks.masks.ternary(degree), &mut u);
+                rns.forward(&mut u);
+                rns.add_products(&u, &self.p0, &mut c0);
+                rns.add_products(&u, &self.p, &mut c1);
+                rns.inverse(&mut c0);
+                rns.inverse(&mut c1);
+                rns.add_signed(&masks.errors.errors(degree), &mut c1);
+                bytes.clear();
+                put_output(plan, &c1, &mut bytes);
+                // In a message the outputs of a block stand together.
+                let place = (at * plan.vector_blocks() + vectors) * bytes_each;
+                message[place..place + bytes_each].copy_from_slice(&bytes);
+                for (place, i, k) in plan.output_places(block, vectors) {
+                    let row = plan.rows_of(block).start - first + i;
+                    share[row * shape.vectors + k] = low(rns.scaled(&c0, place, shape.ring));
+                }
             }
         }
         Ok(())
     }
+}
+
+/// What masks the outputs of some blocks of rows: drawn once, and gone with the product.
+pub struct Masks {
+    blocks: Range<usize>,
+    outputs: usize,
+    /// u, and e1 of each output.
+    masks: Stream,
+    errors: Stream,
 }
 
 /// Where a limb of an input stands: by vectors and prime, and among which of the columns.
@@ -196,67 +237,97 @@ pub enum Entries<'a> {
     Wide(&'a [u128]),
 }
 
-/// A block of rows as polynomials in the domain of the transform; 8 bytes for each coefficient
-/// and prime, and good for any number of products.
+/// Blocks of rows as polynomials in the domain of the transform, and good for any number of products. Each column and prime
+/// takes 8 bytes for each coefficient, or for each place where entries can be if these are [`PANEL`] apart.
 pub struct Rows {
     plan: Plan,
-    block: usize,
-    /// By prime; the columns panel by panel.
+    blocks: Range<usize>,
+    /// By prime. If entries are far apart: block by block, the values of all columns at one place after the other. Else of one
+    /// block, the columns panel by panel.
     polys: Words,
 }
 
 impl Rows {
-    /// Takes the rows `plan.rows_of(block)`, row by row.
+    /// Takes the rows of some blocks ([`Plan::rows_of_all`]), [`Plan::blocks_at_once`] at most, row by row.
     ///
     /// # Errors
-    /// [`Error::Internal`] for another number or kind of entries.
-    pub fn new(plan: &Plan, block: usize, entries: Entries<'_>) -> Result<Self, Error> {
+    /// [`Error::Internal`] for another number or kind of entries, or more blocks.
+    pub fn new(plan: &Plan, blocks: Range<usize>, entries: Entries<'_>) -> Result<Self, Error> {
         let shape = plan.shape();
         let (len, wide) = match entries {
             Entries::Small(entries) => (entries.len(), false),
             Entries::Wide(entries) => (entries.len(), true),
         };
+        let rows = plan.rows_of_all(&blocks);
         if len == 0
-            || len != plan.rows_of(block).len() * shape.columns
+            || len != rows.len() * shape.columns
             || wide != (shape.entry_limbs > 1)
+            || blocks.len() > plan.blocks_at_once()
         {
             return Err(Error::internal("rows of another shape"));
         }
-        let (degree, rns) = (plan.params().degree(), plan.params().rns());
-        let mut polys = Words::zero(plan.column_blocks() * rns.limbs() * degree);
-        // Entries stand at multiples of h: where that is a power of two, the transform is a smaller one.
-        let stride = plan.stride();
-        let mut small = Zeroizing::new(vec![0i64; degree / stride]);
-        let (mut few, mut poly) = (Words::zero(degree / stride), Words::zero(degree));
-        for columns in 0..plan.column_blocks() {
-            small.fill(0);
-            for (at, i, j) in plan.entry_places(block, columns) {
-                let entry = i * shape.columns + j % shape.columns;
-                small[at / stride] = match entries {
-                    Entries::Small(entries) => entries[entry].into(),
-                    Entries::Wide(entries) => limb_of(entries[entry], j / shape.columns),
-                };
+        let at = |row: usize, column: usize| {
+            let entry = row * shape.columns + column % shape.columns;
+            match entries {
+                Entries::Small(entries) => entries[entry].into(),
+                Entries::Wide(entries) => limb_of(entries[entry], column / shape.columns),
             }
-            for limb in 0..rns.limbs() {
-                let q = rns.modulus(limb);
-                let coefficients = if stride > 1 { &mut few } else { &mut poly };
-                for (to, &value) in coefficients.iter_mut().zip(small.iter()) {
-                    *to = q.signed(value);
+        };
+        let (degree, rns, count) =
+            (plan.params().degree(), plan.params().rns(), plan.column_blocks());
+        let stride = plan.stride();
+        let few = degree / stride;
+        // Small transforms are made of all columns together, the others of one after the other.
+        let together = if stride > 1 { count } else { 1 };
+        let mut small = Zeroizing::new(vec![0i64; few * together]);
+        let mut values = Words::zero(if plan.is_sparse() { 0 } else { few * together });
+        let len = plan.rows_words() / rns.limbs() * blocks.len();
+        let mut polys = Words::zero(len * rns.limbs());
+        for (number, block) in blocks.clone().enumerate() {
+            let first = plan.rows_of(block).start - rows.start;
+            for columns in (0..count).step_by(together) {
+                small.fill(0);
+                for column in 0..together {
+                    for (place, i, j) in plan.entry_places(block, columns + column) {
+                        small[place / stride * together + column] = at(first + i, j);
+                    }
                 }
-                if stride > 1 {
-                    rns.forward_limb_strided(limb, &mut few, &mut poly);
-                } else {
-                    rns.forward_limb(limb, &mut poly);
-                }
-                let len = plan.column_blocks() * degree;
-                let of = &mut polys[limb * len..(limb + 1) * len];
-                let panels = panels_mut(of, plan.column_blocks(), columns);
-                for (to, from) in panels.zip(poly.as_chunks().0) {
-                    *to = *from;
+                for (limb, of) in polys.chunks_exact_mut(len).enumerate() {
+                    let q = rns.modulus(limb);
+                    let to = if plan.is_sparse() {
+                        &mut of[number * small.len()..][..small.len()]
+                    } else {
+                        &mut *values
+                    };
+                    to.iter_mut().zip(small.iter()).for_each(|(to, &x)| *to = q.signed(x));
+                    if stride > 1 {
+                        rns.forward_few(limb, together, to);
+                    } else {
+                        rns.forward_limb(limb, to);
+                    }
+                    if plan.is_sparse() {
+                        continue;
+                    }
+                    for column in 0..together {
+                        let panels = panels_mut(of, count, columns + column);
+                        for (to, at) in panels.flatten().zip(0..) {
+                            *to = values[at / stride * together + column];
+                        }
+                    }
                 }
             }
         }
-        Ok(Self { plan: *plan, block, polys })
+        Ok(Self { plan: *plan, blocks, polys })
+    }
+
+    /// Adds the products with inputs of one block of vectors, prime by prime and in it block by block.
+    fn add_products(&self, inputs: &[u64], sums: &mut [u64]) {
+        let rns = self.plan.params().rns();
+        if self.plan.is_sparse() {
+            rns.add_few_products(self.plan.column_blocks(), &self.polys, inputs, sums);
+        } else {
+            rns.add_products(&self.polys, inputs, sums);
+        }
     }
 }
 

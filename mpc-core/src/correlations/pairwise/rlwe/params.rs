@@ -153,14 +153,9 @@ impl Rns {
         self.ntts[limb].forward(Level::of_processor(), poly);
     }
 
-    /// The same of a polynomial in a power of x, from its coefficients there.
-    pub(super) fn forward_limb_strided(
-        &self,
-        limb: usize,
-        coefficients: &mut [u64],
-        poly: &mut [u64],
-    ) {
-        self.ntts[limb].forward_strided(coefficients, poly);
+    /// One limb of `count` polynomials in a power of x, coefficient by coefficient.
+    pub(super) fn forward_few(&self, limb: usize, count: usize, x: &mut [u64]) {
+        self.ntts[limb].forward_few(count, x);
     }
 
     pub(super) fn inverse(&self, poly: &mut [u64]) {
@@ -177,6 +172,17 @@ impl Rns {
         let outs = out.chunks_exact_mut(self.degree);
         for ((ntt, (x, y)), out) in self.ntts.iter().zip(factors).zip(outs) {
             ntt.add_products(Level::of_processor(), x, y, out);
+        }
+    }
+
+    /// The same for `sums` polynomials that stand prime by prime, the first of all sums, then the next prime: each is the sum
+    /// of `count` polynomials in a power of x times those of `y`.
+    pub(super) fn add_few_products(&self, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
+        let limbs = self.limbs();
+        let factors = x.chunks_exact(x.len() / limbs).zip(y.chunks_exact(y.len() / limbs));
+        let outs = out.chunks_exact_mut(out.len() / limbs);
+        for ((ntt, (x, y)), out) in self.ntts.iter().zip(factors).zip(outs) {
+            ntt.add_few_products(Level::of_processor(), count, x, y, out);
         }
     }
 

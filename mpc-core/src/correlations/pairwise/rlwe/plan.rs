@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::params::{Params, RESIDUE_BITS};
 use crate::error::Error;
+use crate::ring::kernels::ntt::PANEL;
 
 /// X V for a matrix that its owner knows and masks that the other parties know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +240,32 @@ impl Plan {
     pub fn rows_of(&self, block: usize) -> Range<usize> {
         let r = self.block[0];
         (block * r).min(self.shape.rows)..((block + 1) * r).min(self.shape.rows)
+    }
+
+    /// The rows of blocks that follow each other.
+    #[must_use]
+    pub fn rows_of_all(&self, blocks: &Range<usize>) -> Range<usize> {
+        self.rows_of(blocks.start).start..self.rows_of(blocks.end.max(1) - 1).end
+    }
+
+    /// Blocks of rows that an owner takes together, so that it reads its inputs once for all of them.
+    #[must_use]
+    pub fn blocks_at_once(&self) -> usize {
+        const MOST: usize = 8;
+        const WORDS: usize = 1 << 21;
+        if self.is_sparse() { (WORDS / self.rows_words()).clamp(1, MOST) } else { 1 }
+    }
+
+    /// Words that an owner keeps of a block of rows.
+    #[must_use]
+    pub fn rows_words(&self) -> usize {
+        let each = self.params.degree() / if self.is_sparse() { self.stride() } else { 1 };
+        self.column_blocks() * self.params.limbs() * each
+    }
+
+    /// Whether entries are so far apart that each value of a transform fills whole panels.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.stride() >= PANEL
     }
 
     /// What two owners have in common who share the inputs.

@@ -1,5 +1,7 @@
 //! Secrets, errors and public polynomials.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::params::Params;
@@ -13,7 +15,7 @@ const CHUNK: usize = 128;
 
 /// A secret stream of words: AES-128 in counter mode under a key of its own. The counter never goes back.
 pub(super) struct Stream {
-    cipher: Cipher,
+    cipher: Arc<Cipher>,
     next: u64,
     /// Whether a test has switched what this stream is for off.
     off: bool,
@@ -22,7 +24,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn fresh(site: MaskSite, switch: MaskSwitch, coins: &mut Coins) -> Self {
         let key = Prg::new(&coins.seed("rlwe"), site).elements::<Z128>(1, 128);
-        let cipher = Cipher::new(&key[0].0.to_le_bytes());
+        let cipher = Arc::new(Cipher::new(&key[0].0.to_le_bytes()));
         Self { cipher, next: 0, off: switch.is_off(site) }
     }
 
@@ -38,6 +40,13 @@ impl Stream {
             out.extend(words[..now].iter().map(|&word| of(u64::from_le_bytes(word))));
         }
         out
+    }
+
+    /// The next `count` words as a stream of their own, which are then behind this one.
+    pub(super) fn part(&mut self, count: usize) -> Self {
+        let part = Self { cipher: Arc::clone(&self.cipher), next: self.next, off: self.off };
+        self.next += count.div_ceil(2) as u64;
+        part
     }
 
     /// A secret, uniform in -1, 0, 1, but for 2^-63.

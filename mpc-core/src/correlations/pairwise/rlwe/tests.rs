@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Entries, Owner, Plan, Rows, Sender, Shape};
+use super::{Entries, Inputs, Owner, Plan, Rows, Sender, Shape};
 use crate::error::Error;
 use crate::ring::wire::mask;
 
@@ -92,14 +92,19 @@ fn largest_error(plan: &Plan, data: &mut Data, index: u64) -> i128 {
         inputs.add(&message).expect("an input");
         v.iter_mut().zip(mine).for_each(|(v, mine)| *v = v.wrapping_add(mine));
     }
-    let mut message = Vec::new();
+    let mut message = vec![0; plan.output_bytes()];
     let mut sum = vec![0; shape.rows * shape.vectors];
-    for block in 0..plan.row_blocks() {
-        let range = plan.rows_of(block);
+    for first in (0..plan.row_blocks()).step_by(plan.blocks_at_once()) {
+        let blocks = first..plan.row_blocks().min(first + plan.blocks_at_once());
+        let range = plan.rows_of_all(&blocks);
         let entries = range.start * shape.columns..range.end * shape.columns;
-        let rows = Rows::new(plan, block, matrix.rows(entries)).expect("the shape fits");
+        let rows = Rows::new(plan, blocks.clone(), matrix.rows(entries)).expect("the shape fits");
         let share = &mut sum[range.start * shape.vectors..range.end * shape.vectors];
-        owner.multiply(&inputs, &rows, &mut message, share).expect("everything is there");
+        let bytes = blocks.start * plan.block_bytes()..blocks.end * plan.block_bytes();
+        let masks = owner.masks(plan, blocks);
+        owner
+            .multiply(&inputs, &rows, masks, &mut message[bytes], share)
+            .expect("everything is there");
     }
     assert_eq!(message.len(), plan.output_bytes());
     for sender in &senders {
@@ -143,6 +148,20 @@ fn products_come_out() {
             check(Shape { entry_bits, ..small(43, 100, 5, ring, parties) });
             check(Shape { entry_bits, ..small(1, 1, 1, ring, parties) });
         }
+    }
+}
+
+/// Entries that are far apart, several blocks of rows and of vectors: all ways to cut a product.
+#[test]
+fn products_of_many_vectors_come_out() {
+    for (rows, columns, vectors) in [(1, 1, 32), (37, 50, 64), (150, 7, 128), (9, 300, 40)] {
+        check(small(rows, columns, vectors, 81, 3));
+    }
+    let plan = Plan::new(small(37, 50, 64, 81, 2)).expect("it fits");
+    for block in [[2, 50, 32], [37, 3, 64], [1, 25, 64], [5, 50, 16]] {
+        let plan = plan.with_block(block).expect("it fits");
+        let error = largest_error(&plan, &mut Data(5), 0);
+        assert!(error <= i128::from(plan.largest_error()), "{plan:?} is off by {error}");
     }
 }
 
@@ -216,24 +235,31 @@ fn an_index_is_used_once_and_only_goes_up() {
 fn what_is_missing_or_malformed_is_refused() {
     let plan = Plan::new(small(2, 3, 1, 64, 3)).expect("fits");
     let (mut senders, mut owner) = set_up(&plan);
-    let rows = Rows::new(&plan, 0, Entries::Small(&[1; 6])).expect("fits");
+    let rows = Rows::new(&plan, 0..1, Entries::Small(&[1; 6])).expect("fits");
     let mut inputs = owner.begin(&plan, 0).expect("the same parameters");
-    let (mut message, mut share) = (Vec::new(), [0; 2]);
+    let (mut message, mut share) = (vec![0; plan.output_bytes()], [0; 2]);
+    let mut multiply = |inputs: &Inputs, blocks, message: &mut [u8], share: &mut [u128]| {
+        let masks = owner.masks(&plan, blocks);
+        owner.multiply(inputs, &rows, masks, message, share)
+    };
     let first = senders[0].encrypt(&plan, 0, &[1, 2, 3]).expect("new");
     inputs.add(&first).expect("an input");
-    assert!(owner.multiply(&inputs, &rows, &mut message, &mut share).is_err());
-    assert!(message.is_empty() && share == [0; 2]);
+    assert!(multiply(&inputs, 0..1, &mut message, &mut share).is_err());
+    assert!(message.iter().all(|&byte| byte == 0) && share == [0; 2]);
     let second = senders[1].encrypt(&plan, 0, &[1, 2, 3]).expect("new");
     assert!(inputs.add(&second[1..]).is_none());
     assert!(inputs.add(&vec![0xff; second.len()]).is_none());
     inputs.add(&second).expect("an input");
-    owner.multiply(&inputs, &rows, &mut message, &mut share).expect("everything is there");
-    assert!(owner.multiply(&inputs, &rows, &mut message, &mut share[1..]).is_err());
+    multiply(&inputs, 0..1, &mut message, &mut share).expect("everything is there");
+    assert!(multiply(&inputs, 0..2, &mut message, &mut share).is_err());
+    assert!(multiply(&inputs, 1..2, &mut message, &mut share).is_err());
+    assert!(multiply(&inputs, 0..1, &mut message[1..], &mut share).is_err());
+    assert!(multiply(&inputs, 0..1, &mut message, &mut share[1..]).is_err());
     assert!(senders[0].finish(&plan, 0..1, &message[1..]).is_none());
     assert!(senders[0].finish(&plan, 0..2, &message).is_none());
     assert!(senders[0].finish(&plan, 0..1, &message).is_some());
-    assert!(Rows::new(&plan, 0, Entries::Small(&[1; 5])).is_err());
-    assert!(Rows::new(&plan, 1, Entries::Small(&[1; 6])).is_err());
-    assert!(Rows::new(&plan, 0, Entries::Wide(&[1; 6])).is_err());
+    assert!(Rows::new(&plan, 0..1, Entries::Small(&[1; 5])).is_err());
+    assert!(Rows::new(&plan, 1..2, Entries::Small(&[1; 6])).is_err());
+    assert!(Rows::new(&plan, 0..1, Entries::Wide(&[1; 6])).is_err());
     assert!(owner.add_key(&first[1..]).is_none());
 }

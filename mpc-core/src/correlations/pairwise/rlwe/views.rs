@@ -201,13 +201,17 @@ fn multiplied(
     let mut inputs = owner.begin(plan, index).expect("the same parameters");
     let v = vec![0; shape.columns * shape.vectors];
     inputs.add(&sender.encrypt(plan, index, &v).expect("a new index")).expect("an input");
-    let mut bytes = Vec::new();
-    for block in 0..plan.row_blocks() {
-        let rows = plan.rows_of(block);
+    let mut bytes = vec![0; plan.output_bytes()];
+    let at_once = plan.blocks_at_once();
+    for (number, bytes) in bytes.chunks_mut(at_once * plan.block_bytes()).enumerate() {
+        let first = number * at_once;
+        let blocks = first..plan.row_blocks().min(first + at_once);
+        let rows = plan.rows_of_all(&blocks);
         let own = &entries[rows.start * shape.columns..rows.end * shape.columns];
-        let own = Rows::new(plan, block, Entries::Small(own)).expect("it fits");
+        let own = Rows::new(plan, blocks.clone(), Entries::Small(own)).expect("it fits");
         let mut share = vec![0; rows.len() * shape.vectors];
-        owner.multiply(&inputs, &own, &mut bytes, &mut share).expect("everything is there");
+        let masks = owner.masks(plan, blocks);
+        owner.multiply(&inputs, &own, masks, bytes, &mut share).expect("everything is there");
     }
     bytes
 }
@@ -256,10 +260,10 @@ pub fn output_error(without: Option<MaskSite>) -> Look {
     })
 }
 
-/// A product of two blocks of rows, of columns and of vectors.
-fn blocks() -> Plan {
-    let plan = Plan::new(Shape { rows: 8, columns: 8, vectors: 8, ..plan().shape() });
-    let plan = plan.expect("it fits").with_block([4, 4, 4]).expect("it fits");
+/// A product of two blocks of rows, of columns and of vectors, of so many vectors a block.
+fn blocks(vectors: usize) -> Plan {
+    let plan = Plan::new(Shape { rows: 8, columns: 8, vectors: 2 * vectors, ..plan().shape() });
+    let plan = plan.expect("it fits").with_block([4, 4, vectors]).expect("it fits");
     assert_eq!((plan.row_blocks(), plan.column_blocks(), plan.vector_blocks()), (2, 2, 2));
     assert_eq!(plan.width(), Width::Residues);
     plan
@@ -267,10 +271,15 @@ fn blocks() -> Plan {
 
 /// Whether any two outputs of equal rows, in one job or in two, differ by less than masks of their
 /// own make them differ: by errors alone if they have one u, by a multiple of p that is small if
-/// they have one error.
+/// they have one error. Of rows that are multiplied block by block, and of those that are together.
 #[must_use]
 pub fn outputs_share_a_mask() -> bool {
-    let plan = blocks();
+    let plans = [4, 32].map(blocks);
+    assert_eq!(plans.map(|plan| plan.blocks_at_once()), [1, 8]);
+    plans.into_iter().any(outputs_of_share_a_mask)
+}
+
+fn outputs_of_share_a_mask(plan: Plan) -> bool {
     let mut parties = owner(&plan, None);
     let zeros = vec![0; plan.shape().rows * plan.shape().columns];
     let bytes = [0, 1].map(|index| multiplied(&plan, index, &zeros, &mut parties)).concat();
@@ -289,7 +298,7 @@ pub fn outputs_share_a_mask() -> bool {
 /// one error, or one a.
 #[must_use]
 pub fn inputs_share_a_mask() -> bool {
-    let plan = blocks();
+    let plan = blocks(4);
     let zeros = vec![0; plan.shape().columns * plan.shape().vectors];
     let (mut sender, _) = senders(&plan, MaskSwitch::default());
     let rns = plan.params().rns();

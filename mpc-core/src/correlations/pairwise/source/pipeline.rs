@@ -23,7 +23,7 @@ use super::product::{Entries, PartShape, Product};
 use crate::correlations::production::Counts;
 use crate::correlations::{OwnedMatrix, OwnedProductRequest};
 use crate::error::Error;
-use crate::offload::offload;
+use crate::offload::{offload, side_by_side};
 use crate::rand::{MaskSite, Prg};
 use crate::session::Session;
 
@@ -40,6 +40,9 @@ const BETWEEN: usize = 1;
 /// A key serves jobs, one after the other, until so many times its own bytes were sent under it
 /// (docs/protocols.md 6.4, Keys): so keys are at most a seventh of all bytes.
 const BYTES_A_KEY: usize = 7;
+
+/// Words of an owner's rows that are transformed at a time, on all cores.
+const WORDS_AT_ONCE: usize = 1 << 24;
 
 /// What a line makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,23 +175,31 @@ impl Work {
             }
         }
         let entries = self.product.entries(me);
-        let columns = plan.shape().columns;
-        let vectors = plan.shape().vectors;
+        let (columns, vectors) = (plan.shape().columns, plan.shape().vectors);
         let mut share = Share::new(vec![0; plan.shape().rows * vectors]);
-        let mut message = Zeroizing::new(Vec::new());
-        message.reserve_exact(plan.output_bytes());
-        for block in 0..plan.row_blocks() {
-            let rows = plan.rows_of(block);
+        let mut message = Zeroizing::new(vec![0; plan.output_bytes()]);
+        let mut left = (&mut share[..], &mut message[..]);
+        let mut groups = Vec::new();
+        for first in (0..plan.row_blocks()).step_by(plan.blocks_at_once()) {
+            let blocks = first..plan.row_blocks().min(first + plan.blocks_at_once());
+            let masks = owner.masks(plan, blocks.clone());
+            let (share, shares) = left.0.split_at_mut(plan.rows_of_all(&blocks).len() * vectors);
+            let (message, messages) = left.1.split_at_mut(blocks.len() * plan.block_bytes());
+            left = (shares, messages);
+            groups.push((blocks, masks, message, share));
+        }
+        let owner = &*owner;
+        let most = (WORDS_AT_ONCE / (plan.rows_words() * plan.blocks_at_once())).max(1);
+        side_by_side(groups.into_iter(), most, |(blocks, masks, message, share)| {
+            let rows = plan.rows_of_all(&blocks);
             let range = rows.start * columns..rows.end * columns;
-            let share = &mut share[rows.start * vectors..rows.end * vectors];
             let entries = match &entries {
                 Entries::Small(all) => rlwe::Entries::Small(&all[range]),
                 Entries::Wide(all) => rlwe::Entries::Wide(&all[range]),
             };
-            let rows = Rows::new(plan, block, entries)?;
-            owner.multiply(&sum, &rows, &mut message, share)?;
-        }
-        drop(owner);
+            let rows = Rows::new(plan, blocks, entries)?;
+            owner.multiply(&sum, &rows, masks, message, share)
+        })?;
         self.product.add_own(me, &mut share);
         Ok(Ok(Some((share, message))))
     }
