@@ -1,12 +1,14 @@
 //! From columns at different parties to shares of the normal equations (docs/protocols.md 13.3).
 
+use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
-use mpc_core::correlations::{OwnRows, OwnedMatrix, Request};
+use mpc_core::correlations::{OwnRows, OwnedMatrix, OwnedProduct, Request};
 use mpc_core::protocols::owned;
 use mpc_core::protocols::truncate::{Bounded, open_bounded, own_masks};
 use mpc_core::ring::{Ring, Z128};
-use mpc_core::{Batch, Fixed, Recipients, Session, Shared};
+use mpc_core::{Batch, Fixed, Recipients, Session, Shared, offload, side_by_side};
 use zeroize::Zeroizing;
 
 use super::cross::{Block, CrossPlan, place};
@@ -200,7 +202,7 @@ async fn own_products(
 async fn multiply(
     cross: &CrossPlan,
     chunk: usize,
-    (own, columns): (&OwnRows, usize),
+    (own, columns): (&Arc<OwnRows>, usize),
     all: &mut Products,
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
@@ -215,7 +217,8 @@ async fn multiply(
         taken.push(products);
     }
     let width = cross.blocks.iter().find(|block| block.party == me).map_or(0, Block::width);
-    let chunk = &own.entries()[rows.start * width..rows.end * width];
+    let entries = rows.start * width..rows.end * width;
+    let chunk = &own.entries()[entries.clone()];
     let mut round = Batch::new("linear/open-columns");
     let mut mine = None;
     for (at, (owner, products)) in cross.owners().zip(&taken).enumerate() {
@@ -239,17 +242,12 @@ async fn multiply(
     let opened = run.session.open(round).await?;
     let opened = mine.map(|slot| opened.at(slot)).unwrap_or_default();
     let opened: Zeroizing<Vec<i128>> = Zeroizing::new(opened.iter().map(|c| c.0 as i128).collect());
+    let taken = with_own((own, entries, rows.len()), opened, (cross, me), taken).await?;
     let size = all.size;
     for (at, (owner, products)) in cross.owners().zip(taken).enumerate() {
         let behind = &cross.blocks[at + 1..];
         let vectors = behind.iter().flat_map(|b| (0..b.width()).map(move |c| (b, c)));
-        for (number, ((other, column), product)) in vectors.zip(products).enumerate() {
-            let (own, public) = if owner.party == me {
-                (chunk, &opened[number * rows.len()..(number + 1) * rows.len()])
-            } else {
-                (&[][..], &[][..])
-            };
-            let block = owned::transposed(own, public, product.product);
+        for ((other, column), block) in vectors.zip(products) {
             let j = place(other, column, columns);
             for (i, &value) in block.as_slice().iter().enumerate() {
                 let i = place(owner, i, columns);
@@ -259,6 +257,35 @@ async fn multiply(
         }
     }
     Ok(())
+}
+
+/// This party's shares of all products of a chunk: an owner's matrix, of `entries` and so many rows, times what was opened to
+/// it, and what the source made.
+async fn with_own(
+    (own, entries, rows): (&Arc<OwnRows>, Range<usize>, usize),
+    opened: Zeroizing<Vec<i128>>,
+    (cross, me): (&CrossPlan, usize),
+    taken: Vec<Vec<OwnedProduct<Z128>>>,
+) -> Result<Vec<Vec<Shared<Z128>>>, Error> {
+    let owns: Vec<bool> = cross.owners().map(|owner| owner.party == me).collect();
+    let own = Arc::clone(own);
+    let all = offload(move || {
+        let shares = owns.into_iter().zip(taken).map(|(owns, products)| {
+            let mut shares: Vec<_> = products.into_iter().map(|it| it.product).collect();
+            let (own, rows) =
+                if owns { (&own.entries()[entries.clone()], rows) } else { (&[][..], 0) };
+            side_by_side(shares.iter_mut().enumerate(), usize::MAX, |(number, share)| {
+                let public = &opened[number * rows..(number + 1) * rows];
+                let product = std::mem::replace(share, Shared::zero(0, 0));
+                *share = owned::transposed(own, public, product);
+                Ok::<_, Infallible>(())
+            })
+            .unwrap_or_else(|never| match never {});
+            shares
+        });
+        shares.collect()
+    });
+    Ok(all.await?)
 }
 
 /// An integer times 2^exponent, rounded: what one party has by itself.

@@ -5,11 +5,13 @@
 //! too; the parts are integers in floating point, and few enough are added up at a time that
 //! nothing is rounded ([`gram`]).
 
+use std::convert::Infallible;
 use std::ops::Range;
 use std::task::Poll;
 
 use mpc_core::ring::kernels::Level;
 use mpc_core::ring::kernels::gram::{self, Four, TILE, Tile};
+use mpc_core::{cores, side_by_side};
 use zeroize::Zeroizing;
 
 use super::encoding::Encoding;
@@ -22,6 +24,8 @@ pub(super) const ROWS_A_TURN: usize = 512;
 const MOST_ROWS: usize = 64;
 /// With fewer rows in a block, both factors are cut.
 const FEWEST_ROWS: usize = 8;
+/// With so many columns a turn takes a millisecond or more, and is shared among cores.
+const WIDE: usize = 64;
 /// Blocks of sums below 2^51 that fit 64 bits.
 const BLOCKS_A_FOLD: usize = 1 << 11;
 /// A target is cut into three parts, two of this many bits.
@@ -47,23 +51,31 @@ impl Moments {
         let d = encoding.weights();
         let mut sums =
             Self { xx: Zeroizing::new(vec![0; d * (d + 1) / 2]), xy: Zeroizing::new(vec![0; d]) };
-        let mut panels = Panels::new(encoding);
-        let (mut blocks, mut turn) = (0, 0);
-        for begin in (0..rows.len()).step_by(panels.cut.rows) {
-            let block = begin..rows.len().min(begin + panels.cut.rows);
-            panels.fill(rows, encoding, block.clone());
-            panels.add(level, block.len());
-            blocks += 1;
-            if blocks == BLOCKS_A_FOLD {
-                panels.fold(&mut sums);
-                blocks = 0;
+        let threads = if d >= WIDE { cores() } else { 1 };
+        let mut all: Vec<Panels> = (0..threads).map(|_| Panels::new(encoding)).collect();
+        for begin in (0..rows.len()).step_by(threads * ROWS_A_TURN) {
+            let parts = all.iter_mut().enumerate().map(|(part, panels)| {
+                let begin = rows.len().min(begin + part * ROWS_A_TURN);
+                (panels, begin..rows.len().min(begin + ROWS_A_TURN))
+            });
+            side_by_side(parts, threads, |(panels, part): (&mut Panels, Range<usize>)| {
+                for begin in part.clone().step_by(panels.cut.rows) {
+                    let block = begin..part.end.min(begin + panels.cut.rows);
+                    panels.fill(rows, encoding, block.clone());
+                    panels.add(level, block.len());
+                    panels.blocks += 1;
+                }
+                Ok::<_, Infallible>(())
+            })
+            .unwrap_or_else(|never| match never {});
+            for panels in &mut all {
+                if panels.blocks + ROWS_A_TURN > BLOCKS_A_FOLD {
+                    panels.fold(&mut sums);
+                }
             }
-            if block.end - turn >= ROWS_A_TURN {
-                turn = block.end;
-                pause().await;
-            }
+            pause().await;
         }
-        panels.fold(&mut sums);
+        all.iter_mut().for_each(|panels| panels.fold(&mut sums));
         sums
     }
 
@@ -104,6 +116,8 @@ impl Cut {
 /// A block of rows, ready to be multiplied, and the sums of products of the blocks before.
 struct Panels {
     cut: Cut,
+    /// Blocks in the sums.
+    blocks: usize,
     /// The number of coefficients.
     weights: usize,
     /// Groups of four columns of the first factor.
@@ -131,6 +145,7 @@ impl Panels {
         let panel = |groups: usize| Zeroizing::new(vec![[0.0; TILE]; groups * cut.rows]);
         let tiles = || Zeroizing::new(vec![[[0; TILE]; TILE]; gram::tiles(groups, all)]);
         Self {
+            blocks: 0,
             weights,
             groups,
             entries,
@@ -193,6 +208,7 @@ impl Panels {
 
     /// Brings the sums together and begins anew.
     fn fold(&mut self, moments: &mut Moments) {
+        self.blocks = 0;
         let all = self.entries.len() / TILE;
         let cut = self.cut.bits;
         // The lower part of a first factor, the only one where it is whole, counts in ones.
@@ -346,6 +362,20 @@ mod tests {
                 check(&Rows::new(x, vec![sign * 9.0; count], 2), &own);
             }
         }
+    }
+
+    /// Of many columns, whose turns are shared among cores, and a last turn that not all of them have part in.
+    #[test]
+    fn sums_of_many_columns_are_those_of_the_integers() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(99);
+            (state >> 40) as f64 / f64::from(1 << 22) - 2.0
+        };
+        let rows = 2 * ROWS_A_TURN * cores() + 100;
+        let x = (0..rows * WIDE).map(|_| next()).collect();
+        let y = (0..rows).map(|_| next()).collect();
+        check(&Rows::new(x, y, WIDE), &encoding(WIDE, true, 1.5));
     }
 
     /// Entries whose parts are as large as they get: half a unit more or less than a whole one.

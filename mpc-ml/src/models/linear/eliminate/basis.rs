@@ -1,6 +1,9 @@
 //! What the owner of the widest block does with its columns by itself (docs/protocols.md 13.3, steps 1 and
 //! 3).
 
+use std::convert::Infallible;
+
+use mpc_core::{cores, side_by_side};
 use zeroize::Zeroizing;
 
 use super::plan::Elimination;
@@ -14,7 +17,7 @@ use crate::models::linear::moments::{Moments, ROWS_A_TURN, pause};
 use crate::models::linear::plan::{LinearPlan, X_FRACTION};
 
 /// Rows that are multiplied by the matrix of the basis at once.
-const ROWS: usize = 4;
+const ROWS: usize = 16;
 
 /// The matrix that makes a basis of the own columns: Q = A T.
 pub(in super::super) struct Basis {
@@ -75,27 +78,33 @@ impl Basis {
 
         let rows = data.rows();
         let one = libm::ldexp(1.0, how.basis as i32);
-        let mut entries = Vec::with_capacity(rows.x().len() + rows.y().len());
-        let mut sums = Zeroizing::new(vec![[0.0; ROWS]; a]);
-        for begin in (0..rows.len()).step_by(ROWS) {
-            let count = ROWS.min(rows.len() - begin);
-            sums.fill([0.0; ROWS]);
-            for j in 0..a {
-                let mut x = [0.0; ROWS];
-                for (at, x) in x[..count].iter_mut().enumerate() {
-                    *x = rows.row(begin + at)[j].clamp(-clip, clip);
+        // In each row the basis, then the target where it is here.
+        let width = a + usize::from(!rows.y().is_empty());
+        let mut entries = vec![0; rows.len() * width];
+        let turn = ROWS_A_TURN * cores();
+        for (begin, entries) in (0..).step_by(turn).zip(entries.chunks_mut(turn * width)) {
+            let pieces = entries.chunks_mut(ROWS * width).enumerate();
+            side_by_side(pieces, usize::MAX, |(piece, entries)| {
+                let begin = begin + piece * ROWS;
+                let mut sums = Zeroizing::new(vec![[0.0; ROWS]; a]);
+                for j in 0..a {
+                    let mut x = [0.0; ROWS];
+                    for (at, x) in x[..entries.len() / width].iter_mut().enumerate() {
+                        *x = rows.row(begin + at)[j].clamp(-clip, clip);
+                    }
+                    for (sum, t) in sums[j..].iter_mut().zip(t.row(j, j..a)) {
+                        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += t * x);
+                    }
                 }
-                for (sum, t) in sums[j..].iter_mut().zip(t.row(j, j..a)) {
-                    sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += t * x);
+                for (at, entries) in entries.chunks_exact_mut(width).enumerate() {
+                    let own = sums.iter().map(|sum| libm::rint(sum[at] * one) as i32);
+                    let row = own.chain(target_entry(plan, cross, data, begin + at));
+                    entries.iter_mut().zip(row).for_each(|(to, entry)| *to = entry);
                 }
-            }
-            for at in 0..count {
-                entries.extend(sums.iter().map(|sum| libm::rint(sum[at] * one) as i32));
-                entries.extend(target_entry(plan, cross, data, begin + at));
-            }
-            if begin % ROWS_A_TURN == 0 {
-                pause().await;
-            }
+                Ok::<_, Infallible>(())
+            })
+            .unwrap_or_else(|never| match never {});
+            pause().await;
         }
         Ok((Self { t }, entries))
     }
