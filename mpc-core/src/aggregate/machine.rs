@@ -1,6 +1,7 @@
 //! One party of an aggregation, without a network: what it sends follows from what it is told
 //! (docs/protocols.md 18.2).
 
+mod patience;
 mod quorum;
 mod steps;
 mod views;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::Set;
-use super::attempt::{Attempt, Step};
+use super::attempt::Attempt;
 use super::masks::Masks;
 use super::message::{Body, Message, Report};
 use super::quorum::Quorum;
@@ -216,32 +217,6 @@ impl Machine {
         std::mem::take(&mut self.faults)
     }
 
-    /// A number that changes with every step, and for how many times its patience this party waits in this one.
-    pub(super) fn step(&self) -> (u64, u32) {
-        let Some(round) = &self.round else { return (0, 1) };
-        let waits = match &round.attempt {
-            _ if !round.doubted.is_empty() => 1,
-            _ if round.excluded || matches!(round.vector, Vector::Closing) => 4,
-            _ if !round.is_on_now() => match (&round.attempt, &round.quorum) {
-                (None, None) => 1,
-                // The others doubt for as long as one.
-                _ => 2,
-            },
-            Some(attempt) => match attempt.step {
-                Step::Keys | Step::Slices => 2,
-                Step::Complete => 3,
-                Step::Finish => 4,
-            },
-            None => match round.quorum.as_ref().map_or(Step::Keys, |quorum| quorum.step) {
-                Step::Keys => 2,
-                Step::Slices => 3,
-                Step::Complete => 4,
-                Step::Finish => 5,
-            },
-        };
-        (round.stamp, waits)
-    }
-
     /// Takes bytes from a party. Those that are not due are its end.
     pub(super) fn receive(&mut self, from: usize, bytes: &[u8]) {
         if self.gone.contains(from) || from == self.me() || from >= self.parties {
@@ -263,94 +238,6 @@ impl Machine {
         self.ahead[party] = None;
         if let Some(round) = &self.round {
             self.shrink(round.view.without(party));
-        }
-    }
-
-    /// How long this party may take from the third step to the last one, in patiences: less than the others wait for it.
-    pub(super) const TELLS_WITHIN: u32 = 3;
-
-    /// The attempt in which this party has all its slices and has not told its mask, if it is in one.
-    pub(super) fn is_to_tell(&self) -> Option<(u64, Set)> {
-        let round = self.round.as_ref()?;
-        let (step, stale, set) = match (&round.attempt, &round.quorum) {
-            (Some(attempt), _) => (attempt.step, attempt.stale, attempt.set),
-            (None, quorum) => {
-                let quorum = quorum.as_ref()?;
-                (quorum.step, quorum.stale, quorum.members)
-            }
-        };
-        (step == Step::Complete && !stale).then_some((round.number, set))
-    }
-
-    /// So much time has passed since it had all slices that the others may hold it for away: what it told now
-    /// would tell them its vector, by the difference of two sums.
-    pub(super) fn is_stale(&mut self) {
-        let Some(round) = &mut self.round else { return };
-        if let Some(attempt) = &mut round.attempt {
-            attempt.stale |= attempt.step == Step::Complete;
-        }
-        if let Some(quorum) = &mut round.quorum {
-            quorum.stale |= quorum.step == Step::Complete;
-        }
-    }
-
-    /// The patience of this step is over.
-    pub(super) fn overdue(&mut self) {
-        let me = self.me();
-        let Some(round) = &mut self.round else { return };
-        if round.excluded {
-            let others = Set::below(self.parties).less(self.gone).without(me);
-            let next = others.iter().find(|&party| party >= self.ask).or(others.first());
-            round.stamp += 1;
-            if let Some(next) = next {
-                self.ask = next + 1;
-                self.send_view(Set::default().with(next));
-            } else {
-                round.end(Ended::TooFew(Set::default().with(me)));
-            }
-            return;
-        }
-        if matches!(round.vector, Vector::Closing) {
-            round.end(Ended::Closed);
-            return;
-        }
-        if !round.doubted.is_empty() {
-            let view = round.view.less(round.doubted);
-            return self.shrink(view);
-        }
-        let late = match (&round.attempt, &round.quorum) {
-            _ if !round.is_on_now() => {
-                let said = |party: &usize| {
-                    round.reports[*party].is_some_and(|report| report.view == round.view)
-                };
-                round.view.iter().filter(|party| !said(party)).collect()
-            }
-            (None, None) => Set::default(),
-            (None, Some(quorum)) => {
-                let missing = quorum.missing();
-                let by = round.relays.iter().filter(|(of, _)| missing.contains(*of));
-                missing.or(by.map(|&(_, by)| by).filter(|_| !quorum.told()).collect())
-            }
-            (Some(attempt), _) => match attempt.step {
-                Step::Keys | Step::Slices => attempt.set.less(attempt.got),
-                Step::Complete => attempt.set.less(attempt.complete),
-                Step::Finish => {
-                    let missing = attempt.set.less(attempt.holds());
-                    let relays = round.relays.iter();
-                    let by = relays.filter(|(of, _)| missing.contains(*of)).map(|&(_, by)| by);
-                    missing.or(by.collect())
-                }
-            },
-        };
-        let view = round.view.less(late.without(me));
-        if view != round.view {
-            return self.shrink(view);
-        }
-        // Nobody is late but this party itself, which waits for the word of the others, and not for ever.
-        round.stamp += 1;
-        round.idle += 1;
-        if round.idle > 2 {
-            round.end(Ended::TooFew(Set::default().with(me)));
         }
     }
 
