@@ -506,6 +506,14 @@ fn a_privacy_budget_survives_kills_and_shows_a_memory_that_was_lost() {
         names.iter().map(|name| start(name, Some(("clinic-1", "recorded:2")))).collect();
     let killed = running.remove(1).end();
     assert_eq!(killed.code, None, "{}", killed.stderr);
+    // Who looks at what is left then sees what the killed run has spent.
+    let file = |file: &str| nodes.dir("clinic-1").join(file);
+    let mut check = Command::new(env!("CARGO_BIN_EXE_party"));
+    check.args(["--config", &nodes.config("clinic-1"), "study", "check"]);
+    let told = check.arg(file("study.toml")).arg("--data").arg(file("rows.csv")).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("taken epsilon 3.00, left 2.39"), "{told}");
     running.push(start("clinic-1", None));
     running.into_iter().map(Running::end).for_each(|ended| ended.expect(0, &["\"ok\": true"]));
     let model = |name: &str| fs::read(nodes.results(name).join("model.json")).unwrap();

@@ -42,7 +42,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     if let Some((guarantee, _)) = promised {
         text += "\nDifferential privacy\n";
         words.iter().for_each(|each| text += &wrapped("  ", each));
-        if let Some(budget) = budget(&settings, Some(guarantee)) {
+        if let Some(budget) = budget(&settings, Some(guarantee))? {
             text += &wrapped("  ", &budget);
         }
     }

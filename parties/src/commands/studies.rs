@@ -18,16 +18,23 @@ pub(super) fn store(config: &Path) -> Result<Store, Failure> {
     let settings = Settings::read(config, &Overrides::default())
         .map_err(|error| Failure::from(error).in_file(config))?;
     let identity = Identity::read(&settings.identity.key)?;
-    if !settings.state.join(crate::store::FILE).exists() {
+    memory(&settings, &identity)?.ok_or_else(|| {
         let what = "this node has no memory yet: it took part in nothing, and nothing was approved";
-        return Err(Failure::new(Exit::Configuration, what)
+        Failure::new(Exit::Configuration, what)
             .in_file(&settings.state)
-            .advise("it begins with the first `party study approve` or `party train`"));
+            .advise("it begins with the first `party study approve` or `party train`")
+    })
+}
+
+/// The store of a node; none where it has no memory yet.
+pub(super) fn memory(settings: &Settings, identity: &Identity) -> Result<Option<Store>, Failure> {
+    if !settings.state.join(crate::store::FILE).exists() {
+        return Ok(None);
     }
     // Where nobody is at work the store is opened as a node does, which repairs what a kill left.
-    match State::lock(&settings.state, &identity) {
-        Ok(state) => Ok(state.store().clone()),
-        Err(_) => Store::look(&settings.state, &identity.owner()),
+    match State::lock(&settings.state, identity) {
+        Ok(state) => Ok(Some(state.store().clone())),
+        Err(_) => Store::look(&settings.state, &identity.owner()).map(Some),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::agreement;
 use super::own_columns::own_columns;
 use super::plan::{self, Estimate};
+use super::studies;
 use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyDescribe, StudyWithdraw};
 use crate::data_file::{DataFile, Summary};
@@ -22,7 +23,7 @@ use crate::name::PartyName;
 use crate::node::{self, BoundRows, OwnSide};
 use crate::output::{Report, wrapped};
 use crate::settings::{Overrides, Settings};
-use crate::store::Store;
+use crate::store::Spending;
 use crate::study::{
     Approvals, Consent, Controller, Correlations, Disclosure, Study, Terms, is_agreement,
 };
@@ -44,7 +45,7 @@ pub(super) fn check(config: &Path, options: &StudyCheck) -> Result<Report, Failu
     let (planned, plan) = Plan::new(&side, &options.study, options.rows.as_ref())?;
     let disclosure = study.disclosure(&*planned);
     let more = (!options.rehearse && study.scoring().is_none()).then_some(&*options.study);
-    let mut text = text(&side, (&plan, more), &disclosure, &to_do);
+    let mut text = text(&side, (&plan, more), &disclosure, &to_do)?;
     let rehearsed = if options.rehearse {
         if study.scoring().is_some() {
             return Err(Failure::new(Exit::Usage, plan::NOT_REHEARSED)
@@ -268,13 +269,23 @@ pub(super) fn purpose(consent: &Consent) -> String {
 }
 
 /// What of the privacy budget the study takes, where it takes of one.
-pub(super) fn budget(settings: &Settings, asked: Option<Guarantee>) -> Option<String> {
-    let source = &settings.privacy.as_ref()?.source;
-    let identity = Identity::read(&settings.identity.key).ok()?;
-    // No memory yet is nothing spent.
-    let store = Store::look(&settings.state, &identity.owner()).ok();
-    let spent = store.and_then(|store| store.spending(source).ok()).unwrap_or_default();
-    node::budget_in_words(settings, spent, asked)
+///
+/// # Errors
+/// When what is spent cannot be read: it is not nothing then.
+pub(super) fn budget(
+    settings: &Settings,
+    asked: Option<Guarantee>,
+) -> Result<Option<String>, Failure> {
+    let Some(budget) = settings.privacy.as_ref().filter(|_| asked.is_some()) else {
+        return Ok(None);
+    };
+    // Who looks at a study without the node's key does not see what it has spent.
+    let Ok(identity) = Identity::read(&settings.identity.key) else { return Ok(None) };
+    let spent = match studies::memory(settings, &identity)? {
+        Some(store) => store.spending(&budget.source)?,
+        None => Spending::default(),
+    };
+    Ok(node::budget_in_words(settings, spent, asked))
 }
 
 /// What is revealed, to whom, and why.
@@ -295,7 +306,7 @@ fn text(
     (plan, more): (&Plan, Option<&Path>),
     disclosure: &[Disclosure],
     to_do: &[String],
-) -> String {
+) -> Result<String, Failure> {
     let OwnSide { study, source, data: file, .. } = side;
     let mut text = String::new();
     text += &wrapped("", study.title());
@@ -336,7 +347,7 @@ fn text(
         text += &wrapped("  Columns that the study does not use: ", &unused);
     }
     let Limits { least_rows, least_cells, .. } = side.settings.limits;
-    if let Some(budget) = budget(&side.settings, side.study.guarantee()) {
+    if let Some(budget) = budget(&side.settings, side.study.guarantee())? {
         text += &wrapped("  ", &budget);
     }
     let limits = format!(
@@ -381,7 +392,7 @@ fn text(
         // Commands stand on a line of their own, to be copied.
         to_do.iter().for_each(|each| text += &format!("  {each}\n"));
     }
-    text
+    Ok(text)
 }
 
 /// What the computation costs, and how exact it is.
