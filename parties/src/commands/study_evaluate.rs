@@ -1,6 +1,6 @@
 //! `party study evaluate`: a draft of an agreement to evaluate a model.
 
-use mpc_ml::artifact::Model;
+use mpc_ml::artifact::{Model, ModelError};
 use serde_json::json;
 
 use crate::cli::StudyEvaluate;
@@ -16,7 +16,7 @@ pub(super) fn draft(options: &StudyEvaluate) -> Result<Report, Failure> {
     let bytes = input::read(path).map_err(|error| {
         Failure::new(Exit::LocalInput, format!("the model cannot be read: {error}")).in_file(path)
     })?;
-    let model = Model::from_json(&bytes).map_err(|error| Failure::from(error).in_file(path))?;
+    let model = Model::from_json(&bytes).map_err(|error| refused(error).in_file(path))?;
     let sha256 = fingerprint(&bytes);
     let parties = match &options.parties {
         Some(parties) => parties.clone(),
@@ -37,4 +37,19 @@ pub(super) fn draft(options: &StudyEvaluate) -> Result<Report, Failure> {
         text: wrapped("", &told) + &format!("  {command}\n"),
         json: json!({ "out": out, "model_sha256": sha256, "parties": parties }),
     })
+}
+
+/// A file of no model with one score for a row; for one of several classes with what tells as much.
+fn refused(error: ModelError) -> Failure {
+    let classes = matches!(error, ModelError::Classes);
+    let failure = Failure::from(error);
+    if !classes {
+        return failure;
+    }
+    failure.advise(
+        "`party predict --model model.json --data test.csv --evaluate` tells each party accuracy and log-loss of its own test \
+         rows. For those of all parties each of them writes beside its rows, from the predictions of --out, a column of words \
+         that says whether the likeliest class is the right one, and they agree on describe/1, or with noise on \
+         private-tables/1, which count its words (docs/describe.md, docs/privacy.md)",
+    )
 }

@@ -118,6 +118,51 @@ fn a_federated_study_ends_with_one_model_that_every_command_takes() {
         name,
         &["export", "--model", json, "--as", "pmml", "--out", &own("model.pmml")],
     ));
+    let pooled = works(command(
+        &nodes,
+        name,
+        &["predict", "--model", json, "--data", &pooled_rows(&nodes), "--evaluate"],
+    ));
+    let auc = |text: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("AUC: ")?.trim().parse::<f64>().ok())
+            .unwrap()
+    };
+    let draft = own("evaluation.toml");
+    works(command(&nodes, name, &["study", "evaluate", "--model", json, "--out", &draft]));
+    let result = together(&nodes, &fs::read_to_string(&draft).unwrap());
+    let joint = result["figures"]["logistic"]["auc"]["auc"].as_f64().unwrap();
+    assert!((joint - auc(&pooled)).abs() < 1e-3, "{joint}, {pooled}");
+}
+
+/// One file with the rows of all parties.
+fn pooled_rows(nodes: &Nodes) -> String {
+    let mut all = String::new();
+    for name in nodes.parties() {
+        let rows = fs::read_to_string(nodes.dir(name).join("rows.csv")).unwrap();
+        let from = if all.is_empty() { 0 } else { rows.find('\n').unwrap() + 1 };
+        all += &rows[from..];
+    }
+    let path = nodes.dir(&nodes.parties()[0]).join("pooled.csv");
+    fs::write(&path, all).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// What all parties come to that keep to an agreement, with their `rows.csv`.
+fn together(nodes: &Nodes, agreement: &str) -> Value {
+    let parties: Vec<String> = nodes.parties().to_vec();
+    for name in &parties {
+        fs::write(nodes.dir(name).join("study.toml"), agreement).unwrap();
+    }
+    let running: Vec<Running> = parties.iter().map(|name| nodes.start(name)).collect();
+    let results = running.into_iter().map(Running::end).map(|ended| {
+        ended.expect(0, &["\"ok\": true"]);
+        let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+        said["result"].clone()
+    });
+    let results: Vec<Value> = results.collect();
+    assert!(results.iter().all(|result| *result == results[0]));
+    results[0].clone()
 }
 
 /// One of four loses the others in the middle: they go on without it, and it gets the model from them.
@@ -243,6 +288,14 @@ fn several_classes_are_fitted_and_predicted() {
     let cells: Vec<&str> = lines.next().unwrap().split(',').collect();
     let sum: f64 = cells[2..5].iter().map(|cell| cell.parse::<f64>().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-9 && cells[5] == "ok", "{cells:?}");
+    // Between nodes it is evaluated by what the refusal of the usual way says.
+    let evaluation = own("evaluation.toml");
+    let refused =
+        command(&nodes, name, &["study", "evaluate", "--model", json, "--out", &evaluation]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!refused.status.success() && said.contains("whether the likeliest class is"), "{said}");
+    counted_together(&nodes, json);
     // What is odd is told as of any other model.
     fs::write(&rows, "id,age,dose\n1,50,1\n2,50000,1\n3,old,1\n").unwrap();
     fs::remove_file(&out).unwrap();
@@ -260,4 +313,70 @@ fn several_classes_are_fitted_and_predicted() {
     let refused = command(&nodes, name, &export);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("a model of several classes"), "{said}");
+}
+
+/// All count together how often the likeliest class is the right one.
+fn counted_together(nodes: &Nodes, json: &str) {
+    let mut right = 0;
+    let kept = |name: &String| nodes.dir(name).join("kept.csv");
+    for name in nodes.parties() {
+        let (rows, out) = (nodes.dir(name).join("rows.csv"), nodes.dir(name).join("own.csv"));
+        let paths = [rows.to_str().unwrap(), out.to_str().unwrap()];
+        works(command(
+            nodes,
+            name,
+            &["predict", "--model", json, "--data", paths[0], "--out", paths[1]],
+        ));
+        let class = |path: &Path, column: usize| -> Vec<String> {
+            let text = fs::read_to_string(path).unwrap();
+            let cell = |line: &str| line.split(',').nth(column).unwrap().to_owned();
+            text.lines().skip(1).map(cell).collect()
+        };
+        let same = class(&rows, 3).into_iter().zip(class(&out, 1)).map(|(due, said)| due == said);
+        let words: Vec<&str> = same.map(|same| if same { "yes" } else { "no" }).collect();
+        right += words.iter().filter(|word| **word == "yes").count();
+        fs::rename(&rows, kept(name)).unwrap();
+        fs::write(&rows, "right\n".to_owned() + &words.join("\n") + "\n").unwrap();
+    }
+    let agreement = format!(
+        r#"
+version = 1
+title = "How often the model is right"
+parties = {:?}
+[protocol]
+name = "describe/1"
+[settings]
+threshold = {{ least = 5, zeros = true, level = "participants" }}
+[[settings.columns]]
+name = "right"
+levels = ["yes", "no"]
+missing = false
+[[reveals]]
+label = "describe/withheld"
+kind = "figure"
+to = "all"
+what = "whether there is a small count"
+why = "counts are released whole or not at all"
+[[reveals]]
+label = "describe/counts"
+to = "all"
+what = "rows by whether the model is right"
+why = "it is the purpose"
+[[reveals]]
+label = "describe/sums"
+to = "all"
+what = "nothing: there is no column of numbers"
+why = "it belongs to the protocol"
+[security]
+correlations = "pairwise"
+against = "covert"
+"#,
+        nodes.parties()
+    );
+    let result = together(nodes, &agreement);
+    let counts = result.to_string();
+    assert!(counts.contains(&right.to_string()), "{right} are right: {counts}");
+    nodes.parties().iter().for_each(|name| {
+        fs::rename(kept(name), nodes.dir(name).join("rows.csv")).unwrap();
+    });
 }
