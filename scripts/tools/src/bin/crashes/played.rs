@@ -1,4 +1,4 @@
-//! The studies in which nodes are killed: of rows, and of columns, where each party receives something of its own.
+//! The studies in which nodes are killed: of rows, on shares or federated, and of columns, where each party receives something of its own.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use parties::study::Study;
 
 use crate::Outcome;
 use crate::slot::Slot;
-use crate::studies::{ALL, NAMES};
+use crate::studies::{ALL, LONG, NAMES};
 
 /// A study, and what a run of it begins with.
 pub struct Played {
@@ -28,6 +28,8 @@ pub struct Played {
     pub alike: bool,
 }
 
+/// The rounds of a federated study.
+const ROUNDS: u32 = 12;
 const OWN_KIT: &str = "aligned";
 const SCORES_KIT: &str = "trained";
 
@@ -42,7 +44,7 @@ pub static PLAYED: LazyLock<Vec<Played>> = LazyLock::new(|| {
         file: "model.json",
         alike: true,
     });
-    rows.chain([own(), scores()]).collect()
+    rows.chain([own(), scores(), federated("quorum"), federated("federated")]).collect()
 });
 
 /// The alignment of records of which some are fitted and others scored.
@@ -155,6 +157,23 @@ impl Played {
         let folder = digest.get(..16)?;
         fs::read(slot.dir(name).join("state").join(folder).join(file)).ok()
     }
+}
+
+/// Rounds of a federated study, which all three have to be in: a run that breaks off goes on after the last one that was kept. In a
+/// "quorum" two of them can end a round that the third falls out of.
+fn federated(name: &'static str) -> Played {
+    let begin = LONG.text();
+    let (model, _) = begin.split_once("[training]").unwrap_or_default();
+    let model = ["intercept = true\n", "l2 = 0.01\n", "clip = 8.0\n"]
+        .iter()
+        .fold(model.replace(LONG.name, name), |text, line| text.replace(line, ""));
+    let quorum = if name == "quorum" { "threshold = 2\n" } else { "" };
+    let text = format!(
+        "{model}[training]\nmode = \"federated\"\nl2 = 0.01\nrounds = {ROUNDS}\n{quorum}\
+         [security]\nagainst = \"semi-honest\"\n"
+    );
+    let rows = [0, 1, 2].map(|party| LONG.rows(party));
+    Played { name, text, rows, kit: None, command: &["train"], file: "model.json", alike: true }
 }
 
 /// Makes what studies of columns begin with: records in one order, and for scores a model too.

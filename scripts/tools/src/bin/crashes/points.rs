@@ -60,8 +60,8 @@ const TWICE: u64 = 5;
 impl Case {
     pub fn draw(number: usize, shapes: &[Shape], chance: &mut Chance) -> Self {
         let study = number % PLAYED.len();
-        // Every stage equally often with every study.
-        let stage = number / PLAYED.len() % STAGES.len();
+        // Every stage equally often with every study, and each of them early.
+        let stage = (number / PLAYED.len() + study) % STAGES.len();
         let node = chance.below(3) as usize;
         let mut kills = vec![Kill::draw(stage, node, &shapes[study], chance)];
         if chance.below(TWICE) == 0 {
@@ -101,6 +101,11 @@ impl Kill {
                 Point::At(format!("{place}:{}", chance.below(shape.states)))
             }
             "passes" => Point::After(PHASES[2], chance.below(shape.phases[2] + 20)),
+            // All that a federated study shows are its rounds, each of which is kept.
+            "release" if shape.results == 0 => match chance.pick(&["round", "phase"]) {
+                "phase" => Point::After(PHASES[3], chance.below(shape.phases[3] + 20)),
+                place => Point::At(format!("{place}:{}", chance.below(shape.states))),
+            },
             "release" => match chance.pick(&["recorded", "committed", "revealed", "phase"]) {
                 "phase" => Point::After(PHASES[3], chance.below(shape.phases[3] + 20)),
                 place => Point::At(format!("{place}:{}", chance.below(shape.results))),
