@@ -15,6 +15,7 @@
 #[cfg(feature = "test-util")]
 mod any;
 mod attempt;
+mod clock;
 mod encoding;
 mod machine;
 mod masks;

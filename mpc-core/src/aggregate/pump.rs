@@ -1,6 +1,9 @@
 //! An aggregation over the network: a task of its own moves the messages and keeps the time, so that the others are
 //! answered while this party computes.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use super::clock::{Telling, Waiting};
 use super::machine::{Bytes, Ended, Machine};
 use super::masks::Masks;
 use super::message::longest;
@@ -24,7 +28,7 @@ const TAG: Tag = Tag::new("aggregate");
 /// How many messages of one party wait to be taken.
 const WAITING: usize = 8;
 
-/// How long a machine that slept listens before it holds anybody for late.
+/// How long this party listens for what is there already before it holds anybody for late.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// From how many elements of streams on a thread of its own computes them.
@@ -92,6 +96,7 @@ impl Aggregation {
             speaking,
             losses: Arc::clone(&losses),
             patience: terms.patience,
+            telling: Telling::default(),
         };
         let mut task = JoinSet::new();
         task.spawn(pump.run(ordered));
@@ -204,14 +209,14 @@ struct Pump {
     speaking: JoinSet<()>,
     losses: Arc<Mutex<Vec<Loss>>>,
     patience: Duration,
+    telling: Telling,
 }
 
 impl Pump {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut reply: Option<oneshot::Sender<Result<Ended, Error>>> = None;
         let mut step = self.machine().step();
-        let mut since = Instant::now();
-        let mut telling = (None, since);
+        let mut waiting = Waiting::new(self.patience);
         loop {
             self.flush();
             let ended = self.machine().ended();
@@ -223,15 +228,9 @@ impl Pump {
             }
             let now = self.machine().step();
             if now != step {
-                (step, since) = (now, Instant::now());
+                (step, waiting) = (now, Waiting::new(self.patience));
             }
-            let to_tell = self.machine().is_to_tell();
-            if to_tell != telling.0 {
-                telling = (to_tell, Instant::now());
-            }
-            if to_tell.is_some() && telling.1.elapsed() >= self.patience * Machine::TELLS_WITHIN {
-                self.machine().is_stale();
-            }
+            self.grow_stale();
             tokio::select! {
                 biased;
                 order = orders.recv() => {
@@ -242,8 +241,11 @@ impl Pump {
                     }
                 }
                 Some(arrival) = self.arrivals.recv() => self.take(arrival).await,
-                () = sleep_until(since + self.patience * step.1), if reply.is_some() => {
-                    // What has arrived while this computer was asleep, or busy, is not late.
+                () = sleep_until(waiting.next()), if reply.is_some() => {
+                    if !waiting.is_for(self.patience * step.1) {
+                        continue;
+                    }
+                    // What has arrived while this computer was busy is not late.
                     let grace = Instant::now() + (self.patience / 16).min(GRACE);
                     while let Ok(Some(arrival)) = timeout_at(grace, self.arrivals.recv()).await {
                         self.take(arrival).await;
@@ -277,7 +279,17 @@ impl Pump {
         offload(move || work(&mut machine.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
+    /// What was to be told for too long is not told any more, whatever comes now.
+    fn grow_stale(&mut self) {
+        let what = self.machine().is_to_tell();
+        if self.telling.is_for(what, self.patience * Machine::TELLS_WITHIN) {
+            self.machine().is_stale();
+        }
+    }
+
     async fn take(&mut self, (peer, arrival): Arrival) {
+        // What arrived may have waited here for long: this process may have stood still.
+        self.grow_stale();
         let done = match arrival {
             Ok(bytes) => self.with(move |machine| machine.receive(peer, &bytes)).await,
             Err(error) => {
