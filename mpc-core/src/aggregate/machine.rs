@@ -64,6 +64,8 @@ struct Round {
     doubted: Set,
     /// Another party has gone on without this one.
     excluded: bool,
+    /// This party has asked those who say nothing whether they are further.
+    asked: bool,
     /// Whether it has ended.
     over: bool,
     ended: Option<Ended>,
@@ -172,6 +174,7 @@ impl Machine {
             early: self.nothing(),
             doubted: Set::default(),
             excluded: false,
+            asked: false,
             over: false,
             ended: None,
             idle: 0,

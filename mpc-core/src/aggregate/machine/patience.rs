@@ -108,6 +108,12 @@ impl Machine {
             },
         };
         let view = round.view.less(late.without(me));
+        let few = view.len() < self.least && !round.over;
+        if few && !std::mem::replace(&mut round.asked, true) {
+            // They may be further, and who is to tell this party may be away itself: who is asked twice answers.
+            round.stamp += 1;
+            return self.send_view(late);
+        }
         if view != round.view {
             return self.shrink(view);
         }
