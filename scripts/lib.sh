@@ -99,6 +99,12 @@ wait_for_nodes() {
 # run_study FOLDER STUDY PARTY=ROWS...: trains, a process for each party, and one for the dealer
 # when there is a folder for it. Leaves run.json and log.txt in each folder. Fails when a node does.
 run_study() {
+    start_study "$@"
+    wait_for_nodes
+}
+
+# start_study FOLDER STUDY PARTY=ROWS...: the same, without waiting for their end.
+start_study() {
     local folder=$1 study=$2 each name
     shift 2
     # A node that is lost does not come back by itself here.
@@ -114,7 +120,6 @@ run_study() {
             </dev/null >"$folder/$name/run.json" 2>"$folder/$name/log.txt" &
         pids+=($!)
     done
-    wait_for_nodes
 }
 
 # run_nodes FOLDER OUTPUT PARTY... -- ARGUMENT...: `party ARGUMENT...` as a process for each party, with its
