@@ -13,6 +13,7 @@ use crate::looks;
 use crate::recording;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use law::fixed;
@@ -31,7 +32,7 @@ use mpc_core::protocols::truncate::BoundedOpening;
 use mpc_core::rand::MaskSite;
 use mpc_core::ring::{Ring, Z64, Z128};
 use mpc_core::testing::{World, record_openings, take_openings};
-use mpc_core::{Batch, Error, Fixed, Outputs, Recipients, Session, Shared};
+use mpc_core::{Batch, Error, Fixed, Outputs, Recipients, Session, Shared, side_by_side};
 use mpc_net::memory::MemoryTransport;
 use recording::Recording;
 
@@ -50,33 +51,39 @@ const ORDER: usize = 6;
 #[test]
 fn every_mask_of_a_protocol_without_a_dealer_is_needed() {
     law::check_the_checker();
-    for parties in [2, 3] {
-        let usual = seen(parties, None);
-        let mut looked = BTreeSet::new();
-        for (what, verdict) in usual {
-            if let Verdict::Broken(why) = verdict {
-                panic!("{parties} parties, with all masks: {why}");
-            }
-            // Of the highest bits there are but a few.
-            let few = matches!(what, What::Head { .. });
-            assert!(few || verdict == Verdict::Uniform, "{what:?} has too few samples");
-            looked.insert(what);
+    side_by_side([2, 3].into_iter(), usize::MAX, |parties| {
+        every_mask_is_needed_among(parties);
+        Ok::<_, Infallible>(())
+    })
+    .unwrap_or_else(|never| match never {});
+}
+
+fn every_mask_is_needed_among(parties: usize) {
+    let usual = seen(parties, None);
+    let mut looked = BTreeSet::new();
+    for (what, verdict) in usual {
+        if let Verdict::Broken(why) = verdict {
+            panic!("{parties} parties, with all masks: {why}");
         }
-        let mut hidden = BTreeSet::new();
-        for site in sites(parties) {
-            let broken = |verdict: &Verdict| matches!(verdict, Verdict::Broken(_));
-            let without = seen(parties, Some(site)).into_iter();
-            let noticed: Vec<What> =
-                without.filter(|(_, verdict)| broken(verdict)).map(|(what, _)| what).collect();
-            println!("{parties} parties, without {site:?}: {} looks", noticed.len());
-            assert!(!noticed.is_empty(), "{parties} parties: nobody misses {site:?}");
-            hidden.extend(noticed);
-        }
-        // Single messages are under the masks of earlier ones as well, sums are not.
-        let sums = looked.difference(&hidden).filter(|what| matches!(what, What::Sum { .. }));
-        let sums: Vec<_> = sums.collect();
-        assert!(sums.is_empty(), "{parties} parties: nothing hides {sums:?}");
+        // Of the highest bits there are but a few.
+        let few = matches!(what, What::Head { .. });
+        assert!(few || verdict == Verdict::Uniform, "{what:?} has too few samples");
+        looked.insert(what);
     }
+    let mut hidden = BTreeSet::new();
+    for site in sites(parties) {
+        let broken = |verdict: &Verdict| matches!(verdict, Verdict::Broken(_));
+        let without = seen(parties, Some(site)).into_iter();
+        let noticed: Vec<What> =
+            without.filter(|(_, verdict)| broken(verdict)).map(|(what, _)| what).collect();
+        println!("{parties} parties, without {site:?}: {} looks", noticed.len());
+        assert!(!noticed.is_empty(), "{parties} parties: nobody misses {site:?}");
+        hidden.extend(noticed);
+    }
+    // Single messages are under the masks of earlier ones as well, sums are not.
+    let sums = looked.difference(&hidden).filter(|what| matches!(what, What::Sum { .. }));
+    let sums: Vec<_> = sums.collect();
+    assert!(sums.is_empty(), "{parties} parties: nothing hides {sums:?}");
 }
 
 fn sites(parties: usize) -> Vec<MaskSite> {
