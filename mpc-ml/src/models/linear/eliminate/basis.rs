@@ -17,7 +17,7 @@ use crate::models::linear::moments::{Moments, ROWS_A_TURN, pause};
 use crate::models::linear::plan::{LinearPlan, X_FRACTION};
 
 /// Rows that are multiplied by the matrix of the basis at once.
-const ROWS: usize = 16;
+const ROWS: usize = 8;
 
 /// The matrix that makes a basis of the own columns: Q = A T.
 pub(in super::super) struct Basis {
@@ -93,7 +93,7 @@ impl Basis {
                         *x = rows.row(begin + at)[j].clamp(-clip, clip);
                     }
                     for (sum, t) in sums[j..].iter_mut().zip(t.row(j, j..a)) {
-                        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += t * x);
+                        (0..ROWS).for_each(|at| sum[at] += t * x[at]);
                     }
                 }
                 for (at, entries) in entries.chunks_exact_mut(width).enumerate() {
