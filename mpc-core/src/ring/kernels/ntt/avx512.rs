@@ -407,10 +407,10 @@ impl Reduction {
 
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn put(&self, sums: Sums, out: &mut [u64; PANEL]) {
+    fn put(&self, sums: &Sums, out: &mut [u64; PANEL]) {
         let (q, [one, middle, top]) = (self.q, self.powers);
         let out = out.as_chunks_mut::<8>().0;
-        for ((low, high), out) in sums.low.into_iter().zip(sums.high).zip(out) {
+        for ((&low, &high), out) in sums.low.iter().zip(&sums.high).zip(out) {
             let high = _mm512_add_epi64(high, _mm512_srli_epi64::<52>(low));
             let above = _mm512_srli_epi64::<52>(high);
             // IFMA takes the lower 52 bits of a factor by itself, so these need no mask; the
@@ -437,7 +437,7 @@ fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
                     sums.add(vector, load(x), y);
                 }
             }
-            reduction.put(sums, out);
+            reduction.put(&sums, out);
         }
     }
 }
@@ -454,7 +454,7 @@ fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u6
                     sums.add(vector, x, y);
                 }
             }
-            reduction.put(sums, out);
+            reduction.put(&sums, out);
         }
     });
 }
