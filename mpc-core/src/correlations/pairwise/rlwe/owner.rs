@@ -310,8 +310,14 @@ impl Rows {
                     }
                     for column in 0..together {
                         let panels = panels_mut(of, count, columns + column);
-                        for (to, at) in panels.flatten().zip(0..) {
-                            *to = values[at / stride * together + column];
+                        if stride == 1 {
+                            let values = values.as_chunks().0;
+                            panels.zip(values).for_each(|(to, values)| *to = *values);
+                            continue;
+                        }
+                        let mut values = values.iter().skip(column).step_by(together);
+                        for to in panels.flat_map(|panel| panel.chunks_exact_mut(stride)) {
+                            to.fill(values.next().copied().unwrap_or_default());
                         }
                     }
                 }

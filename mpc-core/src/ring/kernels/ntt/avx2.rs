@@ -12,18 +12,23 @@
 use std::arch::x86_64::*;
 
 use super::super::Avx2;
-use super::portable::Reduction;
+use super::portable::{self, Reduction};
 use super::{BLOCKS, Ntt, PANEL, few_panels};
 
 /// Numbers in a vector.
 const LANES: usize = 4;
 /// Vectors whose sums stay in registers.
 const VECTORS: usize = 4;
+/// Polynomials from which on four short multiplications are cheaper than a long one: what they leave to be reduced is in three parts.
+const MANY: usize = 4;
 /// Bits of the lower half of a number.
 const HALF: i32 = 25;
 
 impl Avx2 {
     pub(super) fn ntt_add_products(self, ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
+        if x.len() < MANY * ntt.degree {
+            return portable::add_products(ntt, x, y, out);
+        }
         // SAFETY: self exists, so the processor has AVX2.
         unsafe { add_products(ntt, x, y, out) }
     }
