@@ -13,7 +13,7 @@ use std::arch::x86_64::*;
 
 use super::super::Avx2;
 use super::portable::{self, Reduction};
-use super::{BLOCKS, Ntt, PANEL, few_panels};
+use super::{Ntt, Panel, few_panels, whole_panels};
 
 /// Numbers in a vector.
 const LANES: usize = 4;
@@ -108,50 +108,43 @@ impl Sums {
 /// Some vectors of a panel, and their place in it.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn vectors(panel: &[u64; PANEL], first: usize) -> &[[u64; LANES]] {
+fn vectors(panel: &Panel, first: usize) -> &[[u64; LANES]] {
     &panel.as_chunks::<LANES>().0[first..first + VECTORS]
 }
 
 #[target_feature(enable = "avx2")]
 fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
-    let count = (x.len() / ntt.degree).max(1);
-    let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
-    let out = out.as_chunks_mut::<PANEL>().0;
-    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            for (part, out) in out.as_chunks_mut::<{ LANES * VECTORS }>().0.iter_mut().enumerate() {
-                let mut sums = [Sums::zero(); VECTORS];
-                for (x, y) in x.iter().zip(y) {
-                    let (x, y) = (vectors(x, part * VECTORS), vectors(y, part * VECTORS));
-                    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-                        sum.add(halves(load(x)), load(y));
-                    }
-                }
-                for (sum, out) in sums.iter().zip(out.as_chunks_mut().0) {
-                    sum.add_to(&reduction, out);
+    whole_panels(ntt.degree, (x, y), out, |x, y, out| {
+        for (part, out) in out.as_chunks_mut::<{ LANES * VECTORS }>().0.iter_mut().enumerate() {
+            let mut sums = [Sums::zero(); VECTORS];
+            for (x, y) in x.iter().zip(y) {
+                let (x, y) = (vectors(x, part * VECTORS), vectors(y, part * VECTORS));
+                for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+                    sum.add(halves(load(x)), load(y));
                 }
             }
+            for (sum, out) in sums.iter().zip(out.as_chunks_mut().0) {
+                sum.add_to(&reduction, out);
+            }
         }
-    }
+    });
 }
 
 #[target_feature(enable = "avx2")]
 fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
     few_panels((ntt.degree, count), (x, y), out, |x, y, out| {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            for (part, out) in out.as_chunks_mut::<{ LANES * VECTORS }>().0.iter_mut().enumerate() {
-                let mut sums = [Sums::zero(); VECTORS];
-                for (&x, y) in x.iter().zip(y) {
-                    let x = halves(_mm256_set1_epi64x(x as i64));
-                    for (sum, y) in sums.iter_mut().zip(vectors(y, part * VECTORS)) {
-                        sum.add(x, load(y));
-                    }
+        for (part, out) in out.as_chunks_mut::<{ LANES * VECTORS }>().0.iter_mut().enumerate() {
+            let mut sums = [Sums::zero(); VECTORS];
+            for (&x, y) in x.iter().zip(y) {
+                let x = halves(_mm256_set1_epi64x(x as i64));
+                for (sum, y) in sums.iter_mut().zip(vectors(y, part * VECTORS)) {
+                    sum.add(x, load(y));
                 }
-                for (sum, out) in sums.iter().zip(out.as_chunks_mut().0) {
-                    sum.add_to(&reduction, out);
-                }
+            }
+            for (sum, out) in sums.iter().zip(out.as_chunks_mut().0) {
+                sum.add_to(&reduction, out);
             }
         }
     });

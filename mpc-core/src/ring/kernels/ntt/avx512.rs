@@ -12,7 +12,7 @@
 use std::arch::x86_64::*;
 
 use super::super::Avx512;
-use super::{BLOCKS, Modulus, Ntt, PANEL, Roots, few_panels};
+use super::{Modulus, Ntt, PANEL, Panel, Roots, few_panels, whole_panels};
 
 /// A vector.
 type Lanes = [u64; 8];
@@ -369,7 +369,7 @@ struct Sums {
 impl Sums {
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn from(out: &[u64; PANEL]) -> Self {
+    fn from(out: &Panel) -> Self {
         let zero = [_mm512_setzero_si512(); VECTORS];
         let mut sums = Self { low: zero, high: zero };
         for (low, out) in sums.low.iter_mut().zip(out.as_chunks::<8>().0) {
@@ -407,7 +407,7 @@ impl Reduction {
 
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn put(&self, sums: &Sums, out: &mut [u64; PANEL]) {
+    fn put(&self, sums: &Sums, out: &mut Panel) {
         let (q, [one, middle, top]) = (self.q, self.powers);
         let out = out.as_chunks_mut::<8>().0;
         for ((&low, &high), out) in sums.low.iter().zip(&sums.high).zip(out) {
@@ -425,36 +425,29 @@ impl Reduction {
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
-    let count = (x.len() / ntt.degree).max(1);
-    let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
-    let out = out.as_chunks_mut::<PANEL>().0;
-    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            let mut sums = Sums::from(out);
-            for (x, y) in x.iter().zip(y) {
-                let factors = x.as_chunks::<8>().0.iter().zip(y.as_chunks::<8>().0);
-                for (vector, (x, y)) in factors.enumerate() {
-                    sums.add(vector, load(x), y);
-                }
+    whole_panels(ntt.degree, (x, y), out, |x, y, out| {
+        let mut sums = Sums::from(out);
+        for (x, y) in x.iter().zip(y) {
+            let factors = x.as_chunks::<8>().0.iter().zip(y.as_chunks::<8>().0);
+            for (vector, (x, y)) in factors.enumerate() {
+                sums.add(vector, load(x), y);
             }
-            reduction.put(&sums, out);
         }
-    }
+        reduction.put(&sums, out);
+    });
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
     few_panels((ntt.degree, count), (x, y), out, |x, y, out| {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            let mut sums = Sums::from(out);
-            for (&x, y) in x.iter().zip(y) {
-                let x = _mm512_set1_epi64(x as i64);
-                for (vector, y) in y.as_chunks::<8>().0.iter().enumerate() {
-                    sums.add(vector, x, y);
-                }
+        let mut sums = Sums::from(out);
+        for (&x, y) in x.iter().zip(y) {
+            let x = _mm512_set1_epi64(x as i64);
+            for (vector, y) in y.as_chunks::<8>().0.iter().enumerate() {
+                sums.add(vector, x, y);
             }
-            reduction.put(&sums, out);
         }
+        reduction.put(&sums, out);
     });
 }

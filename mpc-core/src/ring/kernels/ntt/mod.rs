@@ -200,14 +200,36 @@ impl Ntt {
     }
 }
 
-/// Gives, for each panel of each sum of [`Ntt::add_few_products`], the numbers on the left, the panels on the right and the
-/// panel of the sum. The sums are in the inner loop: a panel on the right is read from memory once.
+/// A panel of values.
+type Panel = [u64; PANEL];
+
+/// Gives, for each panel of the sum of [`Ntt::add_products`], the panels on the left and on the right, as many as may be added
+/// up, and the panel of the sum.
+#[inline]
+fn whole_panels(
+    degree: usize,
+    (x, y): (&[u64], &[u64]),
+    out: &mut [u64],
+    mut each: impl FnMut(&[Panel], &[Panel], &mut Panel),
+) {
+    let count = (x.len() / degree).max(1);
+    let (x, y) = (x.as_chunks().0, y.as_chunks().0);
+    let out = out.as_chunks_mut().0;
+    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
+        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+            each(x, y, out);
+        }
+    }
+}
+
+/// The same for each panel of each sum of [`Ntt::add_few_products`], with the numbers on the left. The sums are in the inner loop: a
+/// panel on the right is read from memory once.
 #[inline]
 fn few_panels(
     (degree, count): (usize, usize),
     (x, y): (&[u64], &[u64]),
     out: &mut [u64],
-    mut each: impl FnMut(&[u64], &[[u64; PANEL]], &mut [u64; PANEL]),
+    mut each: impl FnMut(&[u64], &[Panel], &mut Panel),
 ) {
     let of_sum = x.len() / (out.len() / degree);
     let panels = degree / PANEL;
@@ -217,7 +239,10 @@ fn few_panels(
     for (panel, y) in y.as_chunks::<PANEL>().0.chunks_exact(count).enumerate() {
         let at = panel / repeated * count;
         for (sum, x) in x.chunks_exact(of_sum).enumerate() {
-            each(&x[at..at + count], y, &mut out[sum * panels + panel]);
+            let out = &mut out[sum * panels + panel];
+            for (x, y) in x[at..at + count].chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
+                each(x, y, out);
+            }
         }
     }
 }

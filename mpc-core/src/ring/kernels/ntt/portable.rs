@@ -1,6 +1,6 @@
 //! Plain loops for every processor, and the reference that the vector loops equal bit for bit.
 
-use super::{BLOCKS, Modulus, Multiplier, Ntt, PANEL, Roots, few_panels};
+use super::{Modulus, Multiplier, Ntt, Roots, few_panels, whole_panels};
 
 impl Roots {
     fn at(&self, index: usize) -> Multiplier {
@@ -83,33 +83,26 @@ impl Reduction {
 
 pub fn add_products(ntt: &Ntt, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
-    let count = (x.len() / ntt.degree).max(1);
-    let (x, y) = (x.as_chunks::<PANEL>().0, y.as_chunks::<PANEL>().0);
-    let out = out.as_chunks_mut::<PANEL>().0;
-    for ((x, y), out) in x.chunks(count).zip(y.chunks(count)).zip(out) {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            let mut sums = out.map(u128::from);
-            for (x, y) in x.iter().zip(y) {
-                for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
-                    *sum += u128::from(x) * u128::from(y);
-                }
+    whole_panels(ntt.degree, (x, y), out, |x, y, out| {
+        let mut sums = out.map(u128::from);
+        for (x, y) in x.iter().zip(y) {
+            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                *sum += u128::from(x) * u128::from(y);
             }
-            *out = sums.map(|sum| reduction.of(sum));
         }
-    }
+        *out = sums.map(|sum| reduction.of(sum));
+    });
 }
 
 pub fn add_few_products(ntt: &Ntt, count: usize, x: &[u64], y: &[u64], out: &mut [u64]) {
     let reduction = Reduction::new(ntt.modulus);
     few_panels((ntt.degree, count), (x, y), out, |x, y, out| {
-        for (x, y) in x.chunks(BLOCKS).zip(y.chunks(BLOCKS)) {
-            let mut sums = out.map(u128::from);
-            for (&x, y) in x.iter().zip(y) {
-                for (sum, &y) in sums.iter_mut().zip(y) {
-                    *sum += u128::from(x) * u128::from(y);
-                }
+        let mut sums = out.map(u128::from);
+        for (&x, y) in x.iter().zip(y) {
+            for (sum, &y) in sums.iter_mut().zip(y) {
+                *sum += u128::from(x) * u128::from(y);
             }
-            *out = sums.map(|sum| reduction.of(sum));
         }
+        *out = sums.map(|sum| reduction.of(sum));
     });
 }
