@@ -55,7 +55,7 @@ pub mod trig;
 
 pub use error::Error;
 pub use mpc_net::Tag;
-pub use offload::{cores, offload, side_by_side};
+pub use offload::{cores, offload, side_by_side, try_side_by_side};
 pub use session::{
     Against, Batch, Checkpoint, CheckpointLog, Cost, Opened, Outputs, Recipients, Recorded,
     ReleaseLog, Session, SessionOptions, Slot, State,

@@ -1,5 +1,6 @@
 //! Heavy computation beside the network.
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::{panic, thread};
@@ -33,15 +34,30 @@ pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Does `work` with every item, side by side on the cores there are, `most` at a time at most. Blocks until all is done, so
+/// Does `work` with every item, side by side on the cores there are. Blocks until all is done, so
 /// it belongs on a thread of its own ([`offload`]), and is for items that take a millisecond or more.
+///
+/// # Panics
+/// When `work` does.
+pub fn side_by_side<T: Send>(
+    items: impl ExactSizeIterator<Item = T> + Send,
+    work: impl Fn(T) + Sync,
+) {
+    let work = |item| {
+        work(item);
+        Ok::<_, Infallible>(())
+    };
+    try_side_by_side(items, usize::MAX, work).unwrap_or_else(|never| match never {});
+}
+
+/// The same for work that can fail, `most` items at a time at most.
 ///
 /// # Errors
 /// The first that `work` has; of other items there may be some that were not begun.
 ///
 /// # Panics
 /// When `work` does.
-pub fn side_by_side<T: Send, E: Send>(
+pub fn try_side_by_side<T: Send, E: Send>(
     items: impl ExactSizeIterator<Item = T> + Send,
     most: usize,
     work: impl Fn(T) -> Result<(), E> + Sync,
@@ -69,18 +85,15 @@ mod tests {
     fn every_item_is_worked_on_once_and_the_first_error_is_told() {
         let seen: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
         for most in [0, 1, 2, 50] {
-            side_by_side(seen.iter(), most, |one| {
+            try_side_by_side(seen.iter(), most, |one| {
                 one.fetch_add(1, Ordering::Relaxed);
                 Ok::<_, ()>(())
             })
             .expect("nothing fails");
         }
         assert!(seen.iter().all(|one| one.load(Ordering::Relaxed) == 4));
-        let failed = side_by_side(0..100, 2, |at| if at == 7 { Err(at) } else { Ok(()) });
+        let failed = try_side_by_side(0..100, 2, |at| if at == 7 { Err(at) } else { Ok(()) });
         assert_eq!(failed, Err(7));
-        assert!(
-            panic::catch_unwind(|| side_by_side(0..4, 2, |_| -> Result<(), ()> { panic!() }))
-                .is_err()
-        );
+        assert!(panic::catch_unwind(|| side_by_side(0..4, |_| panic!())).is_err());
     }
 }

@@ -10,7 +10,6 @@ use crate::fits;
 use crate::looks;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::Mutex;
 
 use fits::Fit;
@@ -39,8 +38,8 @@ const OF_PAIRS: [MaskSite; 1] = [MaskSite::OtChoice];
 
 #[test]
 fn every_mask_of_a_fit_with_a_dealer_is_needed() {
-    for_all(Origin::Dealer, |fit| {
-        let (usual, noticed) = look_at(fit);
+    side_by_side(fits::all(Origin::Dealer).into_iter(), |fit| {
+        let (usual, noticed) = look_at(&fit);
         all_hidden(fit.name, &usual, &noticed);
     });
 }
@@ -49,24 +48,14 @@ fn every_mask_of_a_fit_with_a_dealer_is_needed() {
 #[test]
 fn every_mask_of_a_fit_without_a_dealer_is_needed() {
     let all = Mutex::new((BTreeSet::new(), BTreeSet::new()));
-    for_all(Origin::Pairwise, |fit| {
-        let (usual, missing) = look_at(fit);
+    side_by_side(fits::all(Origin::Pairwise).into_iter(), |fit| {
+        let (usual, missing) = look_at(&fit);
         let mut all = all.lock().expect("no fit has failed");
         all.0.extend(usual);
         all.1.extend(missing);
     });
     let (looked, noticed) = all.into_inner().expect("no fit has failed");
     all_hidden("any fit", &looked, &noticed);
-}
-
-/// Looks at all fits, several at a time.
-fn for_all(origin: Origin, look: impl Fn(&Fit) + Sync) {
-    let look = |fit| {
-        look(&fit);
-        Ok::<_, Infallible>(())
-    };
-    side_by_side(fits::all(origin).into_iter(), usize::MAX, look)
-        .unwrap_or_else(|never| match never {});
 }
 
 /// All that can be seen of a fit, and what of that notices that a mask is missing.

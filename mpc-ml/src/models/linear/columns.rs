@@ -1,6 +1,5 @@
 //! From columns at different parties to shares of the normal equations (docs/protocols.md 13.3).
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -274,13 +273,11 @@ async fn with_own(
             let mut shares: Vec<_> = products.into_iter().map(|it| it.product).collect();
             let (own, rows) =
                 if owns { (&own.entries()[entries.clone()], rows) } else { (&[][..], 0) };
-            side_by_side(shares.iter_mut().enumerate(), usize::MAX, |(number, share)| {
+            side_by_side(shares.iter_mut().enumerate(), |(number, share)| {
                 let public = &opened[number * rows..(number + 1) * rows];
                 let product = std::mem::replace(share, Shared::zero(0, 0));
                 *share = owned::transposed(own, public, product);
-                Ok::<_, Infallible>(())
-            })
-            .unwrap_or_else(|never| match never {});
+            });
             shares
         });
         shares.collect()

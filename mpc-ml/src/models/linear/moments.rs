@@ -5,7 +5,6 @@
 //! too; the parts are integers in floating point, and few enough are added up at a time that
 //! nothing is rounded ([`gram`]).
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::task::Poll;
 
@@ -58,16 +57,14 @@ impl Moments {
                 let begin = rows.len().min(begin + part * ROWS_A_TURN);
                 (panels, begin..rows.len().min(begin + ROWS_A_TURN))
             });
-            side_by_side(parts, threads, |(panels, part): (&mut Panels, Range<usize>)| {
+            side_by_side(parts, |(panels, part): (&mut Panels, Range<usize>)| {
                 for begin in part.clone().step_by(panels.cut.rows) {
                     let block = begin..part.end.min(begin + panels.cut.rows);
                     panels.fill(rows, encoding, block.clone());
                     panels.add(level, block.len());
                     panels.blocks += 1;
                 }
-                Ok::<_, Infallible>(())
-            })
-            .unwrap_or_else(|never| match never {});
+            });
             for panels in &mut all {
                 if panels.blocks + ROWS_A_TURN > BLOCKS_A_FOLD {
                     panels.fold(&mut sums);

@@ -256,6 +256,12 @@ impl Plan {
         if self.is_sparse() { (WORDS / self.rows_words()).clamp(1, MOST) } else { 1 }
     }
 
+    /// All blocks of rows, as an owner takes them together.
+    pub fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (all, at_once) = (self.row_blocks(), self.blocks_at_once());
+        (0..all).step_by(at_once).map(move |first| first..all.min(first + at_once))
+    }
+
     /// Words that an owner keeps of a block of rows.
     #[must_use]
     pub fn rows_words(&self) -> usize {

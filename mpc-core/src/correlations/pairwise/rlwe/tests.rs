@@ -94,8 +94,7 @@ fn largest_error(plan: &Plan, data: &mut Data, index: u64) -> i128 {
     }
     let mut message = vec![0; plan.output_bytes()];
     let mut sum = vec![0; shape.rows * shape.vectors];
-    for first in (0..plan.row_blocks()).step_by(plan.blocks_at_once()) {
-        let blocks = first..plan.row_blocks().min(first + plan.blocks_at_once());
+    for blocks in plan.groups() {
         let range = plan.rows_of_all(&blocks);
         let entries = range.start * shape.columns..range.end * shape.columns;
         let rows = Rows::new(plan, blocks.clone(), matrix.rows(entries)).expect("the shape fits");

@@ -202,10 +202,8 @@ fn multiplied(
     let v = vec![0; shape.columns * shape.vectors];
     inputs.add(&sender.encrypt(plan, index, &v).expect("a new index")).expect("an input");
     let mut bytes = vec![0; plan.output_bytes()];
-    let at_once = plan.blocks_at_once();
-    for (number, bytes) in bytes.chunks_mut(at_once * plan.block_bytes()).enumerate() {
-        let first = number * at_once;
-        let blocks = first..plan.row_blocks().min(first + at_once);
+    let messages = bytes.chunks_mut(plan.blocks_at_once() * plan.block_bytes());
+    for (blocks, bytes) in plan.groups().zip(messages) {
         let rows = plan.rows_of_all(&blocks);
         let own = &entries[rows.start * shape.columns..rows.end * shape.columns];
         let own = Rows::new(plan, blocks.clone(), Entries::Small(own)).expect("it fits");

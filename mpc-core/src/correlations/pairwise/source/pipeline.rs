@@ -23,7 +23,7 @@ use super::product::{Entries, PartShape, Product};
 use crate::correlations::production::Counts;
 use crate::correlations::{OwnedMatrix, OwnedProductRequest};
 use crate::error::Error;
-use crate::offload::{offload, side_by_side};
+use crate::offload::{offload, try_side_by_side};
 use crate::rand::{MaskSite, Prg};
 use crate::session::Session;
 
@@ -180,8 +180,7 @@ impl Work {
         let mut message = Zeroizing::new(vec![0; plan.output_bytes()]);
         let mut left = (&mut share[..], &mut message[..]);
         let mut groups = Vec::new();
-        for first in (0..plan.row_blocks()).step_by(plan.blocks_at_once()) {
-            let blocks = first..plan.row_blocks().min(first + plan.blocks_at_once());
+        for blocks in plan.groups() {
             let masks = owner.masks(plan, blocks.clone());
             let (share, shares) = left.0.split_at_mut(plan.rows_of_all(&blocks).len() * vectors);
             let (message, messages) = left.1.split_at_mut(blocks.len() * plan.block_bytes());
@@ -190,7 +189,7 @@ impl Work {
         }
         let owner = &*owner;
         let most = (WORDS_AT_ONCE / (plan.rows_words() * plan.blocks_at_once())).max(1);
-        side_by_side(groups.into_iter(), most, |(blocks, masks, message, share)| {
+        try_side_by_side(groups.into_iter(), most, |(blocks, masks, message, share)| {
             let rows = plan.rows_of_all(&blocks);
             let range = rows.start * columns..rows.end * columns;
             let entries = match &entries {

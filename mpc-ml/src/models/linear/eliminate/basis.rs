@@ -1,8 +1,6 @@
 //! What the owner of the widest block does with its columns by itself (docs/protocols.md 13.3, steps 1 and
 //! 3).
 
-use std::convert::Infallible;
-
 use mpc_core::{cores, side_by_side};
 use zeroize::Zeroizing;
 
@@ -84,7 +82,7 @@ impl Basis {
         let turn = ROWS_A_TURN * cores();
         for (begin, entries) in (0..).step_by(turn).zip(entries.chunks_mut(turn * width)) {
             let pieces = entries.chunks_mut(ROWS * width).enumerate();
-            side_by_side(pieces, usize::MAX, |(piece, entries)| {
+            side_by_side(pieces, |(piece, entries)| {
                 let begin = begin + piece * ROWS;
                 let mut sums = Zeroizing::new(vec![[0.0; ROWS]; a]);
                 for j in 0..a {
@@ -101,9 +99,7 @@ impl Basis {
                     let row = own.chain(target_entry(plan, cross, data, begin + at));
                     entries.iter_mut().zip(row).for_each(|(to, entry)| *to = entry);
                 }
-                Ok::<_, Infallible>(())
-            })
-            .unwrap_or_else(|never| match never {});
+            });
             pause().await;
         }
         Ok((Self { t }, entries))
