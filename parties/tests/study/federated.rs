@@ -150,11 +150,10 @@ fn pooled_rows(nodes: &Nodes) -> String {
 
 /// What all parties come to that keep to an agreement, with their `rows.csv`.
 fn together(nodes: &Nodes, agreement: &str) -> Value {
-    let parties: Vec<String> = nodes.parties().to_vec();
-    for name in &parties {
+    for name in nodes.parties() {
         fs::write(nodes.dir(name).join("study.toml"), agreement).unwrap();
     }
-    let running: Vec<Running> = parties.iter().map(|name| nodes.start(name)).collect();
+    let running: Vec<Running> = nodes.parties().iter().map(|name| nodes.start(name)).collect();
     let results = running.into_iter().map(Running::end).map(|ended| {
         ended.expect(0, &["\"ok\": true"]);
         let said: Value = serde_json::from_str(&ended.stdout).unwrap();
