@@ -29,7 +29,7 @@ fn measure(parties: usize, len: usize, dropped: usize, threshold: Option<usize>)
     let patience = Duration::from_secs(60);
     let terms = Terms { len, least, threshold, state_bytes: 0, patience };
     let outputs = Outputs::none().allow("all", Recipients::All).allow("some", Recipients::All);
-    let world = World::new(parties).outputs(outputs).deadline(Duration::from_secs(600));
+    let world = World::new(parties).outputs(outputs);
     let value = |party: usize, at: usize| Z64((party as u64 + 1) * (at as u64 + 3));
     let check = |sum: &[Z64], members: Set| {
         let weight: u64 = members.iter().map(|party| party as u64 + 1).sum();

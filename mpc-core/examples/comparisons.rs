@@ -21,7 +21,7 @@ fn main() {
         [(3, 10_000, 32), (2, 10_000, 32), (5, 10_000, 32), (3, 10_000, 64), (3, 300, 5)]
     {
         let of = Comparison::new(lanes, bits, 1).expect("fits");
-        let world = World::new(parties).deadline(Duration::from_secs(600));
+        let world = World::new(parties);
         let results = world.run(async |mut session| {
             let mut source = PairwiseSource::start(&mut session, Expansion::Fast)?;
             let mut from = Correlations::new(&mut source)?;

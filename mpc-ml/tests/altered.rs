@@ -29,11 +29,8 @@ fn fit(
     data: &[Rows],
     faults: Vec<(usize, FaultPlan)>,
 ) -> (Vec<Result<GlmFit, Error>>, Vec<String>) {
-    let world = World::new(3)
-        .against(Against::SemiHonest)
-        .with_dealer()
-        .outputs(ledger(&plan.outputs()))
-        .deadline(Duration::from_secs(60));
+    let world =
+        World::new(3).against(Against::SemiHonest).with_dealer().outputs(ledger(&plan.outputs()));
     let mesh = MeshOptions::default().timeout(Duration::from_secs(5)).names(NAMES).mesh(4);
     for (from, fault) in faults {
         mesh[from].inject(fault);

@@ -6,7 +6,6 @@
 use crate::columns;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use mpc_core::correlations::Origin;
 use mpc_core::correlations::dealer::DealerSource;
@@ -89,10 +88,7 @@ fn margins(
     let facts = Facts::horizontal(&rows, (0..columns).map(square).collect(), origin);
     // What is refused before anything is sent opens nothing.
     let plan = GlmPlan::new(settings, &facts).ok()?;
-    let world = World::new(data.len())
-        .origin(origin)
-        .outputs(ledger(&plan.outputs()))
-        .deadline(Duration::from_secs(300));
+    let world = World::new(data.len()).origin(origin).outputs(ledger(&plan.outputs()));
     record_openings();
     let ends = world.run(async |mut session| {
         let mut source = testing::source(&mut session, origin)?;

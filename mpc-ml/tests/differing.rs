@@ -25,10 +25,7 @@ fn fit(
     data: &[Rows],
     fault: Option<FaultPlan>,
 ) -> (Vec<Result<GlmFit, Error>>, Vec<String>) {
-    let world = World::new(3)
-        .with_dealer()
-        .outputs(ledger(&plan.outputs()))
-        .deadline(Duration::from_secs(60));
+    let world = World::new(3).with_dealer().outputs(ledger(&plan.outputs()));
     let mesh = MeshOptions::default().timeout(Duration::from_secs(5)).names(NAMES).mesh(4);
     if let Some(fault) = fault {
         mesh[1].inject(fault);

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use mpc_core::Session;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
@@ -64,7 +63,6 @@ fn run<M: Model>(of: &Planned<'_, M>, fault: Option<FaultPlan>) -> Kept {
     let masters: Vec<_> = (0..PARTIES).map(|_| Arc::new(Master::fresh().unwrap())).collect();
     let world = World::new(PARTIES)
         .outputs(ledger(&M::plan(of.settings, of.facts).unwrap().outputs()))
-        .deadline(Duration::from_secs(300))
         .masters(masters.clone())
         .transcripts(transcripts.clone());
     let mesh = world.mesh();

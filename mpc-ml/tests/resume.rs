@@ -6,7 +6,6 @@ use crate::columns;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use mpc_core::correlations::Origin;
 use mpc_core::testing::{self, World};
@@ -83,10 +82,7 @@ impl<M: Model> Case<M> {
     /// Fits, from a checkpoint or from the beginning.
     fn run(&self, kept: &[Kept], from: Option<&[Checkpoint]>) -> Vec<Result<Ended<M::Fit>, Error>> {
         let origin = self.facts.origin;
-        let world = World::new(PARTIES)
-            .origin(origin)
-            .outputs(ledger(&self.plan().outputs()))
-            .deadline(Duration::from_secs(300));
+        let world = World::new(PARTIES).origin(origin).outputs(ledger(&self.plan().outputs()));
         world.run(async |mut session| {
             let me = session.me();
             let mut source = testing::source(&mut session, origin)?;

@@ -1,8 +1,6 @@
 //! The smallest fits of each kind, run with all that a test of their views looks at.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use mpc_core::correlations::dealer::DealerSource;
 use mpc_core::correlations::pairwise::{Expansion, PairwiseSource};
 use mpc_core::correlations::{CorrelationSource, Origin};
@@ -258,10 +256,7 @@ impl Fit {
     }
 
     fn once(&self, off: Option<MaskSite>) -> Run {
-        let world = World::new(PARTIES)
-            .outputs(self.outputs())
-            .insecure_without(off)
-            .deadline(Duration::from_secs(600));
+        let world = World::new(PARTIES).outputs(self.outputs()).insecure_without(off);
         let world = if self.origin == Origin::Dealer { world.with_dealer() } else { world };
         let mesh = world.mesh();
         let views = mesh.iter().map(MemoryTransport::record).collect();

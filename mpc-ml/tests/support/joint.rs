@@ -1,8 +1,6 @@
 //! A joint fit in one process, and the same in the clear.
 #![allow(clippy::unwrap_used, clippy::print_stdout, dead_code)]
 
-use std::time::Duration;
-
 use mpc_core::correlations::Origin;
 use mpc_core::testing::{self, World};
 use mpc_ml::data::Dataset;
@@ -120,10 +118,7 @@ fn run(
     parts: &[Dataset],
     origin: Origin,
 ) -> Result<GlmResult, Error> {
-    let world = World::new(parts.len())
-        .origin(origin)
-        .outputs(ledger(outputs))
-        .deadline(Duration::from_secs(600));
+    let world = World::new(parts.len()).origin(origin).outputs(ledger(outputs));
     let fits = world.run(async |mut session| {
         let me = session.me();
         let mut source = testing::source(&mut session, origin)?;

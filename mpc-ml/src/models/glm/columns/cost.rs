@@ -126,7 +126,6 @@ fn release(plan: &ColumnsPlan, me: usize) -> Cost {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use mpc_core::correlations::dealer::DealerSource;
     use mpc_core::correlations::{CorrelationSource, Origin};
@@ -160,7 +159,7 @@ mod tests {
             let how = inference.then(|| Information::new(&columns, columns.edges(0.0), 1.0));
             let how = how.map(|how| how.expect("fits"));
             let world = World::new(3).with_dealer().outputs(ledger(&plan.outputs()));
-            let told = world.deadline(Duration::from_secs(300)).run(async |mut session| {
+            let told = world.run(async |mut session| {
                 let me = session.me();
                 let begin: u32 = WIDTHS[..me].iter().sum();
                 let own = table.slice(s![.., begin as usize..(begin + WIDTHS[me]) as usize]);
