@@ -272,6 +272,18 @@ impl Model for Federated {
                 warnings.push(format!("{name} was not in {away} of {rounds} rounds"));
             }
         }
+        for class in fitted.joint.empty_classes(&plan.terms) {
+            let what = match plan.terms.family {
+                Family::Multinomial { levels } => {
+                    format!("is level {} of {levels} of the target", class + 1)
+                }
+                _ => format!("has the target {class}"),
+            };
+            warnings.push(format!(
+                "no row of the parties of the first round {what}: the model can only say that there are none, and its \
+                 coefficients grow with each round"
+            ));
+        }
         if fitted.left > LEFT {
             warnings.push(format!(
                 "the joint gradient at the model before the last one has {:.1} % of its length at the beginning: \

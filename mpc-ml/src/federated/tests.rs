@@ -116,6 +116,34 @@ fn parties_on_a_network_get_the_model_of_the_plain_rounds() {
 }
 
 #[test]
+fn classes_that_no_row_has_are_known_after_the_first_round() {
+    let cases = [
+        (Family::Linear, vec![2.0], vec![]),
+        (Family::Logistic, vec![0.0], vec![1]),
+        (Family::Logistic, vec![1.0], vec![0]),
+        (Family::Logistic, vec![1.0, 0.0], vec![]),
+        (Family::Multinomial { levels: 3 }, vec![2.0, 0.0], vec![1]),
+        (Family::Multinomial { levels: 3 }, vec![1.0], vec![0, 2]),
+        (Family::Multinomial { levels: 3 }, vec![0.0, 1.0, 2.0], vec![]),
+    ];
+    for (family, targets, empty) in cases {
+        let (terms, mut tables) = skewed(family, 3);
+        for (at, (_, own)) in tables.iter_mut().enumerate() {
+            // One row of the first party has each target, the others have the first.
+            for (row, target) in own.iter_mut().enumerate() {
+                *target = targets[if at == 0 && row < targets.len() { row } else { 0 }];
+            }
+        }
+        let terms = Terms { rounds: 2, steps: 5, ..terms };
+        assert!(Joint::new(&terms).empty_classes(&terms).is_empty());
+        let joint = plain(&terms, rows_of(&terms, &tables), |_, _| false).unwrap();
+        assert_eq!(joint.empty_classes(&terms), empty, "{family:?} {targets:?}");
+        let again = Joint::from_bytes(&terms, &joint.to_bytes()).unwrap();
+        assert_eq!(again, joint);
+    }
+}
+
+#[test]
 fn a_party_that_dies_is_left_out() {
     let (terms, tables) = skewed(Family::Logistic, 4);
     let terms = Terms { rounds: 6, steps: 5, ..terms };
