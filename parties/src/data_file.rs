@@ -81,6 +81,17 @@ pub struct DataFile {
     pub left: Left,
 }
 
+/// How many lines of the data file are no rows, where there are any.
+#[must_use]
+pub fn passed_over(lines: u64) -> Option<String> {
+    let lines = match lines {
+        0 => return None,
+        1 => "1 line".to_owned(),
+        lines => format!("{lines} lines"),
+    };
+    Some(format!("{lines} passed over as no rows (data.not_rows in party.toml)"))
+}
+
 /// The ids of rows: **private data**. Formatting them shows how many they are.
 pub struct Ids(pub Vec<String>);
 

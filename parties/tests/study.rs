@@ -29,6 +29,13 @@ use support::{DEALER, Nodes, Running, hang_up, party};
 fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
     for parties in [2, 3] {
         let nodes = nodes(parties, 4);
+        // The export of one of them ends in a line that is no row.
+        let path = nodes.dir(&nodes.names[0]).join("rows.csv");
+        let rows = fs::read_to_string(&path).unwrap() + "Total,,,,\n";
+        fs::write(&path, rows).unwrap();
+        let settings = fs::read_to_string(nodes.config(&nodes.names[0])).unwrap();
+        let data = "\n[data]\npath = \"rows.csv\"\nnot_rows = [\"Total\"]\n";
+        fs::write(nodes.config(&nodes.names[0]), settings + data).unwrap();
         // Nodes start in any order, and wait for each other.
         let mut running = Vec::new();
         for name in nodes.names.iter().rev() {
@@ -37,6 +44,8 @@ fn a_study_ends_with_one_model_at_all_parties_and_runs_once() {
         }
         for ended in running.into_iter().map(Running::end) {
             ended.expect(0, &["\"ok\": true"]);
+            let told = ended.stderr.contains("note: 1 line passed over as no rows");
+            assert_eq!(told, ended.name == nodes.names[0], "{}", ended.stderr);
         }
         let models: Vec<Model> =
             nodes.parties().iter().map(|name| model(&nodes.results(name))).collect();

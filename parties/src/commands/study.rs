@@ -14,7 +14,7 @@ use super::plan::{self, Estimate};
 use super::studies;
 use crate::approval::{Approver, SignedApproval};
 use crate::cli::{StudyApprove, StudyCheck, StudyDescribe, StudyWithdraw};
-use crate::data_file::{DataFile, Summary};
+use crate::data_file::{DataFile, Summary, passed_over};
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::limits::Limits;
@@ -334,13 +334,8 @@ fn text(
     };
     text += &wrapped("  ", &rows);
     text += &own_columns(&Summary::of(file));
-    if file.passed_over > 0 {
-        let lines = if file.passed_over == 1 {
-            "1 line".to_owned()
-        } else {
-            format!("{} lines", file.passed_over)
-        };
-        text += &format!("  {lines} passed over as no rows (data.not_rows in party.toml)\n");
+    if let Some(lines) = passed_over(file.passed_over) {
+        text += &format!("  {lines}\n");
     }
     if !file.unused_columns.is_empty() {
         let unused = file.unused_columns.join(", ");

@@ -62,6 +62,8 @@ pub struct StudyWork {
     pub(super) study: Study,
     /// The rows, which are kept no longer than until they are encoded.
     pub(super) table: Option<Arc<Table>>,
+    /// Lines of the data file that the settings call no rows.
+    pub(super) passed_over: u64,
     /// How they came into their order, where the parties hold columns of the same records.
     pub(super) aligned: Option<Aligned>,
     /// This party's part of the model, where scores are asked for.
@@ -101,14 +103,14 @@ impl Participant {
     fn ready(side: OwnSide, config: &Path) -> Result<Self, Failure> {
         let entry = side.data_entry();
         let OwnSide { study, settings, place, data, aligned, part, .. } = side;
-        let DataFile { table, digest, .. } = data;
+        let DataFile { table, digest, passed_over, .. } = data;
         let taking = taking(study.guarantee(), &settings)?;
         let terms = (study.terms().clone(), settings);
         let mut node =
             Node::ready(terms, place, (&digest, entry), &BoundRows::new(&table), config)?;
         node.taking = taking;
         let table = Some(Arc::new(table));
-        Ok(Self { node, work: StudyWork { study, table, aligned, part } })
+        Ok(Self { node, work: StudyWork { study, table, passed_over, aligned, part } })
     }
 
     /// Whether the study asks for scores of records, and fits no model.

@@ -206,14 +206,18 @@ impl Bars {
             self.next_line = self.next_line.min(total);
         }
         self.steps.set_position(done);
-        self.made.set_length(production.ordered);
-        self.made.set_position(production.made);
+        // Sums and federated rounds need none.
+        if production.ordered > 0 {
+            self.made.set_length(production.ordered);
+            self.made.set_position(production.made);
+        }
         if self.lines && done >= self.next_line {
             let Production { made, ordered } = production;
-            say(&format!(
-                "training: {done} of {} steps; preprocessing: {made} of {ordered} random items ordered",
-                self.total
-            ));
+            let prepared = match ordered {
+                0 => String::new(),
+                _ => format!("; preprocessing: {made} of {ordered} random items ordered"),
+            };
+            say(&format!("training: {done} of {} steps{prepared}", self.total));
             self.next_line += self.total.div_ceil(4);
         }
     }

@@ -22,6 +22,7 @@ use super::standing::{Course, Standing};
 use super::study_run::Node;
 use super::told::Told;
 use super::{BoundRows, Event, Events, Finished, StudyFolder, consent, source};
+use crate::data_file::passed_over;
 use crate::exit::{Exit, Failure};
 use crate::name::PartyName;
 use crate::study::Study;
@@ -98,6 +99,9 @@ impl Work for StudyWork {
         let table = self.table.take().ok_or_else(|| {
             Failure::new(Exit::Internal, "the rows of a study are used by one run")
         })?;
+        if let Some(lines) = passed_over(self.passed_over) {
+            events(Event::Note(lines));
+        }
         let study = &self.study;
         let (course, standings, budgets) =
             node.consented(study.receivers(), session, events, told).await?;
