@@ -16,7 +16,7 @@ mod clinics;
 mod support;
 
 use clinics::nodes;
-use support::{Ended, Nodes, Running};
+use support::{Ended, Nodes, PATIENCE, Running};
 
 /// A daemon, and where its page is.
 struct Daemon {
@@ -46,7 +46,7 @@ fn serve(nodes: &Nodes, name: &str) -> Daemon {
         if let Some((page, _)) = page {
             return Daemon { running, page: page.to_owned() };
         }
-        assert!(begin.elapsed() < Duration::from_secs(30), "{name} shows no page: {said}");
+        assert!(begin.elapsed() < PATIENCE, "{name} shows no page: {said}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -94,7 +94,7 @@ impl Daemon {
                 return detail;
             }
             let all = self.status();
-            assert!(begin.elapsed() < Duration::from_secs(100), "{file} is {now}: {all:#}");
+            assert!(begin.elapsed() < PATIENCE, "{file} is {now}: {all:#}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }

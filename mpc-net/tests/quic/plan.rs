@@ -94,7 +94,7 @@ impl Plan {
 }
 
 pub(crate) async fn deadline<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("the test hangs")
+    tokio::time::timeout(Duration::from_secs(300), future).await.expect("the test hangs")
 }
 
 pub(crate) async fn exchange(nodes: &[QuicTransport], size: usize) {

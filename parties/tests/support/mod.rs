@@ -22,6 +22,9 @@ pub mod relays;
 
 pub const DEALER: &str = "dealer";
 
+/// How long anything is waited for: only what hangs takes this long, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// The nodes of a study, each with its own folder, key and settings.
 pub struct Nodes {
     folder: TempDir,
@@ -250,7 +253,7 @@ impl Nodes {
         let trains =
             |name: &String| fs::read_to_string(self.log(name)).unwrap().contains("preparation");
         while !self.parties().iter().all(trains) {
-            assert!(begin.elapsed() < Duration::from_secs(30), "the training does not begin");
+            assert!(begin.elapsed() < PATIENCE, "the training does not begin");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -265,7 +268,7 @@ impl Running {
     pub fn wait_for_word(&self, log: &std::path::Path, word: &str) {
         let begin = Instant::now();
         while !fs::read_to_string(log).unwrap_or_default().contains(word) {
-            assert!(begin.elapsed() < Duration::from_secs(30), "{} never says {word:?}", self.name);
+            assert!(begin.elapsed() < PATIENCE, "{} never says {word:?}", self.name);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -281,12 +284,12 @@ impl Running {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits for the end, at most 60 s.
+    /// Waits for the end.
     pub fn end(mut self) -> Ended {
         let mut child = self.child.take().unwrap();
         // The pipe holds far more than a node prints.
         while child.try_wait().unwrap().is_none() {
-            if self.begin.elapsed() > Duration::from_secs(60) {
+            if self.begin.elapsed() > PATIENCE {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 panic!("{} hangs: {}", self.name, fs::read_to_string(&self.log).unwrap());
