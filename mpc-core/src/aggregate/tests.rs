@@ -249,7 +249,8 @@ fn who_told_its_mask_to_anybody_there_is_in_the_sum() {
     assert!(with > 20 && without > 20, "{with} with it, {without} without");
 }
 
-/// Who comes back in a round that is over is told by the first of the others what came of it: here that one has just left for a while.
+/// Who comes back on new lines, in a round that is over, is told by the first of the others what came of it: here that one has just left
+/// for a while.
 #[test]
 fn who_comes_back_goes_on_also_where_the_first_of_the_others_is_away() {
     for (seed, threshold) in (0..40).map(|seed| (seed, (seed % 2 == 0).then_some(3))) {
@@ -258,6 +259,7 @@ fn who_comes_back_goes_on_also_where_the_first_of_the_others_is_away() {
         net.health[0] = Health::Paused;
         net.round(2, false);
         net.health[0] = Health::Well;
+        net.cut(0);
         net.health[1] = Health::Paused;
         net.round(3, false);
         net.health.fill(Health::Well);

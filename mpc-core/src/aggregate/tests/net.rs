@@ -81,6 +81,11 @@ impl Net {
         (self.rng.next_u64() % most as u64) as usize
     }
 
+    /// What was on its way to this party, and from it, is lost.
+    pub(super) fn cut(&mut self, party: usize) {
+        self.lines.retain(|&(from, to), _| from != party && to != party);
+    }
+
     fn is_up(&self, party: usize) -> bool {
         matches!(self.health[party], Health::Well | Health::Pausing(_) | Health::Dying(_))
     }
