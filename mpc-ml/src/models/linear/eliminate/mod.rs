@@ -2,6 +2,7 @@
 //! inverted on shares (docs/protocols.md 13.3, The widest block).
 
 mod basis;
+mod cost;
 mod end;
 mod plan;
 mod reduce;

@@ -3,16 +3,13 @@
 
 use std::ops::Range;
 
-use mpc_core::Cost;
-use mpc_core::correlations::{MatrixShape, OwnedProductRequest, Request};
-use mpc_core::protocols::solve::{InversePlan, SolutionPlan};
 use mpc_core::protocols::truncate::BoundedOpening;
-use mpc_core::ring::wire::element_bytes;
 
 use super::super::LinearSettings;
 use super::super::cross::{Block, CrossPlan, Lift, blocks, lift};
+use super::cost::sizes;
 use crate::error::Error;
-use crate::model::{Facts, Orders};
+use crate::model::Facts;
 
 /// Fractional bits of the own columns' basis, at most.
 const BASIS_FRACTION: u32 = 24;
@@ -22,8 +19,6 @@ pub(in super::super) const ENTRY_BITS: u32 = 30;
 const FRACTIONS: [u32; 2] = [42, 24];
 /// Fractional bits of the matrix that takes the coefficients of the basis to those of the columns, at most.
 const COLUMNS_FRACTION: u32 = 30;
-/// Rows of two matrices of which the products of equal rows are taken from one product.
-pub(super) const BLOCK: usize = 32;
 /// What covers rounding in bounds of magnitudes.
 const SLACK: f64 = 1.0 + 1.0 / 32.0;
 
@@ -54,8 +49,8 @@ impl Widest {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Elimination {
     pub(in super::super) widest: Widest,
-    parties: usize,
-    sigma: u32,
+    pub(super) parties: usize,
+    pub(super) sigma: u32,
     /// Sums over rows are divided by 2^this, nu.
     pub(super) units: u32,
     /// The shared equations are those over 2^this, less than that of `units` or more.
@@ -88,7 +83,7 @@ pub(in super::super) struct Elimination {
     made: f64,
     /// How many sums there are of the basis with others' columns, and of others' columns among themselves and with the
     /// target: those of columns at different parties.
-    sizes: [usize; 4],
+    pub(super) sizes: [usize; 4],
     /// Whether the product is used again to check what is revealed, and whether there are standard errors.
     pub(super) checked: bool,
     pub(super) errors: bool,
@@ -345,96 +340,6 @@ impl Elimination {
         products.max(found)
     }
 
-    /// The ring of the opening to the owner.
-    pub(super) fn ring(&self) -> u32 {
-        self.parts.iter().map(|part| part.ring).max().unwrap_or(128).max(65)
-    }
-
-    /// The shape of the matrix that is registered.
-    pub(super) fn shape(&self) -> MatrixShape {
-        let a = self.widest.columns.len();
-        let mut rows = vec![0; self.parties];
-        rows[self.widest.party] = a as u64;
-        let columns = 3 * a as u32;
-        MatrixShape { rows, columns, entry_bits: ENTRY_BITS, sigma: self.sigma }
-    }
-
-    /// All correlations behind those of the sums of products, as they are taken.
-    pub(super) fn requests(
-        &self,
-        matrix: u32,
-        inverse: &InversePlan,
-        solution: &SolutionPlan,
-    ) -> Vec<Request> {
-        let (a, r) = self.orders();
-        let mut parts = vec![(0, 0); self.parties];
-        parts[self.widest.party] = (0, a as u64);
-        let request = OwnedProductRequest {
-            matrix,
-            rows: parts,
-            transposed: true,
-            ring: self.ring(),
-            mask_bits: self.ring(),
-            drop: 0,
-            public_columns: 0,
-        };
-        let mut all = vec![Request::OwnedProduct(request); r + 1];
-        let mut orders = Orders::default();
-        let product = orders.left(r + 1, a, &mut all);
-        Orders::right(product, 2 * (r + 1), !self.checked, &mut all);
-        orders.solved((inverse, solution), &mut all);
-        let back = orders.left(a, r, &mut all);
-        Orders::right(back, 1 + if self.errors { r } else { 0 }, true, &mut all);
-        for block in self.blocks() {
-            let left = orders.left(block.len(), r, &mut all);
-            Orders::right(left, block.len(), true, &mut all);
-        }
-        if self.checked {
-            Orders::right(product, 1, true, &mut all);
-        }
-        all
-    }
-
-    /// Own columns whose variances come of one product.
-    pub(super) fn blocks(&self) -> Vec<Range<usize>> {
-        let a = self.widest.columns.len();
-        let starts = (0..if self.errors { a } else { 0 }).step_by(BLOCK);
-        starts.map(|start| start..a.min(start + BLOCK)).collect()
-    }
-
-    /// What it costs `me` besides the sums of products, the inverse and the solution: seven rounds, and
-    /// one for standard errors.
-    pub(in super::super) fn cost(&self, me: usize, cross: &CrossPlan, lifts: &[Lift; 2]) -> Cost {
-        let (a, r) = self.orders();
-        let to_all = |bytes: u64| Cost::to_all(me, self.parties, 1, bytes);
-        let [columns, targets, others, right] = self.sizes;
-        let mut cost = Cost::to_all(me, self.parties, 0, 0);
-        if cross.chunks() > 0 {
-            let lifted = self.lifts[0].opening.bytes(columns)
-                + self.lifts[1].opening.bytes(targets)
-                + lifts[0].opening.bytes(others)
-                + lifts[1].opening.bytes(right);
-            cost = cost + to_all(lifted).bounded(1);
-        }
-        let mut bytes = vec![0; self.parties];
-        if me != self.widest.party {
-            bytes[self.widest.party] = (a * (r + 1) * element_bytes(self.ring())) as u64;
-        }
-        let opened = Cost { rounds: 1, bytes, ..Cost::default() };
-        let parts = self.parts.iter().map(|part| part.bytes(a * (r + 1))).sum();
-        let product = (16 * 3 * a * (r + 1)) as u64;
-        let reduced = self.products.iter().map(|it| it.bytes(r * (r + 3) / 2)).sum();
-        let back = (16 * r * (a + 1 + if self.errors { r } else { 0 })) as u64;
-        cost = cost + opened + to_all(parts).bounded(1) + to_all(product);
-        cost = cost + to_all(reduced).bounded(1) + to_all(back);
-        if self.errors { cost + to_all((16 * 2 * a * r) as u64) } else { cost }
-    }
-
-    /// What it costs to check what is revealed: a round.
-    pub(in super::super) fn check_cost(&self, me: usize) -> Cost {
-        Cost::to_all(me, self.parties, 1, (16 * self.widest.columns.len()) as u64)
-    }
-
     /// For the parties to compare.
     pub(in super::super) fn canonical(&self) -> impl serde::Serialize {
         let found = (self.fraction, self.coarse, self.back, self.columns_fraction);
@@ -455,20 +360,4 @@ fn bits(bound: f64) -> i64 {
 /// The largest bound on the mean square of another party's column.
 fn squares_of(widest: &Widest, squares: &[f64]) -> f64 {
     widest.kept.iter().fold(0.0, |a: f64, &place| a.max(squares[place]))
-}
-
-/// The sums that come out of products: of the basis with other columns and with the target, and of the others among
-/// themselves and with the target.
-fn sizes(facts: &Facts, widest: &Widest) -> Result<[usize; 4], Error> {
-    let a = widest.columns.len();
-    let mut widths = Vec::new();
-    for party in 0..facts.parties() {
-        let width = if party == widest.party { 0 } else { facts.columns_of(party)?.len() };
-        widths.push(width);
-    }
-    let all: usize = widths.iter().sum();
-    let squares: usize = widths.iter().map(|width| width * width).sum();
-    let holder = facts.holder.unwrap_or(widest.party);
-    let targets = if holder == widest.party { 0 } else { a };
-    Ok([a * all, targets, (all * all - squares) / 2, all - widths[holder]])
 }
