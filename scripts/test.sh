@@ -119,12 +119,17 @@ audit() {
   cargo run --quiet --locked -p audit
 }
 
-# All features at once hide code that needs one of them and does not say so. Each alone, and none.
+# All features at once hide code that needs one of them and does not say so. Each alone, and none; with the node come the
+# crates below it, without a feature of theirs but the QUIC of mpc-net.
 each_feature() {
-  local package feature
+  local package feature none
   for package in mpc-net mpc-core mpc-ml parties; do
-    for feature in "" $(features "$package/Cargo.toml"); do
-      echo "$package: ${feature:-no feature}"
+    none=
+    case $package in mpc-net | parties) none=none ;; esac
+    for feature in $none $(features "$package/Cargo.toml"); do
+      [[ $package:$feature == mpc-net:quic ]] && continue
+      echo "$package: $feature"
+      [[ $feature == none ]] && feature=
       cargo clippy --quiet --locked -p "$package" --lib --no-default-features \
         --features "$feature" -- -D warnings
     done
@@ -136,9 +141,21 @@ features() {
   sed -n '/^\[features\]/,/^\[[^f]/s/^\([a-z][a-z-]*\) *=.*/\1/p' "$1" | grep -v '^default$'
 }
 
+# The examples that are run here, not those that only measure: the benchmarks run these.
+gate_examples() {
+  local path name
+  for path in */examples/*.rs; do
+    name=$(basename "$path" .rs)
+    case $name in link | pairwise_ot | comparisons) ;; *) echo "$name" ;; esac
+  done
+}
+
 # Libraries, programs, tests and examples, all at once: what follows runs them.
 build_all() {
-  cargo build --locked --workspace --all-features --profile test --bins --tests --examples
+  local examples
+  mapfile -t examples < <(gate_examples)
+  cargo build --locked --workspace --all-features --profile test --bins --tests \
+    "${examples[@]/#/--example=}"
 }
 
 # Tests of nodes wait for each other most of the time, so there are twice as many at once as cores.
@@ -147,7 +164,8 @@ tests() {
   cores=$(getconf _NPROCESSORS_ONLN)
   # A thousand sessions that are broken off (mpc-core/tests/freshness.rs) take one core a minute and a half.
   MPC_SESSIONS=${MPC_SESSIONS:-300} RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * cores))} \
-    cargo test --locked --workspace --all-features
+    cargo test --locked --workspace --all-features --tests
+  cargo test --locked --workspace --all-features --doc
 }
 
 # The same test programs as before, of the crate that has the kernels. Chosen from the whole workspace, so that cargo has the same
@@ -331,12 +349,10 @@ bench_smoke() {
   end_to_end "${MPC_BENCH_TIMEOUT:-900}" scripts/bench.sh --smoke
 }
 
-# Every example once, as a reader would run it. Those that measure are run by the benchmarks.
+# Each of these once, as a reader would run it.
 examples() {
-  local path name
-  for path in */examples/*.rs; do
-    name=$(basename "$path" .rs)
-    case $name in link | pairwise_ot | comparisons) continue ;; esac
+  local name
+  for name in $(gate_examples); do
     echo "$name"
     # One that measures, small here.
     if [[ $name == aggregation ]]; then

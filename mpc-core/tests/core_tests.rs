@@ -17,6 +17,14 @@ mod recording;
 #[path = "support/scenario.rs"]
 mod scenario;
 
+// Examples that test themselves.
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/aggregation.rs"]
+mod example_aggregation;
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/replicated_product.rs"]
+mod example_replicated_product;
+
 mod adversary;
 mod coins;
 mod covert;

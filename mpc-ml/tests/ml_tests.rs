@@ -22,6 +22,20 @@ mod named;
 #[path = "../../mpc-core/tests/support/recording.rs"]
 mod recording;
 
+// Examples that test themselves.
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/describe.rs"]
+mod example_describe;
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/federated.rs"]
+mod example_federated;
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/hidden_model.rs"]
+mod example_hidden_model;
+#[allow(dead_code, reason = "nobody calls main")]
+#[path = "../examples/train_in_process.rs"]
+mod example_train_in_process;
+
 mod altered;
 mod bounds;
 mod certificate;
