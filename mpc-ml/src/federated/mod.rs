@@ -195,8 +195,13 @@ impl Terms {
         let what = format!(
             "after a round (of {}): {who}; the joint model after it, {numbers} coefficients (the model before and \
              the mean of the members' own steps from it, each weighted by its number of rows); and the mean gradient of the \
-             objective at the model before, over the rows of all who were in a round so far",
-            self.rounds
+             objective at the model before, over the rows of all who were in a round so far. In the first round that model \
+             is zero, and the gradient there tells {} and the sum of each column weighted with it",
+            self.rounds,
+            match self.family {
+                Family::Linear => "the mean of the target",
+                _ => "how many rows have each class of the target,",
+            }
         );
         let mut why = "the next round starts from them, and the model after the last one is the result. The models and \
                        gradients of all rounds together tell more about the joint rows than the last model alone; \
