@@ -15,7 +15,7 @@ use crate::data::{CaseWeights, Feature, Offset, Standardisation, Target};
 pub(super) const FORMAT: &str = "mpc-model";
 
 /// The version of the format that this program writes.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// The file, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl ModelFile {
         }
         match header.version {
             1 => serde_json::from_slice::<Version1>(bytes)?.current(),
-            // Versions 2 to 4 have nothing that version 5 has not, and lack only what may be absent.
+            // Versions 2 to 5 have nothing that version 6 has not, and lack only what may be absent.
             2..=VERSION => {
                 let file = serde_json::from_slice::<Self>(bytes)?;
                 Ok(Self { version: VERSION, ..file })

@@ -15,6 +15,9 @@ pub enum FitStatistics {
     Likelihood(Likelihood),
     /// Of a logistic or Poisson model of columns at different parties, where nobody has a score.
     Rows(RowCount),
+    /// Of a model with differential privacy: its standard errors count the noise beside chance. Since version 6 of the
+    /// file.
+    Noisy(RowCount),
 }
 
 /// What a model rests on, where nothing is known of how well it fits.
@@ -199,7 +202,7 @@ impl FitStatistics {
     pub(super) fn t_freedom(&self) -> Option<u64> {
         match self {
             Self::LeastSquares(fit) => Some(fit.degrees_of_freedom),
-            Self::Likelihood(_) | Self::Rows(_) => None,
+            Self::Likelihood(_) | Self::Rows(_) | Self::Noisy(_) => None,
         }
     }
 
@@ -225,7 +228,7 @@ impl FitStatistics {
                 values.extend(fit.log_likelihood.iter().chain(&fit.aic).chain(&fit.bic));
                 values
             }
-            Self::Rows(_) => Vec::new(),
+            Self::Rows(_) | Self::Noisy(_) => Vec::new(),
         }
     }
 }

@@ -99,6 +99,8 @@ pub enum ErrorKind {
     Hc1,
     /// From residuals summed over groups of rows.
     Cluster,
+    /// From the model's variance and the noise of differential privacy.
+    Noise,
 }
 
 /// A covariance matrix of coefficients.
@@ -149,7 +151,13 @@ impl Inference {
     pub fn tested(&self) -> (ErrorKind, &StandardErrors, &StandardErrors) {
         match &self.robust {
             Some(robust) => (robust.kind, &robust.std_errors, &robust.standardised_std_errors),
-            None => (ErrorKind::Usual, &self.std_errors, &self.standardised_std_errors),
+            None => {
+                let kind = match self.fit {
+                    FitStatistics::Noisy(_) => ErrorKind::Noise,
+                    _ => ErrorKind::Usual,
+                };
+                (kind, &self.std_errors, &self.standardised_std_errors)
+            }
         }
     }
 

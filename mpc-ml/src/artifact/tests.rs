@@ -73,7 +73,7 @@ fn a_model_survives_its_file() {
     let model = model();
     let text = model.to_json().unwrap();
     assert_eq!(Model::from_json(text.as_bytes()).unwrap(), model);
-    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 5,"));
+    assert!(text.starts_with("{\n  \"format\": \"mpc-model\",\n  \"version\": 6,"));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_file_of_the_first_version_is_read() {
     assert_eq!(model, self::model());
     // It is written again in the present version.
     let again = model.to_json().unwrap();
-    assert!(again.contains("\"version\": 5") && again.contains("\"sgd\": {"), "{again}");
+    assert!(again.contains("\"version\": 6") && again.contains("\"sgd\": {"), "{again}");
     assert_eq!(Model::from_json(again.as_bytes()).unwrap(), model);
     let other = text.replace("\"solver\": \"sgd\"", "\"solver\": \"adam\"");
     let error = Model::from_json(other.as_bytes()).unwrap_err();
@@ -103,7 +103,7 @@ fn a_file_of_the_second_version_is_read() {
     };
     assert_eq!((fit.deviance, fit.log_likelihood, fit.certain_rows), (800.0, None, None));
     let again = model.to_json().unwrap();
-    assert!(again.contains("\"version\": 5"), "{again}");
+    assert!(again.contains("\"version\": 6"), "{again}");
     assert_eq!(Model::from_json(again.as_bytes()).unwrap(), model);
 }
 
@@ -363,8 +363,8 @@ fn files_that_do_not_fit_are_refused_by_name() {
         Model::from_json(text.replacen(from, to, 1).as_bytes())
     };
     assert!(matches!(
-        changed("\"version\": 5", "\"version\": 6"),
-        Err(ModelError::OtherVersion { got: 6 })
+        changed("\"version\": 6", "\"version\": 7"),
+        Err(ModelError::OtherVersion { got: 7 })
     ));
     assert!(matches!(changed("mpc-model", "mpc-receipt"), Err(ModelError::OtherFormat { .. })));
     assert!(matches!(changed("\"title\"", "\"titel\""), Err(ModelError::Malformed(_))));

@@ -38,7 +38,9 @@ pub(super) fn tidy(model: &Model) -> Written {
     let mut remarks = Vec::new();
     match model.inference() {
         None => remarks.push(
-            "The study revealed no standard errors (output.inference), so there are estimates alone.".to_owned(),
+            "The study revealed no standard errors (it did not ask for them by output.inference, or with [privacy] a check \
+             of the noise failed), so there are estimates alone."
+                .to_owned(),
         ),
         Some(inference) => {
             let (kind, errors, _) = inference.tested();
@@ -49,8 +51,13 @@ pub(super) fn tidy(model: &Model) -> Written {
                         .to_owned(),
                 );
             }
-            if kind != ErrorKind::Usual {
-                remarks.push("The standard errors are the robust ones of the study.".to_owned());
+            match kind {
+                ErrorKind::Usual => {}
+                ErrorKind::Noise => remarks.push(
+                    "The standard errors are with the noise: they count that of differential privacy beside chance."
+                        .to_owned(),
+                ),
+                _ => remarks.push("The standard errors are the robust ones of the study.".to_owned()),
             }
         }
     }
@@ -67,7 +74,7 @@ pub(super) fn glance(model: &Model) -> Written {
     let (columns, remarks) = match &inference.fit {
         FitStatistics::LeastSquares(fit) => (least_squares(model, fit), Vec::new()),
         FitStatistics::Likelihood(fit) => (likelihood(model, fit), Vec::new()),
-        FitStatistics::Rows(fit) => (
+        FitStatistics::Rows(fit) | FitStatistics::Noisy(fit) => (
             vec![("df.residual", whole(fit.degrees_of_freedom)), ("nobs", whole(fit.rows))],
             vec![
                 "The fit revealed no deviance and no likelihood; these columns are left out."

@@ -138,6 +138,10 @@ fn tested(
              usual ones are in model.json."
         );
     }
+    if kind == ErrorKind::Noise {
+        text += "  Standard errors, z, p and intervals count the noise of differential privacy\n  beside \
+                 chance.\n";
+    }
     if standardised {
         text += "  The standard error of the intercept is known where all columns are at their\n  \
                  means (standardised); elsewhere it needs covariances, which are not known.\n";

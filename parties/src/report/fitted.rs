@@ -185,6 +185,10 @@ fn remarks(model: &Model) -> Html {
             ErrorKind::Hc0 => " Standard errors are robust (HC0).",
             ErrorKind::Hc1 => " Standard errors are robust (HC1).",
             ErrorKind::Cluster => " Standard errors are robust, by groups of rows.",
+            ErrorKind::Noise => {
+                " Standard errors, p values and intervals are with the noise: they count that of differential privacy \
+                 beside chance."
+            }
             _ => "",
         };
         if model.has_intercept() && errors.intercept.is_none() {
@@ -253,7 +257,7 @@ fn fit(model: &Model) -> Html {
             ("BIC", fit.bic.map(figure)),
             ("Residual degrees of freedom", Some(count(fit.degrees_of_freedom))),
         ]),
-        FitStatistics::Rows(fit) => facts([
+        FitStatistics::Rows(fit) | FitStatistics::Noisy(fit) => facts([
             ("Rows", Some(count(fit.rows))),
             ("Residual degrees of freedom", Some(count(fit.degrees_of_freedom))),
         ]),
@@ -272,7 +276,12 @@ fn estimates(model: &Model) -> Html {
     for ((name, own), common) in own.coefficients.iter().zip(common.coefficients.values()) {
         table.row(named(model, name), [own, common].map(figure));
     }
-    let none = "The study revealed no standard errors.";
+    let failed = model.training().checks.iter().any(|check| check.value > check.bound);
+    let none = if failed {
+        "There are no standard errors: a check of the released sums, below, says that the noise is too large for them."
+    } else {
+        "The study revealed no standard errors."
+    };
     table.html().and(Html::classed("p", "soft", none))
 }
 

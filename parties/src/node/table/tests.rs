@@ -109,6 +109,20 @@ fn model(robust: bool) -> Model {
 }
 
 #[test]
+fn standard_errors_with_noise_say_so() {
+    let mut json: serde_json::Value =
+        serde_json::from_str(&model(false).to_json().unwrap()).unwrap();
+    json["inference"]["fit"] =
+        serde_json::json!({ "noisy": { "rows": 1800, "degrees_of_freedom": 1797 } });
+    let noisy = Model::from_json(json.to_string().as_bytes()).unwrap();
+    assert_eq!(noisy.inference().unwrap().tested().0, ErrorKind::Noise);
+    let text = coefficients(&noisy);
+    assert!(text.contains("Standard errors, z, p and intervals count the noise"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("_pressure_")));
+    assert!(!text.contains("Deviance"), "{text}");
+}
+
+#[test]
 fn joint_tests_of_a_linear_model_have_the_law_of_f() {
     let fit = LeastSquares::new(824, 8, true, 86_000.0, 234_000.0).unwrap();
     let test = FeatureTest { feature: "ward".into(), joint: JointTest::f(12.5, 3, 815) };
