@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::models::MODELS;
+use crate::study::{INFERENCE, OUTPUT};
 
 const STUDY: &str = include_str!("schema/study.json");
 const PARTY: &str = include_str!("schema/party.json");
@@ -38,9 +39,13 @@ pub fn alignment() -> Value {
 pub fn study() -> Value {
     let (mut schema, settings) = (parsed(STUDY), parsed(SETTINGS));
     for model in MODELS {
-        let tables = if model.name() == PRIVATE { &["privacy"][..] } else { &TABLES };
         // The kind is the study's own word.
         for name in model.settings().iter().filter(|name| **name != "kind") {
+            let tables = match (model.name(), *name) {
+                (PRIVATE, INFERENCE) => &[OUTPUT][..],
+                (PRIVATE, _) => &["privacy"],
+                _ => &TABLES,
+            };
             for table in tables {
                 let properties = &mut schema["properties"][*table]["properties"];
                 properties[*name] = settings[*name].clone();

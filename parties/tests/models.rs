@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+#[path = "models/private.rs"]
+mod private;
 mod support;
 
 use std::fs;

@@ -60,6 +60,7 @@ use output::Receivers;
 use raw::{RawStudy, read_bytes};
 pub use scoring::Scoring;
 pub use security::{Correlations, Security};
+pub(crate) use settings::{INFERENCE, OUTPUT};
 pub use terms::Terms;
 
 /// The version of the format that this program reads.

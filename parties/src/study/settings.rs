@@ -19,11 +19,15 @@ use crate::models::{Chosen, MODELS, find};
 const TABLES: [(&str, &[&str]); 4] = [
     ("model", &["kind", "target", "survival", "offset", "weights", "groups", "interactions"]),
     ("training", &["solver", "mode"]),
-    ("output", &["model"]),
+    (OUTPUT, &["model"]),
     (PRIVACY, &[]),
 ];
 /// The table that asks for a model with differential privacy.
 const PRIVACY: &str = "privacy";
+/// The table that says what is told, and its setting that asks for standard errors: of any model.
+pub(crate) const OUTPUT: &str = "output";
+/// See [`OUTPUT`].
+pub(crate) const INFERENCE: &str = "inference";
 /// Where a setting belongs that is not there.
 const MISSING: &str = "training";
 
@@ -79,9 +83,10 @@ pub(super) fn read(
     let model = find(kind, solver).ok_or_else(|| no_model(kind, solver))?;
     let Gathered { mut settings, tables, span } = gathered;
     for (setting, table) in &tables {
-        let private = model.name() == Private::NAME;
-        if private && *table != PRIVACY && model.settings().contains(&setting.as_str()) {
-            let rule = format!("belongs into [{PRIVACY}]: move it there");
+        let private = model.name() == Private::NAME && model.settings().contains(&setting.as_str());
+        let place = if setting == INFERENCE { OUTPUT } else { PRIVACY };
+        if private && *table != place {
+            let rule = format!("belongs into [{place}]: move it there");
             return Err(StudyError::rule(Field::from(*table).key(setting), rule));
         }
         if !model.settings().contains(&setting.as_str()) {

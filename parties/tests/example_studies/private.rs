@@ -82,7 +82,7 @@ impl Measured<'_> {
             let spent = run.session.meter().phase("sums");
             let (rounds, sent) = (spent.rounds, spent.sent());
             run.source.finish().await.unwrap();
-            (model.unwrap(), rounds, sent, seconds)
+            (model.unwrap().coefficients, rounds, sent, seconds)
         });
         let first = ends[0].clone();
         assert!(ends.iter().all(|end| end.0 == first.0), "all have one model");
@@ -99,7 +99,7 @@ impl Measured<'_> {
         };
         let mut streams: Vec<NoiseStream> =
             (0..self.parties.len()).map(|party| NoiseStream::new(&mut coins(party))).collect();
-        plaintext::fit(&plan, &self.parties, &mut streams)
+        plaintext::fit(&plan, &self.parties, &mut streams).coefficients
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::plan::{Part, Recipe, UNIT};
+use super::recipe::{Part, Recipe, UNIT, What};
+use super::rule::Rule;
 use crate::artifact::ModelKind;
 use crate::data::Dataset;
 
@@ -43,15 +44,20 @@ impl<'a> Contributor<'a> {
         Self { recipe, rows, targets }
     }
 
-    /// The first sum: the upper triangle of the products of columns, and columns times the target.
-    pub(super) fn moments(&self, parts: &[Part]) -> Sums {
+    /// What is due: a sum of one part or several.
+    pub(super) fn sums(&self, rule: &Rule<'_>, parts: &[Part]) -> Sums {
         let mut sums = Accumulator::new(parts);
+        match rule.what() {
+            What::Moments => self.moments(&mut sums),
+            due => self.at(rule, due, &mut sums),
+        }
+        sums.finish()
+    }
+
+    /// The upper triangle of the products of columns, and columns times the target.
+    fn moments(&self, sums: &mut Accumulator<'_>) {
         for (row, y) in self.each() {
-            let part = &mut sums.row[0];
-            for (i, x) in row.iter().enumerate() {
-                part.push(x * x);
-                part.extend(row[i + 1..].iter().map(|other| ROOT_TWO * x * other));
-            }
+            products(row, 1.0, &mut sums.row[0]);
             let u = match self.recipe.kind {
                 ModelKind::Logistic => y - 0.5,
                 _ => y,
@@ -59,13 +65,11 @@ impl<'a> Contributor<'a> {
             sums.row[1].extend(row.iter().map(|x| x * u));
             sums.add();
         }
-        sums.finish()
     }
 
-    /// A gradient at `w`.
-    pub(super) fn gradient(&self, w: &[f64], parts: &[Part]) -> Sums {
-        let mut sums = Accumulator::new(parts);
-        let bound = self.recipe.residual;
+    /// What follows from the residuals at the model so far.
+    fn at(&self, rule: &Rule<'_>, due: What, sums: &mut Accumulator<'_>) {
+        let (bound, scale, w) = (self.recipe.residual, rule.scale(), rule.w());
         // A rate beyond the largest count would only be cut as a residual; small ones are as small as they are.
         let most = libm::log(self.recipe.half.max(1.0));
         for (row, y) in self.each() {
@@ -75,15 +79,34 @@ impl<'a> Contributor<'a> {
                 ModelKind::Poisson => libm::exp(score.min(most)),
                 ModelKind::Linear | ModelKind::Multinomial => score,
             };
-            let residual = (fitted - y).clamp(-bound, bound);
-            sums.row[0].extend(row.iter().map(|x| x * residual));
+            let residual = ((fitted - y) / scale).clamp(-bound, bound);
+            if due == What::Spread {
+                sums.row[0].push(residual * residual);
+            } else {
+                if due == What::Curvature {
+                    let weight = match self.recipe.kind {
+                        ModelKind::Logistic => fitted * (1.0 - fitted),
+                        _ => 1.0,
+                    };
+                    products(row, weight, &mut sums.row[0]);
+                }
+                let last = sums.row.len() - 1;
+                sums.row[last].extend(row.iter().map(|x| x * residual));
+            }
             sums.add();
         }
-        sums.finish()
     }
 
     fn each(&self) -> impl Iterator<Item = (&[f64], f64)> {
         self.rows.chunks_exact(self.recipe.order).zip(self.targets.iter().copied())
+    }
+}
+
+/// Adds the upper triangle of a row's products.
+fn products(row: &[f64], weight: f64, part: &mut Vec<f64>) {
+    for (i, x) in row.iter().enumerate() {
+        part.push(weight * (x * x));
+        part.extend(row[i + 1..].iter().map(|other| weight * (ROOT_TWO * x * other)));
     }
 }
 

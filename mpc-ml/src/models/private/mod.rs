@@ -5,13 +5,18 @@
 //! it. Nothing is multiplied on shares, so there are no correlations.
 
 mod contribution;
+mod newton;
 pub mod plaintext;
 mod plan;
+mod recipe;
 mod rule;
 mod settings;
+mod symmetric;
 
 #[cfg(test)]
 mod audit;
+#[cfg(test)]
+mod coverage;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +26,7 @@ use mpc_core::ring::{Ring, Z64};
 use mpc_core::{Recipients, Shared};
 use zeroize::Zeroizing;
 
-use crate::artifact::ModelKind;
+use crate::artifact::{FitStatistics, InferenceParts, ModelKind, RowCount};
 use crate::data::{Dataset, Feature, FeatureKind, NumericMissing, Scaling, Schema};
 use crate::error::Error;
 use crate::model::{
@@ -30,7 +35,9 @@ use crate::model::{
 use crate::privacy;
 pub use crate::privacy::Neighbours;
 use contribution::Contributor;
+pub use newton::PrivateErrors;
 pub use plan::PrivatePlan;
+pub use rule::PrivateFit;
 pub use settings::PrivateSettings;
 
 const NAME: &str = "private";
@@ -56,7 +63,7 @@ impl Model for Private {
     type Settings = PrivateSettings;
     type Plan = PrivatePlan;
     type Fitted = PrivateFitted;
-    type Fit = Vec<f64>;
+    type Fit = PrivateFit;
 
     const NAME: &'static str = NAME;
     const KINDS: &'static [ModelKind] =
@@ -104,12 +111,12 @@ impl Model for Private {
         fitted: PrivateFitted,
         data: &Dataset,
         run: &mut Run<'_>,
-    ) -> Result<Option<Vec<f64>>, Error> {
+    ) -> Result<Option<PrivateFit>, Error> {
         let rows = Contributor::new(&plan.recipe, data);
         let mut rule = plan.rule();
         let total = plan.sums.len() as u64;
         for (at, (parts, noise)) in plan.sums.iter().zip(fitted.noise).enumerate() {
-            let own = plaintext::own_sums(&rule, &rows, parts);
+            let own = rows.sums(&rule, parts);
             let noisy = own
                 .iter()
                 .zip(&*noise)
@@ -123,18 +130,52 @@ impl Model for Private {
         Ok(Some(rule.result()))
     }
 
-    fn summary(plan: &PrivatePlan, fit: Vec<f64>) -> Summary {
+    fn summary(plan: &PrivatePlan, fit: PrivateFit) -> Summary {
         let unit = libm::ldexp(1.0, RELEASE_BITS as i32);
-        let rounded = fit.into_iter().map(|w| libm::round(w * unit) / unit).collect();
+        let rounded = fit.coefficients.into_iter().map(|w| libm::round(w * unit) / unit).collect();
         let mut warnings = vec![format!("this model is {}", plan.settings.in_words())];
         warnings.extend(plan.warnings());
+        let inference = match fit.errors {
+            PrivateErrors::Unasked => None,
+            PrivateErrors::None(why) => {
+                warnings.push(why);
+                None
+            }
+            PrivateErrors::Covariance(all) => {
+                warnings.push(
+                    "standard errors, p values and intervals count the noise of all parties beside chance, and are of \
+                     rows whose cells and targets are cut to what the study declares"
+                        .to_owned(),
+                );
+                inference(plan, all)
+            }
+        };
         Summary {
             release_bits: RELEASE_BITS,
             l2: plan.recipe.ridge / plan.recipe.rows,
+            inference,
+            checks: fit.checks,
             warnings,
             ..Summary::of(rounded, true)
         }
     }
+}
+
+/// How sure a model with this covariance matrix is; none without more rows than coefficients.
+fn inference(plan: &PrivatePlan, covariance: Vec<f64>) -> Option<InferenceParts> {
+    let columns = plan.facts.columns();
+    let mut errors: Vec<f64> =
+        (0..=columns).map(|j| libm::sqrt(covariance[j * (columns + 2)])).collect();
+    let rows = RowCount::new(plan.facts.total_rows(), columns as u64, true)?;
+    Some(InferenceParts {
+        intercept: errors.pop(),
+        coefficients: errors,
+        robust: None,
+        covariance: Some(covariance),
+        tests: Vec::new(),
+        contrasts: Vec::new(),
+        fit: FitStatistics::Noisy(rows),
+    })
 }
 
 /// Refuses what would make the encoding of a row depend on data, and says what to write in its place.

@@ -3,8 +3,9 @@
 use mpc_core::noise::NoiseStream;
 
 use super::contribution::Contributor;
-use super::plan::{Part, PrivatePlan};
-use super::rule::Rule;
+use super::plan::PrivatePlan;
+use super::recipe::Part;
+use super::rule::{PrivateFit, Rule};
 use crate::data::Dataset;
 
 /// One party's noise for all sums of a fit, in the order in which it is added.
@@ -16,9 +17,9 @@ pub(super) fn noise(sums: &[Vec<Part>], stream: &mut NoiseStream) -> Vec<Vec<i64
     sums.iter().map(sum).collect()
 }
 
-/// The model that a fit by this plan gives on the rows of these parties, the intercept last; each with its own noise.
+/// What a fit by this plan gives on the rows of these parties; each with its own noise.
 #[must_use]
-pub fn fit(plan: &PrivatePlan, parties: &[Dataset], streams: &mut [NoiseStream]) -> Vec<f64> {
+pub fn fit(plan: &PrivatePlan, parties: &[Dataset], streams: &mut [NoiseStream]) -> PrivateFit {
     let mut noises: Vec<_> = streams.iter_mut().map(|stream| noise(&plan.sums, stream)).collect();
     watched(plan, parties, &mut noises, &mut |_, _, _| {})
 }
@@ -32,7 +33,7 @@ pub(super) fn watched(
     parties: &[Dataset],
     noises: &mut [Vec<Vec<i64>>],
     look: Look<'_>,
-) -> Vec<f64> {
+) -> PrivateFit {
     let contributors: Vec<_> =
         parties.iter().map(|data| Contributor::new(&plan.recipe, data)).collect();
     let mut rule = plan.rule();
@@ -40,7 +41,7 @@ pub(super) fn watched(
         look(at, &rule, noises);
         let mut joint = vec![0_i128; parts.iter().map(|part| part.values).sum()];
         for (rows, noise) in contributors.iter().zip(&*noises) {
-            let own = own_sums(&rule, rows, parts);
+            let own = rows.sums(&rule, parts);
             for (joint, (own, noise)) in joint.iter_mut().zip(own.iter().zip(&noise[at])) {
                 *joint += own + i128::from(*noise);
             }
@@ -50,19 +51,9 @@ pub(super) fn watched(
     rule.result()
 }
 
-/// The sums of the own rows that are due.
-pub(super) fn own_sums(
-    rule: &Rule<'_>,
-    rows: &Contributor<'_>,
-    parts: &[Part],
-) -> super::contribution::Sums {
-    if rule.wants_moments() { rows.moments(parts) } else { rows.gradient(rule.w(), parts) }
-}
-
 impl PrivatePlan {
     /// The rule at its beginning.
     pub(super) fn rule(&self) -> Rule<'_> {
-        let matrix = self.sums.first().and_then(|parts| parts.first());
-        Rule::new(&self.recipe, matrix.map_or(0, |part| part.noise.parameter()))
+        Rule::new(&self.recipe, &self.sums)
     }
 }

@@ -1,9 +1,10 @@
 //! The plan of a fit with differential privacy (docs/protocols.md 16): how many noisy sums there are, how long a
 //! row's contribution to each may be, and how much noise that takes.
 
-use mpc_core::noise::DiscreteGaussian;
 use mpc_core::{Cost, Recipients};
 
+use super::newton;
+use super::recipe::{Part, Recipe, What};
 use super::settings::PrivateSettings;
 use crate::artifact::ModelKind;
 use crate::error::Error;
@@ -12,8 +13,6 @@ use crate::privacy::Rho;
 
 /// The version of the arithmetic.
 const ARITHMETIC: u32 = 2;
-/// Units in one: contributions are integers.
-pub(super) const UNIT: f64 = (1 << 20) as f64;
 /// The least signal for each noise with which a study is run, and below which its result is rough.
 const LEAST_SIGNAL: f64 = 5.0;
 /// See [`LEAST_SIGNAL`].
@@ -24,56 +23,6 @@ const MOMENTS_FROM: f64 = 20.0;
 const MOST_COLUMNS: usize = 256;
 /// The largest count that a Poisson model may be told of.
 const MOST_COUNT: f64 = 10_000.0;
-
-/// Numbers that share a bound and a noise.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    /// How many.
-    pub(super) values: usize,
-    /// The longest that one row's contribution to them may be.
-    pub(super) bound: u64,
-    /// What each party adds to each of them.
-    pub(super) noise: DiscreteGaussian,
-}
-
-/// What is fitted how: public numbers alone.
-#[derive(Clone, Debug)]
-pub(super) struct Recipe {
-    pub(super) kind: ModelKind,
-    /// Columns and the intercept.
-    pub(super) order: usize,
-    pub(super) parties: usize,
-    pub(super) rows: f64,
-    /// Rows are shortened to this length, without the intercept.
-    pub(super) longest: f64,
-    /// Whether the first sum is the matrix of products.
-    pub(super) moments: bool,
-    /// Gradients.
-    pub(super) gradients: usize,
-    /// The residual is cut to it.
-    pub(super) residual: f64,
-    /// A target of a linear model is (y - centre) / half; a count is cut to `half`.
-    pub(super) centre: f64,
-    pub(super) half: f64,
-    /// The weight of half the squared coefficients.
-    pub(super) ridge: f64,
-}
-
-impl Recipe {
-    /// The length of a shortened row with its intercept.
-    fn length(&self) -> f64 {
-        libm::sqrt(self.longest * self.longest + 1.0)
-    }
-
-    /// The largest magnitude of what the row is multiplied by in the first sum.
-    fn first(&self) -> f64 {
-        match self.kind {
-            ModelKind::Logistic => 0.5,
-            ModelKind::Poisson => self.half,
-            ModelKind::Linear | ModelKind::Multinomial => 1.0,
-        }
-    }
-}
 
 /// What follows from settings and public facts.
 #[derive(Clone, Debug)]
@@ -110,6 +59,8 @@ impl PrivatePlan {
         let features = if facts.features.is_empty() { columns } else { facts.features.len() };
         let (centre, half) = target(settings, facts)?;
         let longest = match settings.kind {
+            // Shortening would bias what standard errors are of.
+            _ if settings.inference => 1.0,
             ModelKind::Linear | ModelKind::Multinomial => 2.0 / 3.0,
             _ => 0.75,
         };
@@ -119,7 +70,8 @@ impl PrivatePlan {
             parties,
             rows,
             longest: longest * libm::sqrt(features as f64),
-            moments: true,
+            errors: settings.inference,
+            moments: !settings.inference,
             gradients: 0,
             residual: 1.0,
             centre,
@@ -131,6 +83,7 @@ impl PrivatePlan {
         let noise = noise * settings.times() as f64;
         let mut signal = rows / noise;
         match settings.kind {
+            _ if settings.inference => {}
             ModelKind::Logistic => {
                 recipe.moments = signal > MOMENTS_FROM;
                 recipe.gradients = if recipe.moments { 8 } else { 10 };
@@ -150,8 +103,10 @@ impl PrivatePlan {
         if signal < LEAST_SIGNAL {
             return Err(too_noisy(settings, rho, signal, all));
         }
-        let sums = sums(settings, &recipe, rho)?;
-        Ok(Self { settings: settings.clone(), facts: facts.clone(), recipe, sums, signal })
+        let sums = recipe.sums(settings, rho)?;
+        let plan = Self { settings: settings.clone(), facts: facts.clone(), recipe, sums, signal };
+        plan.can_pass()?;
+        Ok(plan)
     }
 
     /// What it spends, in the sense of its settings.
@@ -172,15 +127,64 @@ impl PrivatePlan {
                 self.signal
             ));
         }
-        all.push(
-            "no standard errors: those of a fit without noise would be too small here, and the usual tests do not \
-             hold"
-                .to_owned(),
-        );
+        if !self.settings.inference {
+            all.push(
+                "no standard errors: those of a fit without noise would be too small here, and the usual tests do \
+                 not hold"
+                    .to_owned(),
+            );
+        }
         if self.recipe.kind == ModelKind::Poisson {
             all.push(format!("counts above {} were cut to it", self.recipe.half));
         }
         all
+    }
+}
+
+impl PrivatePlan {
+    /// What the least eigenvalue of the last noisy matrix must be for standard errors, and the most that it can be.
+    fn eigenvalues(&self) -> Option<(f64, f64)> {
+        let recipe = &self.recipe;
+        let matrix = self.sums.iter().rev().find(|parts| parts.len() > 1)?.first()?;
+        let unit = recipe.deviation(matrix) * libm::sqrt(recipe.order as f64);
+        Some((newton::LEAST * unit, recipe.curvature() * recipe.rows))
+    }
+
+    /// Refuses to ask for standard errors that no rows could have.
+    fn can_pass(&self) -> Result<(), Error> {
+        let Some((needed, most)) = self.eigenvalues().filter(|_| self.recipe.errors) else {
+            return Ok(());
+        };
+        if needed < most {
+            return Ok(());
+        }
+        let rule = format!(
+            "cannot be had with this noise, whatever the rows are: of {} rows the least eigenvalue of the noisy matrix \
+             is at most {most:.0}, and must be {needed:.0}. Ask for it with {:.0} rows or many more, with a larger \
+             epsilon or fewer columns, or remove it",
+            self.recipe.rows,
+            (self.recipe.rows * needed / most).ceil()
+        );
+        Err(Error::field("inference", rule))
+    }
+
+    /// What asking for standard errors costs, and when there are some.
+    fn asked(&self) -> Vec<String> {
+        let Some((needed, _)) = self.eigenvalues().filter(|_| self.recipe.errors) else {
+            return Vec::new();
+        };
+        let rows = needed / self.recipe.curvature();
+        vec![
+            "standard errors are asked for: about two fifths of epsilon go to a noisy matrix for them, and rows are not \
+             shortened. Where rows are few, columns correlated or levels rare, coefficients are up to some three times as \
+             far off as in a study that does not ask; elsewhere about the same"
+                .to_owned(),
+            format!(
+                "whether there are standard errors is seen at the end, from released numbers: the least eigenvalue of \
+                 the noisy matrix must be {needed:.0}. A level with fewer than about {rows:.0} rows of all parties makes \
+                 that fail, and so may correlated columns; the coefficients are told all the same"
+            ),
+        ]
     }
 }
 
@@ -233,62 +237,33 @@ fn too_noisy(settings: &PrivateSettings, rho: Rho, signal: f64, rows: u64) -> Er
     )
 }
 
-/// The noisy sums, whose rho add up to no more than `rho`.
-fn sums(settings: &PrivateSettings, recipe: &Recipe, rho: Rho) -> Result<Vec<Vec<Part>>, Error> {
-    let length = recipe.length();
-    let part = |values: usize, real: f64, rho: Rho| {
-        let bound = (real * UNIT).ceil() as u64 + 1;
-        let moved = u128::from(bound) * u128::from(settings.times());
-        let noise = DiscreteGaussian::at_least(rho.noise(moved * moved)?)?;
-        // Sixty-four deviations are never seen.
-        let noisy = 64.0 * libm::sqrt(noise.parameter() as f64) * recipe.parties as f64;
-        if recipe.rows * bound as f64 + noisy > libm::ldexp(1.0, 62) {
-            return Err(Error::Settings(format!(
-                "sums of {} rows with contributions of {bound} units do not fit 64 bits: fewer rows, or a \
-                 narrower range of the target",
-                recipe.rows
-            )));
-        }
-        Ok(Part { values, bound, noise })
-    };
-    let order = recipe.order;
-    let mut all = Vec::new();
-    let mut left = rho;
-    if recipe.moments {
-        let first = rho.hundredths(25);
-        let matrix = match recipe.kind {
-            ModelKind::Poisson => first.hundredths(30),
-            ModelKind::Linear | ModelKind::Multinomial => first.hundredths(40),
-            ModelKind::Logistic => first.hundredths(60),
-        };
-        all.push(vec![
-            part(order * (order + 1) / 2, length * length, matrix)?,
-            part(order, recipe.first() * length, first.saturating_sub(matrix))?,
-        ]);
-        left = rho.saturating_sub(first);
-    }
-    let each = left.part(recipe.gradients as u64);
-    let gradient = part(order, recipe.residual * length, each)?;
-    all.extend(std::iter::repeat_n(vec![gradient], recipe.gradients));
-    Ok(all)
-}
-
 impl Plan for PrivatePlan {
     fn outputs(&self) -> Vec<Output> {
-        let why = format!(
-            "the model follows from them alone, by a public rule: {}",
-            self.settings.in_words()
-        );
-        let matrix = "sums over all parties' rows with noise of every party in each number: the products of the \
-                      columns with each other and with the target";
-        let gradient = "sums over all parties' rows with noise of every party in each number: the columns times \
-                        what the model so far is off by; the last ones give the model";
-        (0..self.sums.len())
-            .map(|sum| {
-                let what = if sum == 0 && self.recipe.moments { matrix } else { gradient };
-                Output::result(label(sum), Recipients::All, what, why.clone())
-            })
-            .collect()
+        let errors = if self.recipe.errors {
+            ", and so do its standard errors where a public test of these sums allows them (which take about two fifths \
+             of epsilon, and more noise in coefficients of rare levels and correlated columns)"
+        } else {
+            ""
+        };
+        let promise = self.settings.in_words();
+        let why = format!("the model follows from them alone, by a public rule{errors}: {promise}");
+        let told = |sum: usize| match self.recipe.what(sum) {
+            What::Moments => "the products of the columns with each other and with the target",
+            What::Gradient => {
+                "the columns times what the model so far is off by; the last ones give the model"
+            }
+            What::Curvature => {
+                "the products of the columns with each other, weighted by the curvature of the model so far, and the \
+                 columns times what it is off by; the last ones give the model and its standard errors"
+            }
+            What::Spread => "the squares of what the model so far is off by, one number",
+        };
+        let of = "sums over all parties' rows with noise of every party in each number";
+        let output = |sum| {
+            let what = format!("{of}: {}", told(sum));
+            Output::result(label(sum), Recipients::All, what, why.clone())
+        };
+        (0..self.sums.len()).map(output).collect()
     }
 
     fn canonical(&self) -> Result<Canonical, Error> {
@@ -312,6 +287,7 @@ impl Plan for PrivatePlan {
             format!("signal: {:.0} times the noise of all parties", self.signal),
         ];
         precision.extend(self.warnings());
+        precision.extend(self.asked());
         let accuracy = vec![format!("{} noisy sums", self.sums.len())];
         Figures { steps: self.sums.len() as u64, precision, accuracy, ..Figures::default() }
     }

@@ -1,7 +1,9 @@
 //! The rule by which noisy sums become a model: a pure function of what all parties know (docs/protocols.md 16.7).
 
-use super::plan::{Recipe, UNIT};
-use crate::artifact::ModelKind;
+use super::newton::{Newton, PrivateErrors, real};
+use super::recipe::{Part, Recipe, What};
+use super::symmetric::{Symmetric, from_triangle, product};
+use crate::artifact::{CheckRecord, ModelKind};
 
 /// How many times s sqrt(d) an eigenvalue must have to count as one of the rows', s the deviation of the noise.
 const fn floor(kind: ModelKind) -> f64 {
@@ -13,9 +15,100 @@ const fn floor(kind: ModelKind) -> f64 {
 /// Coefficients on the common scale are no longer than this.
 const LONGEST: f64 = 20.0;
 
+/// What a fit gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateFit {
+    /// The model, on the common scale of the columns and in the units of the target; the intercept last.
+    pub coefficients: Vec<f64>,
+    /// How sure it is, in the same units.
+    pub errors: PrivateErrors,
+    /// What decided whether there are standard errors, where they are asked for.
+    pub checks: Vec<CheckRecord>,
+}
+
 /// Where a fit is.
 #[derive(Clone, Debug)]
-pub(super) struct Rule<'a> {
+pub(super) enum Rule<'a> {
+    /// Of a fit without standard errors.
+    Descent(Descent<'a>),
+    /// Of one with them.
+    Newton(Newton<'a>),
+}
+
+impl<'a> Rule<'a> {
+    /// At its beginning, for these noisy sums.
+    pub(super) fn new(recipe: &'a Recipe, sums: &'a [Vec<Part>]) -> Self {
+        if recipe.errors {
+            Self::Newton(Newton::new(recipe, sums))
+        } else {
+            Self::Descent(Descent::new(recipe, sums))
+        }
+    }
+
+    /// What the next sums are of.
+    pub(super) fn what(&self) -> What {
+        match self {
+            Self::Descent(fit) => fit.recipe.what(fit.done),
+            Self::Newton(fit) => fit.what(),
+        }
+    }
+
+    /// The model at which they are taken.
+    pub(super) fn w(&self) -> &[f64] {
+        match self {
+            Self::Descent(fit) => &fit.w,
+            Self::Newton(fit) => &fit.w,
+        }
+    }
+
+    /// What residuals are divided by before they are cut to the bound of the recipe.
+    pub(super) fn scale(&self) -> f64 {
+        match self {
+            Self::Descent(_) => 1.0,
+            Self::Newton(fit) => fit.scale,
+        }
+    }
+
+    /// Takes the noisy sums that were due.
+    pub(super) fn take(&mut self, sums: &[i128]) {
+        let sums = real(sums);
+        match self {
+            Self::Descent(fit) => fit.take(&sums),
+            Self::Newton(fit) => fit.take(&sums),
+        }
+    }
+
+    /// The model when all sums were taken.
+    pub(super) fn result(&self) -> PrivateFit {
+        let (recipe, mut coefficients, mut errors, checks) = match self {
+            Self::Descent(fit) => (fit.recipe, fit.model(), PrivateErrors::Unasked, Vec::new()),
+            Self::Newton(fit) => (fit.recipe, fit.w.clone(), fit.errors(), fit.checks()),
+        };
+        if recipe.kind == ModelKind::Linear {
+            coefficients.iter_mut().for_each(|w| *w *= recipe.half);
+            if let Some(intercept) = coefficients.last_mut() {
+                *intercept += recipe.centre;
+            }
+            if let PrivateErrors::Covariance(all) = &mut errors {
+                all.iter_mut().for_each(|entry| *entry *= recipe.half * recipe.half);
+            }
+        }
+        PrivateFit { coefficients, errors, checks }
+    }
+}
+
+/// Cuts a model to the longest that there may be; whether it was longer.
+pub(super) fn shorten(w: &mut [f64]) -> bool {
+    let length = libm::sqrt(w.iter().map(|w| w * w).sum());
+    if length > LONGEST {
+        w.iter_mut().for_each(|w| *w *= LONGEST / length);
+    }
+    length > LONGEST
+}
+
+/// Where a fit without standard errors is.
+#[derive(Clone, Debug)]
+pub(super) struct Descent<'a> {
     recipe: &'a Recipe,
     /// Units of the noise that the matrix of products has, all parties together.
     noise: f64,
@@ -27,35 +120,22 @@ pub(super) struct Rule<'a> {
     late: Vec<f64>,
 }
 
-impl<'a> Rule<'a> {
-    /// At its beginning; `matrix` is sigma^2 of each party's noise in the matrix of products.
-    pub(super) fn new(recipe: &'a Recipe, matrix: u128) -> Self {
+impl<'a> Descent<'a> {
+    fn new(recipe: &'a Recipe, sums: &[Vec<Part>]) -> Self {
         let order = recipe.order;
         let mut step = vec![0.0; order * order];
         // Where there is a matrix of products the steps follow from it.
         let each = 6.0 / recipe.rows;
         (0..order).for_each(|i| step[i * order + i] = each);
-        let noise = libm::sqrt(matrix as f64 * recipe.parties as f64) / UNIT;
+        let matrix = sums.first().and_then(|parts| parts.first());
+        let noise = matrix.map_or(0.0, |part| recipe.deviation(part));
         Self { recipe, noise, done: 0, step, w: vec![0.0; order], late: vec![0.0; order] }
     }
 
-    /// The model at which the next sums are taken.
-    pub(super) fn w(&self) -> &[f64] {
-        &self.w
-    }
-
-    /// Whether the next sums are the matrix of products.
-    pub(super) fn wants_moments(&self) -> bool {
-        self.recipe.moments && self.done == 0
-    }
-
-    /// Takes the noisy sums that were due.
-    pub(super) fn take(&mut self, sums: &[i128]) {
-        let sums: Vec<f64> = sums.iter().map(|sum| *sum as f64 / UNIT).collect();
-        if self.wants_moments() {
-            self.begin(&sums);
-        } else {
-            self.descend(&sums);
+    fn take(&mut self, sums: &[f64]) {
+        match self.recipe.what(self.done) {
+            What::Moments => self.begin(sums),
+            _ => self.descend(sums),
         }
         self.done += 1;
     }
@@ -64,18 +144,10 @@ impl<'a> Rule<'a> {
     fn begin(&mut self, sums: &[f64]) {
         let order = self.recipe.order;
         let (triangle, with_target) = sums.split_at(order * (order + 1) / 2);
-        let mut matrix = vec![0.0; order * order];
-        let mut entries = triangle.iter();
-        for i in 0..order {
-            for j in i..order {
-                let entry = entries.next().copied().unwrap_or_default();
-                let entry = if i == j { entry } else { entry / std::f64::consts::SQRT_2 };
-                (matrix[i * order + j], matrix[j * order + i]) = (entry, entry);
-            }
-        }
+        let matrix = from_triangle(triangle, order);
         let last: Vec<f64> = (0..order).map(|i| matrix[i * order + order - 1]).collect();
         let floor = floor(self.recipe.kind) * self.noise * libm::sqrt(order as f64);
-        let mut inverse = inverse(matrix, order, floor);
+        let mut inverse = Symmetric::of(matrix, order).inverse(floor);
         let scale = match self.recipe.kind {
             ModelKind::Logistic => 4.0,
             ModelKind::Linear | ModelKind::Multinomial => 1.0,
@@ -105,10 +177,7 @@ impl<'a> Rule<'a> {
         }
         let step = product(&self.step, &gradient);
         self.w.iter_mut().zip(&step).for_each(|(w, step)| *w -= step);
-        let length = libm::sqrt(self.w.iter().map(|w| w * w).sum());
-        if length > LONGEST {
-            self.w.iter_mut().for_each(|w| *w *= LONGEST / length);
-        }
+        shorten(&mut self.w);
         if self.step_number() >= self.first_late() {
             self.late.iter_mut().zip(&self.w).for_each(|(late, w)| *late += w);
         }
@@ -126,103 +195,9 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// The model, on the common scale of the columns and in the units of the target; the intercept last.
-    pub(super) fn result(&self) -> Vec<f64> {
+    /// The model, on the common scale of the columns and of the target.
+    fn model(&self) -> Vec<f64> {
         let models = (self.recipe.gradients - self.first_late()) as f64;
-        let mut model: Vec<f64> = self.late.iter().map(|sum| sum / models).collect();
-        if self.recipe.kind == ModelKind::Linear {
-            model.iter_mut().for_each(|w| *w *= self.recipe.half);
-            if let Some(intercept) = model.last_mut() {
-                *intercept += self.recipe.centre;
-            }
-        }
-        model
-    }
-}
-
-fn product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
-    let rows = matrix.chunks_exact(vector.len());
-    rows.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum()).collect()
-}
-
-/// The inverse of a symmetric matrix whose eigenvalues are raised to `floor` where they are less: by Jacobi's
-/// rotations, which take the same steps at all who have the same bits.
-fn inverse(mut a: Vec<f64>, order: usize, floor: f64) -> Vec<f64> {
-    const SWEEPS: usize = 30;
-    let mut vectors = vec![0.0; order * order];
-    (0..order).for_each(|i| vectors[i * order + i] = 1.0);
-    let total: f64 = a.iter().map(|x| x * x).sum();
-    for _ in 0..SWEEPS {
-        let mut off = 0.0;
-        for p in 0..order {
-            for q in p + 1..order {
-                let apq = a[p * order + q];
-                off += apq * apq;
-                if apq == 0.0 {
-                    continue;
-                }
-                let theta = (a[q * order + q] - a[p * order + p]) / (2.0 * apq);
-                let t = 1.0_f64.copysign(theta) / (theta.abs() + libm::sqrt(theta * theta + 1.0));
-                let c = 1.0 / libm::sqrt(t * t + 1.0);
-                let s = t * c;
-                for k in 0..order {
-                    let (x, y) = (a[k * order + p], a[k * order + q]);
-                    (a[k * order + p], a[k * order + q]) = (c * x - s * y, s * x + c * y);
-                }
-                for k in 0..order {
-                    let (x, y) = (a[p * order + k], a[q * order + k]);
-                    (a[p * order + k], a[q * order + k]) = (c * x - s * y, s * x + c * y);
-                }
-                for k in 0..order {
-                    let (x, y) = (vectors[k * order + p], vectors[k * order + q]);
-                    (vectors[k * order + p], vectors[k * order + q]) =
-                        (c * x - s * y, s * x + c * y);
-                }
-            }
-        }
-        if off <= 1e-26 * total {
-            break;
-        }
-    }
-    let mut inverse = vec![0.0; order * order];
-    for e in 0..order {
-        let value = a[e * order + e].max(floor).max(f64::MIN_POSITIVE);
-        for i in 0..order {
-            let left = vectors[i * order + e] / value;
-            for j in 0..order {
-                inverse[i * order + j] += left * vectors[j * order + e];
-            }
-        }
-    }
-    inverse
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_matrix_is_inverted_and_raised() {
-        // Eigenvalues 1, 3 and 5, along (1, -1, 0), (1, 1, 0) and (0, 0, 1).
-        let matrix = vec![2.0, 1.0, 0.0, 1.0, 2.0, 0.0, 0.0, 0.0, 5.0];
-        let exact = [2.0 / 3.0, -1.0 / 3.0, 0.0, -1.0 / 3.0, 2.0 / 3.0, 0.0, 0.0, 0.0, 0.2];
-        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
-        assert!(close(&inverse(matrix.clone(), 3, 0.5), &exact));
-        // All of them are raised to 10.
-        let tenth = [0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1];
-        assert!(close(&inverse(matrix, 3, 10.0), &tenth));
-        let order = 40;
-        let entry = |i: usize, j: usize| ((i * 7 + j * 7 + i * j) % 13) as f64 / 13.0;
-        let mut a: Vec<f64> = (0..order * order).map(|at| entry(at / order, at % order)).collect();
-        (0..order).for_each(|i| a[i * order + i] += 40.0);
-        let inverted = inverse(a.clone(), order, 0.0);
-        for (i, row) in a.chunks_exact(order).enumerate() {
-            let unit = product(&inverted, row);
-            assert!(
-                unit.iter()
-                    .enumerate()
-                    .all(|(j, x)| (x - f64::from(u8::from(i == j))).abs() < 1e-10)
-            );
-        }
+        self.late.iter().map(|sum| sum / models).collect()
     }
 }

@@ -28,6 +28,10 @@ pub struct PrivateSettings {
     /// target beyond is cut to them. If left out, the range of the target. Not for a target of two classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typical_target: Option<(f64, f64)>,
+    /// Whether standard errors are wanted, of linear and logistic models: a part of rho goes to them, and there are
+    /// some if a public test of the released sums says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inference: bool,
 }
 
 impl PrivateSettings {
@@ -70,6 +74,12 @@ impl Settings for PrivateSettings {
                 "typical_target",
                 "has no place in a logistic model: remove it",
             ));
+        }
+        if self.inference && self.kind == ModelKind::Poisson {
+            let rule = "is not possible for counts with [privacy]: how far they vary beyond a Poisson law would have \
+                        to be told with noise as well, and is not. Remove it; or fit the count as a number \
+                        (kind = \"linear\"), or whether it is above 0 (kind = \"logistic\"), which have standard errors";
+            return Err(Error::field("inference", rule));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ fn number(seed: u64) -> f64 {
 const TRUE: [f64; 5] = [1.0, -0.7, 0.5, 0.0, 0.3];
 
 /// `rows` rows of a party, by a model of this kind.
-fn made_up(kind: ModelKind, party: usize, rows: usize) -> Dataset {
+pub(super) fn made_up(kind: ModelKind, party: usize, rows: usize) -> Dataset {
     let at = |row: usize, column: usize| (1000 * party as u64 + row as u64) * 16 + column as u64;
     let x = Array2::from_shape_fn((rows, 4), |(row, column)| number(at(row, column)));
     let y = Array1::from_shape_fn(rows, |row| {
@@ -59,10 +59,11 @@ pub(super) fn settings(kind: ModelKind, epsilon: f64) -> PrivateSettings {
         neighbours: Neighbours::Blank,
         persons: 1,
         typical_target: None,
+        inference: false,
     }
 }
 
-fn streams(name: &str, parties: usize) -> Vec<NoiseStream> {
+pub(super) fn streams(name: &str, parties: usize) -> Vec<NoiseStream> {
     let coins = |party: usize| {
         Coins::of(Seed::from_secret("test", &[name.as_bytes(), &party.to_le_bytes()]))
     };
@@ -71,8 +72,12 @@ fn streams(name: &str, parties: usize) -> Vec<NoiseStream> {
 
 #[test]
 fn a_run_is_the_rule_on_rows_and_noise_and_costs_what_it_says() {
-    let kinds = [(ModelKind::Logistic, 2), (ModelKind::Linear, 3), (ModelKind::Poisson, 3)];
-    for (kind, parties) in kinds {
+    use ModelKind::{Linear, Logistic, Poisson};
+    let plain = [(Logistic, 2, false), (Linear, 3, false), (Poisson, 3, false)];
+    for (kind, parties, inference) in
+        plain.into_iter().chain([(Logistic, 2, true), (Linear, 3, true)])
+    {
+        let settings = |kind, epsilon| PrivateSettings { inference, ..settings(kind, epsilon) };
         let rows = |party: usize| 400 + 50 * party;
         let of_all: Vec<u64> = (0..parties).map(|party| rows(party) as u64).collect();
         let facts = facts(kind, &of_all);
@@ -98,6 +103,7 @@ fn a_run_is_the_rule_on_rows_and_noise_and_costs_what_it_says() {
             ran.into_iter().map(|party| party.expect("runs")).unzip();
         let data: Vec<_> = (0..parties).map(|party| made_up(kind, party, rows(party))).collect();
         let expected = plaintext::watched(&plan, &data, &mut noises, &mut |_, _, _| {});
+        assert_eq!(expected.errors == PrivateErrors::Unasked, !inference);
         for model in models {
             assert_eq!(model.expect("is for everybody"), expected);
         }
@@ -132,7 +138,7 @@ fn the_model_is_near_the_one_that_the_rows_follow() {
     ] {
         let data = [made_up(kind, 0, 4000), made_up(kind, 1, 4000)];
         let plan = Private::plan(&settings(kind, 8.0), &facts(kind, &[4000, 4000])).expect("plans");
-        let model = plaintext::fit(&plan, &data, &mut streams("near", 2));
+        let model = plaintext::fit(&plan, &data, &mut streams("near", 2)).coefficients;
         for (w, truth) in model.iter().zip(TRUE).take(4) {
             assert!((w - scale * truth).abs() < tolerance, "{kind:?}: {model:?}");
         }
@@ -159,7 +165,7 @@ fn rates_of_rare_counts_may_be_small() {
         Dataset::new(x.view(), y.view()).expect("as many targets as rows")
     });
     let plan = Private::plan(&settings(ModelKind::Poisson, 8.0), &facts).expect("plans");
-    let model = plaintext::fit(&plan, &data, &mut streams("rare", 2));
+    let model = plaintext::fit(&plan, &data, &mut streams("rare", 2)).coefficients;
     for (w, truth) in model.iter().zip([1.5, 0.0, 0.0, 0.0, -2.5]) {
         assert!((w - truth).abs() < 0.35, "{model:?}");
     }
@@ -167,12 +173,15 @@ fn rates_of_rare_counts_may_be_small() {
 
 #[test]
 fn sums_spend_no_more_than_the_study_says() {
-    for (kind, epsilon, persons, neighbours) in [
-        (ModelKind::Logistic, 3.0, 1, Neighbours::Blank),
-        (ModelKind::Linear, 8.0, 3, Neighbours::Replace),
-        (ModelKind::Poisson, 8.0, 2, Neighbours::Blank),
+    for (kind, epsilon, persons, neighbours, inference) in [
+        (ModelKind::Logistic, 3.0, 1, Neighbours::Blank, false),
+        (ModelKind::Linear, 8.0, 3, Neighbours::Replace, false),
+        (ModelKind::Poisson, 8.0, 2, Neighbours::Blank, false),
+        (ModelKind::Logistic, 8.0, 2, Neighbours::Replace, true),
+        (ModelKind::Linear, 3.0, 1, Neighbours::Blank, true),
     ] {
-        let settings = PrivateSettings { persons, neighbours, ..settings(kind, epsilon) };
+        let settings =
+            PrivateSettings { persons, neighbours, inference, ..settings(kind, epsilon) };
         let plan = Private::plan(&settings, &facts(kind, &[40_000, 40_000])).expect("plans");
         let spent: f64 = plan
             .sums
@@ -218,6 +227,9 @@ fn what_does_not_fit_is_refused_with_what_would_do() {
         let wrong = PrivateSettings { persons, ..settings(kind, epsilon) };
         assert!(wrong.validate().expect_err("refused").to_string().starts_with(field));
     }
+    let counts = PrivateSettings { inference: true, ..settings(ModelKind::Poisson, 8.0) };
+    let words = counts.validate().expect_err("refused").to_string();
+    assert!(words.starts_with("inference is not possible for counts"), "{words}");
     let none = Facts { target: None, ..facts(ModelKind::Linear, &[400, 400]) };
     assert!(refused(&settings(ModelKind::Linear, 8.0), &none).starts_with("typical_target"));
 }

@@ -68,7 +68,7 @@ pub fn figures(case: &Case, runs: usize, rows: Option<usize>) -> Outcome<()> {
             for _ in &parties {
                 streams.push(NoiseStream::new(&mut Coins::fresh()?));
             }
-            let model = plaintext::fit(&plan, &parties, &mut streams);
+            let model = plaintext::fit(&plan, &parties, &mut streams).coefficients;
             let (intercept, weights) = model.split_last().ok_or("a model without intercept")?;
             let score = |row: ArrayView1<'_, f64>| -> f64 {
                 intercept + row.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>()
