@@ -168,7 +168,8 @@ tests() {
   cargo test --locked --workspace --all-features --doc
 }
 
-# The same test programs as before, of the crate that has the kernels. Chosen from the whole workspace, so that cargo has the same
+# The same test programs as before, of the crate that has the kernels, but for looks at views, which take most of the time and
+# see the same numbers whichever kernel computes them, and aggregation, which only adds. Chosen from the whole workspace, so that cargo has the same
 # features in mind and compiles nothing.
 portable_tests() {
   local program ran=0
@@ -182,7 +183,7 @@ portable_tests() {
     esac
     case $program in /*) ;; *) program=$root/$program ;; esac
     echo "mpc-core: $(basename "$program")"
-    (cd mpc-core && MPC_PORTABLE=1 "$program" </dev/null)
+    (cd mpc-core && MPC_PORTABLE=1 "$program" --skip views --skip aggregat </dev/null)
     ran=$((ran + 1))
   done <"$scratch/paths"
   if ((ran != 2)); then
