@@ -122,14 +122,11 @@ audit() {
 # All features at once hide code that needs one of them and does not say so. Each alone, and none; with the node come the
 # crates below it, without a feature of theirs but the QUIC of mpc-net.
 each_feature() {
-  local package feature none
+  local package feature
   for package in mpc-net mpc-core mpc-ml parties; do
-    none=
-    case $package in mpc-net | parties) none=none ;; esac
-    for feature in $none $(features "$package/Cargo.toml"); do
-      [[ $package:$feature == mpc-net:quic ]] && continue
-      echo "$package: $feature"
-      [[ $feature == none ]] && feature=
+    for feature in "" $(features "$package/Cargo.toml"); do
+      case $package:$feature in mpc-core: | mpc-ml: | mpc-net:quic) continue ;; esac
+      echo "$package: ${feature:-no feature}"
       cargo clippy --quiet --locked -p "$package" --lib --no-default-features \
         --features "$feature" -- -D warnings
     done

@@ -1,7 +1,7 @@
 //! The rule of a fit with standard errors: Newton's steps from noisy gradients and matrices, and what their noise and
 //! chance do to the result (docs/protocols.md 16.7, Standard errors).
 
-use super::recipe::{Part, Recipe, UNIT, What};
+use super::recipe::{Part, Recipe, What};
 use super::symmetric::{Symmetric, from_triangle, product};
 use crate::artifact::{CheckRecord, ModelKind};
 
@@ -230,11 +230,6 @@ impl<'a> Newton<'a> {
         }
         covariance
     }
-}
-
-/// The sums as real numbers.
-pub(super) fn real(sums: &[i128]) -> Vec<f64> {
-    sums.iter().map(|sum| *sum as f64 / UNIT).collect()
 }
 
 #[cfg(test)]

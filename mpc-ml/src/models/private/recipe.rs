@@ -110,10 +110,10 @@ impl Recipe {
         rho: Rho,
     ) -> Result<Vec<Vec<Part>>, Error> {
         let (order, length) = (self.order, self.length());
-        let matrix = |rho| {
-            let real = self.curvature() * length * length;
-            self.part(settings, order * (order + 1) / 2, real, rho)
+        let matrix = |weight: f64, rho| {
+            self.part(settings, order * (order + 1) / 2, weight * length * length, rho)
         };
+        let curved = |rho| matrix(self.curvature(), rho);
         let vector = |residual, rho| self.part(settings, order, residual * length, rho);
         let mut all = Vec::new();
         let mut left = rho;
@@ -122,16 +122,16 @@ impl Recipe {
                 let own = rho.hundredths(share);
                 let residual = if step == 0 { self.first() } else { self.residual };
                 let half = own.hundredths(50);
-                all.push(vec![matrix(half)?, vector(residual, own.saturating_sub(half))?]);
+                all.push(vec![curved(half)?, vector(residual, own.saturating_sub(half))?]);
                 left = left.saturating_sub(own);
             }
             let own = left.hundredths(LAST_MATRIX);
-            all.push(vec![matrix(own)?, vector(self.residual, left.saturating_sub(own))?]);
+            all.push(vec![curved(own)?, vector(self.residual, left.saturating_sub(own))?]);
             return Ok(all);
         }
         if self.errors {
             let [of_matrix, of_target, of_spread] = LINEAR.map(|share| rho.hundredths(share));
-            all.push(vec![matrix(of_matrix)?, vector(self.first(), of_target)?]);
+            all.push(vec![curved(of_matrix)?, vector(self.first(), of_target)?]);
             all.push(vec![self.part(settings, 1, 1.0, of_spread)?]);
             let spent = of_matrix + of_target + of_spread;
             all.push(vec![vector(self.residual, rho.saturating_sub(spent))?]);
@@ -145,7 +145,7 @@ impl Recipe {
                 ModelKind::Logistic => first.hundredths(60),
             };
             all.push(vec![
-                self.part(settings, order * (order + 1) / 2, length * length, of_matrix)?,
+                matrix(1.0, of_matrix)?,
                 vector(self.first(), first.saturating_sub(of_matrix))?,
             ]);
             left = rho.saturating_sub(first);

@@ -1,7 +1,7 @@
 //! The rule by which noisy sums become a model: a pure function of what all parties know (docs/protocols.md 16.7).
 
-use super::newton::{Newton, PrivateErrors, real};
-use super::recipe::{Part, Recipe, What};
+use super::newton::{Newton, PrivateErrors};
+use super::recipe::{Part, Recipe, UNIT, What};
 use super::symmetric::{Symmetric, from_triangle, product};
 use crate::artifact::{CheckRecord, ModelKind};
 
@@ -71,7 +71,7 @@ impl<'a> Rule<'a> {
 
     /// Takes the noisy sums that were due.
     pub(super) fn take(&mut self, sums: &[i128]) {
-        let sums = real(sums);
+        let sums: Vec<f64> = sums.iter().map(|sum| *sum as f64 / UNIT).collect();
         match self {
             Self::Descent(fit) => fit.take(&sums),
             Self::Newton(fit) => fit.take(&sums),
